@@ -1,0 +1,11 @@
+//! The native half of `lic_native`: rANS coding, integer CDF tables, JPEG coefficients and the `.lic` container.
+//!
+//! Nothing here knows of Python (outside the `python` feature) or of neural networks.
+
+mod error;
+
+pub mod ans;
+pub mod jpeg;
+pub mod tables;
+
+pub use error::{Error, Result};
