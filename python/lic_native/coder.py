@@ -13,14 +13,15 @@ class Mixture(NamedTuple):
     """Two discretised logistic distributions for each of `[..., n]` integers.
 
     raw: `[..., n, 5]`: mean 1, mean 2, log scale 1, log scale 2, logit of the first's weight; means and scales in
-        units of exp(log_sigma).
+        `unit`.
     mean: `[..., n]` added to both means, or None.
-    log_sigma: `[..., n]`, broadcast: the logarithm of a unit, in integer steps.
+    unit, level: `[..., n]` or broadcast: a unit in integer steps, and its natural logarithm.
     """
 
     raw: Tensor
     mean: Tensor | None
-    log_sigma: Tensor
+    unit: Tensor
+    level: Tensor
 
 
 class Coder(Protocol):
@@ -49,17 +50,17 @@ class RateMeter:
         zeros = [m.raw.new_zeros(()) if m.mean is None else m.mean for m, _ in self._groups]
         symbols = torch.cat([x.reshape(batch, -1) for _, x in self._groups], 1)
         mean = torch.cat([z.expand(x.shape).reshape(batch, -1) for z, (_, x) in zip(zeros, self._groups)], 1).float()
-        level = torch.cat([m.log_sigma.expand(x.shape).reshape(batch, -1) for m, x in self._groups], 1)
-        return mixture_bits(raw, mean, level, symbols).sum(1)
+        unit = torch.cat([m.unit.expand(x.shape).reshape(batch, -1) for m, x in self._groups], 1)
+        level = torch.cat([m.level.expand(x.shape).reshape(batch, -1) for m, x in self._groups], 1)
+        return mixture_bits(raw, mean, unit, level, symbols).sum(1)
 
 
 #: The coder's precision is 15 bits, so no symbol costs much more than this.
 FLOOR = 2.0**-17
 
 
-def mixture_bits(raw: Tensor, mean: Tensor, level: Tensor, x: Tensor) -> Tensor:
-    """-log2 of the probability of each integer x `[B, n]`; raw `[B, n, 5]`, mean and level `[B, n]`."""
-    unit = level.exp()
+def mixture_bits(raw: Tensor, mean: Tensor, unit: Tensor, level: Tensor, x: Tensor) -> Tensor:
+    """-log2 of the probability of each integer x `[B, n]`; raw `[B, n, 5]`, the others `[B, n]`."""
     m1, m2, s1, s2, w = raw.unbind(-1)
     w = torch.sigmoid(w)
 

@@ -5,6 +5,7 @@
 mod error;
 
 pub mod ans;
+pub mod container;
 pub mod jpeg;
 pub mod tables;
 

@@ -21,11 +21,14 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..coder import Coder, Mixture
+from ..coder import Coder, Mixture, RateMeter
+from ..nn.exact import Compand, Snap, conv3x3, fix_weight, log2_table
 
 PHASES = ((0, 0), (1, 1), (0, 1), (1, 0))
 LUMA_GROUPS = ((36, 64), (28, 36), (21, 28), (15, 21), (10, 15), (6, 10), (3, 6), (1, 3), (0, 1))
@@ -70,6 +73,14 @@ class Shape(NamedTuple):
     chroma: tuple[int, int]
 
 
+class Scale(NamedTuple):
+    """Of each frequency, `[B, 1, 1, 64]`: standard deviation / quantiser, its inverse, and its natural logarithm."""
+
+    unit: Tensor
+    inverse: Tensor
+    level: Tensor
+
+
 def leaky(x: Tensor) -> Tensor:
     return F.leaky_relu(x, 0.125)
 
@@ -83,30 +94,68 @@ def space_to_depth(x: Tensor, v: int, h: int) -> Tensor:
     return x.reshape(b, height // v, width // h, v * h * c)
 
 
-def conv(layer: nn.Conv2d, x: Tensor) -> Tensor:
-    """A convolution over `[B, H, W, C]`."""
-    return layer(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+class Normalise(nn.Module):
+    """Coefficients in units of their standard deviation: finely, coarsely, and their companded magnitudes.
+
+    Linear predictions of a mean need the fine value; as inputs of a network the coarse one is as good, and leaves its
+    weights more bits.
+    """
+
+    LIMIT = 6.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fine = Snap(15, 8.0)
+        self.coarse = Snap(8, 8.0)
+        self.compand = Compand()
+
+    def forward(self, x: Tensor, inverse: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """x `[..., n]` integers, inverse `[..., n]` or broadcast -> three tensors `[..., n]`."""
+        x = x * inverse
+        fine = self.fine(x.clamp(-self.LIMIT, self.LIMIT))
+        return fine, self.coarse(fine), self.compand(2 * x.abs())
 
 
 class Features(nn.Module):
     """Coefficients of a coded plane -> channels of context, `[B, H, W, 64]` -> `[B, H, W, channels]`."""
 
+    #: Frequencies whose fine value differs enough from the coarse one to matter in a linear prediction.
+    FINE = 6
+
     def __init__(self, bands: int, pools: Tensor) -> None:
         super().__init__()
         self.bands = bands
         self.register_buffer("pools", pools, persistent=False)
+        self.normalise = Normalise()
         self.channels = 2 * bands + pools.shape[1] + 1
+        self.exact = False
 
     def forward(self, x: Tensor, inverse: Tensor) -> Tensor:
-        low = signed_and_magnitude(x[..., : self.bands], inverse[..., : self.bands])
-        pooled = torch.log1p(x.abs() @ self.pools)
-        return torch.cat([low, pooled, torch.ones_like(pooled[..., :1])], -1)
+        fine, coarse, magnitude = self.normalise(x[..., : self.bands], inverse[..., : self.bands])
+        pooled = self.normalise.compand(x.abs() @ self.pools)
+        parts = [coarse, magnitude, pooled, torch.ones_like(pooled[..., :1])]
+        if self.exact:
+            parts.append(fine[..., : self.FINE] - coarse[..., : self.FINE])
+        return torch.cat(parts, -1)
 
+    def ranges(self) -> tuple[Tensor, Tensor]:
+        """(steps, limits) of the channels of an exact network."""
+        n = self.normalise
+        rest = self.channels - 1 - self.bands
+        steps = [float(n.coarse.step)] * self.bands + [n.compand.step] * rest + [1.0]
+        limits = [n.LIMIT] * self.bands + [n.compand.limit] * rest + [1.0]
+        steps += [float(n.fine.step)] * self.FINE
+        limits += [float(n.coarse.step) / 2] * self.FINE
+        return torch.tensor(steps), torch.tensor(limits)
 
-def signed_and_magnitude(x: Tensor, inverse: Tensor) -> Tensor:
-    """Coefficients in units of their standard deviation, and their companded magnitudes: `[..., n]` -> `[..., 2n]`."""
-    x = x * inverse
-    return torch.cat([x.clamp(-6, 6), torch.log1p(2 * x.abs())], -1)
+    def widen(self, weight: Tensor, skip: int) -> Tensor:
+        """Weights `[O, k * channels, 3, 3]` for the channels of an exact network: its fine remainders take part in the
+        linear predictions, the last `skip` outputs, with the weights of what they are the remainder of."""
+        outputs = len(weight)
+        weight = weight.unflatten(1, (-1, self.channels))
+        fine = weight[:, :, : self.FINE].clone()
+        fine[: outputs - skip] = 0
+        return torch.cat([weight, fine], 2).flatten(1, 2)
 
 
 def luma_pools() -> Tensor:
@@ -144,7 +193,9 @@ class Trunk(nn.Module):
         self.context = nn.Conv2d(inputs, width + skip, 3, padding=1, bias=False) if inputs else None
         self.side = nn.Linear(side, width, bias=False) if side else None
         self.film = nn.Linear(table_width, 2 * width)
+        self.input = Snap(9)
         self.inner = nn.Linear(width, width)
+        self.middle = Snap(9)
         self.outer = nn.Linear(width, width)
         with torch.no_grad():
             self.film.weight.mul_(0.3)
@@ -154,13 +205,23 @@ class Trunk(nn.Module):
     def forward(self, planes: Tensor | None, side: Tensor | None, embedding: Tensor, grid: tuple[int, int, int]):
         gain, shift = self.film(embedding)[:, None, None].split(self.width, -1)
         if self.context is not None:
-            t, skip = conv(self.context, planes).split([self.width, self.skip], -1)
+            t, skip = conv3x3(planes, self.context.weight).split([self.width, self.skip], -1)
         else:
             t, skip = embedding.new_zeros(*grid, self.width), embedding.new_zeros(*grid, self.skip)
         if self.side is not None and side is not None:
             t = t + self.side(side)
-        t = leaky(t * (1 + gain) + shift)
-        return t + self.outer(leaky(self.inner(t))), skip
+        t = self.input(leaky(t * (1 + gain) + shift))
+        return t + self.outer(self.middle(leaky(self.inner(t)))), skip
+
+    def fix(self, features: Features, side: Snap | None, embedding: Snap) -> None:
+        if self.context is not None:
+            self.context.weight = frozen(features.widen(self.context.weight, self.skip))
+            fix_weight(self.context.weight, None, *repeated(features.ranges(), self.context.weight.shape[1]))
+        if self.side is not None:
+            fix_linear(self.side, side)
+        fix_linear(self.film, embedding)
+        fix_linear(self.inner, self.input)
+        fix_linear(self.outer, self.middle)
 
 
 class Head(nn.Module):
@@ -169,9 +230,12 @@ class Head(nn.Module):
     def __init__(self, groups, width: int, hidden: int, skip: int) -> None:
         super().__init__()
         self.groups, self.hidden, self.skip = groups, hidden, skip
+        self.normalise = Normalise()
+        self.input = Snap(10)
         self.state = nn.Linear(width, len(groups) * hidden)
         self.known = nn.ModuleList(nn.Linear(2 * (64 - b), hidden, bias=False) for _, b in groups[1:])
         self.mean = nn.ModuleList(nn.Linear(64 - b, b - a, bias=False) for a, b in groups[1:])
+        self.middle = nn.ModuleList(Snap(10) for _ in groups)
         self.out = nn.ModuleList(nn.Linear(hidden, 5 * (b - a)) for a, b in groups)
         with torch.no_grad():
             for layer in self.mean:
@@ -180,27 +244,54 @@ class Head(nn.Module):
                 layer.weight.mul_(0.3)
                 layer.bias.view(-1, 5).copy_(torch.tensor([0.0, 0.0, -1.6, -0.4, 0.0]))
 
-    def code(self, coder: Coder, t: Tensor, skip: Tensor, log_sigma: Tensor, x: Tensor | None) -> Tensor:
-        """t `[B, H, W, width]`, skip `[B, H, W, skip]`, log_sigma `[B, 64]` -> coefficients `[B, H, W, 64]`."""
-        states = self.state(t).split(self.hidden, -1)
-        log_sigma = log_sigma[:, None, None]
-        inverse = (-log_sigma).exp()
-        signed, magnitude, coded = [], [], []
+    def code(self, coder: Coder, t: Tensor, skip: Tensor, scale: Scale, x: Tensor | None) -> Tensor:
+        """t `[B, H, W, width]`, skip `[B, H, W, skip]` -> coefficients `[B, H, W, 64]`, known as x or decoded."""
+        states = self.state(self.input(t)).split(self.hidden, -1)
+        fine, coarse, magnitude, coded = [], [], [], []
         for g, (a, b) in enumerate(self.groups):
             hidden, mean = states[g], None
             if g:
-                known = torch.cat(signed, -1)
-                mean = self.mean[g - 1](known)
-                hidden = hidden + self.known[g - 1](torch.cat([known, *magnitude], -1))
+                mean = self.mean[g - 1](torch.cat(fine, -1))
+                hidden = hidden + self.known[g - 1](torch.cat(coarse + magnitude, -1))
             if b <= self.skip:
                 mean = skip[..., a:b] if mean is None else mean + skip[..., a:b]
-            raw = self.out[g](leaky(hidden)).unflatten(-1, (b - a, 5))
-            y = coder.code(Mixture(raw, mean, log_sigma[..., a:b]), None if x is None else x[..., a:b])
+            raw = self.out[g](self.middle[g](leaky(hidden))).unflatten(-1, (b - a, 5))
+            mixture = Mixture(raw, mean, scale.unit[..., a:b], scale.level[..., a:b])
+            y = coder.code(mixture, None if x is None else x[..., a:b])
             coded.insert(0, y)
-            s, m = signed_and_magnitude(y, inverse[..., a:b]).chunk(2, -1)
-            signed.append(s)
-            magnitude.append(m)
+            for known, value in zip((fine, coarse, magnitude), self.normalise(y, scale.inverse[..., a:b])):
+                known.append(value)
         return torch.cat(coded, -1)
+
+    def fix(self) -> None:
+        n = self.normalise
+        fix_linear(self.state, self.input)
+        for layer in self.mean:
+            fix_weight(layer.weight, None, *constant(layer.in_features, float(n.fine.step), n.LIMIT))
+        for layer in self.known:
+            half = layer.in_features // 2
+            low, high = (constant(half, float(n.coarse.step), n.LIMIT), constant(half, n.compand.step, n.compand.limit))
+            fix_weight(layer.weight, None, torch.cat([low[0], high[0]]), torch.cat([low[1], high[1]]))
+        for layer, snap in zip(self.out, self.middle):
+            fix_linear(layer, snap)
+
+
+def constant(count: int, step: float, limit: float) -> tuple[Tensor, Tensor]:
+    return torch.full((count,), step), torch.full((count,), limit)
+
+
+def repeated(ranges: tuple[Tensor, Tensor], inputs: int) -> tuple[Tensor, Tensor]:
+    """Ranges of one plane -> those of as many as make up `inputs`."""
+    return ranges[0].repeat(inputs // len(ranges[0])), ranges[1].repeat(inputs // len(ranges[1]))
+
+
+def fix_linear(layer: nn.Linear, snap: Snap) -> None:
+    ranges = constant(layer.in_features, float(snap.step), float(snap.limit))
+    fix_weight(layer.weight, layer.bias, *ranges)
+
+
+def frozen(weight: Tensor) -> nn.Parameter:
+    return nn.Parameter(weight.detach(), requires_grad=False)
 
 
 class Mlcc(nn.Module):
@@ -213,6 +304,8 @@ class Mlcc(nn.Module):
         super().__init__()
         self.config = c = config
         self.register_buffer("sigma", sigma.float())
+        self.log_tables, self.hidden_tables, self.embedding = Snap(10, 16.0), Snap(10), Snap(10)
+        self.side = Snap(9)
         self.luma_features = Features(28, luma_pools())
         self.chroma_features = Features(15, chroma_pools())
         luma, chroma = self.luma_features.channels, self.chroma_features.channels
@@ -240,6 +333,39 @@ class Mlcc(nn.Module):
     def settings(self) -> dict:
         return asdict(self.config)
 
+    @torch.no_grad()
+    def fix(self, pictures) -> Mlcc:
+        """Make the network exact, in place: ranges as seen over `pictures`, weights on the grids they allow.
+
+        pictures: iterable of (Shape, tables, Picture), of every sampling.
+
+        Raises:
+            ValueError: a layer's partial sums could leave the exact range.
+        """
+        snaps = [m for m in self.modules() if isinstance(m, Snap)]
+        for snap in snaps:
+            snap.watching = not float(snap.limit)
+        for shape, tables, picture in pictures:
+            self.walk(RateMeter(), shape, tables, picture)
+        for snap in snaps:
+            snap.fix()
+        first, _, second = self.tables
+        fix_linear(first, self.log_tables)
+        fix_linear(second, self.hidden_tables)
+        for trunk in self.chroma_trunks:
+            trunk.fix(self.chroma_features, None, self.embedding)
+        for trunk in self.luma_trunks:
+            trunk.fix(self.luma_features, self.side, self.embedding)
+        for layer in self.chroma_context.values():
+            layer.weight = frozen(self.chroma_features.widen(layer.weight, 0))
+            fix_weight(layer.weight, layer.bias, *repeated(self.chroma_features.ranges(), layer.weight.shape[1]))
+        for head in (*self.chroma_heads, *self.luma_heads):
+            head.fix()
+        for module in self.modules():
+            if isinstance(module, (Features, Compand)):
+                module.exact = True
+        return self.requires_grad_(False)
+
     def walk(self, coder: Coder, shape: Shape, tables: Tensor, picture: Picture | None = None) -> Picture:
         """Code every coefficient of a picture through `coder`.
 
@@ -252,25 +378,34 @@ class Mlcc(nn.Module):
         Returns:
             The coefficients, known or decoded.
         """
-        log_q = tables.float().log()
-        one_hot = [float(shape.sampling == name) for name in SAMPLINGS]
-        embedding = self.tables(
-            torch.cat([log_q[:, :2].flatten(1) - 3, log_q.new_tensor([one_hot]).expand(len(log_q), -1)], -1)
-        )
-        log_sigma = self.sigma.log()
+        log_q = log2_table(tables) * math.log(2)
+        embedding = self._embed(log_q, shape.sampling)
         chroma: list[Tensor] = []
         context = None
         if SAMPLINGS[shape.sampling]:
-            levels = [log_sigma[1] - log_q[:, -1], log_sigma[1] - log_q[:, 1]]
-            chroma = self._walk_chroma(coder, shape, levels, embedding, picture.chroma if picture else None)
-            features = [self.chroma_features(x, inverse(level)) for x, level in zip(chroma, levels)]
+            scales = [self._scale(1, tables[:, -1]), self._scale(1, tables[:, 1])]
+            chroma = self._walk_chroma(coder, shape, scales, embedding, picture.chroma if picture else None)
+            features = [self.chroma_features(x, scale.inverse) for x, scale in zip(chroma, scales)]
             planes = space_to_depth(torch.cat(features, -1), *SAMPLINGS[shape.sampling])
-            context = leaky(conv(self.chroma_context[shape.sampling], planes))
-        level = log_sigma[0] - log_q[:, 0]
-        luma = self._walk_luma(coder, shape, level, embedding, context, picture.luma if picture else None)
+            layer = self.chroma_context[shape.sampling]
+            context = self.side(leaky(conv3x3(planes, layer.weight) + layer.bias))
+        scale = self._scale(0, tables[:, 0])
+        luma = self._walk_luma(coder, shape, scale, embedding, context, picture.luma if picture else None)
         return Picture(luma, tuple(chroma))
 
-    def _walk_chroma(self, coder, shape, levels, embedding, known) -> list[Tensor]:
+    def _scale(self, kind: int, table: Tensor) -> Scale:
+        sigma, table = self.sigma[kind], table[:, None, None].float()
+        # log2 of sigma to 1/256 by the same integer arithmetic as of a quantiser: 64 sigma is below 2^16.
+        level = log2_table((64 * sigma).round()) - 6 - log2_table(table)
+        return Scale(sigma / table, table / sigma, level * math.log(2))
+
+    def _embed(self, log_q: Tensor, sampling: str) -> Tensor:
+        one_hot = log_q.new_tensor([[float(sampling == name) for name in SAMPLINGS]]).expand(len(log_q), -1)
+        first, activation, second = self.tables
+        x = self.log_tables(torch.cat([log_q[:, :2].flatten(1) - 3, one_hot], -1))
+        return self.embedding(second(self.hidden_tables(activation(first(x)))))
+
+    def _walk_chroma(self, coder, shape, scales, embedding, known) -> list[Tensor]:
         height, width = (-(-n // 2) for n in shape.chroma)
         planes: list[Tensor] = []
         result = []
@@ -280,13 +415,13 @@ class Mlcc(nn.Module):
                 context = torch.cat(planes, -1) if planes else None
                 state = self.chroma_trunks[4 * c + p](context, None, embedding, (len(embedding), height, width))
                 x = None if known is None else known[c][:, i::2, j::2]
-                coded = code_phase(coder, self.chroma_heads[c], state, levels[c], x, phase_size(shape.chroma, i, j))
+                coded = code_phase(coder, self.chroma_heads[c], state, scales[c], x, phase_size(shape.chroma, i, j))
                 phases.append(coded)
-                planes.append(self.chroma_features(coded, inverse(levels[c])))
+                planes.append(self.chroma_features(coded, scales[c].inverse))
             result.append(interleave(phases))
         return result
 
-    def _walk_luma(self, coder, shape, level, embedding, context, known) -> Tensor:
+    def _walk_luma(self, coder, shape, scale, embedding, context, known) -> Tensor:
         height, width = (4 * -(-n // 4) // 2 for n in shape.luma)
         phases: list[Tensor] = []
         planes: list[Tensor] = []
@@ -294,16 +429,16 @@ class Mlcc(nn.Module):
             x = None if known is None else known[:, i::2, j::2]
             size = phase_size(shape.luma, i, j)
             if p == 0:
-                coded = self._walk_first_phase(coder, size, level, embedding, context, x, (height // 2, width // 2))
+                coded = self._walk_first_phase(coder, size, scale, embedding, context, x, (height // 2, width // 2))
             else:
                 grid = (len(embedding), height, width)
                 state = self.luma_trunks[3 + p](torch.cat(planes, -1), context, embedding, grid)
-                coded = code_phase(coder, self.luma_heads[p], state, level, x, size)
+                coded = code_phase(coder, self.luma_heads[p], state, scale, x, size)
             phases.append(coded)
-            planes.append(self.luma_features(coded, inverse(level)))
+            planes.append(self.luma_features(coded, scale.inverse))
         return interleave(phases)
 
-    def _walk_first_phase(self, coder, size, level, embedding, context, known, grid) -> Tensor:
+    def _walk_first_phase(self, coder, size, scale, embedding, context, known, grid) -> Tensor:
         phases: list[Tensor] = []
         planes: list[Tensor] = []
         for p, (i, j) in enumerate(PHASES):
@@ -311,14 +446,10 @@ class Mlcc(nn.Module):
             before = torch.cat(planes, -1) if planes else None
             state = self.luma_trunks[p](before, side, embedding, (len(embedding), *grid))
             x = None if known is None else known[:, i::2, j::2]
-            coded = code_phase(coder, self.luma_heads[0], state, level, x, phase_size(size, i, j))
+            coded = code_phase(coder, self.luma_heads[0], state, scale, x, phase_size(size, i, j))
             phases.append(coded)
-            planes.append(self.luma_features(coded, inverse(level)))
+            planes.append(self.luma_features(coded, scale.inverse))
         return interleave(phases)
-
-
-def inverse(level: Tensor) -> Tensor:
-    return (-level).exp()[:, None, None]
 
 
 def phase_size(size: tuple[int, int], i: int, j: int) -> tuple[int, int]:
@@ -326,13 +457,13 @@ def phase_size(size: tuple[int, int], i: int, j: int) -> tuple[int, int]:
     return (size[0] - i + 1) // 2, (size[1] - j + 1) // 2
 
 
-def code_phase(coder, head: Head, state, level: Tensor, x: Tensor | None, size: tuple[int, int]) -> Tensor:
+def code_phase(coder, head: Head, state, scale: Scale, x: Tensor | None, size: tuple[int, int]) -> Tensor:
     """Code the part of a phase that lies inside the picture; the padding around it is zero."""
     t, skip = state
     height, width = t.shape[1:3]
     rows, columns = size
     inside = (slice(None), slice(rows), slice(columns))
-    coded = head.code(coder, t[inside], skip[inside], level, None if x is None else x[inside])
+    coded = head.code(coder, t[inside], skip[inside], scale, None if x is None else x[inside])
     if (rows, columns) != (height, width):
         coded = F.pad(coded, (0, 0, 0, width - columns, 0, height - rows))
     return coded

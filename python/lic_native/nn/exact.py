@@ -1,0 +1,139 @@
+"""Networks that give the same integers on every machine, in ordinary float arithmetic.
+
+Every activation and weight of an exact network is a multiple of a power of two. A matrix product of such numbers is
+itself exact in float32, in whatever order a kernel adds, as long as the largest partial sum it could meet stays below
+2^24 units; `fix` rounds a layer's weights to the finest grid for which that can be proved from the weights alone. All
+that stands between two products is single IEEE operations (one multiplication, one addition, a comparison), which are
+correctly rounded and so the same everywhere; transcendental functions become comparisons with stored thresholds.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+#: Integers up to here, and their sums, are exact in float32.
+EXACT = 2.0**24
+
+
+class Snap(nn.Module):
+    """Rounds to multiples of 2^-bits within +-limit once the network is exact; before that, only watches the range.
+
+    limit: largest magnitude, a power of two; None takes the smallest that covers what was seen, at 2^-`bits` of it.
+    """
+
+    def __init__(self, bits: int, limit: float | None = None) -> None:
+        super().__init__()
+        self.bits = bits
+        self.register_buffer("limit", torch.tensor(limit or 0.0))
+        self.register_buffer("step", torch.tensor(limit / 2**bits if limit else 0.0))
+        self.watching = False
+        self.exact = False
+        self._scale = (0.0, 0.0, 0.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.exact:
+            inverse, bound, step = self._scale
+            return (x * inverse).round_().clamp_(-bound, bound).mul_(step)
+        if self.watching:
+            self.limit.copy_(torch.maximum(self.limit, x.detach().abs().amax()))
+        return x
+
+    def fix(self) -> None:
+        limit = 2.0 ** math.ceil(math.log2(max(float(self.limit), 2.0**-20)))
+        self.limit.fill_(limit)
+        self.step.fill_(limit / 2**self.bits)
+        self.load()
+
+    def load(self) -> None:
+        """Take up the stored limit and step."""
+        step = float(self.step)
+        self._scale = (1 / step, float(self.limit) / step, step)
+        self.exact = True
+
+
+class Compand(nn.Module):
+    """log(1 + x) of x >= 0: in an exact network, on a grid of 1/32 by comparison with stored thresholds."""
+
+    LEVELS = 256
+
+    def __init__(self) -> None:
+        super().__init__()
+        levels = torch.arange(1, self.LEVELS, dtype=torch.float64)
+        self.register_buffer("thresholds", torch.expm1((levels - 0.5) / 32).float())
+        self.exact = False
+
+    @property
+    def step(self) -> float:
+        return 1 / 32
+
+    @property
+    def limit(self) -> float:
+        return self.LEVELS / 32
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.bucketize(x, self.thresholds).float() * self.step if self.exact else torch.log1p(x)
+
+
+def log2_table(q: Tensor) -> Tensor:
+    """floor(256 log2 q) / 256 of integers 1 <= q < 2^16, by integer arithmetic alone."""
+    x = q.to(torch.int64)
+    if bool(((x < 1) | (x > 0xFFFF)).any()):
+        raise ValueError("a quantiser is outside 1 .. 65535")
+    whole = sum((x >= 1 << k).to(torch.int64) for k in range(1, 16))
+    mantissa = x << (30 - whole)
+    result = whole
+    for _ in range(8):
+        mantissa = (mantissa * mantissa) >> 30
+        carry = (mantissa >= 1 << 31).to(torch.int64)
+        mantissa = mantissa >> carry
+        result = 2 * result + carry
+    return result.float() / 256
+
+
+def fix_weight(weight: Tensor, bias: Tensor | None, steps: Tensor, limits: Tensor) -> None:
+    """Round weights `[outputs, inputs, ...]` in place so that every partial sum is exact in float32.
+
+    steps, limits: `[inputs]` grid and largest magnitude of each input. Each output has one unit, the value of its
+    accumulator's last bit: the finest power of two for which the sum of all magnitudes stays below 2^24 units. An
+    input on a grid of `steps` has weights on a grid of unit / steps.
+    """
+    shape = (1, -1, *[1] * (weight.dim() - 2))
+    steps, limits = steps.double().view(shape), limits.double().view(shape)
+    flat = tuple(range(1, weight.dim()))
+    w = weight.double()
+    # Rounding may add half a grid step to every weight: count that in before choosing the unit.
+    largest = (w.abs() * limits).sum(flat) + (0 if bias is None else bias.double().abs())
+    spread = (limits / steps).expand_as(w[:1]).sum() / 2 + 1
+    unit = torch.exp2(torch.ceil(torch.log2(largest.clamp_min(2.0**-20) / (EXACT - spread))))
+    grid = unit.view(-1, *[1] * (weight.dim() - 1)) / steps
+    rounded = (w / grid).round() * grid
+    total = (rounded.abs() * limits).sum(flat)
+    if bias is not None:
+        fixed = (bias.double() / unit).round() * unit
+        total = total + fixed.abs()
+        bias.copy_(fixed)
+    if bool((total / unit >= EXACT).any()):
+        raise ValueError("a partial sum of this layer could exceed 2^24 units: it cannot be made exact")
+    weight.copy_(rounded)
+
+
+def conv3x3(x: Tensor, weight: Tensor) -> Tensor:
+    """3x3 convolution of `[B, H, W, C]` with zero padding.
+
+    On a CPU torch convolves directly. Elsewhere libraries may transform their input (Winograd), which is not exact;
+    there it is a matrix product over the nine neighbours.
+    """
+    if x.device.type == "cpu" or torch.is_grad_enabled():
+        return F.conv2d(x.permute(0, 3, 1, 2), weight, padding=1).permute(0, 2, 3, 1)
+    return conv3x3_as_product(x, weight)
+
+
+def conv3x3_as_product(x: Tensor, weight: Tensor) -> Tensor:
+    height, width = x.shape[1:3]
+    padded = F.pad(x, (0, 0, 1, 1, 1, 1))
+    neighbours = [padded[:, i : i + height, j : j + width] for i in range(3) for j in range(3)]
+    return torch.cat(neighbours, -1) @ weight.permute(2, 3, 1, 0).flatten(0, 2)
