@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 from typing import NamedTuple, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from . import _native
 
 
 class Mixture(NamedTuple):
@@ -30,6 +33,56 @@ class Coder(Protocol):
     def code(self, mixture: Mixture, symbols: Tensor | None) -> Tensor:
         """symbols `[..., n]` (None when decoding) -> the integers, as floats of the same shape."""
         ...
+
+
+def to_params(mixture: Mixture) -> Tensor:
+    """A mixture as the native coder takes it: int16 `[..., n, 5]`.
+
+    Means in 1/16 steps; scales as index s for 2^((s - 48) / 8) steps; the weight as index w for sigmoid((w - 64) / 8).
+    Single multiplications, additions and roundings only, so exact inputs give the same integers on every device.
+    """
+    raw, mean, unit, level = mixture
+    means = raw[..., :2] if mean is None else raw[..., :2] + mean[..., None]
+    means = (means * (16 * unit[..., None])).round().clamp(-32767, 32767)
+    octave = 8 / math.log(2)
+    scales = (raw[..., 2:4] * octave + (level * octave + 48)[..., None]).round().clamp(0, 127)
+    weight = (raw[..., 4:] * 8 + 64).round().clamp(0, 127)
+    return torch.cat([means, scales, weight], -1).to(torch.int16)
+
+
+class StreamEncoder:
+    """Puts every group of symbols into one rANS stream."""
+
+    def __init__(self) -> None:
+        self._encoder = _native.Encoder()
+
+    def code(self, mixture: Mixture, symbols: Tensor | None) -> Tensor:
+        assert symbols is not None, "an encoder knows its symbols"
+        self._encoder.put_mixture(
+            symbols.to(torch.int16).cpu().contiguous().numpy(), to_params(mixture).cpu().contiguous().numpy()
+        )
+        return symbols
+
+    def finish(self) -> bytes:
+        return self._encoder.finish()
+
+
+class StreamDecoder:
+    """Takes every group of symbols from one rANS stream."""
+
+    def __init__(self, stream: bytes) -> None:
+        self._decoder = _native.Decoder(stream)
+
+    def code(self, mixture: Mixture, symbols: Tensor | None) -> Tensor:
+        assert symbols is None, "a decoder finds its symbols"
+        params = to_params(mixture)
+        out = np.empty(tuple(params.shape[:-1]), np.int16)
+        self._decoder.get_mixture(params.cpu().contiguous().numpy(), out)
+        return torch.from_numpy(out).to(params.device).float()
+
+    def finish(self) -> None:
+        """Raise CorruptError unless the stream ends here."""
+        self._decoder.finish()
 
 
 class RateMeter:

@@ -18,17 +18,21 @@ all qualities with one set of weights; the first luma phase is split once more, 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import NamedTuple
-
+import json
 import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from .. import _native
 from ..coder import Coder, Mixture, RateMeter
-from ..nn.exact import Compand, Snap, conv3x3, fix_weight, log2_table
+from ..nn.exact import Compand, Snap, conv3x3, exact_arithmetic, fix_weight, log2_table
 
 PHASES = ((0, 0), (1, 1), (0, 1), (1, 0))
 LUMA_GROUPS = ((36, 64), (28, 36), (21, 28), (15, 21), (10, 15), (6, 10), (3, 6), (1, 3), (0, 1))
@@ -54,7 +58,7 @@ class Config:
 class Picture(NamedTuple):
     """Quantised DCT coefficients of one picture (or of a batch of equal shape).
 
-    luma: `[B, H, W, 64]` blocks in zig-zag order, as floats that hold integers; H and W are multiples of 4.
+    luma: `[B, H, W, 64]` blocks in zig-zag order, as floats that hold integers; H and W are multiples of 4 (`padded`).
     chroma: (Cr, Cb), each `[B, H/2*v, W/2*h, 64]` with (v, h) from `SAMPLINGS`; empty for gray.
     """
 
@@ -330,8 +334,29 @@ class Mlcc(nn.Module):
         )
         self.luma_heads = nn.ModuleList(Head(LUMA_GROUPS, c.luma_width, c.luma_head, c.luma_skip) for _ in range(4))
 
-    def settings(self) -> dict:
-        return asdict(self.config)
+    @classmethod
+    def load(cls, path: str | Path, device: torch.device | str = "cpu") -> Mlcc:
+        """An exact model as `save` wrote it."""
+        with safe_open(path, "pt") as file:
+            config = Config(**json.loads(file.metadata()["config"]))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+        model = cls(tensors["sigma"], config)
+        for name, tensor in tensors.items():
+            owner, _, leaf = name.rpartition(".")
+            module = model.get_submodule(owner)
+            setattr(module, leaf, frozen(tensor) if leaf in module._parameters else tensor)
+        model._become_exact()
+        return model.to(device)
+
+    def save(self, path: str | Path) -> None:
+        """Write the model as safetensors, its configuration in the metadata."""
+        tensors = {name: value.detach().cpu().contiguous() for name, value in self.state_dict().items()}
+        save_file(tensors, path, {"config": json.dumps(asdict(self.config))})
+
+    def fingerprint(self) -> int:
+        """32 bits that change with any weight or table of the model."""
+        state = sorted(self.state_dict().items())
+        return _native.fingerprint(b"".join(v.cpu().contiguous().numpy().tobytes() for _, v in state)) & 0xFFFFFFFF
 
     @torch.no_grad()
     def fix(self, pictures) -> Mlcc:
@@ -348,6 +373,7 @@ class Mlcc(nn.Module):
         for shape, tables, picture in pictures:
             self.walk(RateMeter(), shape, tables, picture)
         for snap in snaps:
+            snap.watching = False
             snap.fix()
         first, _, second = self.tables
         fix_linear(first, self.log_tables)
@@ -361,10 +387,16 @@ class Mlcc(nn.Module):
             fix_weight(layer.weight, layer.bias, *repeated(self.chroma_features.ranges(), layer.weight.shape[1]))
         for head in (*self.chroma_heads, *self.luma_heads):
             head.fix()
+        self._become_exact()
+        return self
+
+    def _become_exact(self) -> None:
         for module in self.modules():
             if isinstance(module, (Features, Compand)):
                 module.exact = True
-        return self.requires_grad_(False)
+            elif isinstance(module, Snap):
+                module.load()
+        self.requires_grad_(False)
 
     def walk(self, coder: Coder, shape: Shape, tables: Tensor, picture: Picture | None = None) -> Picture:
         """Code every coefficient of a picture through `coder`.
@@ -393,6 +425,15 @@ class Mlcc(nn.Module):
         luma = self._walk_luma(coder, shape, scale, embedding, context, picture.luma if picture else None)
         return Picture(luma, tuple(chroma))
 
+    @torch.inference_mode()
+    def run(self, coder: Coder, shape: Shape, tables: Tensor, picture: Picture | None = None) -> Picture:
+        """`walk` as an encoder and a decoder must: on the model's device, nothing that would make it inexact."""
+        device = self.sigma.device
+        if picture is not None:
+            picture = Picture(picture.luma.to(device), tuple(c.to(device) for c in picture.chroma))
+        with exact_arithmetic(device):
+            return self.walk(coder, shape, tables.to(device), picture)
+
     def _scale(self, kind: int, table: Tensor) -> Scale:
         sigma, table = self.sigma[kind], table[:, None, None].float()
         # log2 of sigma to 1/256 by the same integer arithmetic as of a quantiser: 64 sigma is below 2^16.
@@ -406,7 +447,8 @@ class Mlcc(nn.Module):
         return self.embedding(second(self.hidden_tables(activation(first(x)))))
 
     def _walk_chroma(self, coder, shape, scales, embedding, known) -> list[Tensor]:
-        height, width = (-(-n // 2) for n in shape.chroma)
+        (v, h), (rows, columns) = SAMPLINGS[shape.sampling], padded(shape.luma)
+        height, width = rows // 4 * v, columns // 4 * h
         planes: list[Tensor] = []
         result = []
         for c in range(2):
@@ -422,7 +464,7 @@ class Mlcc(nn.Module):
         return result
 
     def _walk_luma(self, coder, shape, scale, embedding, context, known) -> Tensor:
-        height, width = (4 * -(-n // 4) // 2 for n in shape.luma)
+        height, width = (n // 2 for n in padded(shape.luma))
         phases: list[Tensor] = []
         planes: list[Tensor] = []
         for p, (i, j) in enumerate(PHASES):
@@ -450,6 +492,11 @@ class Mlcc(nn.Module):
             phases.append(coded)
             planes.append(self.luma_features(coded, scale.inverse))
         return interleave(phases)
+
+
+def padded(size: tuple[int, int]) -> tuple[int, int]:
+    """A grid in blocks -> the whole numbers of 4 that hold it: two splits in phases."""
+    return tuple(-(-n // 4) * 4 for n in size)
 
 
 def phase_size(size: tuple[int, int], i: int, j: int) -> tuple[int, int]:

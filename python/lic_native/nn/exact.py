@@ -10,6 +10,8 @@ correctly rounded and so the same everywhere; transcendental functions become co
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
@@ -46,7 +48,6 @@ class Snap(nn.Module):
         limit = 2.0 ** math.ceil(math.log2(max(float(self.limit), 2.0**-20)))
         self.limit.fill_(limit)
         self.step.fill_(limit / 2**self.bits)
-        self.load()
 
     def load(self) -> None:
         """Take up the stored limit and step."""
@@ -92,6 +93,18 @@ def log2_table(q: Tensor) -> Tensor:
         mantissa = mantissa >> carry
         result = 2 * result + carry
     return result.float() / 256
+
+
+@contextmanager
+def exact_arithmetic(device: torch.device) -> Iterator[None]:
+    """Keeps torch from trading precision for speed (TF32, bfloat16, autocast), whatever the program around has set."""
+    precision = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with torch.autocast(device.type, enabled=False):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(precision)
 
 
 def fix_weight(weight: Tensor, bias: Tensor | None, steps: Tensor, limits: Tensor) -> None:

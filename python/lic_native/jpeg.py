@@ -1,0 +1,305 @@
+"""Lossless recompression of JPEG files: `.jpg` -> `.lic` -> the same bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from . import _native
+from .errors import CorruptError, LicError, UnsupportedError
+
+if TYPE_CHECKING:
+    import torch
+
+    from .models.mlcc import Mlcc, Picture, Shape
+
+#: Luma blocks on a side of what is coded in one piece: 2048 pixels. Bounds memory; part of the format.
+TILE = 256
+#: Largest file that `decompress` restores unless told otherwise.
+MAX_OUTPUT_BYTES = 2**31
+
+
+class Coefficients(NamedTuple):
+    """The quantised DCT coefficients of a JPEG file.
+
+    planes: for each component, int16 `[64, ceil(height / 8), ceil(width / 8)]` of its own (subsampled) height and
+        width; frequencies in zig-zag order, DC values absolute (prediction undone), as libjpeg gives them.
+    tables: for each component, its quantisation table, uint16 `[64]`, zig-zag order.
+    width, height: of the picture, in pixels.
+    sampling: for each component, its (horizontal, vertical) sampling factors.
+    """
+
+    planes: list[np.ndarray]
+    tables: list[np.ndarray]
+    width: int
+    height: int
+    sampling: list[tuple[int, int]]
+
+
+def read_coefficients(data: bytes) -> Coefficients:
+    """The quantised DCT coefficients of a JPEG file.
+
+    Raises:
+        TruncatedError, CorruptError: the file is cut or broken; the message says where.
+        UnsupportedError: the file is no 8-bit Huffman-coded DCT JPEG.
+    """
+    frame, planes, _ = _native.jpeg_read(data)
+    components = frame.components
+    h_max, v_max = max(c.h for c in components), max(c.v for c in components)
+    result = []
+    for c, plane in zip(components, planes):
+        rows, columns = -(-frame.height * c.v // (8 * v_max)), -(-frame.width * c.h // (8 * h_max))
+        blocks = plane.reshape(c.blocks_h, c.blocks_w, 64)[:rows, :columns]
+        result.append(np.ascontiguousarray(blocks.transpose(2, 0, 1)))
+    tables = [np.array(c.quant, np.uint16) for c in components]
+    return Coefficients(result, tables, frame.width, frame.height, [(c.h, c.v) for c in components])
+
+
+def compress(data: bytes, *, device: str | None = None) -> bytes:
+    """A JPEG file, or any bytes at all -> a `.lic` file that restores exactly them.
+
+    What is no JPEG, or a JPEG that can't be rebuilt bit by bit from its coefficients, is stored (with zstd). Nothing
+    is returned before it has been decoded and compared with `data`.
+
+    Args:
+        data: the file's content.
+        device: where torch runs the model, "cpu" or "cuda"; the file is the same. Default: "cuda" if there is one.
+    """
+    stored = _native.store(data)
+    try:
+        packed = _compress_jpeg(data, device)
+    except LicError:
+        return stored
+    return packed if len(packed) < len(stored) and decompress(packed, device=device) == data else stored
+
+
+def decompress(data: bytes, *, device: str | None = None, max_output: int = MAX_OUTPUT_BYTES) -> bytes:
+    """The file that `compress` was given.
+
+    Args:
+        data: a `.lic` file.
+        device: where torch runs the model; any restores any file.
+        max_output: bytes that the restored file may have.
+
+    Raises:
+        TruncatedError, CorruptError: the file is damaged. Its checksums cover the file and what is restored from it.
+        UnsupportedError: the file is of a newer version, or needs a model that is not installed.
+        LimitExceededError: the restored file would be longer than `max_output`.
+    """
+    container = _native.unpack(data, max_output)
+    if container.kind == "stored":
+        restored = container.stored
+    else:
+        restored = _restore(container, device, max_output)
+    _native.verify(restored, container.size, container.checksum)
+    return restored
+
+
+@dataclass(frozen=True)
+class Info:
+    """What is inside a `.lic` file."""
+
+    kind: str
+    file_bytes: int
+    restored_bytes: int
+    saving_percent: float
+    model: str | None = None
+    width: int | None = None
+    height: int | None = None
+    components: int | None = None
+    sampling: str | None = None
+    progressive: bool | None = None
+    header_bytes: int | None = None
+    coefficient_bytes: int | None = None
+    tiles: int | None = None
+
+
+def inspect(data: bytes) -> Info:
+    """What is inside a `.lic` file, without restoring it. Raises as `decompress` does."""
+    from .models.zoo import model_name
+
+    container = _native.unpack(data, 2**62)
+    saving = 100 * (1 - len(data) / container.size) if container.size else 0.0
+    common = (container.kind, len(data), container.size, round(saving, 2))
+    if container.kind == "stored":
+        return Info(*common)
+    frame = _native.jpeg_layout(container.skeleton)
+    coded = sum(len(s) for s in container.streams)
+    return Info(
+        *common,
+        model=model_name(container.model),
+        width=frame.width,
+        height=frame.height,
+        components=len(frame.components),
+        sampling=",".join(f"{c.h}x{c.v}" for c in frame.components),
+        progressive=frame.progressive,
+        header_bytes=len(data) - coded,
+        coefficient_bytes=coded,
+        tiles=len(container.streams),
+    )
+
+
+def _compress_jpeg(data: bytes, device: str | None) -> bytes:
+    frame, planes, skeleton = _native.jpeg_read(data)
+    if _native.jpeg_write(skeleton, planes) != data:
+        raise UnsupportedError("this file's bytes don't follow from its coefficients")
+    from .models import zoo
+
+    model, number = zoo.load(zoo.DEFAULT, device), zoo.NUMBERS[zoo.DEFAULT]
+    streams = encode_planes(model, frame, planes)
+    return _native.pack_jpeg(data, number, model.fingerprint(), skeleton, streams)
+
+
+def _restore(container: _native.Container, device: str | None, max_output: int) -> bytes:
+    from .models import zoo
+
+    name = zoo.model_name(container.model)
+    model = zoo.load(name, device)
+    if model.fingerprint() != container.fingerprint:
+        raise UnsupportedError(
+            f"the file needs weights {container.fingerprint:08x} of model {name}; installed are {model.fingerprint():08x}"
+        )
+    # A block takes at least a bit of the restored file, so its length bounds what the coefficients may occupy.
+    frame = _native.jpeg_layout(container.skeleton, 8 * container.size)
+    planes = decode_planes(model, frame, container.streams)
+    return _native.jpeg_write(container.skeleton, planes, min(container.size, max_output))
+
+
+class Part(NamedTuple):
+    """Components that are coded together, as one of the model's samplings."""
+
+    sampling: str
+    components: tuple[int, ...]
+    transposed: bool = False
+
+
+def parts(frame: _native.Frame) -> list[Part]:
+    """How the components of a frame are coded: as one YCbCr picture if they are sampled like one, else one by one."""
+    factors = [(c.h, c.v) for c in frame.components]
+    if len(factors) == 3 and factors[1] == factors[2]:
+        (h, v), (ch, cv) = factors[:2]
+        for (x, y), part in {
+            (2, 2): Part("4:2:0", (0, 1, 2)),
+            (2, 1): Part("4:2:2", (0, 1, 2)),
+            (1, 2): Part("4:2:2", (0, 1, 2), transposed=True),
+            (1, 1): Part("4:4:4", (0, 1, 2)),
+        }.items():
+            if (h, v) == (x * ch, y * cv):
+                return [part]
+    return [Part("gray", (c,)) for c in range(len(factors))]
+
+
+class Tile(NamedTuple):
+    """A rectangle of a part: its shape, and for each of its components the (rows, columns) of blocks it covers."""
+
+    shape: Shape
+    areas: list[tuple[slice, slice]]
+
+
+def tiles(part: Part, sizes: list[tuple[int, int]]) -> Iterator[Tile]:
+    """Cut a part, whose components have `sizes` (rows, columns) in blocks, into tiles in raster order."""
+    from .models.mlcc import Shape
+
+    rows, columns = sizes[0]
+    for top in range(0, rows, TILE):
+        for left in range(0, columns, TILE):
+            areas = []
+            for height, width in sizes:
+                y0, y1 = (min(n, rows) * height // rows for n in (top, top + TILE))
+                x0, x1 = (min(n, columns) * width // columns for n in (left, left + TILE))
+                areas.append((slice(y0, y1), slice(x0, x1)))
+            extents = [(a.stop - a.start, b.stop - b.start) for a, b in areas]
+            yield Tile(Shape(part.sampling, extents[0], extents[1] if len(extents) > 1 else (0, 0)), areas)
+
+
+def encode_planes(model: Mlcc, frame: _native.Frame, planes: list[np.ndarray]) -> list[bytes]:
+    """One rANS stream for each tile of each part."""
+    from .coder import StreamEncoder
+
+    streams = []
+    for part in parts(frame):
+        grids = [oriented(planes[c].reshape(_grid(frame.components[c])), part) for c in part.components]
+        tables = _tables(frame, part)
+        for tile in tiles(part, [grid.shape[:2] for grid in grids]):
+            coder = StreamEncoder()
+            pieces = [grid[area] for grid, area in zip(grids, tile.areas)]
+            model.run(coder, tile.shape, tables, _picture(pieces, tile.shape))
+            streams.append(coder.finish())
+    return streams
+
+
+def decode_planes(model: Mlcc, frame: _native.Frame, streams: list[bytes]) -> list[np.ndarray]:
+    """The inverse of `encode_planes`. Raises CorruptError or TruncatedError if the streams don't fit the frame."""
+    from .coder import StreamDecoder
+
+    planes: list[np.ndarray | None] = [None] * len(frame.components)
+    waiting = iter(streams)
+    for part in parts(frame):
+        shapes = [_grid(frame.components[c]) for c in part.components]
+        grids = [np.zeros((w, h, 64) if part.transposed else (h, w, 64), np.int16) for h, w, _ in shapes]
+        tables = _tables(frame, part)
+        for tile in tiles(part, [grid.shape[:2] for grid in grids]):
+            stream = next(waiting, None)
+            if stream is None:
+                raise CorruptError(f"{len(streams)} coefficient streams are too few for the frame")
+            coder = StreamDecoder(stream)
+            luma, chroma = model.run(coder, tile.shape, tables)
+            coder.finish()
+            for grid, area, decoded in zip(grids, tile.areas, (luma, *reversed(chroma))):
+                piece = grid[area]
+                piece[:] = decoded[0, : piece.shape[0], : piece.shape[1]].cpu().numpy()
+        for c, grid in zip(part.components, grids):
+            planes[c] = np.ascontiguousarray(oriented(grid, part)).reshape(-1)
+    if next(waiting, None) is not None:
+        raise CorruptError(f"{len(streams)} coefficient streams are too many for the frame")
+    return planes
+
+
+def _grid(component: _native.Component) -> tuple[int, int, int]:
+    return component.blocks_h, component.blocks_w, 64
+
+
+def oriented(blocks: np.ndarray, part: Part) -> np.ndarray:
+    """Blocks `[rows, columns, 64]` as the model sees them, and back: the picture is transposed if the part says so."""
+    return blocks.transpose(1, 0, 2)[..., _transposed_zigzag()] if part.transposed else blocks
+
+
+@cache
+def _transposed_zigzag() -> list[int]:
+    """For each zig-zag index, that of the transposed frequency."""
+    from .models.mlcc import zigzag
+
+    order = zigzag()
+    return [order.index((column, row)) for row, column in order]
+
+
+def _tables(frame: _native.Frame, part: Part) -> torch.Tensor:
+    """Quantisation tables of a part as the model takes them, `[1, 2 or 3, 64]`."""
+    import torch
+
+    # A quantiser of 0 is forbidden and occurs; no coefficient depends on what stands here.
+    tables = np.maximum([frame.components[c].quant for c in part.components], 1)
+    if part.transposed:
+        tables = tables[:, _transposed_zigzag()]
+    return torch.from_numpy(tables if len(tables) > 1 else tables.repeat(2, 0))[None]
+
+
+def _picture(pieces: list[np.ndarray], shape: Shape) -> Picture:
+    """Blocks `[rows, columns, 64]` of (Y) or (Y, Cb, Cr) -> the model's picture, padded with zeros."""
+    import torch
+
+    from .models.mlcc import SAMPLINGS, Picture, padded
+
+    rows, columns = padded(shape.luma)
+    v, h = SAMPLINGS[shape.sampling] or (0, 0)
+    extents = [(rows, columns), *[(rows // 2 * v, columns // 2 * h)] * 2]
+    planes = []
+    for piece, (height, width) in zip(pieces, extents):
+        plane = np.zeros((1, height, width, 64), np.float32)
+        plane[0, : piece.shape[0], : piece.shape[1]] = piece
+        planes.append(torch.from_numpy(plane))
+    return Picture(planes[0], tuple(reversed(planes[1:])))

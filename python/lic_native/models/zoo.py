@@ -1,0 +1,34 @@
+"""The models that files refer to by number, and their weights inside the wheel."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import as_file, files
+
+import torch
+
+from ..errors import UnsupportedError
+from .mlcc import Mlcc
+
+#: Model numbers as they stand in files. A number is never used again for another model.
+NUMBERS = {"mlcc-fast": 1}
+DEFAULT = "mlcc-fast"
+
+
+def model_name(number: int) -> str:
+    """The name of a file's model; UnsupportedError if this release has none of that number."""
+    for name, known in NUMBERS.items():
+        if known == number:
+            return name
+    raise UnsupportedError(f"model number {number} is not in this release; it has {NUMBERS}")
+
+
+def load(name: str, device: str | None = None) -> Mlcc:
+    """A model with its shipped weights on `device` ("cuda" if there is one, by default); kept for the next call."""
+    return _load(name, str(torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))))
+
+
+@cache
+def _load(name: str, device: str) -> Mlcc:
+    with as_file(files("lic_native.weights") / f"{name}.safetensors") as path:
+        return Mlcc.load(path, device)

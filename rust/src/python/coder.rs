@@ -1,0 +1,139 @@
+//! The rANS coder as two classes, and the tables it codes with.
+
+use numpy::{PyReadonlyArrayDyn, PyReadwriteArrayDyn};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use super::arrays::{slice, slice_mut};
+use super::enter;
+use crate::{ans, tables};
+
+/// Integer CDFs, validated once: rows of 15-bit cumulative frequencies whose last slot is the escape.
+#[pyclass(frozen, module = "lic_native._native")]
+pub(super) struct Tables(tables::Tables);
+
+#[pymethods]
+impl Tables {
+    /// Discretised Gaussians: one row for each scale and each of `fractions` mean offsets, scale-major.
+    #[staticmethod]
+    #[pyo3(signature = (scales, fractions = 1))]
+    fn gaussian(scales: Vec<f64>, fractions: u32) -> PyResult<Self> {
+        Ok(Self(tables::gaussian(&scales, fractions)?))
+    }
+
+    /// Discretised Laplace distributions, as `gaussian`.
+    #[staticmethod]
+    #[pyo3(signature = (scales, fractions = 1))]
+    fn laplace(scales: Vec<f64>, fractions: u32) -> PyResult<Self> {
+        Ok(Self(tables::laplace(&scales, fractions)?))
+    }
+
+    /// Number of rows.
+    fn __len__(&self) -> usize {
+        self.0.len()
+    }
+
+    /// XXH3-64 of the rows.
+    fn fingerprint(&self) -> u64 {
+        self.0.fingerprint()
+    }
+}
+
+/// Collects groups of symbols and turns them into one rANS stream.
+#[pyclass(module = "lic_native._native")]
+pub(super) struct Encoder(Option<ans::Encoder>);
+
+impl Encoder {
+    fn open(&mut self) -> PyResult<&mut ans::Encoder> {
+        self.0.as_mut().ok_or_else(|| PyValueError::new_err("the encoder is finished"))
+    }
+}
+
+#[pymethods]
+impl Encoder {
+    #[new]
+    fn new() -> Self {
+        Self(Some(ans::Encoder::new()))
+    }
+
+    /// Code int32 `symbols`, each under the row of `tables` that its int32 index names.
+    fn put_tables(
+        &mut self,
+        py: Python<'_>,
+        symbols: PyReadonlyArrayDyn<'_, i32>,
+        indexes: PyReadonlyArrayDyn<'_, i32>,
+        tables: &Tables,
+    ) -> PyResult<()> {
+        let (symbols, indexes) = (slice(&symbols, "symbols")?, slice(&indexes, "indexes")?);
+        let encoder = self.open()?;
+        enter(py, || encoder.put_tables(symbols, indexes, &tables.0))
+    }
+
+    /// Code int16 `symbols` `[n]` under logistic mixtures, int16 `params` `[n, 5]`.
+    fn put_mixture(
+        &mut self,
+        py: Python<'_>,
+        symbols: PyReadonlyArrayDyn<'_, i16>,
+        params: PyReadonlyArrayDyn<'_, i16>,
+    ) -> PyResult<()> {
+        let (symbols, params) = (slice(&symbols, "symbols")?, slice(&params, "params")?);
+        let encoder = self.open()?;
+        enter(py, || encoder.put_mixture(symbols, params))
+    }
+
+    /// Bits that what was put will take.
+    fn cost_bits(&mut self) -> PyResult<f64> {
+        Ok(self.open()?.cost_bits())
+    }
+
+    /// The stream; the encoder can't be used any more.
+    fn finish<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        self.open()?;
+        let encoder = self.0.take().expect("it is open");
+        let bytes = py.detach(|| encoder.finish());
+        Ok(PyBytes::new(py, &bytes))
+    }
+}
+
+/// Reads groups of symbols back, in the order in which they were put.
+#[pyclass(module = "lic_native._native")]
+pub(super) struct Decoder(ans::Decoder);
+
+#[pymethods]
+impl Decoder {
+    #[new]
+    fn new(data: Vec<u8>) -> PyResult<Self> {
+        Ok(Self(ans::Decoder::new(data)?))
+    }
+
+    /// Fill int32 `out` with symbols under the rows of `tables` that int32 `indexes` name.
+    fn get_tables(
+        &mut self,
+        py: Python<'_>,
+        indexes: PyReadonlyArrayDyn<'_, i32>,
+        tables: &Tables,
+        mut out: PyReadwriteArrayDyn<'_, i32>,
+    ) -> PyResult<()> {
+        let (indexes, out) = (slice(&indexes, "indexes")?, slice_mut(&mut out, "out")?);
+        let decoder = &mut self.0;
+        enter(py, || decoder.get_tables(indexes, &tables.0, out))
+    }
+
+    /// Fill int16 `out` `[n]` with symbols under logistic mixtures, int16 `params` `[n, 5]`.
+    fn get_mixture(
+        &mut self,
+        py: Python<'_>,
+        params: PyReadonlyArrayDyn<'_, i16>,
+        mut out: PyReadwriteArrayDyn<'_, i16>,
+    ) -> PyResult<()> {
+        let (params, out) = (slice(&params, "params")?, slice_mut(&mut out, "out")?);
+        let decoder = &mut self.0;
+        enter(py, || decoder.get_mixture(params, out))
+    }
+
+    /// Check that the stream ends here.
+    fn finish(&self) -> PyResult<()> {
+        Ok(self.0.finish()?)
+    }
+}

@@ -1,0 +1,76 @@
+//! The `.lic` file.
+
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use super::enter;
+use crate::container::{self, Body, JpegBody};
+
+/// A parsed `.lic` file. `kind` is "stored" or "jpeg"; fields of the other kind are empty.
+#[pyclass(frozen, get_all, module = "lic_native._native")]
+pub(super) struct Container {
+    kind: &'static str,
+    size: u64,
+    checksum: u64,
+    stored: Option<Py<PyBytes>>,
+    model: u64,
+    fingerprint: u32,
+    skeleton: Py<PyBytes>,
+    streams: Vec<Py<PyBytes>>,
+}
+
+/// A file that keeps `original` as it is, or as zstd makes it.
+#[pyfunction]
+pub(super) fn store<'py>(py: Python<'py>, original: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+    Ok(PyBytes::new(py, &enter(py, || container::store(original))?))
+}
+
+/// A file that restores the JPEG `original` from its skeleton and coded coefficients.
+#[pyfunction]
+pub(super) fn pack_jpeg<'py>(
+    py: Python<'py>,
+    original: &[u8],
+    model: u64,
+    fingerprint: u32,
+    skeleton: Vec<u8>,
+    streams: Vec<Vec<u8>>,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let body = JpegBody { model, fingerprint, skeleton, streams };
+    Ok(PyBytes::new(py, &enter(py, || container::pack_jpeg(original, &body))?))
+}
+
+/// Read a `.lic` file; nothing larger than `max_output` bytes is unpacked.
+#[pyfunction]
+pub(super) fn unpack(py: Python<'_>, data: &[u8], max_output: u64) -> PyResult<Container> {
+    let container = enter(py, || container::unpack(data, max_output))?;
+    let bytes = |data: &[u8]| PyBytes::new(py, data).unbind();
+    let (size, checksum) = (container.size, container.checksum);
+    Ok(match container.body {
+        Body::Stored(original) => Container {
+            kind: "stored",
+            size,
+            checksum,
+            stored: Some(bytes(&original)),
+            model: 0,
+            fingerprint: 0,
+            skeleton: bytes(&[]),
+            streams: Vec::new(),
+        },
+        Body::Jpeg(body) => Container {
+            kind: "jpeg",
+            size,
+            checksum,
+            stored: None,
+            model: body.model,
+            fingerprint: body.fingerprint,
+            skeleton: bytes(&body.skeleton),
+            streams: body.streams.iter().map(|stream| bytes(stream)).collect(),
+        },
+    })
+}
+
+/// Raise CorruptError unless `restored` has this size and checksum.
+#[pyfunction]
+pub(super) fn verify(py: Python<'_>, restored: &[u8], size: u64, checksum: u64) -> PyResult<()> {
+    enter(py, || container::verify(restored, size, checksum))
+}

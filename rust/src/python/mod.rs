@@ -1,0 +1,40 @@
+//! `lic_native._native`: the crate as a Python extension. Translation only; no logic lives here.
+
+mod arrays;
+mod coder;
+mod container;
+mod exceptions;
+mod jpeg;
+mod tensor;
+
+use pyo3::prelude::*;
+
+use crate::Result;
+
+/// The one door for long work: the GIL is released, and the crate's error becomes a Python exception.
+fn enter<T: Send>(py: Python<'_>, work: impl FnOnce() -> Result<T> + Send) -> PyResult<T> {
+    Ok(py.detach(work)?)
+}
+
+/// Native half of lic_native.
+#[pymodule(gil_used = false)]
+mod _native {
+    #[pymodule_export]
+    use super::coder::{Decoder, Encoder, Tables};
+    #[pymodule_export]
+    use super::container::{pack_jpeg, store, unpack, verify, Container};
+    #[pymodule_export]
+    use super::exceptions::{CorruptError, LicError, LimitExceededError, TruncatedError, UnsupportedError};
+    #[pymodule_export]
+    use super::jpeg::{jpeg_layout, jpeg_read, jpeg_write, Component, Frame};
+    #[pymodule_export]
+    use super::tensor::{tensor_decode, tensor_encode, tensor_inspect};
+    #[pymodule_export]
+    use super::fingerprint;
+}
+
+/// XXH3-64 of a buffer.
+#[pyfunction]
+fn fingerprint(py: Python<'_>, data: &[u8]) -> u64 {
+    py.detach(|| xxhash_rust::xxh3::xxh3_64(data))
+}
