@@ -7,5 +7,6 @@ mod error;
 pub mod ans;
 pub mod jpeg;
 pub mod tables;
+pub mod tensor;
 
 pub use error::{Error, Result};

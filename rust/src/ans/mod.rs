@@ -98,3 +98,5 @@ fn element(params: &[i16], i: usize) -> &[i16; MIXTURE_PARAMS] {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::Random;
