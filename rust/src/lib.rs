@@ -8,5 +8,6 @@ pub mod ans;
 pub mod container;
 pub mod jpeg;
 pub mod tables;
+pub mod tensor;
 
 pub use error::{Error, Result};

@@ -1,1 +1,102 @@
-//! placeholder
+//! Interleaved rANS: integers and their distributions to bytes, and back.
+//!
+//! # Coding
+//! 1 to 64 *lanes*, each a 32-bit rANS state of at least 2^16, share one stream of 16-bit words. Symbols come in
+//! *groups*, one for each call: element `i` of a group belongs to lane `i % lanes`, whatever came before. With a
+//! symbol's slots `start..start + freq` of 2^15, decoding it is
+//! ```text
+//! slot  = state % 2^15                       (which names the symbol)
+//! state = freq * (state / 2^15) + slot - start
+//! if state < 2^16 { state = state * 2^16 + next word }
+//! ```
+//! element after element, so words lie in element order. The encoder does the inverse from the last element of the last
+//! group to the first; it starts each lane at 2^16, where the decoder must therefore end.
+//!
+//! A symbol outside its distribution's support is coded as the escape, and how far outside it lies goes to a separate
+//! string of bytes, the *escapes*: little-endian base 128 with the high bit on every byte but the last, in coding order.
+//! The distance is `d = 0, 1, …` from the nearest symbol outside. [`Tables`](crate::tables::Tables) have one escape, and
+//! `2 d` is stored above the support, `2 d + 1` below; a [`LogisticMixture`](crate::tables::LogisticMixture) has an
+//! escape on either side, and `d` is stored.
+//!
+//! # Stream
+//! A stream that carries no information is empty. Any other is:
+//!
+//! | bytes | |
+//! |---|---|
+//! | 1 | bits 0–2: log2 of the number of lanes; bit 3: there are escapes; bits 4–6: bytes of a state, 0 to 4; bit 7: 0 |
+//! | if there are escapes | their length in bytes (base 128, as above), then the escapes |
+//! | lanes × bytes of a state | each lane's first state minus 2^16, little-endian |
+//! | the rest | the words, little-endian |
+//!
+//! Lane count is the encoder's choice. A SIMD backend is only faster: it makes the same bytes.
+
+mod decoder;
+mod encoder;
+mod varint;
+
+pub use decoder::Decoder;
+pub use encoder::Encoder;
+
+/// Frequencies sum to 2^15.
+pub use crate::tables::PRECISION;
+
+pub(crate) use varint::{put_varint, take_varint};
+
+use crate::tables::MIXTURE_PARAMS;
+
+/// A state is at least this.
+const LOWER_BOUND: u32 = 1 << 16;
+const MAX_LANES: usize = 64;
+const MASK: u32 = (1 << PRECISION) - 1;
+
+const HAS_ESCAPES: u8 = 1 << 3;
+const STATE_BYTES_SHIFT: u32 = 4;
+
+/// An integer that names a row of [`Tables`](crate::tables::Tables).
+pub trait Index: Copy {
+    /// The row; something beyond every table if the integer is negative.
+    fn row(self) -> usize;
+}
+
+macro_rules! index {
+    ($($integer:ty),*) => {$(
+        impl Index for $integer {
+            #[inline]
+            fn row(self) -> usize {
+                usize::try_from(self).unwrap_or(usize::MAX)
+            }
+        }
+    )*};
+}
+index!(u8, u16, u32, i16, i32, i64);
+
+/// Every index must name a row, and there must be one for each symbol.
+fn check_indexes<I: Index>(indexes: &[I], symbols: usize, rows: usize) -> crate::Result<()> {
+    if indexes.len() != symbols {
+        return Err(crate::Error::InvalidArgument(format!("{} indexes for {symbols} symbols", indexes.len())));
+    }
+    let in_range = |indexes: &[I]| indexes.iter().fold(true, |all, index| all & (index.row() < rows));
+    if !in_range(indexes) {
+        return Err(crate::Error::InvalidArgument(format!("an index is outside the {rows} rows")));
+    }
+    Ok(())
+}
+
+/// There must be five parameters for each symbol.
+fn check_params(params: &[i16], symbols: usize) -> crate::Result<()> {
+    if symbols.checked_mul(MIXTURE_PARAMS) == Some(params.len()) {
+        return Ok(());
+    }
+    Err(crate::Error::InvalidArgument(format!("{} mixture parameters for {symbols} symbols", params.len())))
+}
+
+/// The parameters of element `i`.
+#[inline]
+fn element(params: &[i16], i: usize) -> &[i16; MIXTURE_PARAMS] {
+    params[i * MIXTURE_PARAMS..].first_chunk().expect("checked when the group began")
+}
+
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+pub(crate) use tests::Random;

@@ -1,1 +1,276 @@
-//! placeholder
+//! Probability tables: integer cumulative distributions of 2^[`PRECISION`] slots, the same on every machine.
+//!
+//! A row of [`Tables`] gives symbol `offset + j` the slots `cdf[j]..cdf[j + 1]`; the last interval of a row is the
+//! *escape*, for every symbol outside. [`LogisticMixture`] computes such intervals from parameters instead.
+
+mod cost;
+mod distribution;
+mod mixture;
+pub(crate) mod real;
+
+use crate::{Error, Result};
+
+pub(crate) use cost::{cost_table, COST_BITS};
+pub use distribution::{gaussian, laplace, scale_table, Row};
+pub(crate) use mixture::Place;
+pub use mixture::{LogisticMixture, MixtureConstants, MIXTURE_PARAMS};
+
+/// Frequencies of a distribution sum to 2^15.
+pub const PRECISION: u32 = 15;
+
+/// The number of slots that a distribution divides among its symbols.
+pub const TOTAL: u32 = 1 << PRECISION;
+
+const MAX_ROWS: usize = 1 << 16;
+const MAX_CDF: usize = 1 << 26;
+const MAX_OFFSET: u32 = 1 << 30;
+
+/// Slots of one symbol: `start` in the low half, `freq` in the high half.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Slots(u32);
+
+impl Slots {
+    /// The slots `start..end` of 2^[`PRECISION`].
+    #[inline]
+    pub(crate) fn new(start: u32, end: u32) -> Self {
+        debug_assert!(start < end && end <= TOTAL);
+        Slots(start | (end - start) << 16)
+    }
+
+    /// The first slot.
+    #[inline]
+    pub fn start(self) -> u32 {
+        self.0 & 0xffff
+    }
+
+    /// The number of slots, 1..=2^15: the probability is `freq` / 2^15.
+    #[inline]
+    pub fn freq(self) -> u32 {
+        self.0 >> 16
+    }
+}
+
+/// One row of a set of tables: where its parts lie, in one 16-byte entry.
+#[derive(Debug, Clone, Copy)]
+struct Layout {
+    /// Position of the row's first boundary in `cdf`.
+    first: u32,
+    /// Position of the row's first bucket.
+    bucket: u32,
+    /// Symbol of the first interval.
+    offset: i32,
+    /// Number of symbols, which is the position of the escape.
+    symbols: u16,
+    /// A slot's bucket is `slot >> shift`.
+    shift: u16,
+}
+
+/// Checked integer distributions, one row for each table index.
+#[derive(Debug, Clone)]
+pub struct Tables {
+    rows: Vec<Layout>,
+    cdf: Vec<u16>,
+    /// For each bucket of slots, the first interval that reaches into it.
+    buckets: Vec<u16>,
+}
+
+impl Tables {
+    /// Takes rows laid end to end in `cdf`: row `i` has `lengths[i]` boundaries, from 0 strictly increasing to 2^15,
+    /// its first interval is symbol `offsets[i]` and its last interval the escape.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] says which row breaks which rule.
+    pub fn new(cdf: &[i32], lengths: &[i32], offsets: &[i32]) -> Result<Self> {
+        let mut tables = Self::sized(lengths, offsets)?;
+        let mut rest = cdf;
+        for (row, (&length, &offset)) in lengths.iter().zip(offsets).enumerate() {
+            let boundaries;
+            (boundaries, rest) =
+                rest.split_at_checked(length as usize).ok_or_else(|| invalid(row, "lies beyond the buffer"))?;
+            tables.push(boundaries, offset).map_err(|rule| invalid(row, rule))?;
+        }
+        if !rest.is_empty() {
+            return Err(Error::InvalidArgument(format!("{} boundaries belong to no row", rest.len())));
+        }
+        Ok(tables)
+    }
+
+    /// Takes rows padded to `stride` boundaries each, as CompressAI's `_quantized_cdf`, `_cdf_length` and `_offset`
+    /// hold them.
+    ///
+    /// # Errors
+    /// As [`Tables::new`]; CompressAI's usual precision of 16 bits is one of them.
+    pub fn from_padded(cdf: &[i32], stride: usize, lengths: &[i32], offsets: &[i32]) -> Result<Self> {
+        let mut tables = Self::sized(lengths, offsets)?;
+        if stride.checked_mul(lengths.len()) != Some(cdf.len()) {
+            return Err(Error::InvalidArgument(format!("{} boundaries for rows of {stride}", cdf.len())));
+        }
+        for (row, (&length, &offset)) in lengths.iter().zip(offsets).enumerate() {
+            let boundaries = cdf[row * stride..][..stride].get(..length as usize);
+            boundaries
+                .ok_or("is longer than the stride")
+                .and_then(|boundaries| tables.push(boundaries, offset))
+                .map_err(|rule| invalid(row, rule))?;
+        }
+        Ok(tables)
+    }
+
+    /// Collects rows that are valid by construction.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] if there are too many rows, or an offset is out of range.
+    pub fn from_rows(rows: &[Row]) -> Result<Self> {
+        let lengths: Vec<i32> = rows.iter().map(|row| row.cdf().len() as i32).collect();
+        let offsets: Vec<i32> = rows.iter().map(Row::offset).collect();
+        let cdf: Vec<i32> = rows.iter().flat_map(|row| row.cdf().iter().copied()).collect();
+        Self::new(&cdf, &lengths, &offsets)
+    }
+
+    /// An empty set with room for rows of these lengths, once they and the offsets are known to be sane.
+    fn sized(lengths: &[i32], offsets: &[i32]) -> Result<Self> {
+        if lengths.len() != offsets.len() {
+            return Err(Error::InvalidArgument(format!("{} lengths, {} offsets", lengths.len(), offsets.len())));
+        }
+        if let Some(row) = lengths.iter().position(|&n| !(2..=TOTAL as i32 + 1).contains(&n)) {
+            return Err(invalid(row, "does not have 2 to 2^15 + 1 boundaries"));
+        }
+        let total = lengths.iter().map(|&n| n as usize).sum::<usize>();
+        if lengths.len() > MAX_ROWS || total > MAX_CDF {
+            let what = format!("{} rows with {total} boundaries are too many", lengths.len());
+            return Err(Error::InvalidArgument(what));
+        }
+        Ok(Self { rows: Vec::with_capacity(lengths.len()), cdf: Vec::with_capacity(total), buckets: Vec::new() })
+    }
+
+    fn push(&mut self, boundaries: &[i32], offset: i32) -> std::result::Result<(), &'static str> {
+        if boundaries.first() != Some(&0) || boundaries.last() != Some(&(TOTAL as i32)) {
+            return Err("does not run from 0 to 2^15");
+        }
+        if boundaries.windows(2).any(|pair| pair[0] >= pair[1]) {
+            return Err("is not strictly increasing");
+        }
+        if offset.unsigned_abs() > MAX_OFFSET {
+            return Err("has an offset beyond 2^30");
+        }
+        let intervals = boundaries.len() - 1;
+        let shift = bucket_shift(intervals);
+        self.rows.push(Layout {
+            first: self.cdf.len() as u32,
+            bucket: self.buckets.len() as u32,
+            offset,
+            symbols: (intervals - 1) as u16,
+            shift,
+        });
+        self.cdf.extend(boundaries.iter().map(|&boundary| boundary as u16));
+        let mut interval = 0;
+        self.buckets.extend((0..TOTAL as i32 >> shift).map(|bucket| {
+            while boundaries[interval + 1] <= bucket << shift {
+                interval += 1;
+            }
+            interval as u16
+        }));
+        Ok(())
+    }
+
+    /// The number of rows.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there are no rows.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// The symbols of a row that have slots of their own.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    pub fn support(&self, row: usize) -> std::ops::Range<i32> {
+        let row = &self.rows[row];
+        row.offset..row.offset + i32::from(row.symbols)
+    }
+
+    /// A hash of every distribution, the same on every machine.
+    pub fn fingerprint(&self) -> u64 {
+        let mut hash = xxhash_rust::xxh3::Xxh3::new();
+        for row in &self.rows {
+            hash.update(&row.offset.to_le_bytes());
+            hash.update(&u32::from(row.symbols).to_le_bytes());
+            for boundary in &self.cdf[row.first as usize..][..row.symbols as usize + 2] {
+                hash.update(&boundary.to_le_bytes());
+            }
+        }
+        hash.digest()
+    }
+
+    /// Bytes that decoding reads, which should stay within the L2 cache.
+    pub fn bytes(&self) -> usize {
+        self.rows.len() * size_of::<Layout>() + 2 * (self.cdf.len() + self.buckets.len())
+    }
+
+    /// The slots of a symbol; if these are the escape's, how far outside the row's support the symbol lies.
+    #[inline]
+    pub(crate) fn slots(&self, row: usize, symbol: i32) -> (Slots, Option<u64>) {
+        let row = &self.rows[row];
+        let position = symbol.wrapping_sub(row.offset) as u32;
+        let symbols = u32::from(row.symbols);
+        let interval = position.min(symbols);
+        let boundary = (row.first + interval) as usize;
+        let slots = Slots::new(self.cdf[boundary].into(), self.cdf[boundary + 1].into());
+        (slots, (interval == symbols).then(|| row.outside(symbol)))
+    }
+
+    /// The symbol that owns a slot, and its slots; `None` is the escape.
+    #[inline]
+    pub(crate) fn find(&self, row: usize, slot: u32) -> (Option<i32>, Slots) {
+        let row = &self.rows[row];
+        let mut interval = u32::from(self.buckets[(row.bucket + (slot >> row.shift)) as usize]);
+        let mut boundary = (row.first + interval) as usize;
+        while u32::from(self.cdf[boundary + 1]) <= slot {
+            interval += 1;
+            boundary += 1;
+        }
+        let slots = Slots::new(self.cdf[boundary].into(), self.cdf[boundary + 1].into());
+        let symbol = row.offset + interval as i32;
+        ((interval < u32::from(row.symbols)).then_some(symbol), slots)
+    }
+
+    /// The symbol that lies this far outside a row's support, if any does.
+    pub(crate) fn symbol_outside(&self, row: usize, distance: u64) -> Option<i32> {
+        self.rows[row].symbol_outside(distance)
+    }
+}
+
+impl Layout {
+    /// Even numbers count up from the support, odd numbers down from it.
+    #[cold]
+    fn outside(&self, symbol: i32) -> u64 {
+        let position = i64::from(symbol) - i64::from(self.offset);
+        let above = position - i64::from(self.symbols);
+        if above >= 0 {
+            2 * above as u64
+        } else {
+            2 * (-1 - position) as u64 + 1
+        }
+    }
+
+    fn symbol_outside(&self, distance: u64) -> Option<i32> {
+        let half = i64::try_from(distance / 2).ok()?;
+        let position = if distance % 2 == 0 { half.checked_add(self.symbols.into())? } else { -1 - half };
+        i32::try_from(position.checked_add(self.offset.into())?).ok()
+    }
+}
+
+/// About four buckets for each interval, but 64 to 4096 of them.
+fn bucket_shift(intervals: usize) -> u16 {
+    let bits = (4 * intervals).next_power_of_two().trailing_zeros().clamp(6, 12);
+    (PRECISION - bits) as u16
+}
+
+fn invalid(row: usize, rule: &str) -> Error {
+    Error::InvalidArgument(format!("row {row} {rule}"))
+}
+
+#[cfg(test)]
+mod tests;

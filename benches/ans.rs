@@ -1,0 +1,92 @@
+//! Encoding and decoding, one core, symbols per second.
+
+use criterion::{criterion_group, criterion_main, Criterion, Throughput};
+use lic_native::ans::{Decoder, Encoder};
+use lic_native::tables::{gaussian, scale_table};
+
+const N: usize = 1 << 20;
+
+/// Uniform in 0..1.
+fn random() -> impl FnMut() -> f64 {
+    let mut state = 1u64;
+    move || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 11) as f64 / (1u64 << 53) as f64
+    }
+}
+
+fn normal(random: &mut impl FnMut() -> f64) -> f64 {
+    (-2.0 * (1.0 - random()).ln()).sqrt() * (std::f64::consts::TAU * random()).cos()
+}
+
+fn tables(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("tables");
+    group.throughput(Throughput::Elements(N as u64)).sample_size(20);
+    let scales = scale_table(0.11, 64.0, 64).unwrap();
+    let tables = gaussian(&scales, 1).unwrap();
+    // The lower rows are what most of an image's latents use.
+    for (name, rows) in [("low", 24), ("all", 64)] {
+        let mut random = random();
+        let indexes: Vec<u8> = (0..N).map(|_| (random() * f64::from(rows)) as u8).collect();
+        let symbol = |index: &u8| (normal(&mut random) * scales[usize::from(*index)]).round() as i32;
+        let symbols: Vec<i32> = indexes.iter().map(symbol).collect();
+        let encode = || {
+            let mut encoder = Encoder::new();
+            encoder.put_tables(&symbols, &indexes, &tables).unwrap();
+            encoder.finish()
+        };
+        let stream = encode();
+        println!("{name}: {:.3} bits per symbol", stream.len() as f64 * 8.0 / N as f64);
+        group.bench_function(format!("encode {name}"), |bencher| bencher.iter(encode));
+        let mut out = vec![0; N];
+        group.bench_function(format!("decode {name}"), |bencher| {
+            bencher.iter(|| {
+                let mut decoder = Decoder::new(&stream[..]).unwrap();
+                decoder.get_tables(&indexes, &tables, &mut out).unwrap();
+                decoder.finish().unwrap();
+            });
+        });
+        assert_eq!(out, symbols);
+    }
+    group.finish();
+}
+
+fn mixture(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("mixture");
+    group.throughput(Throughput::Elements(N as u64)).sample_size(20);
+    // Scale indices: 8 is 1/32 of a symbol step, 32 is 1/4, 48 is 1.
+    for (name, lowest, highest) in [("low", 8.0, 40.0), ("high", 32.0, 72.0)] {
+        let mut random = random();
+        let mut params = Vec::new();
+        let symbols: Vec<i16> = (0..N)
+            .map(|_| {
+                let mean = (normal(&mut random) * 4.0) as i16;
+                let scale = lowest + (highest - lowest) * random();
+                params.extend([mean, mean + 3, scale as i16, scale as i16 + 8, (random() * 128.0) as i16]);
+                let u = random();
+                (f64::from(mean) / 16.0 + (u / (1.0 - u)).ln() * ((scale - 46.0) / 8.0).exp2()).round() as i16
+            })
+            .collect();
+        let encode = || {
+            let mut encoder = Encoder::new();
+            encoder.put_mixture(&symbols, &params).unwrap();
+            encoder.finish()
+        };
+        let stream = encode();
+        println!("{name}: {:.3} bits per symbol", stream.len() as f64 * 8.0 / N as f64);
+        group.bench_function(format!("encode {name}"), |bencher| bencher.iter(encode));
+        let mut out = vec![0; N];
+        group.bench_function(format!("decode {name}"), |bencher| {
+            bencher.iter(|| {
+                let mut decoder = Decoder::new(&stream[..]).unwrap();
+                decoder.get_mixture(&params, &mut out).unwrap();
+                decoder.finish().unwrap();
+            });
+        });
+        assert_eq!(out, symbols);
+    }
+    group.finish();
+}
+
+criterion_group!(benches, tables, mixture);
+criterion_main!(benches);

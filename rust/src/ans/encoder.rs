@@ -1,0 +1,149 @@
+//! The encoding half: remembers slots, and turns them into words at the end.
+
+use super::{check_indexes, check_params, element, put_varint, Index, HAS_ESCAPES, LOWER_BOUND, MASK, MAX_LANES, STATE_BYTES_SHIFT};
+use crate::tables::{cost_table, LogisticMixture, MixtureConstants, Slots, Tables, COST_BITS, PRECISION};
+use crate::Result;
+
+/// A lane's first state takes 2 to 3 bytes more than it carries: up to 0.15 % of this many.
+const BYTES_PER_LANE: u64 = 2000;
+
+/// Collects groups of symbols and codes them all in [`Encoder::finish`].
+#[derive(Debug, Clone, Default)]
+pub struct Encoder {
+    slots: Vec<Slots>,
+    /// Where in `slots` each group ends.
+    group_ends: Vec<usize>,
+    escapes: Vec<u8>,
+}
+
+impl Encoder {
+    /// An encoder without symbols.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Codes a group of symbols, `symbols[i]` by row `indexes[i]`.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) if there is not one index for each symbol or a row does
+    /// not exist; the group is then not coded.
+    pub fn put_tables<I: Index>(&mut self, symbols: &[i32], indexes: &[I], tables: &Tables) -> Result<()> {
+        check_indexes(indexes, symbols.len(), tables.len())?;
+        let pairs = symbols.iter().zip(indexes);
+        self.put(pairs.map(|(&symbol, index)| tables.slots(index.row(), symbol)));
+        Ok(())
+    }
+
+    /// Codes a group of symbols, each by the [`LogisticMixture`] of its five parameters.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) if there are not five parameters for each symbol; the
+    /// group is then not coded.
+    pub fn put_mixture(&mut self, symbols: &[i16], params: &[i16]) -> Result<()> {
+        check_params(params, symbols.len())?;
+        let constants = MixtureConstants::get();
+        let mixture = |i| LogisticMixture::new(constants, element(params, i));
+        self.put(symbols.iter().enumerate().map(|(i, &symbol)| mixture(i).slots(symbol)));
+        Ok(())
+    }
+
+    fn put(&mut self, group: impl ExactSizeIterator<Item = (Slots, Option<u64>)>) {
+        let escapes = &mut self.escapes;
+        self.slots.extend(group.map(|(slots, outside)| {
+            if let Some(distance) = outside {
+                put_varint(escapes, distance);
+            }
+            slots
+        }));
+        self.group_ends.push(self.slots.len());
+    }
+
+    /// What the symbols so far cost, without what each stream costs besides (a few bytes for each lane).
+    pub fn cost_bits(&self) -> f64 {
+        self.slots_cost(u64::MAX) as f64 / f64::from(1 << COST_BITS) + 8.0 * self.escapes.len() as f64
+    }
+
+    /// The exact cost of the slots in units of 2^−[`COST_BITS`] bits, or something above `enough`.
+    fn slots_cost(&self, enough: u64) -> u64 {
+        let table = cost_table();
+        let mut cost = 0;
+        for block in self.slots.chunks(1 << 12) {
+            cost += block.iter().map(|slots| u64::from(table[slots.freq() as usize])).sum::<u64>();
+            if cost > enough {
+                break;
+            }
+        }
+        cost
+    }
+
+    /// The stream.
+    pub fn finish(self) -> Vec<u8> {
+        let lanes = self.lanes();
+        self.finish_with(lanes)
+    }
+
+    /// As many lanes as the stream's size pays for, and its groups have elements.
+    fn lanes(&self) -> usize {
+        let byte = 8 << COST_BITS;
+        let bytes = self.slots_cost(MAX_LANES as u64 * BYTES_PER_LANE * byte) / byte;
+        let starts = std::iter::once(&0).chain(&self.group_ends);
+        let longest = starts.zip(&self.group_ends).map(|(start, end)| end - start).max().unwrap_or(0);
+        let affordable = ((bytes / BYTES_PER_LANE) as usize).clamp(1, MAX_LANES);
+        1 << affordable.min(longest.max(1)).ilog2()
+    }
+
+    pub(super) fn finish_with(self, lanes: usize) -> Vec<u8> {
+        // Each symbol makes at most one word. They are made last to first.
+        let mut words = vec![0; self.slots.len()];
+        let mut first = words.len();
+        let mut states = [LOWER_BOUND; MAX_LANES];
+        let mut end = self.slots.len();
+        for start in self.group_ends.iter().rev().skip(1).chain(&[0]) {
+            encode_group(&self.slots[*start..end], &mut states, lanes - 1, &mut words, &mut first);
+            end = *start;
+        }
+        self.stream(&states[..lanes], &words[first..])
+    }
+
+    fn stream(self, states: &[u32], words: &[u16]) -> Vec<u8> {
+        let highest = states.iter().map(|state| state - LOWER_BOUND).max().unwrap_or(0);
+        if highest == 0 && words.is_empty() && self.escapes.is_empty() {
+            return Vec::new();
+        }
+        let state_bytes = (u32::BITS - highest.leading_zeros()).div_ceil(8);
+        let mut bytes = Vec::with_capacity(self.escapes.len() + 4 * states.len() + 2 * words.len() + 8);
+        bytes.push(states.len().ilog2() as u8 | (state_bytes << STATE_BYTES_SHIFT) as u8);
+        if !self.escapes.is_empty() {
+            bytes[0] |= HAS_ESCAPES;
+            put_varint(&mut bytes, self.escapes.len() as u64);
+            bytes.extend(self.escapes);
+        }
+        for state in states {
+            bytes.extend(&(state - LOWER_BOUND).to_le_bytes()[..state_bytes as usize]);
+        }
+        bytes.extend(words.iter().flat_map(|word| word.to_le_bytes()));
+        bytes
+    }
+}
+
+/// Encodes the slots last to first; words are put before `words[*first]`.
+fn encode_group(
+    slots: &[Slots],
+    states: &mut [u32; MAX_LANES],
+    lane_mask: usize,
+    words: &mut [u16],
+    first: &mut usize,
+) {
+    let mut next = *first;
+    for (i, slots) in slots.iter().enumerate().rev() {
+        let state = &mut states[i & lane_mask % MAX_LANES];
+        let freq = slots.freq();
+        // Would the new state not fit 32 bits? The word is stored in any case: the place is free.
+        let full = *state >> (32 - PRECISION) >= freq;
+        words[next - 1] = *state as u16;
+        next -= usize::from(full);
+        let fitting = if full { *state >> 16 } else { *state };
+        *state = (fitting / freq) << PRECISION | (fitting % freq + slots.start()) & MASK;
+    }
+    *first = next;
+}

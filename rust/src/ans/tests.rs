@@ -1,0 +1,239 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::tables::{gaussian, laplace, scale_table, Row, Tables};
+use crate::Error;
+
+/// Small, reproducible pseudorandom numbers.
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed ^ 0x9e37_79b9_7f4a_7c15)
+    }
+
+    pub(crate) fn next(&mut self) -> u32 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 32) as u32
+    }
+
+    pub(crate) fn below(&mut self, bound: u32) -> u32 {
+        (u64::from(self.next()) * u64::from(bound) >> 32) as u32
+    }
+}
+
+fn gaussians() -> Tables {
+    gaussian(&scale_table(0.11, 64.0, 64).unwrap(), 1).unwrap()
+}
+
+/// Symbols with exactly the distribution of their rows: each is what owns a random slot.
+fn sample(tables: &Tables, n: usize, random: &mut Random) -> (Vec<i32>, Vec<u8>) {
+    let indexes: Vec<u8> = (0..n).map(|_| random.below(tables.len() as u32) as u8).collect();
+    let symbol = |row: &u8| loop {
+        if let (Some(symbol), _) = tables.find((*row).into(), random.below(1 << PRECISION)) {
+            return symbol;
+        }
+    };
+    (indexes.iter().map(symbol).collect(), indexes)
+}
+
+#[derive(Debug, Clone)]
+enum Group {
+    Tables(Vec<(i32, u8)>),
+    Mixture(Vec<(i16, [i16; 5])>),
+}
+
+fn symbol() -> impl Strategy<Value = i32> {
+    prop_oneof![20 => -3..4, 5 => -200..200, 1 => any::<i32>(), 1 => Just(i32::MIN), 1 => Just(i32::MAX)]
+}
+
+fn group() -> impl Strategy<Value = Group> {
+    let narrow = (-9i16..9, [-99i16..99, -99..99, 0..64, 0..64, 0..128]);
+    let wild = (any::<i16>(), any::<[i16; 5]>());
+    prop_oneof![
+        prop::collection::vec((symbol(), 0..64u8), 0..300).prop_map(Group::Tables),
+        prop::collection::vec((-1..2i32, 0..64u8), 0..1000).prop_map(Group::Tables),
+        prop::collection::vec(prop_oneof![8 => narrow, 1 => wild], 0..300).prop_map(Group::Mixture),
+    ]
+}
+
+fn encode(groups: &[Group], tables: &Tables, lanes: Option<usize>) -> Vec<u8> {
+    let mut encoder = Encoder::new();
+    for group in groups {
+        match group {
+            Group::Tables(elements) => {
+                let (symbols, indexes): (Vec<_>, Vec<_>) = elements.iter().copied().unzip();
+                encoder.put_tables(&symbols, &indexes, tables).unwrap();
+            }
+            Group::Mixture(elements) => {
+                let (symbols, params): (Vec<_>, Vec<_>) = elements.iter().copied().unzip();
+                encoder.put_mixture(&symbols, params.as_flattened()).unwrap();
+            }
+        }
+    }
+    match lanes {
+        Some(lanes) => encoder.finish_with(lanes),
+        None => encoder.finish(),
+    }
+}
+
+/// Whether the bytes decode to just these groups; they need not.
+fn decode(bytes: &[u8], groups: &[Group], tables: &Tables) -> crate::Result<bool> {
+    let mut decoder = Decoder::new(bytes)?;
+    let mut same = true;
+    for group in groups {
+        match group {
+            Group::Tables(elements) => {
+                let (symbols, indexes): (Vec<_>, Vec<_>) = elements.iter().copied().unzip();
+                let mut out = vec![0; symbols.len()];
+                decoder.get_tables(&indexes, tables, &mut out)?;
+                same &= out == symbols;
+            }
+            Group::Mixture(elements) => {
+                let (symbols, params): (Vec<_>, Vec<_>) = elements.iter().copied().unzip();
+                let mut out = vec![0; symbols.len()];
+                decoder.get_mixture(params.as_flattened(), &mut out)?;
+                same &= out == symbols;
+            }
+        }
+    }
+    decoder.finish()?;
+    Ok(same)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn round_trips(groups in prop::collection::vec(group(), 0..5)) {
+        let tables = gaussians();
+        prop_assert_eq!(decode(&encode(&groups, &tables, None), &groups, &tables), Ok(true));
+        for lanes in [1, 2, 4, 8, 16, 32, 64] {
+            prop_assert_eq!(decode(&encode(&groups, &tables, Some(lanes)), &groups, &tables), Ok(true));
+        }
+    }
+
+    #[test]
+    fn noise_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..400), groups in prop::collection::vec(group(), 1..4)) {
+        let _ = decode(&bytes, &groups, &gaussians());
+    }
+}
+
+fn some_groups() -> Vec<Group> {
+    let mut random = Random::new(7);
+    let (symbols, indexes) = sample(&gaussians(), 150, &mut random);
+    let mut elements: Vec<_> = symbols.into_iter().zip(indexes).collect();
+    elements[3].0 = 100_000;
+    elements[70].0 = -2000;
+    let mixtures = (0..90).map(|i| {
+        let params = [i, -2 * i, 30 + i / 3, 50, 64 + i % 7];
+        (if i == 20 { -32768 } else { i % 5 - 2 }, params)
+    });
+    vec![Group::Tables(elements), Group::Mixture(mixtures.collect()), Group::Tables(vec![(0, 63)])]
+}
+
+#[test]
+fn golden_stream() {
+    let (groups, tables) = (some_groups(), gaussians());
+    let hash = |lanes| xxhash_rust::xxh3::xxh3_64(&encode(&groups, &tables, Some(lanes)));
+    assert_eq!([1, 2, 16, 64].map(hash), [0; 4]);
+    let small = [Group::Tables(vec![(0, 0), (5, 20), (-77, 20), (1, 10)]), Group::Mixture(vec![(3, [0, 16, 40, 50, 60])])];
+    assert_eq!(encode(&small, &tables, None), []);
+}
+
+#[test]
+fn truncated_at_every_byte() {
+    let (groups, tables) = (some_groups(), gaussians());
+    for lanes in [1, 8, 64] {
+        let bytes = encode(&groups, &tables, Some(lanes));
+        for length in 0..bytes.len() {
+            assert!(decode(&bytes[..length], &groups, &tables).is_err(), "{length} of {}", bytes.len());
+        }
+        let longer = [&bytes[..], &[0]].concat();
+        assert!(matches!(decode(&longer, &groups, &tables), Err(Error::Corrupt { .. })));
+    }
+}
+
+#[test]
+fn flipped_at_every_bit() {
+    let (groups, tables) = (some_groups(), gaussians());
+    let mut bytes = encode(&groups, &tables, Some(4));
+    let mut undetected = 0;
+    for bit in 0..8 * bytes.len() {
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        undetected += usize::from(decode(&bytes, &groups, &tables).is_ok());
+        bytes[bit / 8] ^= 1 << (bit % 8);
+    }
+    assert!(undetected <= 64, "{undetected} flips went unnoticed"); // those in the 8 bytes of escapes
+}
+
+#[test]
+fn few_symbols_take_few_bytes() {
+    let tables = gaussians();
+    let size = |group: &[(i32, u8)]| encode(&[Group::Tables(group.to_vec())], &tables, None).len();
+    assert_eq!(size(&[]), 0);
+    assert_eq!(size(&[(0, 0)]), 2);
+    assert_eq!(size(&[(0, 0); 50]), 2);
+    assert!(size(&[(3, 63)]) <= 3);
+}
+
+#[test]
+fn certain_symbols_are_free() {
+    // All 2^15 slots to the escape: only the escapes' bytes are left.
+    let tables = Tables::new(&[0, 1 << 15], &[2], &[0]).unwrap();
+    let group = [Group::Tables(vec![(1, 0), (-1, 0), (63, 0)])];
+    let bytes = encode(&group, &tables, None);
+    assert_eq!(bytes, [HAS_ESCAPES, 3, 2, 1, 126]);
+    assert_eq!(decode(&bytes, &group, &tables), Ok(true));
+}
+
+#[test]
+fn probable_symbols_at_full_precision() {
+    let tables = Tables::from_rows(&[Row::from_counts(&[u32::MAX, 0], 9).unwrap()]).unwrap();
+    for lanes in [1, 64] {
+        let mut elements = vec![(9, 0); 100_000];
+        elements[77_777].0 = 10;
+        let group = [Group::Tables(elements)];
+        let bytes = encode(&group, &tables, Some(lanes));
+        assert!(bytes.len() <= 5 * lanes + 10);
+        assert_eq!(decode(&bytes, &group, &tables), Ok(true));
+    }
+}
+
+#[test]
+fn rate_is_the_entropy() {
+    for (tables, n) in [(gaussians(), 1_000_000), (laplace(&scale_table(0.1, 32.0, 32).unwrap(), 4).unwrap(), 200_000)] {
+        let (symbols, indexes) = sample(&tables, n, &mut Random::new(1));
+        let mut encoder = Encoder::new();
+        encoder.put_tables(&symbols, &indexes, &tables).unwrap();
+        let ideal = encoder.cost_bits();
+        let bits = 8.0 * encoder.finish().len() as f64;
+        println!("{bits} bits, {:.4} % over {ideal:.0}", (bits / ideal - 1.0) * 100.0);
+        assert!(bits / ideal < 1.002);
+    }
+}
+
+#[test]
+fn wrong_arguments_are_errors() {
+    let (tables, mut encoder) = (gaussians(), Encoder::new());
+    let invalid = |result| matches!(result, Err(Error::InvalidArgument(_)));
+    assert!(invalid(encoder.put_tables(&[0, 0], &[0u8], &tables)));
+    assert!(invalid(encoder.put_tables(&[0], &[64u16], &tables)));
+    assert!(invalid(encoder.put_tables(&[0], &[-1i32], &tables)));
+    assert!(invalid(encoder.put_mixture(&[0], &[0; 4])));
+    assert_eq!(encoder.clone().finish(), []);
+    let mut decoder = Decoder::new(encoder.finish()).unwrap();
+    assert!(invalid(decoder.get_tables(&[64u8], &tables, &mut [0])));
+    assert!(invalid(decoder.get_mixture(&[0; 6], &mut [0])));
+    assert_eq!(decoder.finish(), Ok(()));
+}
+
+#[test]
+fn headers_are_checked() {
+    for header in [0x07, 0x50, 0x80, 0x58] {
+        assert!(matches!(Decoder::new([header, 0, 0, 0, 0, 0, 0, 0]), Err(Error::Corrupt { .. })), "{header:#x}");
+    }
+    assert!(matches!(Decoder::new([0x40, 0, 0, 0xff, 0xff]), Err(Error::Corrupt { .. })));
+    assert!(matches!(Decoder::new([0x40, 0, 0, 0xff]), Err(Error::Truncated { .. })));
+    assert!(matches!(Decoder::new([HAS_ESCAPES, 2, 1]), Err(Error::Truncated { .. })));
+}

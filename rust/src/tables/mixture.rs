@@ -1,0 +1,372 @@
+//! Mixtures of two logistic distributions, computed for each element in integers.
+//!
+//! An element has [`MIXTURE_PARAMS`] parameters `[mean1, mean2, scale1, scale2, weight]`:
+//! - the means are in 1/16 of a symbol step;
+//! - scale index `s` in 0..=127 stands for 2^((s − 48) / 8) symbol steps;
+//! - weight index `w` in 0..=127 gives the first component the weight sigmoid((w − 64) / 8).
+//!
+//! Indices outside are clamped. With `S` the sigmoid, the mixture's distribution function at boundary `b` is
+//! `F(b) = W·S((b − mean1) / scale1) + (1 − W)·S((b − mean2) / scale2)`. The `n` symbols of a window around the means
+//! have slots of their own: symbol `j` of the window begins at slot `1 + j + F(b_j)·(2^15 − n − 2)`, so each has at
+//! least one. The slots before the first and from the last on are the two escapes, for symbols below and above.
+
+use std::sync::OnceLock;
+
+use super::{real, Slots, TOTAL};
+
+/// Parameters of one element.
+pub const MIXTURE_PARAMS: usize = 5;
+
+const LEVELS: usize = 128;
+/// The sigmoid is tabulated over ±12, at 64 knots for each unit; its argument has 16 fraction bits.
+const LIMIT: i64 = 12;
+const ARGUMENT_BITS: u32 = 16;
+const KNOT_BITS: u32 = 6;
+const BETWEEN_BITS: u32 = ARGUMENT_BITS - KNOT_BITS;
+const KNOTS: usize = (2 * LIMIT as usize) << KNOT_BITS;
+/// Multiplied by a reciprocal, a distance in 1/16 symbol steps has this many bits more than the sigmoid's argument.
+const RECIPROCAL_BITS: u32 = 12;
+const WEIGHT_BITS: u32 = 15;
+const MAX_RADIUS: i32 = 2047;
+
+/// The integer tables behind [`LogisticMixture`].
+#[derive(Debug)]
+pub struct MixtureConstants {
+    /// 2^24 / scale.
+    reciprocals: [i32; LEVELS],
+    /// How far a window extends around a mean.
+    radii: [i32; LEVELS],
+    weights: [u32; LEVELS],
+    /// The sigmoid at a knot (times 2^16) in the high half, its growth to the next knot in the low half.
+    sigmoid: [u32; KNOTS + 1],
+}
+
+impl MixtureConstants {
+    /// The one instance, built on first use.
+    pub fn get() -> &'static Self {
+        static CONSTANTS: OnceLock<Box<MixtureConstants>> = OnceLock::new();
+        CONSTANTS.get_or_init(|| Box::new(Self::build()))
+    }
+
+    fn build() -> Self {
+        let indices = std::array::from_fn::<f64, LEVELS, _>(|i| i as f64);
+        let scales = indices.map(|s| real::exp((s - 48.0) / 8.0 * std::f64::consts::LN_2));
+        let knots: Vec<u32> = (0..=KNOTS + 1).map(knot).collect();
+        Self {
+            reciprocals: scales.map(|scale| (f64::from(1 << 24) / scale).round() as i32),
+            radii: scales.map(radius),
+            weights: indices.map(|w| (real::sigmoid((w - 64.0) / 8.0) * f64::from(1 << WEIGHT_BITS)).round() as u32),
+            sigmoid: std::array::from_fn(|i| knots[i] << 16 | (knots[i + 1] - knots[i])),
+        }
+    }
+
+    /// A hash of the tables, the same on every machine.
+    pub fn fingerprint(&self) -> u64 {
+        let mut hash = xxhash_rust::xxh3::Xxh3::new();
+        let signed = self.reciprocals.iter().chain(&self.radii).map(|value| value.to_le_bytes());
+        let unsigned = self.weights.iter().chain(&self.sigmoid).map(|value| value.to_le_bytes());
+        signed.chain(unsigned).for_each(|bytes| hash.update(&bytes));
+        hash.digest()
+    }
+
+    /// The sigmoid times 2^16, never decreasing in `u`, which has 16 fraction bits.
+    #[inline]
+    fn sigmoid(&self, u: i64) -> u32 {
+        let limit = LIMIT << ARGUMENT_BITS;
+        let position = (u.clamp(-limit, limit) + limit) as u32;
+        let knot = self.sigmoid[(position >> BETWEEN_BITS) as usize];
+        let between = position & ((1 << BETWEEN_BITS) - 1);
+        (knot >> 16) + ((knot & 0xffff) * between + (1 << (BETWEEN_BITS - 1)) >> BETWEEN_BITS)
+    }
+}
+
+fn knot(i: usize) -> u32 {
+    let u = i.min(KNOTS) as f64 / f64::from(1 << KNOT_BITS) - LIMIT as f64;
+    (real::sigmoid(u) * 65536.0).round().min(65535.0) as u32
+}
+
+/// Beyond this distance a symbol is worth less than its slot.
+fn radius(scale: f64) -> i32 {
+    let reach = scale * (real::ln(f64::from(TOTAL)) - real::ln(scale));
+    (reach.ceil() as i32 + 1).clamp(2, MAX_RADIUS)
+}
+
+/// Where a symbol lies, relative to a distribution's support.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// In the support: the symbol.
+    Inside(i16),
+    /// Below it.
+    Below,
+    /// Above it.
+    Above,
+}
+
+/// The distribution of one element.
+#[derive(Debug, Clone, Copy)]
+pub struct LogisticMixture<'a> {
+    constants: &'a MixtureConstants,
+    means: [i32; 2],
+    reciprocals: [i32; 2],
+    weight: u32,
+    /// The window's first symbol, and the number of symbols in it.
+    low: i32,
+    symbols: i32,
+    /// The symbol of the window, counted from its first, that contains the mean of the heavier component.
+    centre: i32,
+}
+
+impl<'a> LogisticMixture<'a> {
+    /// The distribution for these parameters; all values are allowed.
+    #[inline]
+    pub fn new(constants: &'a MixtureConstants, params: &[i16; MIXTURE_PARAMS]) -> Self {
+        let &[mean1, mean2, scale1, scale2, weight] = params;
+        let index = |i: i16| i.clamp(0, LEVELS as i16 - 1) as usize;
+        let (scale1, scale2) = (index(scale1), index(scale2));
+        let (mean1, mean2) = (i32::from(mean1), i32::from(mean2));
+        let (nearest1, nearest2) = ((mean1 + 8) >> 4, (mean2 + 8) >> 4);
+        let weight = constants.weights[index(weight)];
+        let centre = if weight >= 1 << (WEIGHT_BITS - 1) { nearest1 } else { nearest2 };
+        let (radius1, radius2) = (constants.radii[scale1], constants.radii[scale2]);
+        let low = (nearest1 - radius1).min(nearest2 - radius2).max(centre - MAX_RADIUS);
+        let high = (nearest1 + radius1).max(nearest2 + radius2).min(centre + MAX_RADIUS);
+        Self {
+            constants,
+            means: [mean1, mean2],
+            reciprocals: [constants.reciprocals[scale1], constants.reciprocals[scale2]],
+            weight,
+            low,
+            symbols: high - low + 1,
+            centre: centre - low,
+        }
+    }
+
+    /// The symbols that have slots of their own.
+    pub fn support(&self) -> std::ops::Range<i32> {
+        self.low..self.low + self.symbols
+    }
+
+    /// The first slot of symbol `j` of the window, 0..=n: strictly increasing, and within 1..2^15.
+    #[inline]
+    fn start(&self, j: i32) -> u32 {
+        let boundary = (self.low + j) * 16 - 8;
+        let component = |i: usize| {
+            let distance = i64::from(boundary - self.means[i]);
+            self.constants.sigmoid(distance * i64::from(self.reciprocals[i]) >> RECIPROCAL_BITS)
+        };
+        let mixed = self.weight * component(0) + ((1 << WEIGHT_BITS) - self.weight) * component(1);
+        let spare = TOTAL - 2 - self.symbols as u32;
+        1 + j as u32 + ((mixed >> WEIGHT_BITS) * spare >> 16)
+    }
+
+    /// The slots of a symbol, and how far outside the support it is if these are an escape's.
+    #[inline]
+    pub fn slots(&self, symbol: i16) -> (Slots, Option<u64>) {
+        let j = i32::from(symbol) - self.low;
+        if (0..self.symbols).contains(&j) {
+            (Slots::new(self.start(j), self.start(j + 1)), None)
+        } else {
+            self.slots_outside(j)
+        }
+    }
+
+    #[cold]
+    fn slots_outside(&self, j: i32) -> (Slots, Option<u64>) {
+        if j < 0 {
+            (Slots::new(0, self.start(0)), Some((-1 - j) as u64))
+        } else {
+            (Slots::new(self.start(self.symbols), TOTAL), Some((j - self.symbols) as u64))
+        }
+    }
+
+    /// What owns a slot, and all its slots.
+    #[inline]
+    pub(crate) fn find(&self, slot: u32) -> (Place, Slots) {
+        let (start, end) = (self.start(self.centre), self.start(self.centre + 1));
+        if slot < start {
+            self.find_below(slot, start)
+        } else if slot >= end {
+            self.find_above(slot, end)
+        } else {
+            self.inside(self.centre, start, end)
+        }
+    }
+
+    fn inside(&self, j: i32, start: u32, end: u32) -> (Place, Slots) {
+        (Place::Inside((self.low + j) as i16), Slots::new(start, end))
+    }
+
+    /// Steps of doubling length away from the centre, whose first slot is `end`, then halving ones.
+    fn find_below(&self, slot: u32, mut end: u32) -> (Place, Slots) {
+        let (mut high, mut step) = (self.centre, 1);
+        loop {
+            let low = (high - step).max(0);
+            let start = self.start(low);
+            if start <= slot {
+                return self.bisect(slot, (low, start), (high, end));
+            }
+            if low == 0 {
+                return (Place::Below, Slots::new(0, start));
+            }
+            (high, end, step) = (low, start, 2 * step);
+        }
+    }
+
+    /// The same upwards, from the symbol after the centre, whose first slot is `start`.
+    fn find_above(&self, slot: u32, mut start: u32) -> (Place, Slots) {
+        let (mut low, mut step) = (self.centre + 1, 1);
+        loop {
+            if low == self.symbols {
+                return (Place::Above, Slots::new(start, TOTAL));
+            }
+            let high = (low + step).min(self.symbols);
+            let end = self.start(high);
+            if slot < end {
+                return self.bisect(slot, (low, start), (high, end));
+            }
+            (low, start, step) = (high, end, 2 * step);
+        }
+    }
+
+    /// Finds the slot's symbol, given a symbol that starts at or before the slot and one that starts after it.
+    fn bisect(&self, slot: u32, mut low: (i32, u32), mut high: (i32, u32)) -> (Place, Slots) {
+        while high.0 - low.0 > 1 {
+            let middle = low.0 + (high.0 - low.0) / 2;
+            let start = self.start(middle);
+            *(if start <= slot { &mut low } else { &mut high }) = (middle, start);
+        }
+        self.inside(low.0, low.1, high.1)
+    }
+
+    /// The symbol that lies this far below or above the support, if there is one.
+    pub(crate) fn symbol_outside(&self, place: Place, distance: u64) -> Option<i16> {
+        let distance = i32::try_from(distance).ok()?;
+        let symbol = match place {
+            Place::Inside(symbol) => return Some(symbol),
+            Place::Below => (self.low - 1).checked_sub(distance)?,
+            Place::Above => (self.low + self.symbols).checked_add(distance)?,
+        };
+        i16::try_from(symbol).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn mixture(params: [i16; 5]) -> LogisticMixture<'static> {
+        LogisticMixture::new(MixtureConstants::get(), &params)
+    }
+
+    #[test]
+    fn constants_are_the_same_everywhere() {
+        assert_eq!(MixtureConstants::get().fingerprint(), 0);
+    }
+
+    #[test]
+    fn sigmoid_is_accurate_and_monotone() {
+        let constants = MixtureConstants::get();
+        let mut last = 0;
+        for u in (-13 << 16)..(13 << 16) {
+            let value = constants.sigmoid(u);
+            assert!(value >= last);
+            last = value;
+            let want = 65536.0 / (1.0 + (-(u as f64) / 65536.0).exp());
+            assert!((f64::from(value) - want).abs() < 1.6, "{u}: {value} is not {want}");
+        }
+        assert_eq!(last, 65535);
+    }
+
+    proptest! {
+        #[test]
+        fn slots_partition_the_total(params in any::<[i16; 5]>(), narrow in any::<bool>()) {
+            let params = if narrow { params.map(|p| p & 127) } else { params };
+            let mixture = mixture(params);
+            let support = mixture.support();
+            prop_assert!(support.len() <= 4095);
+            let (mut next, _) = (mixture.start(0), ());
+            prop_assert!(next >= 1);
+            for symbol in support {
+                let (slots, outside) = mixture.slots(symbol as i16);
+                prop_assert_eq!(outside, None);
+                prop_assert_eq!(slots.start(), next);
+                next += slots.freq();
+                for slot in [slots.start(), next - 1] {
+                    prop_assert_eq!(mixture.find(slot), (Place::Inside(symbol as i16), slots));
+                }
+            }
+            prop_assert!(next < TOTAL);
+            for slot in [next, TOTAL - 1] {
+                prop_assert_eq!(mixture.find(slot).0, Place::Above);
+            }
+            for slot in [0, mixture.start(0) - 1] {
+                prop_assert_eq!(mixture.find(slot).0, Place::Below);
+            }
+        }
+
+        #[test]
+        fn every_symbol_is_found(params in any::<[i16; 5]>(), symbol in any::<i16>()) {
+            let mixture = mixture(params);
+            let (slots, outside) = mixture.slots(symbol);
+            let (place, found) = mixture.find(slots.start() + slots.freq() / 2);
+            prop_assert_eq!(slots, found);
+            prop_assert_eq!(mixture.symbol_outside(place, outside.unwrap_or(0)), Some(symbol));
+        }
+    }
+
+    /// Expected bits with the integer distribution and with the real one, and nothing sampled.
+    fn expected_bits(params: [i16; 5]) -> (f64, f64) {
+        let mixture = mixture(params);
+        let logistic = |x: f64| 1.0 / (1.0 + (-x).exp());
+        let weight = logistic((f64::from(params[4]) - 64.0) / 8.0);
+        let parts = [(params[0], params[2], weight), (params[1], params[3], 1.0 - weight)];
+        let mass = |symbol: i16| {
+            parts.iter().map(move |&(mean, scale, weight)| {
+                let distance = (f64::from(symbol) - f64::from(mean) / 16.0).abs();
+                let scale = ((f64::from(scale) - 48.0) / 8.0).exp2();
+                // Symmetric: from the lower tail, where differences are exact.
+                weight * (logistic((0.5 - distance) / scale) - logistic((-0.5 - distance) / scale))
+            })
+        };
+        let (mut actual, mut ideal) = (0.0, 0.0);
+        for symbol in -4000..4000 {
+            let p: f64 = mass(symbol).sum();
+            if p < 1e-30 {
+                continue;
+            }
+            let (slots, outside) = mixture.slots(symbol);
+            let escape_bytes = outside.map_or(0, |distance| 1 + (distance.max(1).ilog2() / 7));
+            actual += p * (15.0 - f64::from(slots.freq()).log2() + 8.0 * f64::from(escape_bytes));
+            ideal -= p * p.log2();
+        }
+        (actual, ideal)
+    }
+
+    #[test]
+    fn costs_little_more_than_the_real_mixture() {
+        let (mut actual, mut ideal, mut random) = (0.0, 0.0, 1u64);
+        let mut next = |bound: u64| {
+            random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            ((random >> 33) % bound) as i16
+        };
+        for s in 14..=96 {
+            let (mut one, mut other) = (0.0, 0.0);
+            for _ in 0..20 {
+                let mean = next(128) - 64;
+                let params = [mean, mean + next(32) - 16, s, (s + next(25) - 12).clamp(14, 96), next(128)];
+                let (a, i) = expected_bits(params);
+                one += a;
+                other += i;
+            }
+            if s % 6 == 2 {
+                println!("scale {s}: {one:.5} over {other:.5}: {:.4} %", (one / other - 1.0) * 100.0);
+            }
+            actual += one;
+            ideal += other;
+        }
+        println!("overhead {:.4} %", (actual / ideal - 1.0) * 100.0);
+        assert!(actual / ideal < 1.001);
+    }
+}

@@ -1,0 +1,233 @@
+//! A distribution for each slice of an array, from a standard set.
+
+use std::sync::OnceLock;
+
+use super::{in_payload, unzigzag, zigzag, Candidate, Element, Sink, BLOCK, LAPLACE_SLICES, NORMAL_SLICES};
+use crate::ans::{put_varint, take_varint, Decoder, Encoder};
+use crate::tables::{cost_table, gaussian, laplace, scale_table, Tables, COST_BITS, TOTAL};
+use crate::{Error, Result};
+
+const LEVELS: usize = 64;
+/// Slices smaller than this are not worth their parameters.
+const MIN_SLICE: u64 = 32;
+const BLOCK_SLICE: u64 = 1024;
+
+/// Normal or Laplace distributions with mean 0 on a ladder of scales.
+pub(super) struct Family {
+    method: u8,
+    /// The power of the distance whose mean tells the scale.
+    power: i32,
+    tables: Tables,
+    /// That mean under each row.
+    moments: Vec<f64>,
+}
+
+impl Family {
+    pub(super) fn normal() -> &'static Self {
+        static FAMILY: OnceLock<Family> = OnceLock::new();
+        FAMILY.get_or_init(|| Self::new(NORMAL_SLICES, 2, gaussian))
+    }
+
+    pub(super) fn laplace() -> &'static Self {
+        static FAMILY: OnceLock<Family> = OnceLock::new();
+        FAMILY.get_or_init(|| Self::new(LAPLACE_SLICES, 1, laplace))
+    }
+
+    fn new(method: u8, power: i32, build: fn(&[f64], u32) -> Result<Tables>) -> Self {
+        let scales = scale_table(0.11, 256.0, LEVELS).expect("a sane range");
+        let tables = build(&scales, 1).expect("sane scales");
+        let moment = |row| {
+            let term = |symbol| f64::from(tables.slots(row, symbol).0.freq()) * moment(symbol.into(), power);
+            tables.support(row).map(term).sum::<f64>() / f64::from(TOTAL)
+        };
+        let moments = (0..LEVELS).map(moment).collect();
+        Self { method, power, tables, moments }
+    }
+
+    /// The row whose moment is nearest, by ratio.
+    fn row(&self, moment: f64) -> u8 {
+        let above = self.moments.partition_point(|&other| other < moment).min(LEVELS - 1);
+        let below = above.saturating_sub(1);
+        let nearest = if moment * moment < self.moments[below] * self.moments[above] { below } else { above };
+        nearest as u8
+    }
+}
+
+fn moment(distance: i64, power: i32) -> f64 {
+    let distance = distance as f64;
+    if power == 2 {
+        distance * distance
+    } else {
+        distance.abs()
+    }
+}
+
+/// Value `i` belongs to slice `i / inner % channels`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Slicing {
+    inner: u64,
+    channels: u64,
+}
+
+impl Slicing {
+    /// All at once, the indexes of the first two axes and of the last, and blocks.
+    fn all(shape: &[u64], count: u64) -> Vec<Self> {
+        let mut all = vec![Self { inner: count, channels: 1 }];
+        let mut inner = count;
+        for (axis, &channels) in shape.iter().enumerate() {
+            inner /= channels;
+            if axis < 2 || axis == shape.len() - 1 {
+                all.push(Self { inner, channels });
+            }
+        }
+        all.push(Self { inner: BLOCK_SLICE, channels: count.div_ceil(BLOCK_SLICE) });
+        all.retain(|slicing| slicing.channels == 1 || slicing.channels <= count / MIN_SLICE);
+        all.dedup();
+        all
+    }
+
+    /// Calls `visit` with each stretch of values that belongs to one slice, and with that slice.
+    fn stretches<'a>(&self, values: &'a [i32]) -> impl Iterator<Item = (usize, &'a [i32])> + use<'a> {
+        let channels = self.channels as usize;
+        values.chunks(self.inner as usize).enumerate().map(move |(i, stretch)| (i % channels, stretch))
+    }
+}
+
+/// A slicing, and each slice's mean and row.
+struct Fit {
+    family: &'static Family,
+    slicing: Slicing,
+    means: Vec<i32>,
+    rows: Vec<u8>,
+}
+
+/// Codes by the slicing and family that fit best, if there are values.
+pub(super) fn candidate<'a>(values: &'a [i32], shape: &[u64]) -> Option<Candidate<'a>> {
+    if values.is_empty() {
+        return None;
+    }
+    let fits = Slicing::all(shape, values.len() as u64).into_iter().flat_map(|slicing| fits(values, slicing));
+    let (bytes, fit) = fits.map(|fit| (fit.bytes(values), fit)).min_by_key(|(bytes, _)| *bytes)?;
+    Some(Candidate { method: fit.family.method, bytes, payload: Box::new(move || fit.encode(values)) })
+}
+
+fn fits(values: &[i32], slicing: Slicing) -> [Fit; 2] {
+    let channels = slicing.channels as usize;
+    let (mut sums, mut counts) = (vec![0i64; channels], vec![0i64; channels]);
+    for (slice, stretch) in slicing.stretches(values) {
+        sums[slice] += stretch.iter().map(|&value| i64::from(value)).sum::<i64>();
+        counts[slice] += stretch.len() as i64;
+    }
+    let mean = |(sum, count): (&i64, &i64)| (sum + count / 2).div_euclid((*count).max(1)) as i32;
+    let means: Vec<i32> = sums.iter().zip(&counts).map(mean).collect();
+    [Family::normal(), Family::laplace()].map(|family| {
+        let mut moments = vec![0.0; channels];
+        for (slice, stretch) in slicing.stretches(values) {
+            let distance = |value: &i32| i64::from(*value) - i64::from(means[slice]);
+            moments[slice] += stretch.iter().map(|value| moment(distance(value), family.power)).sum::<f64>();
+        }
+        let row = |(moment, &count): (&f64, &i64)| family.row(moment / (count as f64).max(1.0));
+        let rows = moments.iter().zip(&counts).map(row).collect();
+        Fit { family, slicing, means: means.clone(), rows }
+    })
+}
+
+impl Fit {
+    fn header(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        put_varint(&mut bytes, self.slicing.inner);
+        put_varint(&mut bytes, self.slicing.channels);
+        self.means.iter().for_each(|&mean| put_varint(&mut bytes, zigzag(mean.into())));
+        bytes.extend(&self.rows);
+        bytes
+    }
+
+    /// About how many bytes the payload takes.
+    fn bytes(&self, values: &[i32]) -> u64 {
+        let table = cost_table();
+        let (mut cost, mut escape_bytes) = (0, 0);
+        for (slice, stretch) in self.slicing.stretches(values) {
+            for value in stretch {
+                let symbol = value.wrapping_sub(self.means[slice]);
+                let (slots, outside) = self.family.tables.slots(self.rows[slice].into(), symbol);
+                cost += u64::from(table[slots.freq() as usize]);
+                escape_bytes += outside.map_or(0, |distance| 1 + u64::from(distance.max(1).ilog2() / 7));
+            }
+        }
+        self.header().len() as u64 + (cost >> COST_BITS) / 8 + escape_bytes + 4
+    }
+
+    fn encode(&self, values: &[i32]) -> Result<Vec<u8>> {
+        let mut encoder = Encoder::new();
+        let mut assignment = Assignment::new(self.slicing, 0);
+        let mut symbols = Vec::with_capacity(BLOCK.min(values.len()));
+        for block in values.chunks(BLOCK) {
+            let slices = assignment.next(block.len());
+            let rows: Vec<u8> = slices.iter().map(|&slice| self.rows[slice as usize]).collect();
+            symbols.clear();
+            symbols.extend(block.iter().zip(slices).map(|(value, &slice)| value.wrapping_sub(self.means[slice as usize])));
+            encoder.put_tables(&symbols, &rows, &self.family.tables)?;
+        }
+        let mut bytes = self.header();
+        bytes.extend(encoder.finish());
+        Ok(bytes)
+    }
+}
+
+/// The slices of values, a block at a time.
+struct Assignment {
+    slicing: Slicing,
+    slice: u64,
+    /// How many values the current slice has had.
+    had: u64,
+    slices: Vec<u32>,
+}
+
+impl Assignment {
+    fn new(slicing: Slicing, slice: u64) -> Self {
+        Self { slicing, slice, had: 0, slices: Vec::new() }
+    }
+
+    fn next(&mut self, count: usize) -> &[u32] {
+        self.slices.clear();
+        while self.slices.len() < count {
+            let n = (self.slicing.inner - self.had).min((count - self.slices.len()) as u64);
+            self.slices.resize(self.slices.len() + n as usize, self.slice as u32);
+            self.had += n;
+            if self.had == self.slicing.inner {
+                (self.had, self.slice) = (0, (self.slice + 1) % self.slicing.channels);
+            }
+        }
+        &self.slices
+    }
+}
+
+pub(super) fn decode<T: Element>(payload: &[u8], family: &Family, sink: &mut Sink<T>) -> Result<()> {
+    let mut position = 0;
+    let inner = take_varint(payload, &mut position, "slice length")?;
+    let channels = take_varint(payload, &mut position, "number of slices")?;
+    if inner == 0 || channels == 0 || channels > payload.len() as u64 / 2 {
+        return Err(Error::Corrupt { what: format!("slices {inner} × {channels}"), offset: position });
+    }
+    let means = (0..channels)
+        .map(|_| take_varint(payload, &mut position, "mean of a slice").map(unzigzag))
+        .collect::<Result<Vec<i64>>>()?;
+    let rest = &payload[position..];
+    let truncated = Error::Truncated { what: "rows of slices", offset: payload.len() };
+    let (rows, stream) = rest.split_at_checked(channels as usize).ok_or(truncated)?;
+
+    let mut decoder = Decoder::new(stream)?;
+    let mut assignment = Assignment::new(Slicing { inner, channels }, 0);
+    let (mut block_rows, mut symbols) = (Vec::new(), vec![0; BLOCK]);
+    while sink.left() > 0 {
+        let n = sink.left().min(BLOCK);
+        let slices = assignment.next(n);
+        block_rows.clear();
+        block_rows.extend(slices.iter().map(|&slice| rows[slice as usize]));
+        in_payload(decoder.get_tables(&block_rows, &family.tables, &mut symbols[..n]))?;
+        let symbols = symbols[..n].iter().zip(slices);
+        // The difference of two 32-bit integers wraps when it is taken, so the sum wraps back.
+        sink.push(symbols.map(|(&symbol, &slice)| i64::from(symbol.wrapping_add(means[slice as usize] as i32))))?;
+    }
+    decoder.finish()
+}
