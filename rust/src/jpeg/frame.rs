@@ -1,0 +1,80 @@
+//! The frame: which components there are and how many blocks each has.
+
+/// One component of the frame (one colour channel).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Component {
+    /// Identifier, as SOS refers to it.
+    pub id: u8,
+    /// Horizontal sampling factor, 1 to 4 (1 if the frame has a single component).
+    pub h: u8,
+    /// Vertical sampling factor, 1 to 4 (1 if the frame has a single component).
+    pub v: u8,
+    /// Which of the four quantisation tables it uses.
+    pub quant_index: u8,
+    /// Width in blocks, padded to whole MCUs.
+    pub blocks_w: usize,
+    /// Height in blocks, padded to whole MCUs.
+    pub blocks_h: usize,
+    /// Quantisation table in zig-zag order, as in force at the component's first scan; zeros if there was none.
+    pub quant: [u16; 64],
+}
+
+impl Component {
+    /// Number of blocks, including those that only pad the last MCUs.
+    pub fn blocks(&self) -> usize {
+        self.blocks_w * self.blocks_h
+    }
+}
+
+/// What SOF declares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame {
+    /// Width in pixels.
+    pub width: u16,
+    /// Height in pixels.
+    pub height: u16,
+    /// Whether the process is progressive (SOF2) rather than sequential (SOF0, SOF1).
+    pub progressive: bool,
+    /// One to four components, in the order of SOF.
+    pub components: Vec<Component>,
+}
+
+impl Frame {
+    /// Lays out the blocks of components given as `(id, h, v, quant_index)`.
+    pub(super) fn new(width: u16, height: u16, progressive: bool, components: &[(u8, u8, u8, u8)]) -> Self {
+        let single = components.len() == 1;
+        let sampling = |h: u8| if single { 1 } else { h };
+        let h_max = components.iter().map(|c| sampling(c.1)).max().unwrap_or(1);
+        let v_max = components.iter().map(|c| sampling(c.2)).max().unwrap_or(1);
+        let mcus_x = usize::from(width).div_ceil(8 * usize::from(h_max));
+        let mcus_y = usize::from(height).div_ceil(8 * usize::from(v_max));
+        let component = |&(id, h, v, quant_index): &(u8, u8, u8, u8)| {
+            let (h, v) = (sampling(h), sampling(v));
+            let (blocks_w, blocks_h) = (mcus_x * usize::from(h), mcus_y * usize::from(v));
+            Component { id, h, v, quant_index, blocks_w, blocks_h, quant: [0; 64] }
+        };
+        Self { width, height, progressive, components: components.iter().map(component).collect() }
+    }
+
+    /// Number of blocks of all components together.
+    pub fn blocks(&self) -> usize {
+        self.components.iter().map(Component::blocks).sum()
+    }
+
+    /// Size in MCUs of an interleaved scan.
+    pub(super) fn mcus(&self) -> (usize, usize) {
+        self.components
+            .first()
+            .map_or((0, 0), |c| (c.blocks_w / usize::from(c.h), c.blocks_h / usize::from(c.v)))
+    }
+
+    /// Size in blocks of a component without MCU padding: what a non-interleaved scan of it covers.
+    pub(super) fn unpadded_blocks(&self, component: &Component) -> (usize, usize) {
+        let h_max = self.components.iter().map(|c| c.h).max().unwrap_or(1);
+        let v_max = self.components.iter().map(|c| c.v).max().unwrap_or(1);
+        let blocks = |samples: u16, factor: u8, max: u8| {
+            (usize::from(samples) * usize::from(factor)).div_ceil(usize::from(max)).div_ceil(8)
+        };
+        (blocks(self.width, component.h, h_max), blocks(self.height, component.v, v_max))
+    }
+}

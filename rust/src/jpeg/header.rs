@@ -1,0 +1,395 @@
+//! Marker segments: the parser that finds the scans and knows which tables are in force there.
+
+use super::frame::Frame;
+use super::huffman::HuffmanTable;
+use super::Limits;
+use crate::{Error, Result};
+
+/// A scan as its header and the tables before it describe it.
+pub(super) struct Scan {
+    pub kind: ScanKind,
+    /// In the order of SOS, which is the order within an MCU.
+    pub components: Vec<ScanComponent>,
+    /// In MCUs; 0 without restart markers.
+    pub restart_interval: usize,
+}
+
+/// What a scan codes of each block.
+#[derive(Clone, Copy)]
+pub(super) enum ScanKind {
+    Sequential,
+    DcFirst { al: u8 },
+    DcRefinement { al: u8 },
+    AcFirst(Band),
+    AcRefinement(Band),
+}
+
+/// Coefficients `ss..=se`, of which all bits below `al` are left to later scans.
+#[derive(Clone, Copy)]
+pub(super) struct Band {
+    pub ss: usize,
+    pub se: usize,
+    pub al: u8,
+}
+
+/// A component of a scan; a table that the scan has no use for is empty.
+pub(super) struct ScanComponent {
+    /// Index into the components of the frame.
+    pub index: usize,
+    pub dc: HuffmanTable,
+    pub ac: HuffmanTable,
+}
+
+/// For each coefficient of a component, the lowest bit that a scan has coded.
+type Progress = [Option<u8>; 64];
+
+/// Walks over everything but entropy-coded segments.
+///
+/// It serves the file and the skeleton alike; in the file, the caller steps over the entropy-coded segments.
+pub(super) struct Parser<'a> {
+    data: &'a [u8],
+    pos: usize,
+    limits: Limits,
+    frame: Option<Frame>,
+    progress: Vec<Progress>,
+    quant_fixed: Vec<bool>,
+    quant: [[u16; 64]; 4],
+    dc: [Option<HuffmanTable>; 4],
+    ac: [Option<HuffmanTable>; 4],
+    restart_interval: usize,
+    scans: usize,
+    block_visits: u64,
+}
+
+impl<'a> Parser<'a> {
+    /// Parses `data` from byte `pos`, where SOI must be.
+    pub fn new(data: &'a [u8], pos: usize, limits: &Limits) -> Result<Self> {
+        if !data.get(pos..).is_some_and(|data| data.starts_with(&[0xFF, 0xD8])) {
+            return Err(corrupt("no SOI marker", pos));
+        }
+        Ok(Self {
+            data,
+            pos: pos + 2,
+            limits: limits.clone(),
+            frame: None,
+            progress: Vec::new(),
+            quant_fixed: Vec::new(),
+            quant: [[0; 64]; 4],
+            dc: Default::default(),
+            ac: Default::default(),
+            restart_interval: 0,
+            scans: 0,
+            block_visits: 0,
+        })
+    }
+
+    /// Goes on to the next scan and stops behind its header; `None` if there is no further scan.
+    ///
+    /// What cannot be parsed is an error before the first scan, but merely the end of what is parsed after it:
+    /// to the skeleton, all that follows the last scan is bytes.
+    pub fn next_scan(&mut self) -> Result<Option<Scan>> {
+        let scan = match self.parse_to_scan() {
+            Err(error) if self.scans == 0 || matches!(error, Error::LimitExceeded { .. }) => {
+                return Err(error)
+            }
+            scan => scan.ok().flatten(),
+        };
+        self.scans += usize::from(scan.is_some());
+        Ok(scan)
+    }
+
+    /// Where the parser stands: after `next_scan`, just behind the header of the scan.
+    pub fn position(&self) -> usize {
+        self.pos
+    }
+
+    /// Goes on elsewhere: behind the entropy-coded segment.
+    pub fn set_position(&mut self, pos: usize) {
+        self.pos = pos;
+    }
+
+    /// The frame, once a scan has been found.
+    pub fn frame(&self) -> Result<&Frame> {
+        self.frame.as_ref().filter(|_| self.scans > 0).ok_or_else(|| corrupt("no scan", self.pos))
+    }
+
+    /// The frame, when all scans have been found.
+    pub fn into_frame(mut self) -> Result<Frame> {
+        for index in 0..self.progress.len() {
+            self.fix_quant(index);
+        }
+        self.frame()?;
+        self.frame.ok_or_else(|| corrupt("no frame", self.pos))
+    }
+
+    fn parse_to_scan(&mut self) -> Result<Option<Scan>> {
+        while let Some(marker) = self.next_marker() {
+            match marker {
+                0xD9 => return Ok(None),
+                0x01 | 0xD0..=0xD8 => continue,
+                _ => {}
+            }
+            let mut segment = self.segment()?;
+            match marker {
+                0xC4 => self.parse_dht(&mut segment)?,
+                0xC0..=0xC2 => self.parse_sof(marker, &mut segment)?,
+                0xC3 | 0xC5..=0xCB | 0xCD..=0xCF => return Err(unsupported_process(marker)),
+                0xDA => return self.parse_sos(&mut segment).map(Some),
+                0xDB => self.parse_dqt(&mut segment)?,
+                0xDD => self.restart_interval = segment.u16()?.into(),
+                _ => {}
+            }
+        }
+        if self.scans == 0 {
+            return Err(Error::Truncated { what: "file without a scan", offset: self.data.len() });
+        }
+        Ok(None)
+    }
+
+    /// Steps behind the next marker, over fill bytes and whatever else precedes it.
+    fn next_marker(&mut self) -> Option<u8> {
+        let rest = self.data.get(self.pos..)?;
+        let marker = rest.windows(2).position(|w| w[0] == 0xFF && !matches!(w[1], 0x00 | 0xFF))?;
+        self.pos += marker + 2;
+        Some(rest[marker + 1])
+    }
+
+    /// The contents of the segment whose length comes next; steps behind it.
+    fn segment(&mut self) -> Result<Segment<'a>> {
+        let mut segment = Segment { data: self.data, pos: self.pos };
+        let len = usize::from(segment.u16()?);
+        let end = self.pos + len;
+        if len < 2 {
+            return Err(corrupt("segment length below 2", self.pos));
+        }
+        if end > self.data.len() {
+            return Err(Error::Truncated { what: "marker segment", offset: self.data.len() });
+        }
+        segment.data = &self.data[..end];
+        self.pos = end;
+        Ok(segment)
+    }
+
+    fn parse_dht(&mut self, segment: &mut Segment) -> Result<()> {
+        while !segment.is_empty() {
+            let offset = segment.pos;
+            let (class, slot) = nibbles(segment.u8()?);
+            let mut counts = [0; 16];
+            counts.copy_from_slice(segment.take(16)?);
+            let symbols = segment.take(counts.iter().map(|&count| usize::from(count)).sum())?;
+            let table = HuffmanTable::new(counts, symbols)
+                .filter(|_| symbols.len() <= 256)
+                .ok_or_else(|| corrupt("impossible Huffman table", offset))?;
+            let tables = match class {
+                0 => &mut self.dc,
+                1 => &mut self.ac,
+                _ => return Err(corrupt("Huffman table class above 1", offset)),
+            };
+            let entry = tables.get_mut(usize::from(slot));
+            *entry.ok_or_else(|| corrupt("Huffman table slot above 3", offset))? = Some(table);
+        }
+        Ok(())
+    }
+
+    fn parse_dqt(&mut self, segment: &mut Segment) -> Result<()> {
+        while !segment.is_empty() {
+            let offset = segment.pos;
+            let (precision, slot) = nibbles(segment.u8()?);
+            let table = self.quant.get_mut(usize::from(slot));
+            for step in table.ok_or_else(|| corrupt("quantisation table slot above 3", offset))? {
+                *step = match precision {
+                    0 => segment.u8()?.into(),
+                    1 => segment.u16()?,
+                    _ => return Err(corrupt("quantisation table precision above 1", offset)),
+                };
+            }
+        }
+        Ok(())
+    }
+
+    fn parse_sof(&mut self, marker: u8, segment: &mut Segment) -> Result<()> {
+        let offset = segment.pos;
+        let precision = segment.u8()?;
+        let (height, width, count) = (segment.u16()?, segment.u16()?, segment.u8()?);
+        if self.frame.is_some() {
+            return Err(Error::Unsupported("JPEG with several frames".into()));
+        }
+        if precision != 8 {
+            return Err(Error::Unsupported(format!("JPEG of {precision} bits per sample")));
+        }
+        if width == 0 || height == 0 {
+            return Err(Error::Unsupported("JPEG of width or height 0 (or of a height given by DNL)".into()));
+        }
+        if !(1..=4).contains(&count) {
+            return Err(Error::Unsupported(format!("JPEG of {count} components")));
+        }
+        let mut components = Vec::new();
+        for _ in 0..count {
+            let id = segment.u8()?;
+            let (h, v) = nibbles(segment.u8()?);
+            let quant_index = segment.u8()?;
+            if !(1..=4).contains(&h) || !(1..=4).contains(&v) || quant_index > 3 {
+                return Err(corrupt("bad sampling factor or quantisation table index", segment.pos));
+            }
+            components.push((id, h, v, quant_index));
+        }
+        if !segment.is_empty() {
+            return Err(corrupt("bad length of SOF", offset));
+        }
+        let frame = Frame::new(width, height, marker == 0xC2, &components);
+        self.limits.check_blocks(frame.blocks() as u64)?;
+        self.progress = vec![[None; 64]; components.len()];
+        self.quant_fixed = vec![false; components.len()];
+        self.frame = Some(frame);
+        Ok(())
+    }
+
+    fn parse_sos(&mut self, segment: &mut Segment) -> Result<Scan> {
+        let offset = segment.pos;
+        let Some(frame) = &self.frame else { return Err(corrupt("SOS before SOF", offset)) };
+        let progressive = frame.progressive;
+        let mut selected = Vec::new();
+        for _ in 0..segment.u8()? {
+            let (id, tables) = (segment.u8()?, segment.u8()?);
+            let is_it = |&i: &usize| frame.components[i].id == id && !selected.iter().any(|&(j, _)| j == i);
+            let index = (0..frame.components.len()).find(is_it);
+            selected
+                .push((index.ok_or_else(|| corrupt("SOS selects an unknown component", offset))?, tables));
+        }
+        let (ss, se, (ah, al)) = (segment.u8()?, segment.u8()?, nibbles(segment.u8()?));
+        if selected.is_empty() || !segment.is_empty() {
+            return Err(corrupt("bad length of SOS", offset));
+        }
+        let (kind, ah) = match progressive {
+            true => (progressive_kind(ss, se, ah, al, selected.len(), offset)?, ah),
+            false => (ScanKind::Sequential, 0),
+        };
+        let mut components = Vec::new();
+        for &(index, tables) in &selected {
+            self.advance(index, kind, ah)?;
+            self.count_visits(index)?;
+            let (dc, ac) = self.tables(kind, tables, offset)?;
+            components.push(ScanComponent { index, dc, ac });
+            self.fix_quant(index);
+        }
+        Ok(Scan { kind, components, restart_interval: self.restart_interval })
+    }
+
+    /// Notes which bits of which coefficients the scan codes. Each must be coded once and from the top down,
+    /// or else the coefficients do not determine the scan.
+    fn advance(&mut self, index: usize, kind: ScanKind, ah: u8) -> Result<()> {
+        let (ss, se, al) = match kind {
+            ScanKind::Sequential => (0, 63, 0),
+            ScanKind::DcFirst { al } | ScanKind::DcRefinement { al } => (0, 0, al),
+            ScanKind::AcFirst(band) | ScanKind::AcRefinement(band) => (band.ss, band.se, band.al),
+        };
+        let coded_so_far = (ah > 0).then_some(ah);
+        for progress in &mut self.progress[index][ss..=se] {
+            if *progress != coded_so_far {
+                return Err(Error::Unsupported("JPEG that codes coefficients twice or out of order".into()));
+            }
+            *progress = Some(al);
+        }
+        Ok(())
+    }
+
+    /// Bounds the work that small scans of a large image can cause.
+    fn count_visits(&mut self, index: usize) -> Result<()> {
+        let Some(frame) = &self.frame else { return Ok(()) };
+        self.block_visits += frame.components[index].blocks() as u64;
+        let limit = (1 << 20) + 32 * frame.blocks() as u64;
+        match self.block_visits > limit {
+            true => Err(Error::LimitExceeded {
+                what: "number of blocks over all scans",
+                value: self.block_visits,
+                limit,
+            }),
+            false => Ok(()),
+        }
+    }
+
+    /// The Huffman tables that a scan of this kind uses, given the table selectors.
+    fn tables(&self, kind: ScanKind, selectors: u8, offset: usize) -> Result<(HuffmanTable, HuffmanTable)> {
+        let (dc, ac) = nibbles(selectors);
+        let get = |tables: &[Option<HuffmanTable>; 4], slot: u8, needed: bool| match tables
+            .get(usize::from(slot))
+        {
+            _ if !needed => Ok(HuffmanTable::default()),
+            Some(Some(table)) => Ok(table.clone()),
+            _ => Err(corrupt("scan uses an undefined Huffman table", offset)),
+        };
+        let needs_dc = matches!(kind, ScanKind::Sequential | ScanKind::DcFirst { .. });
+        let needs_ac =
+            matches!(kind, ScanKind::Sequential | ScanKind::AcFirst(_) | ScanKind::AcRefinement(_));
+        Ok((get(&self.dc, dc, needs_dc)?, get(&self.ac, ac, needs_ac)?))
+    }
+
+    /// Gives a component the quantisation table in force, unless an earlier scan did.
+    fn fix_quant(&mut self, index: usize) {
+        let Some(frame) = &mut self.frame else { return };
+        let component = &mut frame.components[index];
+        if !std::mem::replace(&mut self.quant_fixed[index], true) {
+            component.quant = self.quant[usize::from(component.quant_index)];
+        }
+    }
+}
+
+fn progressive_kind(ss: u8, se: u8, ah: u8, al: u8, components: usize, offset: usize) -> Result<ScanKind> {
+    let refinement = ah > 0;
+    let band = Band { ss: ss.into(), se: se.into(), al };
+    if al > 13 || refinement && ah != al + 1 {
+        return Err(corrupt("bad successive approximation in SOS", offset));
+    }
+    match (ss, se) {
+        (0, 0) if refinement => Ok(ScanKind::DcRefinement { al }),
+        (0, 0) => Ok(ScanKind::DcFirst { al }),
+        (1..=63, 1..=63) if ss <= se && components == 1 && refinement => Ok(ScanKind::AcRefinement(band)),
+        (1..=63, 1..=63) if ss <= se && components == 1 => Ok(ScanKind::AcFirst(band)),
+        _ => Err(corrupt("bad spectral selection in SOS", offset)),
+    }
+}
+
+/// A marker segment being read.
+struct Segment<'a> {
+    data: &'a [u8],
+    pos: usize,
+}
+
+impl<'a> Segment<'a> {
+    fn is_empty(&self) -> bool {
+        self.pos == self.data.len()
+    }
+
+    fn take(&mut self, len: usize) -> Result<&'a [u8]> {
+        let bytes = self.data.get(self.pos..).and_then(|rest| rest.get(..len));
+        self.pos += len;
+        bytes.ok_or(Error::Truncated { what: "marker segment", offset: self.data.len() })
+    }
+
+    fn u8(&mut self) -> Result<u8> {
+        Ok(self.take(1)?[0])
+    }
+
+    fn u16(&mut self) -> Result<u16> {
+        let bytes = self.take(2)?;
+        Ok(u16::from_be_bytes([bytes[0], bytes[1]]))
+    }
+}
+
+fn nibbles(byte: u8) -> (u8, u8) {
+    (byte >> 4, byte & 15)
+}
+
+fn corrupt(what: &str, offset: usize) -> Error {
+    Error::Corrupt { what: what.into(), offset }
+}
+
+fn unsupported_process(marker: u8) -> Error {
+    let process = match marker {
+        0xC3 => "lossless",
+        0xC5..=0xC7 => "hierarchical",
+        0xC8 => "reserved",
+        _ => "arithmetic-coded",
+    };
+    Error::Unsupported(format!("{process} JPEG (marker FF{marker:02X})"))
+}

@@ -1,0 +1,280 @@
+//! The four kinds of progressive scans, decoded.
+
+use super::bits::BitReader;
+use super::header::{Band, Scan};
+use super::huffman::HuffmanDecoder;
+use super::scan_decode::{decode_dc, At, Block, BlockDecoder, Notes};
+
+/// The longest EOB run that can be coded.
+pub(super) const MAX_EOB_RUN: u32 = 0x7FFF;
+
+/// With more correction bits than this waiting for the end of an EOB run, libjpeg ends it, as its buffer
+/// of 1000 bits might not take those of another block. Most encoders descend from libjpeg and do the same.
+pub(super) const MAX_CORRECTIONS: usize = 1000 - 63;
+
+/// The first scan of DC coefficients.
+pub(super) struct DcFirst {
+    tables: Vec<HuffmanDecoder>,
+    predictions: [i32; 4],
+    al: u8,
+}
+
+impl DcFirst {
+    pub fn new(scan: &Scan, al: u8) -> Self {
+        let tables = scan.components.iter().map(|c| HuffmanDecoder::new(&c.dc)).collect();
+        Self { tables, predictions: [0; 4], al }
+    }
+}
+
+impl BlockDecoder for DcFirst {
+    #[inline]
+    fn decode(&mut self, bits: &mut BitReader, at: At, block: &mut Block, _: &mut Notes) -> Option<()> {
+        let value = decode_dc(&self.tables[at.component], bits, &mut self.predictions[at.component])?;
+        block[0] = i16::try_from(i32::from(value) << self.al).ok()?;
+        Some(())
+    }
+
+    fn undo(&self, block: &mut Block) {
+        block[0] = 0;
+    }
+
+    fn restart(&mut self) {
+        self.predictions = [0; 4];
+    }
+}
+
+/// One more bit of each DC coefficient.
+pub(super) struct DcRefinement {
+    pub al: u8,
+}
+
+impl BlockDecoder for DcRefinement {
+    #[inline]
+    fn decode(&mut self, bits: &mut BitReader, _: At, block: &mut Block, _: &mut Notes) -> Option<()> {
+        block[0] |= i16::from(bits.take_bit()?) << self.al;
+        Some(())
+    }
+
+    fn undo(&self, block: &mut Block) {
+        block[0] &= !(1 << self.al);
+    }
+
+    fn restart(&mut self) {}
+}
+
+/// An EOB run: blocks without further coefficients.
+#[derive(Default)]
+struct EobRun {
+    /// Blocks still to come.
+    left: u32,
+    /// Length as coded; 0 if the last block did not end in a run.
+    len: u32,
+    /// Correction bits since its start.
+    corrections: usize,
+}
+
+impl EobRun {
+    /// Reads the length of a run, the block at hand included. `fresh` says that the EOB is all there is of the block.
+    fn read(
+        &mut self,
+        log2: u32,
+        bits: &mut BitReader,
+        ordinal: usize,
+        fresh: bool,
+        notes: &mut Notes,
+    ) -> Option<()> {
+        if fresh && self.len > 0 && self.len < MAX_EOB_RUN {
+            notes.eob_breaks.push((ordinal, self.corrections > MAX_CORRECTIONS));
+        }
+        bits.refill();
+        self.len = (1 << log2) + bits.take(log2)?;
+        self.left = self.len;
+        self.corrections = 0;
+        Some(())
+    }
+}
+
+/// The first scan of a band of AC coefficients.
+pub(super) struct AcFirst {
+    table: HuffmanDecoder,
+    band: Band,
+    run: EobRun,
+}
+
+impl AcFirst {
+    pub fn new(scan: &Scan, band: Band) -> Self {
+        Self { table: HuffmanDecoder::new(&scan.components[0].ac), band, run: EobRun::default() }
+    }
+
+    fn decode_coded(
+        &mut self,
+        bits: &mut BitReader,
+        ordinal: usize,
+        block: &mut Block,
+        notes: &mut Notes,
+    ) -> Option<()> {
+        let Band { ss, se, al } = self.band;
+        let mut k = ss;
+        let mut zero_runs = 0;
+        while k <= se {
+            bits.refill();
+            let symbol = self.table.decode(bits)?;
+            let (run, size) = (usize::from(symbol >> 4), u32::from(symbol & 15));
+            if size > 0 {
+                k += run;
+                *block[..=se].get_mut(k)? = i16::try_from(bits.take_signed(size)? << al).ok()?;
+                k += 1;
+                zero_runs = 0;
+            } else if run == 15 {
+                k += 16;
+                zero_runs += 1;
+                if k > se {
+                    return None;
+                }
+            } else {
+                self.run.read(run as u32, bits, ordinal, k == ss, notes)?;
+                self.run.left -= 1;
+                if zero_runs > 0 {
+                    notes.zero_runs.push((ordinal, zero_runs));
+                }
+                return Some(());
+            }
+        }
+        self.run = EobRun::default();
+        Some(())
+    }
+}
+
+impl BlockDecoder for AcFirst {
+    #[inline]
+    fn decode(&mut self, bits: &mut BitReader, at: At, block: &mut Block, notes: &mut Notes) -> Option<()> {
+        if self.run.left > 0 {
+            self.run.left -= 1;
+            return Some(());
+        }
+        self.decode_coded(bits, at.ordinal, block, notes)
+    }
+
+    fn undo(&self, block: &mut Block) {
+        block[self.band.ss..=self.band.se].fill(0);
+    }
+
+    fn restart(&mut self) {
+        self.run = EobRun::default();
+    }
+
+    fn in_eob_run(&self) -> bool {
+        self.run.left > 0
+    }
+}
+
+/// One more bit of each AC coefficient of a band.
+pub(super) struct AcRefinement {
+    table: HuffmanDecoder,
+    band: Band,
+    run: EobRun,
+}
+
+impl AcRefinement {
+    pub fn new(scan: &Scan, band: Band) -> Self {
+        Self { table: HuffmanDecoder::new(&scan.components[0].ac), band, run: EobRun::default() }
+    }
+
+    /// Decodes up to an EOB; returns where it stands in the band, or `se + 1` if the band is complete.
+    fn decode_coded(
+        &mut self,
+        bits: &mut BitReader,
+        ordinal: usize,
+        block: &mut Block,
+        notes: &mut Notes,
+    ) -> Option<usize> {
+        let Band { ss, se, al } = self.band;
+        let mut k = ss;
+        let mut zero_runs = 0;
+        while k <= se {
+            bits.refill();
+            let symbol = self.table.decode(bits)?;
+            let run = symbol >> 4;
+            let value = match symbol & 15 {
+                0 if run < 15 => {
+                    self.run.read(run.into(), bits, ordinal, k == ss, notes)?;
+                    if zero_runs > 0 {
+                        notes.zero_runs.push((ordinal, zero_runs));
+                    }
+                    return Some(k);
+                }
+                0 => 0,
+                1 if bits.take(1)? == 1 => 1 << al,
+                1 => -1 << al,
+                _ => return None,
+            };
+            k = self.skip_zeros(bits, block, k, run)?;
+            block[k] = value;
+            k += 1;
+            zero_runs = if value == 0 { zero_runs + 1 } else { 0 };
+            // A run of zeros to the end of the band is an EOB's business.
+            if value == 0 && k > se {
+                return None;
+            }
+        }
+        self.run = EobRun::default();
+        Some(k)
+    }
+
+    /// Passes `zeros` coefficients that are zero, correcting others on the way; returns where the next zero is.
+    #[inline]
+    fn skip_zeros(&self, bits: &mut BitReader, block: &mut Block, mut k: usize, zeros: u8) -> Option<usize> {
+        let mut zeros_left = zeros;
+        while k <= self.band.se {
+            if block[k] != 0 {
+                correct(&mut block[k], bits.take_bit()?, self.band.al);
+            } else if zeros_left == 0 {
+                return Some(k);
+            } else {
+                zeros_left -= 1;
+            }
+            k += 1;
+        }
+        None
+    }
+}
+
+impl BlockDecoder for AcRefinement {
+    fn decode(&mut self, bits: &mut BitReader, at: At, block: &mut Block, notes: &mut Notes) -> Option<()> {
+        let k = match self.run.left {
+            0 => self.decode_coded(bits, at.ordinal, block, notes)?,
+            _ => self.band.ss,
+        };
+        if self.run.left == 0 {
+            return Some(());
+        }
+        for coefficient in block[k..=self.band.se].iter_mut().filter(|coefficient| **coefficient != 0) {
+            correct(coefficient, bits.take_bit()?, self.band.al);
+            self.run.corrections += 1;
+        }
+        self.run.left -= 1;
+        notes.unlimited_corrections |= self.run.left > 0 && self.run.corrections > MAX_CORRECTIONS;
+        Some(())
+    }
+
+    fn undo(&self, block: &mut Block) {
+        for coefficient in &mut block[self.band.ss..=self.band.se] {
+            let magnitude = coefficient.unsigned_abs() & !(1 << self.band.al);
+            *coefficient = magnitude as i16 * coefficient.signum();
+        }
+    }
+
+    fn restart(&mut self) {
+        self.run = EobRun::default();
+    }
+
+    fn in_eob_run(&self) -> bool {
+        self.run.left > 0
+    }
+}
+
+/// Sets bit `al` of the magnitude.
+#[inline(always)]
+fn correct(coefficient: &mut i16, bit: bool, al: u8) {
+    *coefficient += coefficient.signum() * (i16::from(bit) << al);
+}

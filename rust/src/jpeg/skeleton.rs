@@ -1,0 +1,244 @@
+//! The skeleton: the file without its entropy-coded segments, and notes on how these depart from the canonical.
+//!
+//! ```text
+//! skeleton   = varint length of notes, marker segments and all other bytes as in the file, notes
+//! notes      = for each scan that has any: varint scans skipped, flags byte, then by flag:
+//!              PADDING_EXPLICIT   varint n, n bytes: the padding before each marker
+//!              EOB_BREAKS         list of (varint blocks skipped)
+//!              ZERO_RUNS          list of (varint blocks skipped, varint runs)
+//!              PATCHES            list of (varint intervals skipped, varint blocks, varint n, n bytes)
+//! list       = varint number of entries, entries; "skipped" counts from behind the previous entry
+//! ```
+
+use crate::{Error, Result};
+
+/// How an entropy-coded segment departs from what the scan encoder would make of the coefficients.
+/// Blocks are counted in the order of the scan.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct ScanNotes {
+    pub padding: Padding,
+    /// EOB runs of refinement scans end only where `eob_breaks` says so, however many correction bits wait.
+    pub unlimited_corrections: bool,
+    /// Blocks that begin a new EOB run although the one before could have gone on.
+    pub eob_breaks: Vec<usize>,
+    /// Blocks with runs of 16 zeros (ZRL) just before an EOB, and how many.
+    pub zero_runs: Vec<(usize, usize)>,
+    pub patches: Vec<Patch>,
+}
+
+/// The bits that complete the byte before a marker.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) enum Padding {
+    #[default]
+    Ones,
+    Zeros,
+    /// One byte per restart interval that ends regularly.
+    Explicit(Vec<u8>),
+}
+
+/// Bytes that stand in a restart interval in place of some of its blocks, its padding and the marker behind.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Patch {
+    pub interval: usize,
+    /// Number of blocks of the interval that come before the bytes.
+    pub blocks: usize,
+    /// From the first byte that is not complete with those blocks.
+    pub bytes: Vec<u8>,
+}
+
+impl Patch {
+    /// Whether the next interval follows; otherwise the scan ends with this patch.
+    pub fn resumes(&self) -> bool {
+        matches!(self.bytes[..], [.., 0xFF, 0xD0..=0xD7])
+    }
+}
+
+const PADDING_ZEROS: u8 = 1;
+const PADDING_EXPLICIT: u8 = 2;
+const UNLIMITED_CORRECTIONS: u8 = 4;
+const EOB_BREAKS: u8 = 8;
+const ZERO_RUNS: u8 = 16;
+const PATCHES: u8 = 32;
+const KNOWN_FLAGS: u8 = 63;
+
+/// Puts a skeleton together.
+pub(super) fn join(markers: &[u8], notes: &[ScanNotes]) -> Vec<u8> {
+    let notes = write_notes(notes);
+    let mut skeleton = Vec::with_capacity(markers.len() + notes.len() + 4);
+    put_varint(&mut skeleton, notes.len());
+    skeleton.extend_from_slice(markers);
+    skeleton.extend_from_slice(&notes);
+    skeleton
+}
+
+/// A skeleton taken apart.
+pub(super) struct Parts<'a> {
+    /// The skeleton up to the end of the marker segments, which begin at `start`.
+    pub markers: &'a [u8],
+    pub start: usize,
+    /// The notes of those scans that have any, in order, with the index of the scan.
+    pub notes: Vec<(usize, ScanNotes)>,
+}
+
+/// Takes a skeleton apart.
+pub(super) fn split(skeleton: &[u8]) -> Result<Parts<'_>> {
+    let mut header = Reader { data: skeleton, pos: 0 };
+    let notes_len = header.varint()?;
+    let start = header.pos;
+    let end = skeleton.len().checked_sub(notes_len).filter(|&end| end >= start);
+    let end = end.ok_or(Error::Truncated { what: "JPEG skeleton", offset: skeleton.len() })?;
+    let notes = read_notes(Reader { data: skeleton, pos: end })?;
+    Ok(Parts { markers: &skeleton[..end], start, notes })
+}
+
+fn write_notes(scans: &[ScanNotes]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut next = 0;
+    for (index, notes) in scans.iter().enumerate().filter(|(_, notes)| **notes != ScanNotes::default()) {
+        put_varint(&mut out, index - next);
+        next = index + 1;
+        write_scan_notes(&mut out, notes);
+    }
+    out
+}
+
+fn write_scan_notes(out: &mut Vec<u8>, notes: &ScanNotes) {
+    let flag = |flag, set| if set { flag } else { 0 };
+    out.push(
+        flag(PADDING_ZEROS, notes.padding == Padding::Zeros)
+            | flag(PADDING_EXPLICIT, matches!(notes.padding, Padding::Explicit(_)))
+            | flag(UNLIMITED_CORRECTIONS, notes.unlimited_corrections)
+            | flag(EOB_BREAKS, !notes.eob_breaks.is_empty())
+            | flag(ZERO_RUNS, !notes.zero_runs.is_empty())
+            | flag(PATCHES, !notes.patches.is_empty()),
+    );
+    if let Padding::Explicit(bytes) = &notes.padding {
+        put_bytes(out, bytes);
+    }
+    put_list(out, &notes.eob_breaks, |&block| block, |_, _| {});
+    put_list(out, &notes.zero_runs, |run| run.0, |out, run| put_varint(out, run.1));
+    let put_patch = |out: &mut Vec<u8>, patch: &Patch| {
+        put_varint(out, patch.blocks);
+        put_bytes(out, &patch.bytes);
+    };
+    put_list(out, &notes.patches, |patch| patch.interval, put_patch);
+}
+
+/// An empty list takes no bytes: its flag is not set.
+fn put_list<T>(
+    out: &mut Vec<u8>,
+    list: &[T],
+    position: fn(&T) -> usize,
+    put_rest: impl Fn(&mut Vec<u8>, &T),
+) {
+    if !list.is_empty() {
+        put_varint(out, list.len());
+    }
+    let mut next = 0;
+    for entry in list {
+        put_varint(out, position(entry) - next);
+        next = position(entry) + 1;
+        put_rest(out, entry);
+    }
+}
+
+fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    put_varint(out, bytes.len());
+    out.extend_from_slice(bytes);
+}
+
+fn put_varint(out: &mut Vec<u8>, mut value: usize) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+fn read_notes(mut reader: Reader) -> Result<Vec<(usize, ScanNotes)>> {
+    let mut notes = Vec::new();
+    let mut next = 0;
+    while reader.pos < reader.data.len() {
+        let index = reader.position_after(&mut next)?;
+        notes.push((index, reader.scan_notes()?));
+    }
+    Ok(notes)
+}
+
+/// Reads the numbers and byte strings of a skeleton.
+struct Reader<'a> {
+    data: &'a [u8],
+    pos: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn scan_notes(&mut self) -> Result<ScanNotes> {
+        let flags = self.bytes(1)?[0];
+        if flags & !KNOWN_FLAGS != 0 {
+            return Err(self.corrupt("unknown flag"));
+        }
+        let padding = match flags & (PADDING_ZEROS | PADDING_EXPLICIT) {
+            0 => Padding::Ones,
+            PADDING_ZEROS => Padding::Zeros,
+            PADDING_EXPLICIT => Padding::Explicit(self.counted_bytes()?.to_vec()),
+            _ => return Err(self.corrupt("contradicting flags")),
+        };
+        let patch = |reader: &mut Self, interval| {
+            Ok(Patch { interval, blocks: reader.varint()?, bytes: reader.counted_bytes()?.to_vec() })
+        };
+        Ok(ScanNotes {
+            padding,
+            unlimited_corrections: flags & UNLIMITED_CORRECTIONS != 0,
+            eob_breaks: self.list(flags & EOB_BREAKS, |_, block| Ok(block))?,
+            zero_runs: self.list(flags & ZERO_RUNS, |reader, block| Ok((block, reader.varint()?)))?,
+            patches: self.list(flags & PATCHES, patch)?,
+        })
+    }
+
+    fn list<T>(&mut self, flag: u8, read: impl Fn(&mut Self, usize) -> Result<T>) -> Result<Vec<T>> {
+        let count = if flag == 0 { 0 } else { self.varint()? };
+        let mut next = 0;
+        let mut list = Vec::new();
+        for _ in 0..count {
+            let position = self.position_after(&mut next)?;
+            list.push(read(self, position)?);
+        }
+        Ok(list)
+    }
+
+    /// A position given by its distance from `next`, the one behind the previous.
+    fn position_after(&mut self, next: &mut usize) -> Result<usize> {
+        let position = next.checked_add(self.varint()?).filter(|&position| position < usize::MAX);
+        let position = position.ok_or_else(|| self.corrupt("number out of range"))?;
+        *next = position + 1;
+        Ok(position)
+    }
+
+    fn counted_bytes(&mut self) -> Result<&'a [u8]> {
+        let len = self.varint()?;
+        self.bytes(len)
+    }
+
+    fn bytes(&mut self, len: usize) -> Result<&'a [u8]> {
+        let bytes = self.data[self.pos..].get(..len);
+        let bytes = bytes.ok_or(Error::Truncated { what: "JPEG skeleton", offset: self.data.len() })?;
+        self.pos += len;
+        Ok(bytes)
+    }
+
+    fn varint(&mut self) -> Result<usize> {
+        let mut value = 0;
+        for shift in (0..usize::BITS - 7).step_by(7) {
+            let byte = self.bytes(1)?[0];
+            value |= usize::from(byte & 0x7F) << shift;
+            if byte < 0x80 {
+                return Ok(value);
+            }
+        }
+        Err(self.corrupt("number out of range"))
+    }
+
+    fn corrupt(&self, what: &str) -> Error {
+        Error::Corrupt { what: format!("JPEG skeleton: {what}"), offset: self.pos }
+    }
+}
