@@ -10,4 +10,7 @@ pub mod jpeg;
 pub mod tables;
 pub mod tensor;
 
+#[cfg(feature = "python")]
+mod python;
+
 pub use error::{Error, Result};

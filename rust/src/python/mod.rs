@@ -28,7 +28,7 @@ mod _native {
     #[pymodule_export]
     use super::jpeg::{jpeg_layout, jpeg_read, jpeg_write, Component, Frame};
     #[pymodule_export]
-    use super::tensor::{tensor_decode, tensor_encode, tensor_inspect};
+    use super::tensor::{tensor_decode, tensor_encode};
     #[pymodule_export]
     use super::fingerprint;
 }

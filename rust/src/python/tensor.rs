@@ -1,0 +1,48 @@
+//! Integer arrays <-> self-describing bytes.
+
+use numpy::{Element as ArrayElement, IntoPyArray, PyArrayDyn, PyArrayMethods, PyReadonlyArrayDyn, PyUntypedArrayMethods};
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use super::arrays::slice;
+use super::enter;
+use crate::tensor::{self, Limits, Values};
+
+/// A C-contiguous integer or bool array -> bytes.
+#[pyfunction]
+pub(super) fn tensor_encode<'py>(py: Python<'py>, array: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+    macro_rules! try_types {
+        ($($T:ty),*) => {$(
+            if let Ok(array) = array.cast::<PyArrayDyn<$T>>() {
+                return encode(py, array.readonly());
+            }
+        )*};
+    }
+    try_types!(bool, i8, u8, i16, u16, i32, u32, i64);
+    Err(PyTypeError::new_err(format!("cannot encode {}", array.get_type())))
+}
+
+fn encode<'py, T: ArrayElement + tensor::Element + Sync>(
+    py: Python<'py>,
+    array: PyReadonlyArrayDyn<'py, T>,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let shape: Vec<u64> = array.shape().iter().map(|&n| n as u64).collect();
+    let values = slice(&array, "array")?;
+    Ok(PyBytes::new(py, &enter(py, || tensor::encode(values, &shape))?))
+}
+
+/// Bytes that `tensor_encode` made -> the array.
+#[pyfunction]
+pub(super) fn tensor_decode<'py>(py: Python<'py>, data: &[u8], max_symbols: u64) -> PyResult<Bound<'py, PyAny>> {
+    let decoded = enter(py, || tensor::decode(data, &Limits { max_symbols }))?;
+    let shape: Vec<usize> = decoded.shape.iter().map(|&n| n as usize).collect();
+    macro_rules! to_array {
+        ($($variant:ident),*) => {
+            match decoded.values {
+                $(Values::$variant(values) => values.into_pyarray(py).reshape(shape)?.into_any(),)*
+            }
+        };
+    }
+    Ok(to_array!(Bool, I8, U8, I16, U16, I32, U32, I64))
+}
