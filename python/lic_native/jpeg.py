@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
 TILE = 256
 #: Largest file that `decompress` restores unless told otherwise.
 MAX_OUTPUT_BYTES = 2**31
+
+
+#: Tiles worked on at a time.
+MAX_THREADS = 8
+
+T = TypeVar("T")
 
 
 class Coefficients(NamedTuple):
@@ -220,43 +227,64 @@ def encode_planes(model: Mlcc, frame: _native.Frame, planes: list[np.ndarray]) -
     """One rANS stream for each tile of each part."""
     from .coder import StreamEncoder
 
-    streams = []
+    def encode(pieces: list[np.ndarray], shape: Shape, tables: torch.Tensor) -> bytes:
+        coder = StreamEncoder()
+        model.run(coder, shape, tables, _picture(pieces, shape))
+        return coder.finish()
+
+    jobs = []
     for part in parts(frame):
         grids = [oriented(planes[c].reshape(_grid(frame.components[c])), part) for c in part.components]
         tables = _tables(frame, part)
         for tile in tiles(part, [grid.shape[:2] for grid in grids]):
-            coder = StreamEncoder()
-            pieces = [grid[area] for grid, area in zip(grids, tile.areas)]
-            model.run(coder, tile.shape, tables, _picture(pieces, tile.shape))
-            streams.append(coder.finish())
-    return streams
+            jobs.append(([grid[area] for grid, area in zip(grids, tile.areas)], tile.shape, tables))
+    return _in_parallel(encode, jobs)
 
 
 def decode_planes(model: Mlcc, frame: _native.Frame, streams: list[bytes]) -> list[np.ndarray]:
     """The inverse of `encode_planes`. Raises CorruptError or TruncatedError if the streams don't fit the frame."""
     from .coder import StreamDecoder
 
-    planes: list[np.ndarray | None] = [None] * len(frame.components)
-    waiting = iter(streams)
+    def decode(pieces: list[np.ndarray], shape: Shape, tables: torch.Tensor, stream: bytes) -> None:
+        coder = StreamDecoder(stream)
+        luma, chroma = model.run(coder, shape, tables)
+        coder.finish()
+        for piece, decoded in zip(pieces, (luma, *reversed(chroma))):
+            piece[:] = decoded[0, : piece.shape[0], : piece.shape[1]].cpu().numpy()
+
+    whole: dict[int, tuple[np.ndarray, Part]] = {}
+    jobs = []
     for part in parts(frame):
         shapes = [_grid(frame.components[c]) for c in part.components]
         grids = [np.zeros((w, h, 64) if part.transposed else (h, w, 64), np.int16) for h, w, _ in shapes]
         tables = _tables(frame, part)
         for tile in tiles(part, [grid.shape[:2] for grid in grids]):
-            stream = next(waiting, None)
-            if stream is None:
-                raise CorruptError(f"{len(streams)} coefficient streams are too few for the frame")
-            coder = StreamDecoder(stream)
-            luma, chroma = model.run(coder, tile.shape, tables)
-            coder.finish()
-            for grid, area, decoded in zip(grids, tile.areas, (luma, *reversed(chroma))):
-                piece = grid[area]
-                piece[:] = decoded[0, : piece.shape[0], : piece.shape[1]].cpu().numpy()
-        for c, grid in zip(part.components, grids):
-            planes[c] = np.ascontiguousarray(oriented(grid, part)).reshape(-1)
-    if next(waiting, None) is not None:
-        raise CorruptError(f"{len(streams)} coefficient streams are too many for the frame")
-    return planes
+            jobs.append(([grid[area] for grid, area in zip(grids, tile.areas)], tile.shape, tables))
+        whole |= {c: (grid, part) for c, grid in zip(part.components, grids)}
+    if len(jobs) != len(streams):
+        raise CorruptError(f"{len(streams)} coefficient streams for a frame of {len(jobs)} tiles")
+    _in_parallel(decode, [(*job, stream) for job, stream in zip(jobs, streams)])
+    return [np.ascontiguousarray(oriented(*whole[c])).reshape(-1) for c in range(len(frame.components))]
+
+
+def _in_parallel(work: Callable[..., T], jobs: list[tuple[Any, ...]]) -> list[T]:
+    """Results of `work` on each job, in order: one thread a tile, since a tile's many small steps gain little from more.
+
+    The bytes don't depend on it. Memory does: a tile takes up to 200 MB while it is worked on.
+    """
+    import torch
+
+    threads = torch.get_num_threads()
+
+    def alone(job: tuple[Any, ...]) -> T:
+        torch.set_num_threads(1)
+        return work(*job)
+
+    try:
+        with ThreadPoolExecutor(max(1, min(threads, len(jobs), MAX_THREADS))) as pool:
+            return list(pool.map(alone, jobs))
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _grid(component: _native.Component) -> tuple[int, int, int]:

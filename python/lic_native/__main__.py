@@ -1,0 +1,5 @@
+"""`python -m lic_native` is the command `lic-native`."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,215 @@
+"""The command `lic-native`: compress, decompress, inspect, evaluate and train."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from . import jpeg
+from .errors import LicError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+train_app = typer.Typer(no_args_is_help=True, help="Train a model.")
+evaluate_app = typer.Typer(no_args_is_help=True, help="Measure against other programs.")
+app.add_typer(train_app, name="train")
+app.add_typer(evaluate_app, name="evaluate")
+
+SUFFIX = ".lic"
+JPEG_SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif"}
+
+Paths = Annotated[list[Path], typer.Argument(help="Files or folders; - reads stdin and writes stdout.")]
+Output = Annotated[Path | None, typer.Option("--output", "-o", help="File, or folder for several.")]
+Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite files that are there.")]
+Device = Annotated[str | None, typer.Option(help="cpu or cuda; cuda by default if there is one.")]
+
+
+@app.command()
+def compress(paths: Paths, output: Output = None, force: Force = False, device: Device = None) -> None:
+    """Make a smaller .lic of each JPEG file. A folder's JPEG files are found at any depth; the originals stay."""
+
+    def work(data: bytes) -> bytes:
+        return jpeg.compress(data, device=device)
+
+    jobs = list(plan(paths, output, lambda path: path.suffix.lower() in JPEG_SUFFIXES, lambda n: n + SUFFIX))
+    before, after = run(jobs, work, force)
+    if len(jobs) > 1:
+        say(f"{len(jobs)} files: {sizes(before, after)}")
+
+
+@app.command()
+def decompress(paths: Paths, output: Output = None, force: Force = False, device: Device = None) -> None:
+    """Restore the original of each .lic file, byte for byte."""
+
+    def work(data: bytes) -> bytes:
+        return jpeg.decompress(data, device=device)
+
+    def name(lic: str) -> str:
+        return lic.removesuffix(SUFFIX) if lic.endswith(SUFFIX) else lic + ".restored"
+
+    run(list(plan(paths, output, lambda path: path.suffix == SUFFIX, name)), work, force)
+
+
+@app.command()
+def inspect(
+    path: Annotated[Path, typer.Argument(help="A .lic file.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show what is inside a .lic file."""
+    info = {k: v for k, v in asdict(jpeg.inspect(read(path))).items() if v is not None}
+    if as_json:
+        print(json.dumps(info))
+        return
+    for key, value in info.items():
+        print(f"{key.replace('_', ' '):18} {value}")
+
+
+@evaluate_app.command("jpeg")
+def evaluate_jpeg(
+    folder: Annotated[Path, typer.Argument(help="JPEG files, or other images to make JPEG files of.")],
+    quality: Annotated[int, typer.Option(help="Of the JPEG files made from other images.")] = 75,
+    device: Device = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Saving, speed and exactness of lic_native, Lepton and JPEG XL on the same files, in one run."""
+    from .evaluation.jpeg import evaluate, table
+
+    rows = evaluate(folder, quality, device)
+    print(json.dumps([asdict(row) for row in rows]) if as_json else table(rows))
+
+
+@train_app.command("jpeg")
+def train_jpeg(
+    data: Annotated[Path, typer.Option(help="Folder of photographs, plain or in .tar shards.")],
+    out: Annotated[Path, typer.Option(help="Folder of the run: checkpoint, learning curve, weights.")],
+    minutes: Annotated[float, typer.Option(help="Training time of the run, over all calls.")],
+    batch: Annotated[int, typer.Option(help="Crops of 256x256 in a step.")] = 8,
+    rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 2e-3,
+    device: Device = None,
+    limit: Annotated[int | None, typer.Option(help="Read only so many images.")] = None,
+) -> None:
+    """Train the JPEG model. Called again on the same folder, it goes on where it stopped."""
+    from .training.jpeg import train
+
+    train(data, out, minutes, batch=batch, rate=rate, device=device, limit=limit)
+
+
+Job = tuple[Path, Path]
+
+
+def plan(
+    paths: Iterable[Path], output: Path | None, wanted: Callable[[Path], bool], rename: Callable[[str], str]
+) -> Iterable[Job]:
+    """(source, target) of everything named; files below a folder keep their place in it."""
+    paths = list(paths)
+    several = len(paths) > 1 or any(path.is_dir() for path in paths) or (output is not None and output.is_dir())
+    for path in paths:
+        if path.is_dir():
+            for source in sorted(p for p in path.rglob("*") if p.is_file() and wanted(p)):
+                place = (output or path) / source.relative_to(path)
+                yield source, place.with_name(rename(place.name))
+        elif str(path) == "-":
+            yield path, output or path
+        elif several:
+            yield path, (output or path.parent) / rename(path.name)
+        else:
+            yield path, output or path.with_name(rename(path.name))
+
+
+def run(jobs: list[Job], work: Callable[[bytes], bytes], force: bool) -> tuple[int, int]:
+    """Do every job, with a progress bar if there are several; total bytes read and written.
+
+    A file that fails is named in one line and does not keep the others from being done.
+    """
+    if not jobs:
+        raise FileNotFoundError("no files of that kind there")
+    before = after = failed = 0
+    for source, target in progress(jobs):
+        try:
+            data = read(source)
+            result = work(data)
+            write(target, result, force, like=source)
+        except LicError as error:
+            failed += 1
+            complain(f"{source}: {error}")
+        except OSError as error:
+            failed += 1
+            complain(describe(error))
+        else:
+            say(f"{source} -> {target}: {sizes(len(data), len(result))}")
+            before, after = before + len(data), after + len(result)
+    if failed:
+        if len(jobs) > 1:
+            complain(f"{failed} of {len(jobs)} files failed")
+        raise typer.Exit(1)
+    return before, after
+
+
+def progress(jobs: list[Job]) -> Iterable[Job]:
+    if len(jobs) == 1 or not sys.stderr.isatty():
+        return jobs
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(jobs, "", console=Console(stderr=True))
+
+
+def sizes(before: int, after: int) -> str:
+    saving = f", {100 * (1 - after / before):.2f} % saved" if after < before else ""
+    return f"{before:,} -> {after:,} bytes{saving}"
+
+
+def say(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+def read(path: Path) -> bytes:
+    return sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
+
+
+def write(path: Path, data: bytes, force: bool, like: Path) -> None:
+    """Write a file whole or not at all, with the times of the file it was made from."""
+    if str(path) == "-":
+        sys.stdout.buffer.write(data)
+        return
+    if path.exists() and not force:
+        raise FileExistsError(f"{path} exists; --force overwrites it")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.write_bytes(data)
+        if like.is_file():
+            shutil.copystat(like, part)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def complain(message: str) -> None:
+    say(f"lic-native: {message}")
+
+
+def describe(error: OSError) -> str:
+    return f"{error.filename}: {error.strerror}" if error.filename else str(error)
+
+
+def main() -> None:
+    """Entry point: what can go wrong with files is one line and exit status 1."""
+    try:
+        app()
+    except LicError as error:
+        complain(str(error))
+    except OSError as error:
+        complain(describe(error))
+    except MemoryError:
+        complain("not enough memory")
+    else:
+        return
+    sys.exit(1)
