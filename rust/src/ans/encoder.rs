@@ -1,6 +1,9 @@
 //! The encoding half: remembers slots, and turns them into words at the end.
 
-use super::{check_indexes, check_params, element, put_varint, Index, HAS_ESCAPES, LOWER_BOUND, MASK, MAX_LANES, STATE_BYTES_SHIFT};
+use super::{
+    check_indexes, check_params, element, put_varint, Index, HAS_ESCAPES, LOWER_BOUND, MASK, MAX_LANES,
+    STATE_BYTES_SHIFT,
+};
 use crate::tables::{cost_table, LogisticMixture, MixtureConstants, Slots, Tables, COST_BITS, PRECISION};
 use crate::Result;
 

@@ -73,7 +73,10 @@ index!(u8, u16, u32, i16, i32, i64);
 /// Every index must name a row, and there must be one for each symbol.
 fn check_indexes<I: Index>(indexes: &[I], symbols: usize, rows: usize) -> crate::Result<()> {
     if indexes.len() != symbols {
-        return Err(crate::Error::InvalidArgument(format!("{} indexes for {symbols} symbols", indexes.len())));
+        return Err(crate::Error::InvalidArgument(format!(
+            "{} indexes for {symbols} symbols",
+            indexes.len()
+        )));
     }
     let in_range = |indexes: &[I]| indexes.iter().fold(true, |all, index| all & (index.row() < rows));
     if !in_range(indexes) {

@@ -166,7 +166,9 @@ mod tests {
 
     #[test]
     fn quantized_sums_and_floors() {
-        for weights in [vec![0.0], vec![0.0; 3], vec![1.0, 0.0], vec![1e9, 1.0, 1.0], vec![1.0; 32768], vec![0.1; 777]] {
+        for weights in
+            [vec![0.0], vec![0.0; 3], vec![1.0, 0.0], vec![1e9, 1.0, 1.0], vec![1.0; 32768], vec![0.1; 777]]
+        {
             let freqs = quantize(&weights);
             assert_eq!(freqs.iter().sum::<u32>(), TOTAL);
             assert!(freqs.iter().all(|&freq| freq >= 1));

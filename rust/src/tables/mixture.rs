@@ -36,7 +36,8 @@ pub struct MixtureConstants {
     reciprocals: [i32; LEVELS],
     /// How far a window extends around a mean.
     radii: [i32; LEVELS],
-    weights: [u32; LEVELS],
+    /// The first component's weight in the low 16 bits; all bits above are set if it is at least a half.
+    weights: [i32; LEVELS],
     /// The sigmoid at a knot (times 2^16) in the high half, its growth to the next knot in the low half.
     sigmoid: [u32; KNOTS + 1],
 }
@@ -55,7 +56,7 @@ impl MixtureConstants {
         Self {
             reciprocals: scales.map(|scale| (f64::from(1 << 24) / scale).round() as i32),
             radii: scales.map(radius),
-            weights: indices.map(|w| (real::sigmoid((w - 64.0) / 8.0) * f64::from(1 << WEIGHT_BITS)).round() as u32),
+            weights: indices.map(weight),
             sigmoid: std::array::from_fn(|i| knots[i] << 16 | (knots[i + 1] - knots[i])),
         }
     }
@@ -63,21 +64,29 @@ impl MixtureConstants {
     /// A hash of the tables, the same on every machine.
     pub fn fingerprint(&self) -> u64 {
         let mut hash = xxhash_rust::xxh3::Xxh3::new();
-        let signed = self.reciprocals.iter().chain(&self.radii).map(|value| value.to_le_bytes());
-        let unsigned = self.weights.iter().chain(&self.sigmoid).map(|value| value.to_le_bytes());
-        signed.chain(unsigned).for_each(|bytes| hash.update(&bytes));
+        let signed = self.reciprocals.iter().chain(&self.radii).chain(&self.weights);
+        signed.for_each(|value| hash.update(&value.to_le_bytes()));
+        self.sigmoid.iter().for_each(|value| hash.update(&value.to_le_bytes()));
         hash.digest()
     }
 
     /// The sigmoid times 2^16, never decreasing in `u`, which has 16 fraction bits.
     #[inline]
     fn sigmoid(&self, u: i64) -> u32 {
-        let limit = LIMIT << ARGUMENT_BITS;
-        let position = (u.clamp(-limit, limit) + limit) as u32;
+        // Without branches, which would be hard to predict.
+        let position = u + (LIMIT << ARGUMENT_BITS);
+        let position = position & !(position >> 63);
+        let above = position - (2 * LIMIT << ARGUMENT_BITS);
+        let position = (position - (above & !(above >> 63))) as u32;
         let knot = self.sigmoid[(position >> BETWEEN_BITS) as usize];
         let between = position & ((1 << BETWEEN_BITS) - 1);
         (knot >> 16) + ((knot & 0xffff) * between + (1 << (BETWEEN_BITS - 1)) >> BETWEEN_BITS)
     }
+}
+
+fn weight(index: f64) -> i32 {
+    let weight = (real::sigmoid((index - 64.0) / 8.0) * f64::from(1 << WEIGHT_BITS)).round() as i32;
+    weight | if weight >= 1 << (WEIGHT_BITS - 1) { -1 << 16 } else { 0 }
 }
 
 fn knot(i: usize) -> u32 {
@@ -126,7 +135,7 @@ impl<'a> LogisticMixture<'a> {
         let (mean1, mean2) = (i32::from(mean1), i32::from(mean2));
         let (nearest1, nearest2) = ((mean1 + 8) >> 4, (mean2 + 8) >> 4);
         let weight = constants.weights[index(weight)];
-        let centre = if weight >= 1 << (WEIGHT_BITS - 1) { nearest1 } else { nearest2 };
+        let centre = nearest2 + (nearest1 - nearest2 & weight >> 16);
         let (radius1, radius2) = (constants.radii[scale1], constants.radii[scale2]);
         let low = (nearest1 - radius1).min(nearest2 - radius2).max(centre - MAX_RADIUS);
         let high = (nearest1 + radius1).max(nearest2 + radius2).min(centre + MAX_RADIUS);
@@ -134,7 +143,7 @@ impl<'a> LogisticMixture<'a> {
             constants,
             means: [mean1, mean2],
             reciprocals: [constants.reciprocals[scale1], constants.reciprocals[scale2]],
-            weight,
+            weight: weight as u32 & 0xffff,
             low,
             symbols: high - low + 1,
             centre: centre - low,
@@ -154,7 +163,9 @@ impl<'a> LogisticMixture<'a> {
             let distance = i64::from(boundary - self.means[i]);
             self.constants.sigmoid(distance * i64::from(self.reciprocals[i]) >> RECIPROCAL_BITS)
         };
-        let mixed = self.weight * component(0) + ((1 << WEIGHT_BITS) - self.weight) * component(1);
+        let (one, other) = (component(0), component(1));
+        // The difference may be negative, the whole is not.
+        let mixed = (other << WEIGHT_BITS).wrapping_add(self.weight.wrapping_mul(one.wrapping_sub(other)));
         let spare = TOTAL - 2 - self.symbols as u32;
         1 + j as u32 + ((mixed >> WEIGHT_BITS) * spare >> 16)
     }
@@ -196,9 +207,14 @@ impl<'a> LogisticMixture<'a> {
         (Place::Inside((self.low + j) as i16), Slots::new(start, end))
     }
 
+    /// About the larger scale.
+    fn first_step(&self) -> i32 {
+        1 + (self.symbols >> 4)
+    }
+
     /// Steps of doubling length away from the centre, whose first slot is `end`, then halving ones.
     fn find_below(&self, slot: u32, mut end: u32) -> (Place, Slots) {
-        let (mut high, mut step) = (self.centre, 1);
+        let (mut high, mut step) = (self.centre, self.first_step());
         loop {
             let low = (high - step).max(0);
             let start = self.start(low);
@@ -214,7 +230,7 @@ impl<'a> LogisticMixture<'a> {
 
     /// The same upwards, from the symbol after the centre, whose first slot is `start`.
     fn find_above(&self, slot: u32, mut start: u32) -> (Place, Slots) {
-        let (mut low, mut step) = (self.centre + 1, 1);
+        let (mut low, mut step) = (self.centre + 1, self.first_step());
         loop {
             if low == self.symbols {
                 return (Place::Above, Slots::new(start, TOTAL));
@@ -286,7 +302,7 @@ mod tests {
             let mixture = mixture(params);
             let support = mixture.support();
             prop_assert!(support.len() <= 4095);
-            let (mut next, _) = (mixture.start(0), ());
+            let mut next = mixture.start(0);
             prop_assert!(next >= 1);
             for symbol in support {
                 let (slots, outside) = mixture.slots(symbol as i16);

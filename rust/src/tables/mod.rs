@@ -85,8 +85,9 @@ impl Tables {
         let mut rest = cdf;
         for (row, (&length, &offset)) in lengths.iter().zip(offsets).enumerate() {
             let boundaries;
-            (boundaries, rest) =
-                rest.split_at_checked(length as usize).ok_or_else(|| invalid(row, "lies beyond the buffer"))?;
+            (boundaries, rest) = rest
+                .split_at_checked(length as usize)
+                .ok_or_else(|| invalid(row, "lies beyond the buffer"))?;
             tables.push(boundaries, offset).map_err(|rule| invalid(row, rule))?;
         }
         if !rest.is_empty() {
@@ -129,7 +130,11 @@ impl Tables {
     /// An empty set with room for rows of these lengths, once they and the offsets are known to be sane.
     fn sized(lengths: &[i32], offsets: &[i32]) -> Result<Self> {
         if lengths.len() != offsets.len() {
-            return Err(Error::InvalidArgument(format!("{} lengths, {} offsets", lengths.len(), offsets.len())));
+            return Err(Error::InvalidArgument(format!(
+                "{} lengths, {} offsets",
+                lengths.len(),
+                offsets.len()
+            )));
         }
         if let Some(row) = lengths.iter().position(|&n| !(2..=TOTAL as i32 + 1).contains(&n)) {
             return Err(invalid(row, "does not have 2 to 2^15 + 1 boundaries"));
@@ -139,7 +144,11 @@ impl Tables {
             let what = format!("{} rows with {total} boundaries are too many", lengths.len());
             return Err(Error::InvalidArgument(what));
         }
-        Ok(Self { rows: Vec::with_capacity(lengths.len()), cdf: Vec::with_capacity(total), buckets: Vec::new() })
+        Ok(Self {
+            rows: Vec::with_capacity(lengths.len()),
+            cdf: Vec::with_capacity(total),
+            buckets: Vec::new(),
+        })
     }
 
     fn push(&mut self, boundaries: &[i32], offset: i32) -> std::result::Result<(), &'static str> {

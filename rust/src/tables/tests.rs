@@ -79,7 +79,8 @@ fn gaussian_rows_cost_the_entropy() {
             let mean = f64::from(k) / 4.0;
             for symbol in -1000..1000 {
                 let distance = (f64::from(symbol) - mean).abs();
-                let p = real::normal_cdf((0.5 - distance) / scale) - real::normal_cdf((-0.5 - distance) / scale);
+                let p =
+                    real::normal_cdf((0.5 - distance) / scale) - real::normal_cdf((-0.5 - distance) / scale);
                 if p < 1e-30 {
                     continue;
                 }
@@ -90,7 +91,10 @@ fn gaussian_rows_cost_the_entropy() {
             }
         }
         if i % 7 == 0 {
-            println!("scale {scale:.3}: {row_actual:.5} over {row_ideal:.5}: {:.4} %", (row_actual / row_ideal - 1.0) * 100.0);
+            println!(
+                "scale {scale:.3}: {row_actual:.5} over {row_ideal:.5}: {:.4} %",
+                (row_actual / row_ideal - 1.0) * 100.0
+            );
         }
         actual += row_actual;
         ideal += row_ideal;

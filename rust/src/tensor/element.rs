@@ -33,14 +33,38 @@ pub enum Values {
 macro_rules! with_dtype {
     ($dtype:expr, $T:ident => $body:expr) => {
         match $dtype {
-            $crate::tensor::Dtype::Bool => { type $T = bool; $body }
-            $crate::tensor::Dtype::I8 => { type $T = i8; $body }
-            $crate::tensor::Dtype::U8 => { type $T = u8; $body }
-            $crate::tensor::Dtype::I16 => { type $T = i16; $body }
-            $crate::tensor::Dtype::U16 => { type $T = u16; $body }
-            $crate::tensor::Dtype::I32 => { type $T = i32; $body }
-            $crate::tensor::Dtype::U32 => { type $T = u32; $body }
-            $crate::tensor::Dtype::I64 => { type $T = i64; $body }
+            $crate::tensor::Dtype::Bool => {
+                type $T = bool;
+                $body
+            }
+            $crate::tensor::Dtype::I8 => {
+                type $T = i8;
+                $body
+            }
+            $crate::tensor::Dtype::U8 => {
+                type $T = u8;
+                $body
+            }
+            $crate::tensor::Dtype::I16 => {
+                type $T = i16;
+                $body
+            }
+            $crate::tensor::Dtype::U16 => {
+                type $T = u16;
+                $body
+            }
+            $crate::tensor::Dtype::I32 => {
+                type $T = i32;
+                $body
+            }
+            $crate::tensor::Dtype::U32 => {
+                type $T = u32;
+                $body
+            }
+            $crate::tensor::Dtype::I64 => {
+                type $T = i64;
+                $body
+            }
         }
     };
 }

@@ -138,7 +138,8 @@ fn zstd_candidate(raw: &[u8]) -> Candidate<'_> {
     let step = if raw.len() > 16 * PIECE { 16 } else { 1 };
     let sample: Vec<u8> = raw.chunks(PIECE).step_by(step).flatten().copied().collect();
     let compress = |bytes: &[u8]| {
-        zstd::bulk::compress(bytes, ZSTD_LEVEL).map_err(|error| Error::InvalidArgument(format!("zstd: {error}")))
+        zstd::bulk::compress(bytes, ZSTD_LEVEL)
+            .map_err(|error| Error::InvalidArgument(format!("zstd: {error}")))
     };
     let ratio = compress(&sample).map_or(2.0, |bytes| bytes.len() as f64 / sample.len().max(1) as f64);
     let bytes = (ratio * raw.len() as f64) as u64;
@@ -153,13 +154,16 @@ fn zstd_candidate(raw: &[u8]) -> Candidate<'_> {
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Tensor> {
     let header = Header::read(bytes)?;
     let count = elements(&header.shape)
-        .filter(|count| count.checked_mul(header.dtype.bytes() as u64).is_some_and(|n| n <= isize::MAX as u64))
+        .filter(|count| {
+            count.checked_mul(header.dtype.bytes() as u64).is_some_and(|n| n <= isize::MAX as u64)
+        })
         .unwrap_or(u64::MAX);
     if count > limits.max_symbols {
         let limit = limits.max_symbols;
         return Err(Error::LimitExceeded { what: "number of values", value: count, limit });
     }
-    let values = element::with_dtype!(header.dtype, T => T::wrap(decode_values::<T>(&header, count as usize)?));
+    let values =
+        element::with_dtype!(header.dtype, T => T::wrap(decode_values::<T>(&header, count as usize)?));
     Ok(Tensor { shape: header.shape, values })
 }
 
@@ -190,7 +194,8 @@ impl<'a> Header<'a> {
         if dimensions > MAX_DIMENSIONS {
             return Err(Error::Corrupt { what: format!("{dimensions} dimensions"), offset: 6 });
         }
-        let shape = (0..dimensions).map(|_| take_varint(bytes, &mut position, "dimension")).collect::<Result<_>>()?;
+        let shape =
+            (0..dimensions).map(|_| take_varint(bytes, &mut position, "dimension")).collect::<Result<_>>()?;
         let method = *bytes.get(position).ok_or_else(truncated)?;
         position += 1;
         let length = take_varint(bytes, &mut position, "length of the payload")?;
@@ -255,7 +260,8 @@ impl<T: Element> Sink<'_, T> {
     fn push(&mut self, values: impl Iterator<Item = i64>) -> Result<()> {
         let start = self.values.len();
         for value in values.take(self.left()) {
-            let value = T::from_i64(value).ok_or_else(|| self.header.corrupt(format!("{value} is no {:?}", T::DTYPE)))?;
+            let value = T::from_i64(value)
+                .ok_or_else(|| self.header.corrupt(format!("{value} is no {:?}", T::DTYPE)))?;
             self.values.push(value);
         }
         self.hash.update(&element::to_bytes(&self.values[start..]));

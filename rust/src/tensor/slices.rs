@@ -165,7 +165,12 @@ impl Fit {
             let slices = assignment.next(block.len());
             let rows: Vec<u8> = slices.iter().map(|&slice| self.rows[slice as usize]).collect();
             symbols.clear();
-            symbols.extend(block.iter().zip(slices).map(|(value, &slice)| value.wrapping_sub(self.means[slice as usize])));
+            symbols.extend(
+                block
+                    .iter()
+                    .zip(slices)
+                    .map(|(value, &slice)| value.wrapping_sub(self.means[slice as usize])),
+            );
             encoder.put_tables(&symbols, &rows, &self.family.tables)?;
         }
         let mut bytes = self.header();
@@ -227,7 +232,9 @@ pub(super) fn decode<T: Element>(payload: &[u8], family: &Family, sink: &mut Sin
         in_payload(decoder.get_tables(&block_rows, &family.tables, &mut symbols[..n]))?;
         let symbols = symbols[..n].iter().zip(slices);
         // The difference of two 32-bit integers wraps when it is taken, so the sum wraps back.
-        sink.push(symbols.map(|(&symbol, &slice)| i64::from(symbol.wrapping_add(means[slice as usize] as i32))))?;
+        sink.push(
+            symbols.map(|(&symbol, &slice)| i64::from(symbol.wrapping_add(means[slice as usize] as i32))),
+        )?;
     }
     decoder.finish()
 }

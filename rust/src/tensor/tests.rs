@@ -23,14 +23,15 @@ fn latents(channels: u64, inner: u64) -> Vec<i32> {
     let mut random = Random::new(3);
     let mut value = |channel: u64| {
         let sum: i32 = (0..12).map(|_| random.below(1 << 16) as i32).sum();
-        (f64::from(sum - (6 << 16)) / 65536.0 * (0.3 + channel as f64 * 0.7)).round() as i32 + 10 * channel as i32
+        (f64::from(sum - (6 << 16)) / 65536.0 * (0.3 + channel as f64 * 0.7)).round() as i32
+            + 10 * channel as i32
     };
     (0..channels * inner).map(|i| value(i / inner)).collect()
 }
 
 #[test]
 fn small_and_odd_shapes() {
-    assert_eq!(round_trip::<i32>(&[], &[0]).len(), 21);
+    assert_eq!(round_trip::<i32>(&[], &[0]).len(), 22);
     round_trip::<i64>(&[], &[3, 0, u64::MAX]);
     round_trip(&[7i32], &[]);
     round_trip(&[i64::MIN], &[]);
@@ -71,7 +72,8 @@ fn each_method_finds_its_data() {
 
     let values: Vec<i32> = (0..64_000)
         .map(|i| {
-            let (u, scale) = (f64::from(random.next()) / f64::from(1u32 << 31) - 1.0, 1.0 + f64::from(i / 1000));
+            let (u, scale) =
+                (f64::from(random.next()) / f64::from(1u32 << 31) - 1.0, 1.0 + f64::from(i / 1000));
             (u.signum() * -(1.0 - u.abs() + 1e-9).ln() * scale).round() as i32
         })
         .collect();
@@ -118,7 +120,13 @@ fn every_truncation_and_flip_is_an_error() {
     let values = latents(4, 100);
     let sparse: Vec<i32> = values.iter().map(|value| value & 16).collect();
     let periodic: Vec<i32> = (0..400).map(|i| (i % 37) * 0x123_4567).collect();
-    for values in [values, sparse, periodic, vec![1; 400], (0..400).map(|i: i32| i.wrapping_mul(0x9e37_79b9_u32 as i32)).collect()] {
+    for values in [
+        values,
+        sparse,
+        periodic,
+        vec![1; 400],
+        (0..400).map(|i: i32| i.wrapping_mul(0x9e37_79b9_u32 as i32)).collect(),
+    ] {
         let mut bytes = encode(&values, &[4, 100]).unwrap();
         for length in 0..bytes.len() {
             assert!(matches!(decode(&bytes[..length], &Limits::default()), Err(Error::Truncated { .. })));
