@@ -28,8 +28,8 @@ impl Encoder {
     /// Codes a group of symbols, `symbols[i]` by row `indexes[i]`.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) if there is not one index for each symbol or a row does
-    /// not exist; the group is then not coded.
+    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) if there is not one index for each symbol or
+    /// a row does not exist; the group is then not coded.
     pub fn put_tables<I: Index>(&mut self, symbols: &[i32], indexes: &[I], tables: &Tables) -> Result<()> {
         check_indexes(indexes, symbols.len(), tables.len())?;
         let pairs = symbols.iter().zip(indexes);
@@ -40,8 +40,8 @@ impl Encoder {
     /// Codes a group of symbols, each by the [`LogisticMixture`] of its five parameters.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) if there are not five parameters for each symbol; the
-    /// group is then not coded.
+    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) if there are not five parameters for each
+    /// symbol; the group is then not coded.
     pub fn put_mixture(&mut self, symbols: &[i16], params: &[i16]) -> Result<()> {
         check_params(params, symbols.len())?;
         let constants = MixtureConstants::get();
@@ -139,7 +139,7 @@ fn encode_group(
 ) {
     let mut next = *first;
     for (i, slots) in slots.iter().enumerate().rev() {
-        let state = &mut states[i & lane_mask % MAX_LANES];
+        let state = &mut states[(i & lane_mask) % MAX_LANES];
         let freq = slots.freq();
         // Would the new state not fit 32 bits? The word is stored in any case: the place is free.
         let full = *state >> (32 - PRECISION) >= freq;

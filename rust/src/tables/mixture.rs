@@ -6,9 +6,10 @@
 //! - weight index `w` in 0..=127 gives the first component the weight sigmoid((w − 64) / 8).
 //!
 //! Indices outside are clamped. With `S` the sigmoid, the mixture's distribution function at boundary `b` is
-//! `F(b) = W·S((b − mean1) / scale1) + (1 − W)·S((b − mean2) / scale2)`. The `n` symbols of a window around the means
-//! have slots of their own: symbol `j` of the window begins at slot `1 + j + F(b_j)·(2^15 − n − 2)`, so each has at
-//! least one. The slots before the first and from the last on are the two escapes, for symbols below and above.
+//! `F(b) = W·S((b − mean1) / scale1) + (1 − W)·S((b − mean2) / scale2)`. The `n` symbols of a window around
+//! the means have slots of their own: symbol `j` of the window begins at slot `1 + j + F(b_j)·(2^15 − n −
+//! 2)`, so each has at least one. The slots before the first and from the last on are the two escapes, for
+//! symbols below and above.
 
 use std::sync::OnceLock;
 
@@ -24,7 +25,8 @@ const ARGUMENT_BITS: u32 = 16;
 const KNOT_BITS: u32 = 6;
 const BETWEEN_BITS: u32 = ARGUMENT_BITS - KNOT_BITS;
 const KNOTS: usize = (2 * LIMIT as usize) << KNOT_BITS;
-/// Multiplied by a reciprocal, a distance in 1/16 symbol steps has this many bits more than the sigmoid's argument.
+/// Multiplied by a reciprocal, a distance in 1/16 symbol steps has this many bits more than the sigmoid's
+/// argument.
 const RECIPROCAL_BITS: u32 = 12;
 const WEIGHT_BITS: u32 = 15;
 const MAX_RADIUS: i32 = 2047;
@@ -76,11 +78,12 @@ impl MixtureConstants {
         // Without branches, which would be hard to predict.
         let position = u + (LIMIT << ARGUMENT_BITS);
         let position = position & !(position >> 63);
-        let above = position - (2 * LIMIT << ARGUMENT_BITS);
+        let above = position - ((2 * LIMIT) << ARGUMENT_BITS);
         let position = (position - (above & !(above >> 63))) as u32;
         let knot = self.sigmoid[(position >> BETWEEN_BITS) as usize];
         let between = position & ((1 << BETWEEN_BITS) - 1);
-        (knot >> 16) + ((knot & 0xffff) * between + (1 << (BETWEEN_BITS - 1)) >> BETWEEN_BITS)
+        let growth = (knot & 0xffff) * between + (1 << (BETWEEN_BITS - 1));
+        (knot >> 16) + (growth >> BETWEEN_BITS)
     }
 }
 
@@ -135,7 +138,7 @@ impl<'a> LogisticMixture<'a> {
         let (mean1, mean2) = (i32::from(mean1), i32::from(mean2));
         let (nearest1, nearest2) = ((mean1 + 8) >> 4, (mean2 + 8) >> 4);
         let weight = constants.weights[index(weight)];
-        let centre = nearest2 + (nearest1 - nearest2 & weight >> 16);
+        let centre = nearest2 + ((nearest1 - nearest2) & (weight >> 16));
         let (radius1, radius2) = (constants.radii[scale1], constants.radii[scale2]);
         let low = (nearest1 - radius1).min(nearest2 - radius2).max(centre - MAX_RADIUS);
         let high = (nearest1 + radius1).max(nearest2 + radius2).min(centre + MAX_RADIUS);
@@ -161,13 +164,13 @@ impl<'a> LogisticMixture<'a> {
         let boundary = (self.low + j) * 16 - 8;
         let component = |i: usize| {
             let distance = i64::from(boundary - self.means[i]);
-            self.constants.sigmoid(distance * i64::from(self.reciprocals[i]) >> RECIPROCAL_BITS)
+            self.constants.sigmoid((distance * i64::from(self.reciprocals[i])) >> RECIPROCAL_BITS)
         };
         let (one, other) = (component(0), component(1));
         // The difference may be negative, the whole is not.
         let mixed = (other << WEIGHT_BITS).wrapping_add(self.weight.wrapping_mul(one.wrapping_sub(other)));
         let spare = TOTAL - 2 - self.symbols as u32;
-        1 + j as u32 + ((mixed >> WEIGHT_BITS) * spare >> 16)
+        1 + j as u32 + (((mixed >> WEIGHT_BITS) * spare) >> 16)
     }
 
     /// The slots of a symbol, and how far outside the support it is if these are an escape's.
@@ -244,7 +247,8 @@ impl<'a> LogisticMixture<'a> {
         }
     }
 
-    /// Finds the slot's symbol, given a symbol that starts at or before the slot and one that starts after it.
+    /// Finds the slot's symbol, given a symbol that starts at or before the slot and one that starts after
+    /// it.
     fn bisect(&self, slot: u32, mut low: (i32, u32), mut high: (i32, u32)) -> (Place, Slots) {
         while high.0 - low.0 > 1 {
             let middle = low.0 + (high.0 - low.0) / 2;
@@ -278,7 +282,7 @@ mod tests {
 
     #[test]
     fn constants_are_the_same_everywhere() {
-        assert_eq!(MixtureConstants::get().fingerprint(), 0);
+        assert_eq!(MixtureConstants::get().fingerprint(), 2454806567363430442);
     }
 
     #[test]

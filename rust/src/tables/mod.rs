@@ -1,7 +1,8 @@
 //! Probability tables: integer cumulative distributions of 2^[`PRECISION`] slots, the same on every machine.
 //!
-//! A row of [`Tables`] gives symbol `offset + j` the slots `cdf[j]..cdf[j + 1]`; the last interval of a row is the
-//! *escape*, for every symbol outside. [`LogisticMixture`] computes such intervals from parameters instead.
+//! A row of [`Tables`] gives symbol `offset + j` the slots `cdf[j]..cdf[j + 1]`; the last interval of a row
+//! is the *escape*, for every symbol outside. [`LogisticMixture`] computes such intervals from parameters
+//! instead.
 
 mod cost;
 mod distribution;
@@ -75,8 +76,8 @@ pub struct Tables {
 }
 
 impl Tables {
-    /// Takes rows laid end to end in `cdf`: row `i` has `lengths[i]` boundaries, from 0 strictly increasing to 2^15,
-    /// its first interval is symbol `offsets[i]` and its last interval the escape.
+    /// Takes rows laid end to end in `cdf`: row `i` has `lengths[i]` boundaries, from 0 strictly increasing
+    /// to 2^15, its first interval is symbol `offsets[i]` and its last interval the escape.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] says which row breaks which rule.
@@ -96,8 +97,8 @@ impl Tables {
         Ok(tables)
     }
 
-    /// Takes rows padded to `stride` boundaries each, as CompressAI's `_quantized_cdf`, `_cdf_length` and `_offset`
-    /// hold them.
+    /// Takes rows padded to `stride` boundaries each, as CompressAI's `_quantized_cdf`, `_cdf_length` and
+    /// `_offset` hold them.
     ///
     /// # Errors
     /// As [`Tables::new`]; CompressAI's usual precision of 16 bits is one of them.
@@ -219,8 +220,11 @@ impl Tables {
     }
 
     /// The slots of a symbol; if these are the escape's, how far outside the row's support the symbol lies.
+    ///
+    /// # Panics
+    /// If there is no such row.
     #[inline]
-    pub(crate) fn slots(&self, row: usize, symbol: i32) -> (Slots, Option<u64>) {
+    pub fn slots(&self, row: usize, symbol: i32) -> (Slots, Option<u64>) {
         let row = &self.rows[row];
         let position = symbol.wrapping_sub(row.offset) as u32;
         let symbols = u32::from(row.symbols);

@@ -147,7 +147,7 @@ impl Element for bool {
 /// The values as little-endian bytes.
 pub(super) fn to_bytes<T: Element>(values: &[T]) -> Vec<u8> {
     let size = size_of::<T>();
-    let mut bytes = vec![0; values.len() * size];
+    let mut bytes = vec![0; size_of_val(values)];
     for (bytes, value) in bytes.chunks_exact_mut(size).zip(values) {
         bytes.copy_from_slice(&value.to_i64().to_le_bytes()[..size]);
     }

@@ -1,7 +1,8 @@
 //! Any integer array to self-describing bytes, without a model: what fits it best is found by trying.
 //!
 //! # Layout
-//! Integers marked *varint* are little-endian base 128; *zigzag* is a varint of `2 v` for `v >= 0` and `-2 v - 1` below.
+//! Integers marked *varint* are little-endian base 128; *zigzag* is a varint of `2 v` for `v >= 0` and `-2 v
+//! - 1` below.
 //!
 //! | bytes | |
 //! |---|---|
@@ -15,8 +16,8 @@
 //! | 4 | CRC-32 of everything before, little-endian |
 //! | 8 | XXH3-64 of the values as little-endian integers, little-endian |
 //!
-//! Methods and their payloads; the values are in row-major order, and a rANS stream (see [`ans`](crate::ans)) codes all
-//! of them as one group:
+//! Methods and their payloads; the values are in row-major order, and a rANS stream (see [`ans`](crate::ans))
+//! codes all of them as one group:
 //!
 //! | method | payload |
 //! |---|---|
@@ -26,14 +27,16 @@
 //! | 3 | slices of normal distributions: see below |
 //! | 4 | slices of Laplace distributions |
 //!
-//! **Dictionary.** The different values in increasing order, as runs of consecutive integers: a varint with the number of
-//! runs; for each a zigzag with its first value minus the one after the run before (after 0 for the first run) and a
-//! varint with its length minus 1; for each value a varint with its frequency of 2^15, of which at least one is left to
-//! an escape that is never used. Then a rANS stream of positions in the dictionary, which is absent if there is only one.
+//! **Dictionary.** The different values in increasing order, as runs of consecutive integers: a varint with
+//! the number of runs; for each a zigzag with its first value minus the one after the run before (after 0 for
+//! the first run) and a varint with its length minus 1; for each value a varint with its frequency of 2^15,
+//! of which at least one is left to an escape that is never used. Then a rANS stream of positions in the
+//! dictionary, which is absent if there is only one.
 //!
-//! **Slices.** Varints `inner` and `channels`: value `i` belongs to slice `i / inner % channels`, which makes a slice of
-//! each index along some axis, or of each block. For each slice a zigzag mean, then for each slice a byte that names a
-//! row of the 64 scales `scale_table(0.11, 256, 64)`; then a rANS stream of value minus mean.
+//! **Slices.** Varints `inner` and `channels`: value `i` belongs to slice `i / inner % channels`, which makes
+//! a slice of each index along some axis, or of each block. For each slice a zigzag mean, then for each slice
+//! a byte that names a row of the 64 scales `scale_table(0.11, 256, 64)`; then a rANS stream of value minus
+//! mean.
 
 mod dictionary;
 mod element;
@@ -52,7 +55,8 @@ const VERSION: u8 = 1;
 const MAX_DIMENSIONS: u64 = 64;
 const CHECKSUM_BYTES: usize = 12;
 const ZSTD_LEVEL: i32 = 3;
-/// Values decoded at a time, so that memory grows with what the payload really holds. A multiple of the lanes.
+/// Values decoded at a time, so that memory grows with what the payload really holds. A multiple of the
+/// lanes.
 const BLOCK: usize = 1 << 16;
 
 const RAW: u8 = 0;
@@ -83,7 +87,8 @@ pub struct Tensor {
     pub values: Values,
 }
 
-/// A way to code an array: about how many bytes its payload takes, and what makes it (or finds that it cannot).
+/// A way to code an array: about how many bytes its payload takes, and what makes it (or finds that it
+/// cannot).
 struct Candidate<'a> {
     method: u8,
     bytes: u64,
@@ -149,8 +154,8 @@ fn zstd_candidate(raw: &[u8]) -> Candidate<'_> {
 /// Decodes what [`encode`] made.
 ///
 /// # Errors
-/// [`Error::Truncated`], [`Error::Corrupt`], [`Error::Unsupported`] or [`Error::LimitExceeded`]; any change to the bytes
-/// is noticed.
+/// [`Error::Truncated`], [`Error::Corrupt`], [`Error::Unsupported`] or [`Error::LimitExceeded`]; any change
+/// to the bytes is noticed.
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Tensor> {
     let header = Header::read(bytes)?;
     let count = elements(&header.shape)
