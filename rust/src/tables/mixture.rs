@@ -29,6 +29,9 @@ const KNOTS: usize = (2 * LIMIT as usize) << KNOT_BITS;
 /// argument.
 const RECIPROCAL_BITS: u32 = 12;
 const WEIGHT_BITS: u32 = 15;
+const SCALE_BITS: u32 = 8;
+const LOGIT_BITS: u32 = 12;
+const LOGIT_SHIFT: u32 = 5;
 const MAX_RADIUS: i32 = 2047;
 
 /// The integer tables behind [`LogisticMixture`].
@@ -36,6 +39,9 @@ const MAX_RADIUS: i32 = 2047;
 pub struct MixtureConstants {
     /// 2^24 / scale.
     reciprocals: [i32; LEVELS],
+    /// Scales in 1/4096 symbol steps, and the inverse of the sigmoid in the middle of each 32 slots: only for guesses.
+    scales: [i32; LEVELS],
+    logits: [i32; (TOTAL >> LOGIT_SHIFT) as usize],
     /// How far a window extends around a mean.
     radii: [i32; LEVELS],
     /// The first component's weight in the low 16 bits; all bits above are set if it is at least a half.
@@ -57,13 +63,15 @@ impl MixtureConstants {
         let knots: Vec<u32> = (0..=KNOTS + 1).map(knot).collect();
         Self {
             reciprocals: scales.map(|scale| (f64::from(1 << 24) / scale).round() as i32),
+            scales: scales.map(|scale| (scale * f64::from(16 << SCALE_BITS)).round() as i32),
+            logits: std::array::from_fn(logit),
             radii: scales.map(radius),
             weights: indices.map(weight),
             sigmoid: std::array::from_fn(|i| knots[i] << 16 | (knots[i + 1] - knots[i])),
         }
     }
 
-    /// A hash of the tables, the same on every machine.
+    /// A hash of the tables that define the distributions, the same on every machine.
     pub fn fingerprint(&self) -> u64 {
         let mut hash = xxhash_rust::xxh3::Xxh3::new();
         let signed = self.reciprocals.iter().chain(&self.radii).chain(&self.weights);
@@ -90,6 +98,11 @@ impl MixtureConstants {
 fn weight(index: f64) -> i32 {
     let weight = (real::sigmoid((index - 64.0) / 8.0) * f64::from(1 << WEIGHT_BITS)).round() as i32;
     weight | if weight >= 1 << (WEIGHT_BITS - 1) { -1 << 16 } else { 0 }
+}
+
+fn logit(i: usize) -> i32 {
+    let p = (i as f64 + 0.5) / f64::from(TOTAL >> LOGIT_SHIFT);
+    (real::ln(p / (1.0 - p)) * f64::from(1 << LOGIT_BITS)).round() as i32
 }
 
 fn knot(i: usize) -> u32 {
@@ -124,8 +137,9 @@ pub struct LogisticMixture<'a> {
     /// The window's first symbol, and the number of symbols in it.
     low: i32,
     symbols: i32,
-    /// The symbol of the window, counted from its first, that contains the mean of the heavier component.
-    centre: i32,
+    /// Mean and scale of the heavier component, in 1/16 and 1/4096 symbol steps: where a search begins.
+    mean: i32,
+    scale: i32,
 }
 
 impl<'a> LogisticMixture<'a> {
@@ -136,9 +150,11 @@ impl<'a> LogisticMixture<'a> {
         let index = |i: i16| i.clamp(0, LEVELS as i16 - 1) as usize;
         let (scale1, scale2) = (index(scale1), index(scale2));
         let (mean1, mean2) = (i32::from(mean1), i32::from(mean2));
-        let (nearest1, nearest2) = ((mean1 + 8) >> 4, (mean2 + 8) >> 4);
         let weight = constants.weights[index(weight)];
-        let centre = nearest2 + ((nearest1 - nearest2) & (weight >> 16));
+        let first_is_heavier = weight >> 16;
+        let mean = mean2 + ((mean1 - mean2) & first_is_heavier);
+        let scale = scale2 as i32 + ((scale1 as i32 - scale2 as i32) & first_is_heavier);
+        let [nearest1, nearest2, centre] = [mean1, mean2, mean].map(|mean| (mean + 8) >> 4);
         let (radius1, radius2) = (constants.radii[scale1], constants.radii[scale2]);
         let low = (nearest1 - radius1).min(nearest2 - radius2).max(centre - MAX_RADIUS);
         let high = (nearest1 + radius1).max(nearest2 + radius2).min(centre + MAX_RADIUS);
@@ -149,7 +165,8 @@ impl<'a> LogisticMixture<'a> {
             weight: weight as u32 & 0xffff,
             low,
             symbols: high - low + 1,
-            centre: centre - low,
+            mean,
+            scale: constants.scales[scale as usize],
         }
     }
 
@@ -196,13 +213,14 @@ impl<'a> LogisticMixture<'a> {
     /// What owns a slot, and all its slots.
     #[inline]
     pub(crate) fn find(&self, slot: u32) -> (Place, Slots) {
-        let (start, end) = (self.start(self.centre), self.start(self.centre + 1));
+        let guess = self.quantile(slot);
+        let (start, end) = (self.start(guess), self.start(guess + 1));
         if slot < start {
-            self.find_below(slot, start)
+            self.find_below(slot, (guess, start))
         } else if slot >= end {
-            self.find_above(slot, end)
+            self.find_above(slot, (guess + 1, end))
         } else {
-            self.inside(self.centre, start, end)
+            self.inside(guess, start, end)
         }
     }
 
@@ -210,14 +228,19 @@ impl<'a> LogisticMixture<'a> {
         (Place::Inside((self.low + j) as i16), Slots::new(start, end))
     }
 
-    /// About the larger scale.
-    fn first_step(&self) -> i32 {
-        1 + (self.symbols >> 4)
+    /// The symbol of the window that would have this slot if there were only the heavier component.
+    #[inline]
+    fn quantile(&self, slot: u32) -> i32 {
+        let logit = self.constants.logits[(slot >> LOGIT_SHIFT) as usize];
+        let distance = (i64::from(self.scale) * i64::from(logit)) >> (SCALE_BITS + LOGIT_BITS);
+        let nearest = (self.mean + distance as i32 + 8) >> 4;
+        (nearest - self.low).clamp(0, self.symbols - 1)
     }
 
-    /// Steps of doubling length away from the centre, whose first slot is `end`, then halving ones.
-    fn find_below(&self, slot: u32, mut end: u32) -> (Place, Slots) {
-        let (mut high, mut step) = (self.centre, self.first_step());
+    /// The symbol with a slot before the first one of symbol `high`, by steps of doubling length down from there,
+    /// then halving ones.
+    fn find_below(&self, slot: u32, (mut high, mut end): (i32, u32)) -> (Place, Slots) {
+        let mut step = 1;
         loop {
             let low = (high - step).max(0);
             let start = self.start(low);
@@ -231,9 +254,9 @@ impl<'a> LogisticMixture<'a> {
         }
     }
 
-    /// The same upwards, from the symbol after the centre, whose first slot is `start`.
-    fn find_above(&self, slot: u32, mut start: u32) -> (Place, Slots) {
-        let (mut low, mut step) = (self.centre + 1, self.first_step());
+    /// The same upwards, from symbol `low` with a first slot at or before this one.
+    fn find_above(&self, slot: u32, (mut low, mut start): (i32, u32)) -> (Place, Slots) {
+        let mut step = 1;
         loop {
             if low == self.symbols {
                 return (Place::Above, Slots::new(start, TOTAL));
