@@ -158,13 +158,10 @@ fn zstd_candidate(raw: &[u8]) -> Candidate<'_> {
 /// to the bytes is noticed.
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Tensor> {
     let header = Header::read(bytes)?;
-    let count = elements(&header.shape)
-        .filter(|count| {
-            count.checked_mul(header.dtype.bytes() as u64).is_some_and(|n| n <= isize::MAX as u64)
-        })
-        .unwrap_or(u64::MAX);
-    if count > limits.max_symbols {
-        let limit = limits.max_symbols;
+    let count = elements(&header.shape).unwrap_or(u64::MAX);
+    let addressable = isize::MAX as u64 / header.dtype.bytes() as u64;
+    let limit = limits.max_symbols.min(addressable);
+    if count > limit {
         return Err(Error::LimitExceeded { what: "number of values", value: count, limit });
     }
     let values =

@@ -151,6 +151,15 @@ fn limits_hold() {
     assert!(decode(&bytes, &Limits { max_symbols: 1000 }).is_ok());
     let error = decode(&bytes, &Limits { max_symbols: 999 });
     assert_eq!(error, Err(Error::LimitExceeded { what: "number of values", value: 1000, limit: 999 }));
+    let mut huge = MAGIC.to_vec();
+    huge.extend([VERSION, Dtype::I64 as u8, 2]);
+    [u64::MAX, 3].into_iter().for_each(|dimension| put_varint(&mut huge, dimension));
+    huge.extend([RAW, 0]);
+    huge.extend(crc32fast::hash(&huge).to_le_bytes());
+    huge.extend([0; 8]);
+    for max_symbols in [1 << 31, u64::MAX] {
+        assert!(matches!(decode(&huge, &Limits { max_symbols }), Err(Error::LimitExceeded { .. })));
+    }
     assert!(encode(&[0u8; 5], &[4]).is_err());
     assert!(encode(&[0u8; 5], &[u64::MAX, 3]).is_err());
     assert!(encode(&[0u8], &[1; 65]).is_err());
