@@ -1,6 +1,9 @@
 //! The decoding half.
 
-use super::{check_indexes, check_params, element, take_varint, Index, HAS_ESCAPES, LOWER_BOUND, MASK, MAX_LANES, STATE_BYTES_SHIFT};
+use super::{
+    check_indexes, check_params, element, take_varint, Index, HAS_ESCAPES, LOWER_BOUND, MASK, MAX_LANES,
+    STATE_BYTES_SHIFT,
+};
 use crate::tables::{LogisticMixture, MixtureConstants, Place, Slots, Tables, PRECISION};
 use crate::{Error, Result};
 
@@ -76,9 +79,10 @@ impl<D: AsRef<[u8]>> Decoder<D> {
                 .get(position..position + state_bytes)
                 .ok_or(Error::Truncated { what: "rANS state", offset: bytes.len() })?;
             let value = stored.iter().rev().fold(0, |value, &byte| value << 8 | u32::from(byte));
-            *state = value
-                .checked_add(LOWER_BOUND)
-                .ok_or_else(|| Error::Corrupt { what: "rANS state exceeds 32 bits".into(), offset: position })?;
+            *state = value.checked_add(LOWER_BOUND).ok_or_else(|| Error::Corrupt {
+                what: "rANS state exceeds 32 bits".into(),
+                offset: position,
+            })?;
             position += state_bytes;
         }
         self.next_word = position;
@@ -150,9 +154,10 @@ impl<D: AsRef<[u8]>> Decoder<D> {
         let offset = self.next_escape;
         let escapes = &self.data.as_ref()[..self.escapes_end];
         let distance = take_varint(escapes, &mut self.next_escape, "escape")?;
-        model
-            .symbol_outside(i, place, distance)
-            .ok_or_else(|| Error::Corrupt { what: format!("escape {distance} is beyond the symbols"), offset })
+        model.symbol_outside(i, place, distance).ok_or_else(|| Error::Corrupt {
+            what: format!("escape {distance} is beyond the symbols"),
+            offset,
+        })
     }
 
     /// Checks that the stream ends here.

@@ -1,6 +1,9 @@
 //! The encoding half: remembers slots, and turns them into words at the end.
 
-use super::{check_indexes, check_params, element, put_varint, Index, HAS_ESCAPES, LOWER_BOUND, MASK, MAX_LANES, STATE_BYTES_SHIFT};
+use super::{
+    check_indexes, check_params, element, put_varint, Index, HAS_ESCAPES, LOWER_BOUND, MASK, MAX_LANES,
+    STATE_BYTES_SHIFT,
+};
 use crate::tables::{cost_table, LogisticMixture, MixtureConstants, Slots, Tables, COST_BITS, PRECISION};
 use crate::Result;
 
@@ -25,8 +28,8 @@ impl Encoder {
     /// Codes a group of symbols, `symbols[i]` by row `indexes[i]`.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) if there is not one index for each symbol or a row does
-    /// not exist; the group is then not coded.
+    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) if there is not one index for each symbol or
+    /// a row does not exist; the group is then not coded.
     pub fn put_tables<I: Index>(&mut self, symbols: &[i32], indexes: &[I], tables: &Tables) -> Result<()> {
         check_indexes(indexes, symbols.len(), tables.len())?;
         let pairs = symbols.iter().zip(indexes);
@@ -37,8 +40,8 @@ impl Encoder {
     /// Codes a group of symbols, each by the [`LogisticMixture`] of its five parameters.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) if there are not five parameters for each symbol; the
-    /// group is then not coded.
+    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) if there are not five parameters for each
+    /// symbol; the group is then not coded.
     pub fn put_mixture(&mut self, symbols: &[i16], params: &[i16]) -> Result<()> {
         check_params(params, symbols.len())?;
         let constants = MixtureConstants::get();
@@ -136,7 +139,7 @@ fn encode_group(
 ) {
     let mut next = *first;
     for (i, slots) in slots.iter().enumerate().rev() {
-        let state = &mut states[i & lane_mask % MAX_LANES];
+        let state = &mut states[(i & lane_mask) % MAX_LANES];
         let freq = slots.freq();
         // Would the new state not fit 32 bits? The word is stored in any case: the place is free.
         let full = *state >> (32 - PRECISION) >= freq;

@@ -1,29 +1,29 @@
 //! Interleaved rANS: integers and their distributions to bytes, and back.
 //!
 //! # Coding
-//! 1 to 64 *lanes*, each a 32-bit rANS state of at least 2^16, share one stream of 16-bit words. Symbols come in
-//! *groups*, one for each call: element `i` of a group belongs to lane `i % lanes`, whatever came before. With a
-//! symbol's slots `start..start + freq` of 2^15, decoding it is
+//! 1 to 64 *lanes*, each a 32-bit rANS state of at least 2^16, share one stream of 16-bit words. Symbols come
+//! in *groups*, one for each call: element `i` of a group belongs to lane `i % lanes`, whatever came before.
+//! With a symbol's slots `start..start + freq` of 2^15, decoding it is
 //! ```text
 //! slot  = state % 2^15                       (which names the symbol)
 //! state = freq * (state / 2^15) + slot - start
 //! if state < 2^16 { state = state * 2^16 + next word }
 //! ```
-//! element after element, so words lie in element order. The encoder does the inverse from the last element of the last
-//! group to the first; it starts each lane at 2^16, where the decoder must therefore end.
+//! element after element, so words lie in element order. The encoder does the inverse from the last element
+//! of the last group to the first; it starts each lane at 2^16, where the decoder must therefore end.
 //!
-//! A symbol outside its distribution's support is coded as the escape, and how far outside it lies goes to a separate
-//! string of bytes, the *escapes*: little-endian base 128 with the high bit on every byte but the last, in coding order.
-//! The distance is `d = 0, 1, …` from the nearest symbol outside. [`Tables`](crate::tables::Tables) have one escape, and
-//! `2 d` is stored above the support, `2 d + 1` below; a [`LogisticMixture`](crate::tables::LogisticMixture) has an
-//! escape on either side, and `d` is stored.
+//! A symbol outside its distribution's support is coded as the escape, and how far outside it lies goes to a
+//! separate string of bytes, the *escapes*: little-endian base 128 with the high bit on every byte but the
+//! last, in coding order. The distance is `d = 0, 1, …` from the nearest symbol outside.
+//! [`Tables`](crate::tables::Tables) have one escape, and `2 d` is stored above the support, `2 d + 1` below;
+//! a [`LogisticMixture`](crate::tables::LogisticMixture) has an escape on either side, and `d` is stored.
 //!
 //! # Stream
 //! A stream that carries no information is empty. Any other is:
 //!
 //! | bytes | |
 //! |---|---|
-//! | 1 | bits 0–2: log2 of the number of lanes; bit 3: there are escapes; bits 4–6: bytes of a state, 0 to 4; bit 7: 0 |
+//! | 1 | bits 0–2: log2 of the number of lanes; 3: there are escapes; 4–6: bytes of a state, 0 to 4; 7: 0 |
 //! | if there are escapes | their length in bytes (base 128, as above), then the escapes |
 //! | lanes × bytes of a state | each lane's first state minus 2^16, little-endian |
 //! | the rest | the words, little-endian |
@@ -73,7 +73,10 @@ index!(u8, u16, u32, i16, i32, i64);
 /// Every index must name a row, and there must be one for each symbol.
 fn check_indexes<I: Index>(indexes: &[I], symbols: usize, rows: usize) -> crate::Result<()> {
     if indexes.len() != symbols {
-        return Err(crate::Error::InvalidArgument(format!("{} indexes for {symbols} symbols", indexes.len())));
+        return Err(crate::Error::InvalidArgument(format!(
+            "{} indexes for {symbols} symbols",
+            indexes.len()
+        )));
     }
     let in_range = |indexes: &[I]| indexes.iter().fold(true, |all, index| all & (index.row() < rows));
     if !in_range(indexes) {

@@ -3,8 +3,8 @@
 use super::{real, Tables, TOTAL};
 use crate::{Error, Result};
 
-/// A symbol less probable than this joins the escape at the edge of a row's support: there a slot of its own would
-/// cost the others more than the escape costs it.
+/// A symbol less probable than this joins the escape at the edge of a row's support: there a slot of its own
+/// would cost the others more than the escape costs it.
 const TAIL: f64 = 0.25 / TOTAL as f64;
 
 /// One distribution over consecutive symbols and the escape, valid by construction.
@@ -15,8 +15,8 @@ pub struct Row {
 }
 
 impl Row {
-    /// The distribution that codes these counts in the fewest bits: `counts[j]` is how often symbol `offset + j` occurs
-    /// and the last count that of the escape. Even what never occurs keeps one slot.
+    /// The distribution that codes these counts in the fewest bits: `counts[j]` is how often symbol `offset +
+    /// j` occurs and the last count that of the escape. Even what never occurs keeps one slot.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] unless there are 1 to 2^15 counts.
@@ -37,7 +37,8 @@ impl Row {
         Self { offset, cdf }
     }
 
-    /// Integrates a density that is symmetric around `mean` over every symbol, as far as the tails are worth it.
+    /// Integrates a density that is symmetric around `mean` over every symbol, as far as the tails are worth
+    /// it.
     fn discretized(cdf: impl Fn(f64) -> f64, mean: f64, scale: f64) -> Self {
         // Always from the lower tail, where `cdf` has relative accuracy.
         let upper = |distance: f64| cdf(-distance / scale);
@@ -72,7 +73,8 @@ impl Row {
 fn quantize(weights: &[f64]) -> Vec<u32> {
     let mut freqs = vec![0; weights.len()];
     let (mut total, mut sum) = (TOTAL, weights.iter().sum::<f64>());
-    // Weights that deserve less than a slot get one, which leaves less for the others: repeat until that settles.
+    // Weights that deserve less than a slot get one, which leaves less for the others: repeat until that
+    // settles.
     loop {
         let (mut fixed, mut fixed_weight) = (0, 0.0);
         let per_weight = f64::from(total) / sum;
@@ -137,7 +139,8 @@ pub fn gaussian(scales: &[f64], fractions: u32) -> Result<Tables> {
     parametric(real::normal_cdf, scales, fractions)
 }
 
-/// Laplace distributions: row `i * fractions + k` has density exp(−|x − mean| / scale) with mean `k / fractions`.
+/// Laplace distributions: row `i * fractions + k` has density exp(−|x − mean| / scale) with mean `k /
+/// fractions`.
 ///
 /// # Errors
 /// As [`gaussian`].
@@ -166,7 +169,9 @@ mod tests {
 
     #[test]
     fn quantized_sums_and_floors() {
-        for weights in [vec![0.0], vec![0.0; 3], vec![1.0, 0.0], vec![1e9, 1.0, 1.0], vec![1.0; 32768], vec![0.1; 777]] {
+        for weights in
+            [vec![0.0], vec![0.0; 3], vec![1.0, 0.0], vec![1e9, 1.0, 1.0], vec![1.0; 32768], vec![0.1; 777]]
+        {
             let freqs = quantize(&weights);
             assert_eq!(freqs.iter().sum::<u32>(), TOTAL);
             assert!(freqs.iter().all(|&freq| freq >= 1));

@@ -6,9 +6,10 @@
 //! - weight index `w` in 0..=127 gives the first component the weight sigmoid((w − 64) / 8).
 //!
 //! Indices outside are clamped. With `S` the sigmoid, the mixture's distribution function at boundary `b` is
-//! `F(b) = W·S((b − mean1) / scale1) + (1 − W)·S((b − mean2) / scale2)`. The `n` symbols of a window around the means
-//! have slots of their own: symbol `j` of the window begins at slot `1 + j + F(b_j)·(2^15 − n − 2)`, so each has at
-//! least one. The slots before the first and from the last on are the two escapes, for symbols below and above.
+//! `F(b) = W·S((b − mean1) / scale1) + (1 − W)·S((b − mean2) / scale2)`. The `n` symbols of a window around
+//! the means have slots of their own: symbol `j` of the window begins at slot `1 + j + F(b_j)·(2^15 − n −
+//! 2)`, so each has at least one. The slots before the first and from the last on are the two escapes, for
+//! symbols below and above.
 
 use std::sync::OnceLock;
 
@@ -24,9 +25,13 @@ const ARGUMENT_BITS: u32 = 16;
 const KNOT_BITS: u32 = 6;
 const BETWEEN_BITS: u32 = ARGUMENT_BITS - KNOT_BITS;
 const KNOTS: usize = (2 * LIMIT as usize) << KNOT_BITS;
-/// Multiplied by a reciprocal, a distance in 1/16 symbol steps has this many bits more than the sigmoid's argument.
+/// Multiplied by a reciprocal, a distance in 1/16 symbol steps has this many bits more than the sigmoid's
+/// argument.
 const RECIPROCAL_BITS: u32 = 12;
 const WEIGHT_BITS: u32 = 15;
+const SCALE_BITS: u32 = 8;
+const LOGIT_BITS: u32 = 12;
+const LOGIT_SHIFT: u32 = 5;
 const MAX_RADIUS: i32 = 2047;
 
 /// The integer tables behind [`LogisticMixture`].
@@ -34,9 +39,13 @@ const MAX_RADIUS: i32 = 2047;
 pub struct MixtureConstants {
     /// 2^24 / scale.
     reciprocals: [i32; LEVELS],
+    /// Scales in 1/4096 symbol steps, and the inverse of the sigmoid in the middle of each 32 slots: only for guesses.
+    scales: [i32; LEVELS],
+    logits: [i32; (TOTAL >> LOGIT_SHIFT) as usize],
     /// How far a window extends around a mean.
     radii: [i32; LEVELS],
-    weights: [u32; LEVELS],
+    /// The first component's weight in the low 16 bits; all bits above are set if it is at least a half.
+    weights: [i32; LEVELS],
     /// The sigmoid at a knot (times 2^16) in the high half, its growth to the next knot in the low half.
     sigmoid: [u32; KNOTS + 1],
 }
@@ -54,30 +63,46 @@ impl MixtureConstants {
         let knots: Vec<u32> = (0..=KNOTS + 1).map(knot).collect();
         Self {
             reciprocals: scales.map(|scale| (f64::from(1 << 24) / scale).round() as i32),
+            scales: scales.map(|scale| (scale * f64::from(16 << SCALE_BITS)).round() as i32),
+            logits: std::array::from_fn(logit),
             radii: scales.map(radius),
-            weights: indices.map(|w| (real::sigmoid((w - 64.0) / 8.0) * f64::from(1 << WEIGHT_BITS)).round() as u32),
+            weights: indices.map(weight),
             sigmoid: std::array::from_fn(|i| knots[i] << 16 | (knots[i + 1] - knots[i])),
         }
     }
 
-    /// A hash of the tables, the same on every machine.
+    /// A hash of the tables that define the distributions, the same on every machine.
     pub fn fingerprint(&self) -> u64 {
         let mut hash = xxhash_rust::xxh3::Xxh3::new();
-        let signed = self.reciprocals.iter().chain(&self.radii).map(|value| value.to_le_bytes());
-        let unsigned = self.weights.iter().chain(&self.sigmoid).map(|value| value.to_le_bytes());
-        signed.chain(unsigned).for_each(|bytes| hash.update(&bytes));
+        let signed = self.reciprocals.iter().chain(&self.radii).chain(&self.weights);
+        signed.for_each(|value| hash.update(&value.to_le_bytes()));
+        self.sigmoid.iter().for_each(|value| hash.update(&value.to_le_bytes()));
         hash.digest()
     }
 
     /// The sigmoid times 2^16, never decreasing in `u`, which has 16 fraction bits.
     #[inline]
     fn sigmoid(&self, u: i64) -> u32 {
-        let limit = LIMIT << ARGUMENT_BITS;
-        let position = (u.clamp(-limit, limit) + limit) as u32;
+        // Without branches, which would be hard to predict.
+        let position = u + (LIMIT << ARGUMENT_BITS);
+        let position = position & !(position >> 63);
+        let above = position - ((2 * LIMIT) << ARGUMENT_BITS);
+        let position = (position - (above & !(above >> 63))) as u32;
         let knot = self.sigmoid[(position >> BETWEEN_BITS) as usize];
         let between = position & ((1 << BETWEEN_BITS) - 1);
-        (knot >> 16) + ((knot & 0xffff) * between + (1 << (BETWEEN_BITS - 1)) >> BETWEEN_BITS)
+        let growth = (knot & 0xffff) * between + (1 << (BETWEEN_BITS - 1));
+        (knot >> 16) + (growth >> BETWEEN_BITS)
     }
+}
+
+fn weight(index: f64) -> i32 {
+    let weight = (real::sigmoid((index - 64.0) / 8.0) * f64::from(1 << WEIGHT_BITS)).round() as i32;
+    weight | if weight >= 1 << (WEIGHT_BITS - 1) { -1 << 16 } else { 0 }
+}
+
+fn logit(i: usize) -> i32 {
+    let p = (i as f64 + 0.5) / f64::from(TOTAL >> LOGIT_SHIFT);
+    (real::ln(p / (1.0 - p)) * f64::from(1 << LOGIT_BITS)).round() as i32
 }
 
 fn knot(i: usize) -> u32 {
@@ -112,8 +137,9 @@ pub struct LogisticMixture<'a> {
     /// The window's first symbol, and the number of symbols in it.
     low: i32,
     symbols: i32,
-    /// The symbol of the window, counted from its first, that contains the mean of the heavier component.
-    centre: i32,
+    /// Mean and scale of the heavier component, in 1/16 and 1/4096 symbol steps: where a search begins.
+    mean: i32,
+    scale: i32,
 }
 
 impl<'a> LogisticMixture<'a> {
@@ -124,9 +150,11 @@ impl<'a> LogisticMixture<'a> {
         let index = |i: i16| i.clamp(0, LEVELS as i16 - 1) as usize;
         let (scale1, scale2) = (index(scale1), index(scale2));
         let (mean1, mean2) = (i32::from(mean1), i32::from(mean2));
-        let (nearest1, nearest2) = ((mean1 + 8) >> 4, (mean2 + 8) >> 4);
         let weight = constants.weights[index(weight)];
-        let centre = if weight >= 1 << (WEIGHT_BITS - 1) { nearest1 } else { nearest2 };
+        let first_is_heavier = weight >> 16;
+        let mean = mean2 + ((mean1 - mean2) & first_is_heavier);
+        let scale = scale2 as i32 + ((scale1 as i32 - scale2 as i32) & first_is_heavier);
+        let [nearest1, nearest2, centre] = [mean1, mean2, mean].map(|mean| (mean + 8) >> 4);
         let (radius1, radius2) = (constants.radii[scale1], constants.radii[scale2]);
         let low = (nearest1 - radius1).min(nearest2 - radius2).max(centre - MAX_RADIUS);
         let high = (nearest1 + radius1).max(nearest2 + radius2).min(centre + MAX_RADIUS);
@@ -134,10 +162,11 @@ impl<'a> LogisticMixture<'a> {
             constants,
             means: [mean1, mean2],
             reciprocals: [constants.reciprocals[scale1], constants.reciprocals[scale2]],
-            weight,
+            weight: weight as u32 & 0xffff,
             low,
             symbols: high - low + 1,
-            centre: centre - low,
+            mean,
+            scale: constants.scales[scale as usize],
         }
     }
 
@@ -152,11 +181,13 @@ impl<'a> LogisticMixture<'a> {
         let boundary = (self.low + j) * 16 - 8;
         let component = |i: usize| {
             let distance = i64::from(boundary - self.means[i]);
-            self.constants.sigmoid(distance * i64::from(self.reciprocals[i]) >> RECIPROCAL_BITS)
+            self.constants.sigmoid((distance * i64::from(self.reciprocals[i])) >> RECIPROCAL_BITS)
         };
-        let mixed = self.weight * component(0) + ((1 << WEIGHT_BITS) - self.weight) * component(1);
+        let (one, other) = (component(0), component(1));
+        // The difference may be negative, the whole is not.
+        let mixed = (other << WEIGHT_BITS).wrapping_add(self.weight.wrapping_mul(one.wrapping_sub(other)));
         let spare = TOTAL - 2 - self.symbols as u32;
-        1 + j as u32 + ((mixed >> WEIGHT_BITS) * spare >> 16)
+        1 + j as u32 + (((mixed >> WEIGHT_BITS) * spare) >> 16)
     }
 
     /// The slots of a symbol, and how far outside the support it is if these are an escape's.
@@ -182,13 +213,14 @@ impl<'a> LogisticMixture<'a> {
     /// What owns a slot, and all its slots.
     #[inline]
     pub(crate) fn find(&self, slot: u32) -> (Place, Slots) {
-        let (start, end) = (self.start(self.centre), self.start(self.centre + 1));
+        let guess = self.quantile(slot);
+        let (start, end) = (self.start(guess), self.start(guess + 1));
         if slot < start {
-            self.find_below(slot, start)
+            self.find_below(slot, (guess, start))
         } else if slot >= end {
-            self.find_above(slot, end)
+            self.find_above(slot, (guess + 1, end))
         } else {
-            self.inside(self.centre, start, end)
+            self.inside(guess, start, end)
         }
     }
 
@@ -196,9 +228,19 @@ impl<'a> LogisticMixture<'a> {
         (Place::Inside((self.low + j) as i16), Slots::new(start, end))
     }
 
-    /// Steps of doubling length away from the centre, whose first slot is `end`, then halving ones.
-    fn find_below(&self, slot: u32, mut end: u32) -> (Place, Slots) {
-        let (mut high, mut step) = (self.centre, 1);
+    /// The symbol of the window that would have this slot if there were only the heavier component.
+    #[inline]
+    fn quantile(&self, slot: u32) -> i32 {
+        let logit = self.constants.logits[(slot >> LOGIT_SHIFT) as usize];
+        let distance = (i64::from(self.scale) * i64::from(logit)) >> (SCALE_BITS + LOGIT_BITS);
+        let nearest = (self.mean + distance as i32 + 8) >> 4;
+        (nearest - self.low).clamp(0, self.symbols - 1)
+    }
+
+    /// The symbol with a slot before the first one of symbol `high`, by steps of doubling length down from there,
+    /// then halving ones.
+    fn find_below(&self, slot: u32, (mut high, mut end): (i32, u32)) -> (Place, Slots) {
+        let mut step = 1;
         loop {
             let low = (high - step).max(0);
             let start = self.start(low);
@@ -212,9 +254,9 @@ impl<'a> LogisticMixture<'a> {
         }
     }
 
-    /// The same upwards, from the symbol after the centre, whose first slot is `start`.
-    fn find_above(&self, slot: u32, mut start: u32) -> (Place, Slots) {
-        let (mut low, mut step) = (self.centre + 1, 1);
+    /// The same upwards, from symbol `low` with a first slot at or before this one.
+    fn find_above(&self, slot: u32, (mut low, mut start): (i32, u32)) -> (Place, Slots) {
+        let mut step = 1;
         loop {
             if low == self.symbols {
                 return (Place::Above, Slots::new(start, TOTAL));
@@ -228,7 +270,8 @@ impl<'a> LogisticMixture<'a> {
         }
     }
 
-    /// Finds the slot's symbol, given a symbol that starts at or before the slot and one that starts after it.
+    /// Finds the slot's symbol, given a symbol that starts at or before the slot and one that starts after
+    /// it.
     fn bisect(&self, slot: u32, mut low: (i32, u32), mut high: (i32, u32)) -> (Place, Slots) {
         while high.0 - low.0 > 1 {
             let middle = low.0 + (high.0 - low.0) / 2;
@@ -262,7 +305,7 @@ mod tests {
 
     #[test]
     fn constants_are_the_same_everywhere() {
-        assert_eq!(MixtureConstants::get().fingerprint(), 0);
+        assert_eq!(MixtureConstants::get().fingerprint(), 2454806567363430442);
     }
 
     #[test]
@@ -286,7 +329,7 @@ mod tests {
             let mixture = mixture(params);
             let support = mixture.support();
             prop_assert!(support.len() <= 4095);
-            let (mut next, _) = (mixture.start(0), ());
+            let mut next = mixture.start(0);
             prop_assert!(next >= 1);
             for symbol in support {
                 let (slots, outside) = mixture.slots(symbol as i16);

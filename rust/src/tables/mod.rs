@@ -1,7 +1,8 @@
 //! Probability tables: integer cumulative distributions of 2^[`PRECISION`] slots, the same on every machine.
 //!
-//! A row of [`Tables`] gives symbol `offset + j` the slots `cdf[j]..cdf[j + 1]`; the last interval of a row is the
-//! *escape*, for every symbol outside. [`LogisticMixture`] computes such intervals from parameters instead.
+//! A row of [`Tables`] gives symbol `offset + j` the slots `cdf[j]..cdf[j + 1]`; the last interval of a row
+//! is the *escape*, for every symbol outside. [`LogisticMixture`] computes such intervals from parameters
+//! instead.
 
 mod cost;
 mod distribution;
@@ -75,8 +76,8 @@ pub struct Tables {
 }
 
 impl Tables {
-    /// Takes rows laid end to end in `cdf`: row `i` has `lengths[i]` boundaries, from 0 strictly increasing to 2^15,
-    /// its first interval is symbol `offsets[i]` and its last interval the escape.
+    /// Takes rows laid end to end in `cdf`: row `i` has `lengths[i]` boundaries, from 0 strictly increasing
+    /// to 2^15, its first interval is symbol `offsets[i]` and its last interval the escape.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] says which row breaks which rule.
@@ -85,8 +86,9 @@ impl Tables {
         let mut rest = cdf;
         for (row, (&length, &offset)) in lengths.iter().zip(offsets).enumerate() {
             let boundaries;
-            (boundaries, rest) =
-                rest.split_at_checked(length as usize).ok_or_else(|| invalid(row, "lies beyond the buffer"))?;
+            (boundaries, rest) = rest
+                .split_at_checked(length as usize)
+                .ok_or_else(|| invalid(row, "lies beyond the buffer"))?;
             tables.push(boundaries, offset).map_err(|rule| invalid(row, rule))?;
         }
         if !rest.is_empty() {
@@ -95,8 +97,8 @@ impl Tables {
         Ok(tables)
     }
 
-    /// Takes rows padded to `stride` boundaries each, as CompressAI's `_quantized_cdf`, `_cdf_length` and `_offset`
-    /// hold them.
+    /// Takes rows padded to `stride` boundaries each, as CompressAI's `_quantized_cdf`, `_cdf_length` and
+    /// `_offset` hold them.
     ///
     /// # Errors
     /// As [`Tables::new`]; CompressAI's usual precision of 16 bits is one of them.
@@ -129,7 +131,11 @@ impl Tables {
     /// An empty set with room for rows of these lengths, once they and the offsets are known to be sane.
     fn sized(lengths: &[i32], offsets: &[i32]) -> Result<Self> {
         if lengths.len() != offsets.len() {
-            return Err(Error::InvalidArgument(format!("{} lengths, {} offsets", lengths.len(), offsets.len())));
+            return Err(Error::InvalidArgument(format!(
+                "{} lengths, {} offsets",
+                lengths.len(),
+                offsets.len()
+            )));
         }
         if let Some(row) = lengths.iter().position(|&n| !(2..=TOTAL as i32 + 1).contains(&n)) {
             return Err(invalid(row, "does not have 2 to 2^15 + 1 boundaries"));
@@ -139,7 +145,11 @@ impl Tables {
             let what = format!("{} rows with {total} boundaries are too many", lengths.len());
             return Err(Error::InvalidArgument(what));
         }
-        Ok(Self { rows: Vec::with_capacity(lengths.len()), cdf: Vec::with_capacity(total), buckets: Vec::new() })
+        Ok(Self {
+            rows: Vec::with_capacity(lengths.len()),
+            cdf: Vec::with_capacity(total),
+            buckets: Vec::new(),
+        })
     }
 
     fn push(&mut self, boundaries: &[i32], offset: i32) -> std::result::Result<(), &'static str> {
@@ -210,8 +220,11 @@ impl Tables {
     }
 
     /// The slots of a symbol; if these are the escape's, how far outside the row's support the symbol lies.
+    ///
+    /// # Panics
+    /// If there is no such row.
     #[inline]
-    pub(crate) fn slots(&self, row: usize, symbol: i32) -> (Slots, Option<u64>) {
+    pub fn slots(&self, row: usize, symbol: i32) -> (Slots, Option<u64>) {
         let row = &self.rows[row];
         let position = symbol.wrapping_sub(row.offset) as u32;
         let symbols = u32::from(row.symbols);

@@ -24,7 +24,11 @@ pub(super) fn candidate<'a, T: Element>(values: &'a [T]) -> Option<Candidate<'a>
     let bits = counts.iter().zip(row.cdf().windows(2)).map(cost).sum::<u128>() >> COST_BITS;
     let stream_bytes = if counts.len() > 1 { bits as u64 / 8 + 4 } else { 0 };
     let bytes = header.len() as u64 + stream_bytes;
-    Some(Candidate { method: DICTIONARY, bytes, payload: Box::new(move || encode(values, &counts, &row, header)) })
+    Some(Candidate {
+        method: DICTIONARY,
+        bytes,
+        payload: Box::new(move || encode(values, &counts, &row, header)),
+    })
 }
 
 /// `None` if there are no values or more than `MAX_VALUES` different ones.
@@ -106,7 +110,11 @@ pub(super) fn decode<T: Element>(payload: &[u8], sink: &mut Sink<T>) -> Result<(
         while sink.left() > 0 {
             sink.push(std::iter::repeat_n(value, BLOCK))?;
         }
-        return if position == payload.len() { Ok(()) } else { Err(corrupt("bytes after one value", position)) };
+        return if position == payload.len() {
+            Ok(())
+        } else {
+            Err(corrupt("bytes after one value", position))
+        };
     }
     let mut decoder = Decoder::new(&payload[position..])?;
     let (indexes, mut symbols) = ([0u8; BLOCK], vec![0; BLOCK]);

@@ -33,14 +33,38 @@ pub enum Values {
 macro_rules! with_dtype {
     ($dtype:expr, $T:ident => $body:expr) => {
         match $dtype {
-            $crate::tensor::Dtype::Bool => { type $T = bool; $body }
-            $crate::tensor::Dtype::I8 => { type $T = i8; $body }
-            $crate::tensor::Dtype::U8 => { type $T = u8; $body }
-            $crate::tensor::Dtype::I16 => { type $T = i16; $body }
-            $crate::tensor::Dtype::U16 => { type $T = u16; $body }
-            $crate::tensor::Dtype::I32 => { type $T = i32; $body }
-            $crate::tensor::Dtype::U32 => { type $T = u32; $body }
-            $crate::tensor::Dtype::I64 => { type $T = i64; $body }
+            $crate::tensor::Dtype::Bool => {
+                type $T = bool;
+                $body
+            }
+            $crate::tensor::Dtype::I8 => {
+                type $T = i8;
+                $body
+            }
+            $crate::tensor::Dtype::U8 => {
+                type $T = u8;
+                $body
+            }
+            $crate::tensor::Dtype::I16 => {
+                type $T = i16;
+                $body
+            }
+            $crate::tensor::Dtype::U16 => {
+                type $T = u16;
+                $body
+            }
+            $crate::tensor::Dtype::I32 => {
+                type $T = i32;
+                $body
+            }
+            $crate::tensor::Dtype::U32 => {
+                type $T = u32;
+                $body
+            }
+            $crate::tensor::Dtype::I64 => {
+                type $T = i64;
+                $body
+            }
         }
     };
 }
@@ -123,7 +147,7 @@ impl Element for bool {
 /// The values as little-endian bytes.
 pub(super) fn to_bytes<T: Element>(values: &[T]) -> Vec<u8> {
     let size = size_of::<T>();
-    let mut bytes = vec![0; values.len() * size];
+    let mut bytes = vec![0; size_of_val(values)];
     for (bytes, value) in bytes.chunks_exact_mut(size).zip(values) {
         bytes.copy_from_slice(&value.to_i64().to_le_bytes()[..size]);
     }

@@ -1,7 +1,8 @@
 //! Any integer array to self-describing bytes, without a model: what fits it best is found by trying.
 //!
 //! # Layout
-//! Integers marked *varint* are little-endian base 128; *zigzag* is a varint of `2 v` for `v >= 0` and `-2 v - 1` below.
+//! Integers marked *varint* are little-endian base 128; *zigzag* is a varint of `2 v` for `v >= 0` and `-2 v
+//! - 1` below.
 //!
 //! | bytes | |
 //! |---|---|
@@ -15,8 +16,8 @@
 //! | 4 | CRC-32 of everything before, little-endian |
 //! | 8 | XXH3-64 of the values as little-endian integers, little-endian |
 //!
-//! Methods and their payloads; the values are in row-major order, and a rANS stream (see [`ans`](crate::ans)) codes all
-//! of them as one group:
+//! Methods and their payloads; the values are in row-major order, and a rANS stream (see [`ans`](crate::ans))
+//! codes all of them as one group:
 //!
 //! | method | payload |
 //! |---|---|
@@ -26,14 +27,16 @@
 //! | 3 | slices of normal distributions: see below |
 //! | 4 | slices of Laplace distributions |
 //!
-//! **Dictionary.** The different values in increasing order, as runs of consecutive integers: a varint with the number of
-//! runs; for each a zigzag with its first value minus the one after the run before (after 0 for the first run) and a
-//! varint with its length minus 1; for each value a varint with its frequency of 2^15, of which at least one is left to
-//! an escape that is never used. Then a rANS stream of positions in the dictionary, which is absent if there is only one.
+//! **Dictionary.** The different values in increasing order, as runs of consecutive integers: a varint with
+//! the number of runs; for each a zigzag with its first value minus the one after the run before (after 0 for
+//! the first run) and a varint with its length minus 1; for each value a varint with its frequency of 2^15,
+//! of which at least one is left to an escape that is never used. Then a rANS stream of positions in the
+//! dictionary, which is absent if there is only one.
 //!
-//! **Slices.** Varints `inner` and `channels`: value `i` belongs to slice `i / inner % channels`, which makes a slice of
-//! each index along some axis, or of each block. For each slice a zigzag mean, then for each slice a byte that names a
-//! row of the 64 scales `scale_table(0.11, 256, 64)`; then a rANS stream of value minus mean.
+//! **Slices.** Varints `inner` and `channels`: value `i` belongs to slice `i / inner % channels`, which makes
+//! a slice of each index along some axis, or of each block. For each slice a zigzag mean, then for each slice
+//! a byte that names a row of the 64 scales `scale_table(0.11, 256, 64)`; then a rANS stream of value minus
+//! mean.
 
 mod dictionary;
 mod element;
@@ -52,7 +55,8 @@ const VERSION: u8 = 1;
 const MAX_DIMENSIONS: u64 = 64;
 const CHECKSUM_BYTES: usize = 12;
 const ZSTD_LEVEL: i32 = 3;
-/// Values decoded at a time, so that memory grows with what the payload really holds. A multiple of the lanes.
+/// Values decoded at a time, so that memory grows with what the payload really holds. A multiple of the
+/// lanes.
 const BLOCK: usize = 1 << 16;
 
 const RAW: u8 = 0;
@@ -83,7 +87,8 @@ pub struct Tensor {
     pub values: Values,
 }
 
-/// A way to code an array: about how many bytes its payload takes, and what makes it (or finds that it cannot).
+/// A way to code an array: about how many bytes its payload takes, and what makes it (or finds that it
+/// cannot).
 struct Candidate<'a> {
     method: u8,
     bytes: u64,
@@ -138,7 +143,8 @@ fn zstd_candidate(raw: &[u8]) -> Candidate<'_> {
     let step = if raw.len() > 16 * PIECE { 16 } else { 1 };
     let sample: Vec<u8> = raw.chunks(PIECE).step_by(step).flatten().copied().collect();
     let compress = |bytes: &[u8]| {
-        zstd::bulk::compress(bytes, ZSTD_LEVEL).map_err(|error| Error::InvalidArgument(format!("zstd: {error}")))
+        zstd::bulk::compress(bytes, ZSTD_LEVEL)
+            .map_err(|error| Error::InvalidArgument(format!("zstd: {error}")))
     };
     let ratio = compress(&sample).map_or(2.0, |bytes| bytes.len() as f64 / sample.len().max(1) as f64);
     let bytes = (ratio * raw.len() as f64) as u64;
@@ -148,18 +154,18 @@ fn zstd_candidate(raw: &[u8]) -> Candidate<'_> {
 /// Decodes what [`encode`] made.
 ///
 /// # Errors
-/// [`Error::Truncated`], [`Error::Corrupt`], [`Error::Unsupported`] or [`Error::LimitExceeded`]; any change to the bytes
-/// is noticed.
+/// [`Error::Truncated`], [`Error::Corrupt`], [`Error::Unsupported`] or [`Error::LimitExceeded`]; any change
+/// to the bytes is noticed.
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Tensor> {
     let header = Header::read(bytes)?;
-    let count = elements(&header.shape)
-        .filter(|count| count.checked_mul(header.dtype.bytes() as u64).is_some_and(|n| n <= isize::MAX as u64))
-        .unwrap_or(u64::MAX);
-    if count > limits.max_symbols {
-        let limit = limits.max_symbols;
+    let count = elements(&header.shape).unwrap_or(u64::MAX);
+    let addressable = isize::MAX as u64 / header.dtype.bytes() as u64;
+    let limit = limits.max_symbols.min(addressable);
+    if count > limit {
         return Err(Error::LimitExceeded { what: "number of values", value: count, limit });
     }
-    let values = element::with_dtype!(header.dtype, T => T::wrap(decode_values::<T>(&header, count as usize)?));
+    let values =
+        element::with_dtype!(header.dtype, T => T::wrap(decode_values::<T>(&header, count as usize)?));
     Ok(Tensor { shape: header.shape, values })
 }
 
@@ -190,7 +196,8 @@ impl<'a> Header<'a> {
         if dimensions > MAX_DIMENSIONS {
             return Err(Error::Corrupt { what: format!("{dimensions} dimensions"), offset: 6 });
         }
-        let shape = (0..dimensions).map(|_| take_varint(bytes, &mut position, "dimension")).collect::<Result<_>>()?;
+        let shape =
+            (0..dimensions).map(|_| take_varint(bytes, &mut position, "dimension")).collect::<Result<_>>()?;
         let method = *bytes.get(position).ok_or_else(truncated)?;
         position += 1;
         let length = take_varint(bytes, &mut position, "length of the payload")?;
@@ -255,7 +262,8 @@ impl<T: Element> Sink<'_, T> {
     fn push(&mut self, values: impl Iterator<Item = i64>) -> Result<()> {
         let start = self.values.len();
         for value in values.take(self.left()) {
-            let value = T::from_i64(value).ok_or_else(|| self.header.corrupt(format!("{value} is no {:?}", T::DTYPE)))?;
+            let value = T::from_i64(value)
+                .ok_or_else(|| self.header.corrupt(format!("{value} is no {:?}", T::DTYPE)))?;
             self.values.push(value);
         }
         self.hash.update(&element::to_bytes(&self.values[start..]));

@@ -11,6 +11,9 @@ const LEVELS: usize = 64;
 /// Slices smaller than this are not worth their parameters.
 const MIN_SLICE: u64 = 32;
 const BLOCK_SLICE: u64 = 1024;
+/// About as many values are tried with each fit, in blocks.
+const SAMPLE: usize = 1 << 17;
+const SAMPLE_BLOCK: usize = 1 << 12;
 
 /// Normal or Laplace distributions with mean 0 on a ladder of scales.
 pub(super) struct Family {
@@ -142,19 +145,24 @@ impl Fit {
         bytes
     }
 
-    /// About how many bytes the payload takes.
+    /// About how many bytes the payload takes, judged by blocks spread over large arrays.
     fn bytes(&self, values: &[i32]) -> u64 {
         let table = cost_table();
-        let (mut cost, mut escape_bytes) = (0, 0);
-        for (slice, stretch) in self.slicing.stretches(values) {
-            for value in stretch {
-                let symbol = value.wrapping_sub(self.means[slice]);
-                let (slots, outside) = self.family.tables.slots(self.rows[slice].into(), symbol);
+        let (mut cost, mut escape_bytes, mut judged) = (0, 0, 0);
+        let step = values.len().div_ceil(SAMPLE);
+        for (i, block) in values.chunks(SAMPLE_BLOCK).enumerate().step_by(step) {
+            let mut assignment = Assignment::new(self.slicing, i * SAMPLE_BLOCK);
+            for (value, &slice) in block.iter().zip(assignment.next(block.len())) {
+                let symbol = value.wrapping_sub(self.means[slice as usize]);
+                let (slots, outside) = self.family.tables.slots(self.rows[slice as usize].into(), symbol);
                 cost += u64::from(table[slots.freq() as usize]);
                 escape_bytes += outside.map_or(0, |distance| 1 + u64::from(distance.max(1).ilog2() / 7));
             }
+            judged += block.len();
         }
-        self.header().len() as u64 + (cost >> COST_BITS) / 8 + escape_bytes + 4
+        let stream_bytes =
+            ((cost >> COST_BITS) / 8 + escape_bytes) as f64 * values.len() as f64 / judged as f64;
+        self.header().len() as u64 + stream_bytes as u64 + 4
     }
 
     fn encode(&self, values: &[i32]) -> Result<Vec<u8>> {
@@ -165,7 +173,12 @@ impl Fit {
             let slices = assignment.next(block.len());
             let rows: Vec<u8> = slices.iter().map(|&slice| self.rows[slice as usize]).collect();
             symbols.clear();
-            symbols.extend(block.iter().zip(slices).map(|(value, &slice)| value.wrapping_sub(self.means[slice as usize])));
+            symbols.extend(
+                block
+                    .iter()
+                    .zip(slices)
+                    .map(|(value, &slice)| value.wrapping_sub(self.means[slice as usize])),
+            );
             encoder.put_tables(&symbols, &rows, &self.family.tables)?;
         }
         let mut bytes = self.header();
@@ -184,8 +197,11 @@ struct Assignment {
 }
 
 impl Assignment {
-    fn new(slicing: Slicing, slice: u64) -> Self {
-        Self { slicing, slice, had: 0, slices: Vec::new() }
+    /// Begins with this value.
+    fn new(slicing: Slicing, first: usize) -> Self {
+        let Slicing { inner, channels } = slicing;
+        let first = first as u64;
+        Self { slicing, slice: first / inner % channels, had: first % inner, slices: Vec::new() }
     }
 
     fn next(&mut self, count: usize) -> &[u32] {
@@ -227,7 +243,9 @@ pub(super) fn decode<T: Element>(payload: &[u8], family: &Family, sink: &mut Sin
         in_payload(decoder.get_tables(&block_rows, &family.tables, &mut symbols[..n]))?;
         let symbols = symbols[..n].iter().zip(slices);
         // The difference of two 32-bit integers wraps when it is taken, so the sum wraps back.
-        sink.push(symbols.map(|(&symbol, &slice)| i64::from(symbol.wrapping_add(means[slice as usize] as i32))))?;
+        sink.push(
+            symbols.map(|(&symbol, &slice)| i64::from(symbol.wrapping_add(means[slice as usize] as i32))),
+        )?;
     }
     decoder.finish()
 }
