@@ -6,6 +6,7 @@
 //! A damaged or truncated segment is kept literally from where it cannot be decoded any more.
 
 mod bits;
+mod block;
 mod frame;
 mod header;
 mod huffman;
@@ -98,7 +99,7 @@ pub fn read(data: &[u8], limits: &Limits) -> Result<Jpeg> {
 }
 
 /// Zeros for all coefficients, provided that `len` bytes can possibly code so many blocks, at a bit each.
-fn blank_planes(frame: &Frame, len: usize) -> Result<Vec<Vec<scan_decode::Block>>> {
+fn blank_planes(frame: &Frame, len: usize) -> Result<Vec<Vec<block::Block>>> {
     if frame.blocks() / 8 > len {
         return Err(Error::Truncated { what: "entropy-coded segment", offset: len });
     }
