@@ -46,7 +46,8 @@ pub(super) fn encode(
     out: &mut Vec<u8>,
     limits: &Limits,
 ) -> Result<()> {
-    let scan_encoder = ScanEncoder { walk: Walk::new(scan, frame), notes, planes, limits };
+    let scan_encoder =
+        ScanEncoder { walk: Walk::new(scan, frame), notes, planes, limits, offset: scan.offset };
     match scan.kind {
         ScanKind::Sequential => scan_encoder.run(Sequential::new(scan), out),
         ScanKind::DcFirst { al } => scan_encoder.run(DcFirst::new(scan, al), out),
@@ -63,6 +64,7 @@ struct ScanEncoder<'a> {
     notes: &'a ScanNotes,
     planes: &'a [Vec<i16>],
     limits: &'a Limits,
+    offset: usize,
 }
 
 impl ScanEncoder<'_> {
@@ -121,12 +123,17 @@ impl ScanEncoder<'_> {
                 let hints = hints.next(ordinal, slot.component);
                 block
                     .and_then(|block| encoder.encode(&mut bits, block, hints))
-                    .ok_or_else(|| no_code(ordinal))?;
+                    .ok_or_else(|| self.no_code(ordinal))?;
                 ordinal += 1;
             }
         }
-        encoder.flush(&mut bits).ok_or_else(|| no_code(ordinal))?;
+        encoder.flush(&mut bits).ok_or_else(|| self.no_code(ordinal))?;
         Ok(bits)
+    }
+
+    fn no_code(&self, ordinal: usize) -> Error {
+        let what = format!("coefficients without a Huffman code, found at block {ordinal} of the scan");
+        Error::Corrupt { what, offset: self.offset }
     }
 
     fn padding(&self, regular_interval: usize) -> u8 {
@@ -135,13 +142,6 @@ impl ScanEncoder<'_> {
             Padding::Zeros => 0,
             Padding::Explicit(bytes) => bytes.get(regular_interval).copied().unwrap_or(0xFF),
         }
-    }
-}
-
-fn no_code(ordinal: usize) -> Error {
-    Error::Corrupt {
-        what: format!("JPEG coefficients without a Huffman code, up to block {ordinal} of a scan"),
-        offset: 0,
     }
 }
 

@@ -1,4 +1,4 @@
-use super::*;
+use crate::jpeg::{layout, read, skeleton, write, Limits};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
