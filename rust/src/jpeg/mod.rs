@@ -101,7 +101,7 @@ pub fn read(data: &[u8], limits: &Limits) -> Result<Jpeg> {
 
 /// Zeros for all coefficients, provided that the bytes `start..end` can possibly code so many blocks, at a bit each.
 fn blank_planes(frame: &Frame, start: usize, end: usize) -> Result<Vec<Vec<block::Block>>> {
-    if frame.blocks() > 8 * (end - start) {
+    if frame.blocks().div_ceil(8) > end - start {
         return Err(Error::Truncated { what: "entropy-coded segment", offset: end });
     }
     Ok(frame.components.iter().map(|component| vec![[0; 64]; component.blocks()]).collect())

@@ -1,3 +1,4 @@
+use super::{read_exactly, LIMITS};
 use crate::jpeg::{layout, read, skeleton, write, Limits};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -6,10 +7,7 @@ use std::time::Instant;
 #[test]
 #[ignore = "needs LIC_CORPUS"]
 fn corpus_round_trip() {
-    let root = std::env::var("LIC_CORPUS").expect("LIC_CORPUS names a folder");
-    let mut paths = Vec::new();
-    find_files(root.as_ref(), &mut paths);
-    paths.sort();
+    let paths = corpus();
     let mut tallies = [Tally::default(), Tally::default()];
     for path in &paths {
         let data = std::fs::read(path).unwrap();
@@ -39,6 +37,46 @@ fn corpus_round_trip() {
         let speed = |seconds: f64| bytes as f64 / 1e6 / seconds;
         println!("{files} {kind} exact; read {:.1} MB/s, write {:.1} MB/s", speed(reading), speed(writing));
     }
+}
+
+/// Damages the small files below the folder in `LIC_CORPUS` at random, and their skeletons too.
+#[test]
+#[ignore = "needs LIC_CORPUS"]
+fn corpus_damage() {
+    let mut state = 1u64;
+    let mut random = |below: usize| {
+        state = state.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(1);
+        (state >> 33) as usize % below
+    };
+    let mut damage = |bytes: &[u8]| {
+        let mut bytes = bytes.to_vec();
+        for _ in 0..1 + random(4) {
+            let at = random(bytes.len());
+            match random(4) {
+                0 => bytes[at] ^= 1 << random(8),
+                1 => bytes[at] = [0x00, 0xFF, 0xD0, 0xD9, 0xDA, 0xC4, 0x7F, 0x80][random(8)],
+                2 => drop(bytes.drain(at.max(1)..(at + random(20)).clamp(at.max(1), bytes.len()))),
+                _ => bytes.extend_from_within(at..(at + random(20)).min(bytes.len())),
+            }
+        }
+        bytes
+    };
+    for path in corpus() {
+        let data = std::fs::read(&path).unwrap();
+        for _ in 0..if (1..20_000).contains(&data.len()) { 300 } else { 0 } {
+            let Ok(jpeg) = read_exactly(&damage(&data)) else { continue };
+            let _ = write(&damage(&jpeg.skeleton), &jpeg.planes, &LIMITS);
+        }
+    }
+}
+
+/// All files below the folder in `LIC_CORPUS`.
+fn corpus() -> Vec<PathBuf> {
+    let root = std::env::var("LIC_CORPUS").expect("LIC_CORPUS names a folder");
+    let mut paths = Vec::new();
+    find_files(root.as_ref(), &mut paths);
+    paths.sort();
+    paths
 }
 
 #[derive(Default)]
