@@ -30,7 +30,7 @@ impl<'a> BitReader<'a> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn refill_buffer(&mut self) {
         if let Some(&bytes) = self.data.get(self.pos..).and_then(|rest| rest.first_chunk::<8>()) {
             let word = u64::from_be_bytes(bytes);
@@ -42,20 +42,23 @@ impl<'a> BitReader<'a> {
                 return;
             }
         }
-        self.refill_bytewise();
+        *self = self.refilled_bytewise();
     }
 
-    fn refill_bytewise(&mut self) {
+    /// By value, so that a reader in a loop can live in registers.
+    #[inline(never)]
+    fn refilled_bytewise(mut self) -> Self {
         while self.len <= 56 {
             let (byte, step) = match self.data.get(self.pos..).unwrap_or_default() {
                 [0xFF, 0x00, ..] => (0xFF, 2),
-                [0xFF, ..] | [] => return,
+                [0xFF, ..] | [] => break,
                 [byte, ..] => (*byte, 1),
             };
             self.buffer |= u64::from(byte) << (56 - self.len);
             self.len += 8;
             self.pos += step;
         }
+        self
     }
 
     /// The next `count` bits (1 to 16) without consuming them; what lies beyond the end is arbitrary.
@@ -149,16 +152,9 @@ impl<'a> BitWriter<'a> {
     fn put_word(&mut self, word: u32) {
         let bytes = word.to_be_bytes();
         if has_ff(word.into()) {
-            bytes.into_iter().for_each(|byte| self.put_byte(byte));
+            put_stuffed(self.out, &bytes);
         } else {
             self.out.extend_from_slice(&bytes);
-        }
-    }
-
-    fn put_byte(&mut self, byte: u8) {
-        self.out.push(byte);
-        if byte == 0xFF {
-            self.out.push(0);
         }
     }
 
@@ -173,7 +169,7 @@ impl<'a> BitWriter<'a> {
     pub fn drop_partial_byte(&mut self) {
         while self.len >= 8 {
             self.len -= 8;
-            self.put_byte((self.buffer >> self.len) as u8);
+            put_stuffed(self.out, &[(self.buffer >> self.len) as u8]);
         }
         self.len = 0;
     }
@@ -182,5 +178,16 @@ impl<'a> BitWriter<'a> {
     pub fn put_raw(&mut self, bytes: &[u8]) {
         debug_assert_eq!(self.len, 0);
         self.out.extend_from_slice(bytes);
+    }
+}
+
+/// Not a method, so that a writer in a loop can live in registers.
+#[inline(never)]
+fn put_stuffed(out: &mut Vec<u8>, bytes: &[u8]) {
+    for &byte in bytes {
+        out.push(byte);
+        if byte == 0xFF {
+            out.push(0);
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::frame::Frame;
 use super::huffman::HuffmanTable;
-use super::Limits;
+use super::{standard_tables, Limits};
 use crate::{Error, Result};
 
 /// A scan as its header and the tables before it describe it.
@@ -12,6 +12,8 @@ pub(super) struct Scan {
     pub components: Vec<ScanComponent>,
     /// In MCUs; 0 without restart markers.
     pub restart_interval: usize,
+    /// Position of the scan header.
+    pub offset: usize,
 }
 
 /// What a scan codes of each block.
@@ -75,8 +77,8 @@ impl<'a> Parser<'a> {
             progress: Vec::new(),
             quant_fixed: Vec::new(),
             quant: [[0; 64]; 4],
-            dc: Default::default(),
-            ac: Default::default(),
+            dc: standard_tables::dc(),
+            ac: standard_tables::ac(),
             restart_interval: 0,
             scans: 0,
             block_visits: 0,
@@ -272,7 +274,7 @@ impl<'a> Parser<'a> {
             components.push(ScanComponent { index, dc, ac });
             self.fix_quant(index);
         }
-        Ok(Scan { kind, components, restart_interval: self.restart_interval })
+        Ok(Scan { kind, components, restart_interval: self.restart_interval, offset })
     }
 
     /// Notes which bits of which coefficients the scan codes. Each must be coded once and from the top down,

@@ -80,23 +80,19 @@ impl HuffmanDecoder {
     /// Decodes one symbol; `None` at an undefined code or the end of the data. Needs a refilled reader.
     #[inline(always)]
     pub fn decode(&self, bits: &mut BitReader) -> Option<u8> {
-        let (len, symbol) = self.lookup[bits.peek(LOOKUP_BITS) as usize];
+        let (mut len, mut symbol) = self.lookup[bits.peek(LOOKUP_BITS) as usize];
         if len == 0 {
-            return self.decode_long(bits);
+            (len, symbol) = self.find_long(bits.peek(16))?;
         }
         bits.consume(len.into())?;
         Some(symbol)
     }
 
     #[cold]
-    fn decode_long(&self, bits: &mut BitReader) -> Option<u8> {
-        let next = bits.peek(16);
+    fn find_long(&self, next: u32) -> Option<(u8, u8)> {
         let code = &self.long[..self.long.partition_point(|code| code.bits <= next)].last()?;
-        if (next ^ code.bits) >> (16 - code.len) != 0 {
-            return None;
-        }
-        bits.consume(code.len)?;
-        Some(code.symbol)
+        let matches = (next ^ code.bits) >> (16 - code.len) == 0;
+        matches.then_some((code.len as u8, code.symbol))
     }
 }
 

@@ -6,6 +6,7 @@
 //! A damaged or truncated segment is kept literally from where it cannot be decoded any more.
 
 mod bits;
+mod block;
 mod frame;
 mod header;
 mod huffman;
@@ -14,6 +15,7 @@ mod progressive_encode;
 mod scan_decode;
 mod scan_encode;
 mod skeleton;
+mod standard_tables;
 #[cfg(test)]
 mod tests;
 mod walk;
@@ -84,7 +86,7 @@ pub fn read(data: &[u8], limits: &Limits) -> Result<Jpeg> {
         let segment_start = parser.position();
         let frame = parser.frame()?;
         if planes.is_empty() {
-            planes = blank_planes(frame, data.len() - segment_start)?;
+            planes = blank_planes(frame, segment_start, data.len())?;
         }
         markers.extend_from_slice(&data[segment_end..segment_start]);
         let len = scan_decode::segment_len(&data[segment_start..]);
@@ -97,10 +99,10 @@ pub fn read(data: &[u8], limits: &Limits) -> Result<Jpeg> {
     Ok(Jpeg { frame: parser.into_frame()?, planes, skeleton: skeleton::join(&markers, &notes) })
 }
 
-/// Zeros for all coefficients, provided that `len` bytes can possibly code so many blocks, at a bit each.
-fn blank_planes(frame: &Frame, len: usize) -> Result<Vec<Vec<scan_decode::Block>>> {
-    if frame.blocks() / 8 > len {
-        return Err(Error::Truncated { what: "entropy-coded segment", offset: len });
+/// Zeros for all coefficients, provided that the bytes `start..end` can possibly code so many blocks, at a bit each.
+fn blank_planes(frame: &Frame, start: usize, end: usize) -> Result<Vec<Vec<block::Block>>> {
+    if frame.blocks().div_ceil(8) > end - start {
+        return Err(Error::Truncated { what: "entropy-coded segment", offset: end });
     }
     Ok(frame.components.iter().map(|component| vec![[0; 64]; component.blocks()]).collect())
 }

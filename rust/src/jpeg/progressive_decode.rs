@@ -1,9 +1,10 @@
 //! The four kinds of progressive scans, decoded.
 
 use super::bits::BitReader;
+use super::block::{mask, positions, Block};
 use super::header::{Band, Scan};
 use super::huffman::HuffmanDecoder;
-use super::scan_decode::{decode_dc, At, Block, BlockDecoder, Notes};
+use super::scan_decode::{decode_dc, At, BlockDecoder, Notes};
 
 /// The longest EOB run that can be coded.
 pub(super) const MAX_EOB_RUN: u32 = 0x7FFF;
@@ -248,8 +249,8 @@ impl BlockDecoder for AcRefinement {
         if self.run.left == 0 {
             return Some(());
         }
-        for coefficient in block[k..=self.band.se].iter_mut().filter(|coefficient| **coefficient != 0) {
-            correct(coefficient, bits.take_bit()?, self.band.al);
+        for k in positions(mask(block, |coefficient| coefficient != 0) & self.band.mask_from(k)) {
+            correct(&mut block[k], bits.take_bit()?, self.band.al);
             self.run.corrections += 1;
         }
         self.run.left -= 1;

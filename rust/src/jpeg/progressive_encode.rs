@@ -1,10 +1,10 @@
 //! The four kinds of progressive scans, encoded.
 
 use super::bits::BitWriter;
+use super::block::{mask, positions, Block};
 use super::header::{Band, Scan};
 use super::huffman::HuffmanEncoder;
 use super::progressive_decode::{MAX_CORRECTIONS, MAX_EOB_RUN};
-use super::scan_decode::Block;
 use super::scan_encode::{encode_ac, encode_dc, put_symbol, put_zero_runs, BlockEncoder, Hints};
 
 /// The first scan of DC coefficients.
@@ -119,13 +119,13 @@ impl BlockEncoder for AcFirst {
             self.flush(bits)?;
         }
         let mut k = ss;
-        for (next, &coefficient) in (ss..).zip(&block[ss..=se]) {
-            let magnitude = i32::from(coefficient.unsigned_abs() >> al);
-            if magnitude > 0 {
-                self.run.flush(&self.table, bits)?;
-                encode_ac(&self.table, bits, next - k, magnitude * i32::from(coefficient.signum()))?;
-                k = next + 1;
-            }
+        for next in positions(
+            mask(block, |coefficient| coefficient.unsigned_abs() >> al != 0) & self.band.mask_from(ss),
+        ) {
+            self.run.flush(&self.table, bits)?;
+            let magnitude = block[next].unsigned_abs() >> al;
+            encode_ac(&self.table, bits, next - k, i32::from(magnitude) * i32::from(block[next].signum()))?;
+            k = next + 1;
         }
         if k > se {
             return Some(());
@@ -179,35 +179,57 @@ impl AcRefinement {
     }
 }
 
+/// Zeros passed since the last symbol.
+struct ZeroRuns {
+    zeros: usize,
+    /// Number of ZRL symbols still to come before the EOB.
+    surplus: usize,
+}
+
+impl ZeroRuns {
+    /// Whether a ZRL is due; before the EOB only surplus ones are.
+    fn take(&mut self, coefficient_follows: bool) -> bool {
+        let due = self.zeros >= 16 && (coefficient_follows || self.surplus > 0);
+        if due {
+            self.zeros -= 16;
+            self.surplus -= usize::from(!coefficient_follows);
+        }
+        due
+    }
+}
+
 impl BlockEncoder for AcRefinement {
     fn encode(&mut self, bits: &mut BitWriter, block: &Block, hints: Hints) -> Option<()> {
         let Band { ss, se, al } = self.band;
         if hints.breaks_eob_run {
             self.flush(bits)?;
         }
-        let magnitude = |k: usize| block[k].unsigned_abs() >> al;
+        let band = self.band.mask_from(ss);
+        let nonzero = band & mask(block, |coefficient| coefficient.unsigned_abs() >> al != 0);
+        let new = band & mask(block, |coefficient| coefficient.unsigned_abs() >> al == 1);
         // Behind the last coefficient that becomes nonzero.
-        let eob = (ss..=se).rfind(|&k| magnitude(k) == 1).map_or(ss, |k| k + 1);
-        let mut zero_runs_left = hints.zero_runs;
-        let mut zeros = 0;
+        let eob = (u64::BITS - new.leading_zeros()) as usize;
+        let mut runs = ZeroRuns { zeros: 0, surplus: hints.zero_runs };
         let mut corrections = Corrections::default();
-        for k in ss..=se {
-            match magnitude(k) {
-                0 => zeros += 1,
-                1 => {
-                    self.put(bits, zeros << 4 | 1, Some(block[k] > 0), &mut corrections)?;
-                    zeros = 0;
-                }
-                magnitude => corrections.push(magnitude & 1 != 0),
-            }
-            let more_zero_runs = k < eob || zero_runs_left > 0;
-            if zeros == 16 && more_zero_runs {
-                zero_runs_left -= usize::from(k >= eob);
+        let mut next = ss;
+        for k in positions(nonzero) {
+            runs.zeros += k - next;
+            next = k + 1;
+            while runs.take(k < eob) {
                 self.put(bits, 0xF0, None, &mut corrections)?;
-                zeros = 0;
+            }
+            if new >> k & 1 == 1 {
+                self.put(bits, (runs.zeros as u8) << 4 | 1, Some(block[k] > 0), &mut corrections)?;
+                runs.zeros = 0;
+            } else {
+                corrections.push(block[k].unsigned_abs() >> al & 1 == 1);
             }
         }
-        if zero_runs_left > 0 {
+        runs.zeros += se + 1 - next;
+        while runs.take(false) {
+            self.put(bits, 0xF0, None, &mut corrections)?;
+        }
+        if runs.surplus > 0 {
             return None;
         }
         if eob <= se {

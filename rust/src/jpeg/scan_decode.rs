@@ -4,15 +4,13 @@
 //! (errors, truncation, missing restart markers, bytes left over) goes into a [`Patch`], literally.
 
 use super::bits::BitReader;
+use super::block::Block;
 use super::frame::Frame;
 use super::header::{Scan, ScanKind};
 use super::huffman::HuffmanDecoder;
 use super::progressive_decode::{AcFirst, AcRefinement, DcFirst, DcRefinement};
 use super::skeleton::{Padding, Patch, ScanNotes};
 use super::walk::Walk;
-
-/// The coefficients of a block in zig-zag order.
-pub(super) type Block = [i16; 64];
 
 /// Decodes what one kind of scan codes of a block.
 pub(super) trait BlockDecoder {
@@ -133,6 +131,7 @@ struct Fault {
 }
 
 impl ScanDecoder<'_> {
+    #[inline(never)]
     fn run(mut self, mut decoder: impl BlockDecoder) -> ScanNotes {
         let mut notes = Notes::default();
         let mut padding = PaddingNotes { bytes: Vec::new(), ones: true, zeros: true };
@@ -158,6 +157,7 @@ impl ScanDecoder<'_> {
     }
 
     /// Decodes a restart interval that begins at `pos`; returns where the next begins.
+    #[inline(always)]
     fn interval(
         &mut self,
         interval: usize,

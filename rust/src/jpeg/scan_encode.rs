@@ -1,11 +1,12 @@
 //! From coefficients to an entropy-coded segment: canonical, but for what the notes say.
 
 use super::bits::BitWriter;
+use super::block::{mask, positions, Block};
 use super::frame::Frame;
 use super::header::{Scan, ScanComponent, ScanKind};
 use super::huffman::HuffmanEncoder;
 use super::progressive_encode::{AcFirst, AcRefinement, DcFirst, DcRefinement};
-use super::scan_decode::{restart_marker, Block};
+use super::scan_decode::restart_marker;
 use super::skeleton::{Padding, ScanNotes};
 use super::walk::Walk;
 use super::Limits;
@@ -45,7 +46,8 @@ pub(super) fn encode(
     out: &mut Vec<u8>,
     limits: &Limits,
 ) -> Result<()> {
-    let scan_encoder = ScanEncoder { walk: Walk::new(scan, frame), notes, planes, limits };
+    let scan_encoder =
+        ScanEncoder { walk: Walk::new(scan, frame), notes, planes, limits, offset: scan.offset };
     match scan.kind {
         ScanKind::Sequential => scan_encoder.run(Sequential::new(scan), out),
         ScanKind::DcFirst { al } => scan_encoder.run(DcFirst::new(scan, al), out),
@@ -62,9 +64,11 @@ struct ScanEncoder<'a> {
     notes: &'a ScanNotes,
     planes: &'a [Vec<i16>],
     limits: &'a Limits,
+    offset: usize,
 }
 
 impl ScanEncoder<'_> {
+    #[inline(never)]
     fn run(&self, mut encoder: impl BlockEncoder, out: &mut Vec<u8>) -> Result<()> {
         let mut bits = BitWriter::new(out);
         let mut hints = HintReader { notes: self.notes, next_break: 0, next_zero_run: 0 };
@@ -73,7 +77,8 @@ impl ScanEncoder<'_> {
         for interval in 0..self.walk.intervals() {
             let patch = patches.next_if(|patch| patch.interval == interval);
             encoder.restart();
-            self.interval(interval, patch.map(|patch| patch.blocks), &mut encoder, &mut hints, &mut bits)?;
+            bits =
+                self.interval(interval, patch.map(|patch| patch.blocks), &mut encoder, &mut hints, bits)?;
             let is_last = interval + 1 == self.walk.intervals();
             if let Some(patch) = patch {
                 bits.drop_partial_byte();
@@ -93,14 +98,15 @@ impl ScanEncoder<'_> {
     }
 
     /// Encodes a restart interval, or only the first `count` blocks of it.
-    fn interval(
+    #[inline(always)]
+    fn interval<'a>(
         &self,
         interval: usize,
         count: Option<usize>,
         encoder: &mut impl BlockEncoder,
         hints: &mut HintReader,
-        bits: &mut BitWriter,
-    ) -> Result<()> {
+        mut bits: BitWriter<'a>,
+    ) -> Result<BitWriter<'a>> {
         let mcus = self.walk.interval(interval);
         let mut ordinal = mcus.start * self.walk.slots.len();
         let all = mcus.len() * self.walk.slots.len();
@@ -115,11 +121,19 @@ impl ScanEncoder<'_> {
                 let start = 64 * slot.block(position);
                 let block = self.planes[slot.plane].get(start..).and_then(|plane| plane.first_chunk());
                 let hints = hints.next(ordinal, slot.component);
-                block.and_then(|block| encoder.encode(bits, block, hints)).ok_or_else(|| no_code(ordinal))?;
+                block
+                    .and_then(|block| encoder.encode(&mut bits, block, hints))
+                    .ok_or_else(|| self.no_code(ordinal))?;
                 ordinal += 1;
             }
         }
-        encoder.flush(bits).ok_or_else(|| no_code(ordinal))
+        encoder.flush(&mut bits).ok_or_else(|| self.no_code(ordinal))?;
+        Ok(bits)
+    }
+
+    fn no_code(&self, ordinal: usize) -> Error {
+        let what = format!("coefficients without a Huffman code, found at block {ordinal} of the scan");
+        Error::Corrupt { what, offset: self.offset }
     }
 
     fn padding(&self, regular_interval: usize) -> u8 {
@@ -128,13 +142,6 @@ impl ScanEncoder<'_> {
             Padding::Zeros => 0,
             Padding::Explicit(bytes) => bytes.get(regular_interval).copied().unwrap_or(0xFF),
         }
-    }
-}
-
-fn no_code(ordinal: usize) -> Error {
-    Error::Corrupt {
-        what: format!("JPEG coefficients without a Huffman code, up to block {ordinal} of a scan"),
-        offset: 0,
     }
 }
 
@@ -180,10 +187,7 @@ impl BlockEncoder for Sequential {
         let (dc, ac) = &self.tables[hints.component];
         encode_dc(dc, bits, block[0].into(), &mut self.predictions[hints.component])?;
         let mut k = 1;
-        let mut nonzero = nonzero_mask(block) & !1;
-        while nonzero != 0 {
-            let next = nonzero.trailing_zeros() as usize;
-            nonzero &= nonzero - 1;
+        for next in positions(mask(block, |coefficient| coefficient != 0) & !1) {
             encode_ac(ac, bits, next - k, block[next].into())?;
             k = next + 1;
         }
@@ -197,12 +201,6 @@ impl BlockEncoder for Sequential {
     fn restart(&mut self) {
         self.predictions = [0; 4];
     }
-}
-
-/// Bit `k` is set where coefficient `k` is not zero.
-#[inline(always)]
-fn nonzero_mask(block: &Block) -> u64 {
-    block.iter().rev().fold(0, |mask, &coefficient| mask << 1 | u64::from(coefficient != 0))
 }
 
 #[inline(always)]
