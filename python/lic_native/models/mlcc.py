@@ -65,6 +65,10 @@ class Picture(NamedTuple):
     luma: Tensor
     chroma: tuple[Tensor, ...]
 
+    def to(self, device: torch.device | str) -> Picture:
+        """The same picture on a device."""
+        return Picture(self.luma.to(device), tuple(c.to(device) for c in self.chroma))
+
 
 class Shape(NamedTuple):
     """What is known of a picture before its coefficients: grid sizes in blocks, without padding.
@@ -430,7 +434,7 @@ class Mlcc(nn.Module):
         """`walk` as an encoder and a decoder must: on the model's device, nothing that would make it inexact."""
         device = self.sigma.device
         if picture is not None:
-            picture = Picture(picture.luma.to(device), tuple(c.to(device) for c in picture.chroma))
+            picture = picture.to(device)
         with exact_arithmetic(device):
             return self.walk(coder, shape, tables.to(device), picture)
 

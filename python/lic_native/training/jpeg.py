@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import io
 import json
@@ -12,17 +13,17 @@ from pathlib import Path
 
 import torch
 from PIL import Image
-from safetensors.torch import save_file
 from torch import Tensor
 
 from ..coder import RateMeter
-from ..models.mlcc import Config, Mlcc
+from ..models.mlcc import Config, Mlcc, Picture, Shape
 from .photographs import Photographs, annex_k, quantised, random_tables
 
 #: How often each sampling is trained on; a batch has one.
 SAMPLING_SHARES = {"4:2:0": 0.62, "4:2:2": 0.15, "4:4:4": 0.14, "gray": 0.09}
 CROP = 256
 WARM_UP = 0.01
+VALIDATION_QUALITIES = (75, 95)
 
 
 def train(
@@ -75,7 +76,8 @@ def train(
             clock["start"] = clock["elapsed"]
         clock["end"] = minutes * 60
 
-    examples = validation_examples(photographs)
+    examples = {quality: validation_examples(photographs, quality) for quality in VALIDATION_QUALITIES}
+    calibration = calibration_pictures(photographs)
     names, shares = list(SAMPLING_SHARES), torch.tensor(list(SAMPLING_SHARES.values()))
     loss_sum, loss_count, last = 0.0, 0, time.monotonic()
     next_report = clock["elapsed"] + min(report_minutes, minutes) * 60
@@ -90,7 +92,9 @@ def train(
         meter = RateMeter()
         with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
             model.walk(meter, shape, tables, picture)
-        loss = meter.bits().mean() / CROP**2
+        bpp = meter.bits() / CROP**2
+        # Between bits and relative bits: fine tables cost ten times coarse ones, and a file of either is a file.
+        loss = (bpp / (bpp.detach() + 0.2).sqrt()).mean()
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -98,14 +102,14 @@ def train(
         clock["steps"] += 1
         clock["megapixels"] += batch * CROP**2 / 1e6
         follow(average, model, min(0.999, 1 - 1 / (clock["steps"] + 1)))
-        loss_sum, loss_count = loss_sum + float(loss.detach()), loss_count + 1
+        loss_sum, loss_count = loss_sum + float(bpp.detach().mean()), loss_count + 1
 
         now = time.monotonic()
         clock["elapsed"] += now - last
         last = now
         if clock["elapsed"] >= next_report or clock["elapsed"] >= clock["end"]:
-            bpp, saving = validate(average, examples)
-            report(out, clock, loss_sum / loss_count, bpp, saving)
+            scores = {quality: validate(average, some) for quality, some in examples.items()}
+            report(out, clock, loss_sum / loss_count, scores)
             loss_sum, loss_count = 0.0, 0
             next_report = clock["elapsed"] + report_minutes * 60
             state = {
@@ -117,9 +121,9 @@ def train(
             }
             torch.save(state, checkpoint.with_suffix(".tmp"))
             checkpoint.with_suffix(".tmp").replace(checkpoint)
-            export(average, out / "mlcc.safetensors")
+            export(average, calibration, out / "mlcc.safetensors")
             last = time.monotonic()
-    return validate(average, examples)[1]
+    return validate(average, examples[75])[1]
 
 
 def follow(average: torch.nn.Module, model: torch.nn.Module, decay: float) -> None:
@@ -139,15 +143,28 @@ def measure_sigma(photographs: Photographs, generator: torch.Generator) -> Tenso
     return torch.stack([luma, chroma]).sqrt().clamp_min(0.5)
 
 
-def validation_examples(photographs: Photographs, count: int = 64):
-    """(shape, tables, picture, JPEG bytes, pixels) of the middle of held-out photographs, 4:2:0 at quality 75."""
+def calibration_pictures(photographs: Photographs) -> list[tuple[Shape, Tensor, Picture]]:
+    """Pictures of every sampling that show the ranges of a network's activations; the same in each run."""
+    generator = torch.Generator().manual_seed(0)
+    pictures = []
+    for sampling in SAMPLING_SHARES:
+        for _ in range(4):
+            tables = random_tables(16, generator).to(photographs.device)
+            with torch.no_grad():
+                shape, picture = quantised(photographs.crops(16, CROP, generator), sampling, tables)
+            pictures.append((shape, tables, picture))
+    return pictures
+
+
+def validation_examples(photographs: Photographs, quality: int, count: int = 64):
+    """(shape, tables, picture, JPEG bytes, pixels) of held-out photographs, 4:2:0."""
     examples = []
-    tables = annex_k(torch.full((1,), 75.0)).to(photographs.device)
+    tables = annex_k(torch.full((1,), float(quality))).to(photographs.device)
     for image in (photographs.validation or photographs.training)[:count]:
         height, width = (n // 32 * 32 for n in image.shape[:2])
         image = image[:height, :width]
         buffer = io.BytesIO()
-        Image.fromarray(image.cpu().numpy()).save(buffer, "JPEG", quality=75)
+        Image.fromarray(image.cpu().numpy()).save(buffer, "JPEG", quality=quality)
         shape, picture = quantised(image[None], "4:2:0", tables)
         examples.append((shape, tables, picture, buffer.tell(), height * width))
     return examples
@@ -166,15 +183,15 @@ def validate(model: Mlcc, examples) -> tuple[float, float]:
     return bits / pixels, 100 * (1 - (bits / 8 + 100 * len(examples)) / jpeg)
 
 
-def report(out: Path, clock: dict, loss: float, bpp: float, saving: float) -> None:
+def report(out: Path, clock: dict[str, float], loss: float, scores: dict[int, tuple[float, float]]) -> None:
     row = {
         "minutes": round(clock["elapsed"] / 60, 2),
         "steps": clock["steps"],
         "megapixels": round(clock["megapixels"], 1),
         "training_bpp": round(loss, 4),
-        "validation_bpp": round(bpp, 4),
-        "validation_saving_percent": round(saving, 3),
     }
+    for quality, (bpp, saving) in scores.items():
+        row |= {f"q{quality}_bpp": round(bpp, 4), f"q{quality}_saving_percent": round(saving, 3)}
     curve = out / "curve.csv"
     fresh = not curve.exists()
     with curve.open("a", newline="") as file:
@@ -185,7 +202,8 @@ def report(out: Path, clock: dict, loss: float, bpp: float, saving: float) -> No
     print(json.dumps(row), flush=True)
 
 
-def export(model: Mlcc, path: Path) -> None:
-    """Weights as safetensors, the configuration in its metadata."""
-    tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
-    save_file(tensors, path, {"model": "mlcc", "config": json.dumps(model.settings())})
+def export(model: Mlcc, calibration: list[tuple[Shape, Tensor, Picture]], path: Path) -> None:
+    """The exact form of a model, on the CPU so that its fingerprint is the same wherever it was trained."""
+    exact = copy.deepcopy(model).cpu()
+    exact.fix((shape, tables.cpu(), picture.to("cpu")) for shape, tables, picture in calibration)
+    exact.save(path)

@@ -37,18 +37,22 @@ def annex_k(quality: Tensor) -> Tensor:
 
 
 def random_tables(count: int, generator: torch.Generator) -> Tensor:
-    """Tables as met in files: many at quality 75, all qualities from 30 to 98, some of them bent like cameras' own."""
+    """Tables as met in files, `[count, 2, 64]`: quality 75, all qualities from 30, and the fine tables of cameras.
+
+    A third of them are bent in level and slope, as cameras' own differ from libjpeg's.
+    """
 
     def draw(low: float, high: float, *size: int) -> Tensor:
         return low + (high - low) * torch.rand(count, *size, generator=generator)
 
-    quality = draw(30, 99).floor()
-    quality = torch.where(draw(0, 1) < 0.4, torch.full_like(quality, 75), quality)
+    kind = draw(0, 1)
+    quality = torch.where(kind < 0.65, draw(30, 98), draw(86, 101)).floor()
+    quality = torch.where(kind < 0.35, torch.full_like(quality, 75), quality)
     tables = annex_k(quality)
-    level, tilt = draw(-0.4, 0.4, 2, 1), draw(-0.5, 0.5, 2, 1)
+    level, tilt = draw(-0.4, 0.4, 2, 1), draw(-0.6, 0.6, 2, 1)
     slope = torch.tensor([(r + c) / 14 for r, c in zigzag()])
     bent = (tables * (level + tilt * slope + draw(-0.08, 0.08, 2, 64)).exp()).round().clamp(1, 255)
-    return torch.where(draw(0, 1, 1, 1) < 0.2, bent, tables)
+    return torch.where(draw(0, 1, 1, 1) < 0.33, bent, tables)
 
 
 def dct_matrix() -> Tensor:
@@ -114,23 +118,33 @@ class Photographs:
         self.device = device
 
     def crops(self, count: int, size: int, generator: torch.Generator) -> Tensor:
-        """`[count, size, size, 3]` uint8: anywhere, either way round, sometimes enlarged as a soft photograph is."""
+        """`[count, size, size, 3]` uint8: anywhere, either way round; some altered to be like a camera's full size."""
         picks = torch.multinomial(self._weights, count, replacement=True, generator=generator)
         return torch.stack([self._crop(self.training[i], size, generator) for i in picks.tolist()])
 
     def _crop(self, image: Tensor, size: int, generator: torch.Generator) -> Tensor:
-        enlarge, flip, top, left = torch.rand(4, generator=generator).tolist()
-        cut = size if enlarge > 0.25 else int(size * (0.5 + 2 * enlarge))
+        soft, factor, flip, top, left, grainy, grain, hard = torch.rand(8, generator=generator).tolist()
+        cut = int(size / 3**factor) if soft < 0.4 else size
         height, width = image.shape[:2]
         top, left = int(top * (height - cut + 1)), int(left * (width - cut + 1))
         image = image[top : top + cut, left : left + cut]
         if flip < 0.5:
             image = image.flip(1)
-        if cut != size:
-            x = image.permute(2, 0, 1)[None].float()
+        if soft >= 0.4 and hard >= 0.1:
+            return image
+        return self._altered(image, size, 0.4 * 12**grain if grainy < 0.5 else 0.0, hard / 0.1, generator)
+
+    def _altered(self, image: Tensor, size: int, grain: float, hard: float, generator: torch.Generator) -> Tensor:
+        """Enlarged to `size`, with noise of `grain` levels, most of it gray; if hard < 1 with clipped shades."""
+        x = image.permute(2, 0, 1)[None].float()
+        if x.shape[-1] != size:
             x = torch.nn.functional.interpolate(x, (size, size), mode="bicubic", align_corners=False)
-            image = x[0].permute(1, 2, 0).round().clamp(0, 255).to(torch.uint8)
-        return image
+        if hard < 1:
+            x = (x - 60 - 140 * hard) * 1.8 + 128
+        if grain:
+            noise = torch.randn(2, 3, size, size, generator=generator).to(x.device)
+            x = x + grain * (noise[0, :1] + 0.4 * noise[1])
+        return x[0].permute(1, 2, 0).round().clamp(0, 255).to(torch.uint8)
 
 
 def members(folder: Path, limit: int | None = None):

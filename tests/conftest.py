@@ -1,0 +1,30 @@
+"""Synthetic pictures and the JPEG files made of them."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+
+def photograph(height: int, width: int, seed: int = 0) -> np.ndarray:
+    """uint8 `[height, width, 3]`: smooth shapes, an edge and some grain, different for each seed."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:height, :width] / 40.0
+    waves = [np.sin(x * a + y * b + c) for a, b, c in rng.uniform(-2, 2, (3, 3))]
+    picture = 128 + 60 * np.stack(waves, -1) + 40 * (x > y + 1)[..., None]
+    return np.clip(picture + rng.normal(0, 6, (height, width, 1)), 0, 255).astype(np.uint8)
+
+
+def jpeg_bytes(height: int = 96, width: int = 128, seed: int = 0, mode: str = "RGB", **options) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(photograph(height, width, seed)).convert(mode).save(buffer, "JPEG", **{"quality": 75, **options})
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="session")
+def photo() -> bytes:
+    """A real photograph, 4:2:0."""
+    from pathlib import Path
+
+    return (Path(__file__).parent / "data" / "grace_hopper.jpg").read_bytes()

@@ -1,0 +1,189 @@
+"""`lic_native.jpeg` as its users see it."""
+
+import io
+import os
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import jpeg_bytes
+from PIL import Image
+
+import lic_native
+from lic_native import _native, jpeg
+
+VARIANTS = {
+    "4:2:0": {},
+    "4:2:2": {"subsampling": 1},
+    "4:4:4": {"subsampling": 0},
+    "gray": {"mode": "L"},
+    "CMYK": {"mode": "CMYK"},
+    "progressive": {"progressive": True},
+    "progressive 4:4:4": {"progressive": True, "subsampling": 0},
+    "progressive gray": {"progressive": True, "mode": "L"},
+    "optimised": {"optimize": True},
+    "restart rows": {"restart_marker_rows": 1},
+    "restart blocks": {"restart_marker_blocks": 3},
+    "progressive restart": {"progressive": True, "restart_marker_rows": 1},
+    "quality 1": {"quality": 1},
+    "quality 30": {"quality": 30},
+    "quality 95": {"quality": 95},
+    "quality 100": {"quality": 100, "subsampling": 0},
+    "RGB components": {"keep_rgb": True},
+    "metadata": {"exif": b"Exif\0\0MM\0*\0\0\0\x08\0\0\0\0\0\0", "icc_profile": bytes(range(256)) * 9},
+}
+
+
+def restored(data: bytes) -> jpeg.Info:
+    """Compress, restore, compare; what was made of it."""
+    small = jpeg.compress(data)
+    assert jpeg.decompress(small) == data
+    assert len(small) <= len(data) + 32
+    return jpeg.inspect(small)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_every_variant_is_coded_and_restored(name):
+    info = restored(jpeg_bytes(**VARIANTS[name]))
+    assert info.kind == "jpeg"
+    assert info.saving_percent > 0
+
+
+@pytest.mark.parametrize("size", [(1, 1), (7, 9), (8, 8), (16, 17), (33, 8), (40, 300), (300, 41)])
+@pytest.mark.parametrize("subsampling", [0, 1, 2])
+def test_every_size_is_restored(size, subsampling):
+    assert restored(jpeg_bytes(*size, subsampling=subsampling)).kind == "jpeg"
+
+
+@pytest.mark.parametrize("factors", [(1, 2), (4, 1), (1, 4), (4, 4), (3, 1)])
+def test_unusual_samplings_are_coded(factors):
+    data = with_luma_factors(jpeg_bytes(64, 80, subsampling=0), *factors)
+    assert jpeg.read_coefficients(data).sampling == [factors, (1, 1), (1, 1)]
+    assert restored(data).kind == "jpeg"
+
+
+def with_luma_factors(data: bytes, h: int, v: int) -> bytes:
+    """A valid file of a sampling that Pillow can't write: another header, and coefficients that fit it."""
+    _, _, skeleton = _native.jpeg_read(data)
+    frame = skeleton.index(b"\xff\xc0")
+    assert skeleton[frame + 11] == 0x11
+    skeleton = skeleton[: frame + 11] + bytes([16 * h + v]) + skeleton[frame + 12 :]
+    rng = np.random.default_rng(h + v)
+    planes = []
+    for component in _native.jpeg_layout(skeleton).components:
+        plane = np.rint(rng.laplace(0, 2, (component.blocks_h * component.blocks_w, 64)) / np.arange(1, 65))
+        planes.append(plane.astype(np.int16).ravel())
+    return _native.jpeg_write(skeleton, planes)
+
+
+def test_tiles_cover_pictures_larger_than_one(monkeypatch):
+    monkeypatch.setattr(jpeg, "TILE", 8)
+    for subsampling in (0, 1, 2):
+        info = restored(jpeg_bytes(150, 200, subsampling=subsampling))
+        assert info.tiles == 12
+
+
+def test_a_photograph_is_a_fifth_smaller(photo):
+    info = restored(photo)
+    assert info.saving_percent > 20
+    assert (info.width, info.height, info.components) == (512, 600, 3)
+    assert info.file_bytes == info.header_bytes + info.coefficient_bytes
+
+
+def test_bytes_after_the_end_are_kept():
+    data = jpeg_bytes()
+    assert restored(data + b"tail" * 1000).kind == "jpeg"
+    assert restored(data + jpeg_bytes(seed=1)).kind == "jpeg"
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_random_bytes_are_restored(seed):
+    assert restored(random.Random(seed).randbytes(37 * seed)).kind == "stored"
+
+
+def test_what_is_no_jpeg_is_stored():
+    png = io.BytesIO()
+    Image.new("RGB", (50, 50), "red").save(png, "PNG")
+    for data in (b"", b"\xff", b"\xff\xd8", b"\xff\xd8\xff\xd9", png.getvalue(), bytes(5000)):
+        assert restored(data).kind == "stored"
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}])
+def test_every_truncation_is_restored(options):
+    data = jpeg_bytes(24, 24, **options)
+    for end in range(0, len(data), 7):
+        restored(data[:end])
+
+
+def test_damaged_jpegs_are_restored():
+    data = jpeg_bytes(24, 32)
+    picker = random.Random(1)
+    for _ in range(60):
+        damaged = bytearray(data)
+        for _ in range(picker.choice((1, 1, 5))):
+            damaged[picker.randrange(len(data))] = picker.randrange(256)
+        restored(bytes(damaged))
+
+
+@pytest.mark.parametrize("make", [lambda: jpeg_bytes(32, 32), lambda: b"no JPEG at all" * 9], ids=["jpeg", "stored"])
+def test_no_truncation_or_flip_goes_unnoticed(make):
+    small = jpeg.compress(make())
+    for end in range(len(small)):
+        with pytest.raises(lic_native.LicError):
+            jpeg.decompress(small[:end])
+    for bit in range(8 * len(small)):
+        flipped = bytearray(small)
+        flipped[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(lic_native.LicError):
+            jpeg.decompress(bytes(flipped))
+
+
+def test_a_larger_result_than_allowed_is_refused():
+    data = jpeg_bytes()
+    with pytest.raises(lic_native.LimitExceededError, match="exceeds the limit of 100"):
+        jpeg.decompress(jpeg.compress(data), max_output=100)
+
+
+def test_other_weights_are_named(monkeypatch):
+    from lic_native.models.mlcc import Mlcc
+
+    small = jpeg.compress(jpeg_bytes())
+    monkeypatch.setattr(Mlcc, "fingerprint", lambda self: 0x1234)
+    with pytest.raises(lic_native.UnsupportedError, match="00001234"):
+        jpeg.decompress(small)
+
+
+def test_coefficients_rebuild_the_picture():
+    """Dequantised and transformed by NumPy alone, they give the pixels that Pillow decodes."""
+    data = jpeg_bytes(40, 56, mode="L", quality=80)
+    coefficients = jpeg.read_coefficients(data)
+    (plane,), (table,) = coefficients.planes, coefficients.tables
+    assert plane.shape == (64, 5, 7) and plane.dtype == np.int16 and table.dtype == np.uint16
+    from lic_native.training.photographs import dct_matrix
+
+    values = np.einsum("kyx,k,kp->yxp", plane.astype(float), table.astype(float), dct_matrix().numpy())
+    pixels = values.reshape(5, 7, 8, 8).transpose(0, 2, 1, 3).reshape(40, 56) + 128
+    expected = np.asarray(Image.open(io.BytesIO(data)), float)
+    assert np.abs(np.clip(pixels, 0, 255) - expected).max() <= 1.5
+
+
+@pytest.mark.parametrize("data", [b"", b"\x89PNG\r\n\x1a\n", jpeg_bytes()[:300]], ids=["empty", "png", "cut"])
+def test_coefficients_of_no_jpeg_are_a_typed_error(data):
+    with pytest.raises(lic_native.LicError):
+        jpeg.read_coefficients(data)
+
+
+SHARED = Path(os.environ.get("LIC_SHARED", Path(__file__).parents[2] / "shared"))
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the test corpus is not here (LIC_SHARED)")
+def test_camera_files_are_restored():
+    files = sorted((SHARED / "camera-jpeg").glob("*.jpg"), key=lambda path: path.stat().st_size)
+    assert len(files) == 39
+    for path in files:
+        data = path.read_bytes()
+        _, planes, skeleton = _native.jpeg_read(data)
+        assert _native.jpeg_write(skeleton, planes) == data, path.name
+    for path in files[:2]:
+        restored(path.read_bytes())

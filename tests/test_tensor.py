@@ -1,0 +1,114 @@
+"""`lic_native.encode` and `decode`."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+import lic_native
+
+DTYPES = ["int8", "uint8", "int16", "int32", "int64", "uint16", "uint32", "bool"]
+SHAPES = [(), (0,), (1,), (3, 0, 2), (7,), (2, 3, 4, 5), (1000,), (64, 33, 17)]
+
+
+def sample(dtype: str, shape: tuple, scale: float = 5) -> np.ndarray:
+    rng = np.random.default_rng(len(shape) + sum(shape))
+    values = np.rint(rng.laplace(0, scale, shape))
+    if dtype.startswith("u"):
+        values = abs(values)
+    return np.asarray(values).astype(dtype)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_arrays_round_trip(dtype, shape):
+    array = sample(dtype, shape)
+    result = lic_native.decode(lic_native.encode(array))
+    assert result.dtype == array.dtype and result.shape == array.shape
+    assert np.array_equal(result, array)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("dtype", [torch.int8, torch.uint8, torch.int16, torch.int32, torch.int64, torch.bool])
+def test_tensors_come_back_as_tensors(dtype, shape):
+    tensor = torch.from_numpy(sample("int16", shape).clip(0, 100)).to(dtype)
+    result = lic_native.decode(lic_native.encode(tensor))
+    assert isinstance(result, torch.Tensor)
+    assert result.dtype == tensor.dtype and torch.equal(result, tensor)
+
+
+@pytest.mark.parametrize("dtype", DTYPES[:-1])
+def test_extremes_round_trip(dtype):
+    info = np.iinfo(dtype)
+    array = np.array([info.min, info.max, 0, 1, info.max - 1] * 5, dtype)
+    assert np.array_equal(lic_native.decode(lic_native.encode(array)), array)
+
+
+def test_strided_and_swapped_arrays_round_trip():
+    array = np.arange(600, dtype=np.int32).reshape(20, 30)
+    for view in (array[::2, ::-3], array.T, array.astype(">i4")):
+        assert np.array_equal(lic_native.decode(lic_native.encode(view)), view)
+    tensor = torch.arange(600).reshape(20, 30)[:, ::2].T
+    assert torch.equal(lic_native.decode(lic_native.encode(tensor)), tensor)
+
+
+def test_latents_come_near_their_entropy():
+    array = sample("int32", (16, 100, 100), 2)
+    _, counts = np.unique(array, return_counts=True)
+    p = counts / counts.sum()
+    entropy_bytes = array.size * -(p * np.log2(p)).sum() / 8
+    assert len(lic_native.encode(array)) < 1.005 * entropy_bytes + 100
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_noise_hardly_grows(dtype):
+    noise = np.random.default_rng(0).bytes(8 * 1001)
+    array = np.frombuffer(noise, np.uint8 if dtype == "bool" else dtype)
+    array = array > 127 if dtype == "bool" else array
+    assert len(lic_native.encode(array)) <= array.nbytes + 40
+
+
+@pytest.mark.parametrize(
+    ("value", "hint"),
+    [
+        (torch.zeros(3), r"tensor.round\(\).to\(torch.int32\)"),
+        (torch.zeros(3, dtype=torch.bfloat16), r"tensor.round\(\)"),
+        (np.zeros(3, np.float64), r"numpy.rint\(array\).astype\(numpy.int32\)"),
+        (np.zeros(3, complex), "complex128"),
+        (np.array(["a"]), "integers"),
+        ([1, 2, 3], "not list"),
+    ],
+    ids=str,
+)
+def test_what_is_no_integer_tensor_is_refused_with_advice(value, hint):
+    with pytest.raises(TypeError, match=hint):
+        lic_native.encode(value)
+
+
+def test_no_truncation_or_flip_goes_unnoticed():
+    data = lic_native.encode(sample("int16", (30, 7)))
+    for end in range(len(data)):
+        with pytest.raises(lic_native.LicError):
+            lic_native.decode(data[:end])
+    for bit in range(8 * len(data)):
+        flipped = bytearray(data)
+        flipped[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(lic_native.LicError):
+            lic_native.decode(bytes(flipped))
+
+
+def test_a_larger_result_than_allowed_is_refused():
+    data = lic_native.encode(np.zeros(1000, np.int8))
+    assert len(data) < 100
+    with pytest.raises(lic_native.LimitExceededError):
+        lic_native.decode(data, max_elements=999)
+
+
+def test_the_package_does_not_import_torch():
+    code = (
+        "import sys, numpy, lic_native; lic_native.decode(lic_native.encode(numpy.arange(9)));"
+        "lic_native.jpeg.decompress(lic_native.jpeg.compress(b'no JPEG')); assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
