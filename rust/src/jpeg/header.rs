@@ -255,8 +255,8 @@ impl<'a> Parser<'a> {
             let (id, tables) = (segment.u8()?, segment.u8()?);
             let is_it = |&i: &usize| frame.components[i].id == id && !selected.iter().any(|&(j, _)| j == i);
             let index = (0..frame.components.len()).find(is_it);
-            selected
-                .push((index.ok_or_else(|| corrupt("SOS selects an unknown component", offset))?, tables));
+            let index = index.ok_or_else(|| corrupt("SOS selects an unknown component", offset))?;
+            selected.push((index, tables));
         }
         let (ss, se, (ah, al)) = (segment.u8()?, segment.u8()?, nibbles(segment.u8()?));
         if selected.is_empty() || !segment.is_empty() {
@@ -313,17 +313,17 @@ impl<'a> Parser<'a> {
     /// The Huffman tables that a scan of this kind uses, given the table selectors.
     fn tables(&self, kind: ScanKind, selectors: u8, offset: usize) -> Result<(HuffmanTable, HuffmanTable)> {
         let (dc, ac) = nibbles(selectors);
-        let get = |tables: &[Option<HuffmanTable>; 4], slot: u8, needed: bool| match tables
-            .get(usize::from(slot))
-        {
-            _ if !needed => Ok(HuffmanTable::default()),
-            Some(Some(table)) => Ok(table.clone()),
-            _ => Err(corrupt("scan uses an undefined Huffman table", offset)),
+        let get = |tables: &[Option<HuffmanTable>; 4], slot: u8| {
+            let table = tables.get(usize::from(slot)).cloned().flatten();
+            table.ok_or_else(|| corrupt("scan uses an undefined Huffman table", offset))
         };
-        let needs_dc = matches!(kind, ScanKind::Sequential | ScanKind::DcFirst { .. });
-        let needs_ac =
-            matches!(kind, ScanKind::Sequential | ScanKind::AcFirst(_) | ScanKind::AcRefinement(_));
-        Ok((get(&self.dc, dc, needs_dc)?, get(&self.ac, ac, needs_ac)?))
+        let none = HuffmanTable::default;
+        Ok(match kind {
+            ScanKind::Sequential => (get(&self.dc, dc)?, get(&self.ac, ac)?),
+            ScanKind::DcFirst { .. } => (get(&self.dc, dc)?, none()),
+            ScanKind::DcRefinement { .. } => (none(), none()),
+            ScanKind::AcFirst(_) | ScanKind::AcRefinement(_) => (none(), get(&self.ac, ac)?),
+        })
     }
 
     /// Gives a component the quantisation table in force, unless an earlier scan did.

@@ -1,6 +1,6 @@
 //! JPEG files as quantised DCT coefficients plus a *skeleton*, and back into exactly the same bytes.
 //!
-//! [`read`] decodes the Huffman codes of a file (SOF0, SOF1 and SOF2 with 8 bits per sample), and [`write`]
+//! [`read()`] decodes the Huffman codes of a file (SOF0, SOF1 and SOF2 with 8 bits per sample), and [`write()`]
 //! makes them again. Whatever the coefficients do not tell goes into the skeleton: the file without its
 //! entropy-coded segments and, where these are not what libjpeg would have written, notes on the differences.
 //! A damaged or truncated segment is kept literally from where it cannot be decoded any more.
@@ -37,7 +37,7 @@ pub struct Jpeg {
     pub frame: Frame,
     /// The coefficients of each component of the frame.
     pub planes: Vec<Plane>,
-    /// All else that it takes to [`write`] the file.
+    /// All else that it takes to [`write()`] the file.
     pub skeleton: Vec<u8>,
 }
 
@@ -46,7 +46,7 @@ pub struct Jpeg {
 pub struct Limits {
     /// Blocks of 64 coefficients in all components.
     pub max_blocks: u64,
-    /// Bytes of the file that [`write`] makes.
+    /// Bytes of the file that [`write()`] makes.
     pub max_output: u64,
 }
 
@@ -75,7 +75,7 @@ fn check(what: &'static str, value: u64, limit: u64) -> Result<()> {
     }
 }
 
-/// Takes a JPEG file apart. Feeding skeleton and planes to [`write`] gives the same file again.
+/// Takes a JPEG file apart. Feeding skeleton and planes to [`write()`] gives the same file again.
 pub fn read(data: &[u8], limits: &Limits) -> Result<Jpeg> {
     let mut parser = Parser::new(data, 0, limits)?;
     let mut planes = Vec::new();
@@ -107,7 +107,7 @@ fn blank_planes(frame: &Frame, start: usize, end: usize) -> Result<Vec<Vec<block
     Ok(frame.components.iter().map(|component| vec![[0; 64]; component.blocks()]).collect())
 }
 
-/// The frame that [`write`] expects planes for.
+/// The frame that [`write()`] expects planes for.
 pub fn layout(skeleton: &[u8], limits: &Limits) -> Result<Frame> {
     let parts = skeleton::split(skeleton)?;
     let mut parser = Parser::new(parts.markers, parts.start, limits)?;

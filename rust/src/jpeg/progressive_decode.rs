@@ -182,11 +182,13 @@ impl AcRefinement {
     }
 
     /// Decodes up to an EOB; returns where it stands in the band, or `se + 1` if the band is complete.
+    /// `nonzero` is the mask of the coefficients that earlier scans made so.
     fn decode_coded(
         &mut self,
         bits: &mut BitReader,
         ordinal: usize,
         block: &mut Block,
+        nonzero: u64,
         notes: &mut Notes,
     ) -> Option<usize> {
         let Band { ss, se, al } = self.band;
@@ -209,7 +211,9 @@ impl AcRefinement {
                 1 => -1 << al,
                 _ => return None,
             };
-            k = self.skip_zeros(bits, block, k, run)?;
+            let rest = self.band.mask_from(k);
+            k = nth_position(rest & !nonzero, run)?;
+            self.correct(bits, block, rest & nonzero & ((1 << k) - 1))?;
             block[k] = value;
             k += 1;
             zero_runs = if value == 0 { zero_runs + 1 } else { 0 };
@@ -222,37 +226,40 @@ impl AcRefinement {
         Some(k)
     }
 
-    /// Passes `zeros` coefficients that are zero, correcting others on the way; returns where the next zero is.
-    #[inline]
-    fn skip_zeros(&self, bits: &mut BitReader, block: &mut Block, mut k: usize, zeros: u8) -> Option<usize> {
-        let mut zeros_left = zeros;
-        while k <= self.band.se {
-            if block[k] != 0 {
-                correct(&mut block[k], bits.take_bit()?, self.band.al);
-            } else if zeros_left == 0 {
-                return Some(k);
-            } else {
-                zeros_left -= 1;
-            }
-            k += 1;
+    /// Reads a correction bit for each coefficient in the mask: bit `al` of its magnitude.
+    #[inline(always)]
+    fn correct(&self, bits: &mut BitReader, block: &mut Block, mask: u64) -> Option<()> {
+        for k in positions(mask) {
+            let bit = i16::from(bits.take_bit()?) << self.band.al;
+            block[k] += if block[k] < 0 { -bit } else { bit };
         }
-        None
+        Some(())
     }
 }
 
+/// Position of the bit of the mask that follows `skipped` others.
+#[inline(always)]
+fn nth_position(mut mask: u64, skipped: u8) -> Option<usize> {
+    for _ in 0..skipped {
+        mask &= mask.wrapping_sub(1);
+    }
+    (mask != 0).then(|| mask.trailing_zeros() as usize)
+}
+
 impl BlockDecoder for AcRefinement {
+    #[inline(always)]
     fn decode(&mut self, bits: &mut BitReader, at: At, block: &mut Block, notes: &mut Notes) -> Option<()> {
+        let nonzero = mask(block, |coefficient| coefficient != 0);
         let k = match self.run.left {
-            0 => self.decode_coded(bits, at.ordinal, block, notes)?,
+            0 => self.decode_coded(bits, at.ordinal, block, nonzero, notes)?,
             _ => self.band.ss,
         };
         if self.run.left == 0 {
             return Some(());
         }
-        for k in positions(mask(block, |coefficient| coefficient != 0) & self.band.mask_from(k)) {
-            correct(&mut block[k], bits.take_bit()?, self.band.al);
-            self.run.corrections += 1;
-        }
+        let rest = nonzero & self.band.mask_from(k);
+        self.correct(bits, block, rest)?;
+        self.run.corrections += rest.count_ones() as usize;
         self.run.left -= 1;
         notes.unlimited_corrections |= self.run.left > 0 && self.run.corrections > MAX_CORRECTIONS;
         Some(())
@@ -272,10 +279,4 @@ impl BlockDecoder for AcRefinement {
     fn in_eob_run(&self) -> bool {
         self.run.left > 0
     }
-}
-
-/// Sets bit `al` of the magnitude.
-#[inline(always)]
-fn correct(coefficient: &mut i16, bit: bool, al: u8) {
-    *coefficient += coefficient.signum() * (i16::from(bit) << al);
 }

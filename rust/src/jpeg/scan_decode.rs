@@ -6,11 +6,12 @@
 use super::bits::BitReader;
 use super::block::Block;
 use super::frame::Frame;
-use super::header::{Scan, ScanKind};
+use super::header::{Scan, ScanComponent, ScanKind};
 use super::huffman::HuffmanDecoder;
 use super::progressive_decode::{AcFirst, AcRefinement, DcFirst, DcRefinement};
 use super::skeleton::{Padding, Patch, ScanNotes};
 use super::walk::Walk;
+use std::ops::Range;
 
 /// Decodes what one kind of scan codes of a block.
 pub(super) trait BlockDecoder {
@@ -196,7 +197,7 @@ impl ScanDecoder<'_> {
             .ok_or_else(|| Fault { blocks: at.ordinal - first, position: end_of_blocks.position() })
     }
 
-    fn undo(&mut self, ordinals: std::ops::Range<usize>, decoder: &impl BlockDecoder, notes: &mut Notes) {
+    fn undo(&mut self, ordinals: Range<usize>, decoder: &impl BlockDecoder, notes: &mut Notes) {
         notes.truncate(ordinals.start);
         for ordinal in ordinals {
             let (plane, block) = self.walk.block(ordinal);
@@ -247,8 +248,7 @@ struct Sequential {
 
 impl Sequential {
     fn new(scan: &Scan) -> Self {
-        let decoders =
-            |c: &super::header::ScanComponent| (HuffmanDecoder::new(&c.dc), HuffmanDecoder::new(&c.ac));
+        let decoders = |c: &ScanComponent| (HuffmanDecoder::new(&c.dc), HuffmanDecoder::new(&c.ac));
         Self { tables: scan.components.iter().map(decoders).collect(), predictions: [0; 4] }
     }
 }

@@ -3,7 +3,7 @@
 use super::process::{markers, ScanHeader, Tables};
 use super::{read_exactly, LIMITS};
 use crate::jpeg::frame::Frame;
-use crate::jpeg::skeleton::{join, Padding, ScanNotes};
+use crate::jpeg::skeleton::{join, split, Padding, ScanNotes};
 use crate::jpeg::{layout, write};
 use proptest::prelude::*;
 
@@ -200,6 +200,29 @@ fn refined(width: u16, coefficient: i16) -> Image {
     let scans = vec![ScanHeader::progressive(&[0], 1, 63, 0, 1), ScanHeader::progressive(&[0], 1, 63, 1, 0)];
     let planes = vec![(0..64 * frame.blocks()).map(|i| if i % 64 == 0 { 0 } else { coefficient }).collect()];
     Image { markers: markers(&frame, &[(1, 1)], 0, Tables::Flat, &scans), frame, planes, scans }
+}
+
+#[test]
+fn departures_are_noted_as_they_were() {
+    // 0: zeros; 2: coefficients in the first scan, correction bits in the second.
+    for (coefficients, surplus) in [(0, 3), (2, 0)] {
+        let mut image = refined(8 * 100, coefficients);
+        // Each block begins with a coefficient that becomes nonzero in the second scan, or has none.
+        image.planes[0].chunks_exact_mut(64).step_by(3).for_each(|block| block[1] = 1);
+        image.planes[0].chunks_exact_mut(64).for_each(|block| block[63] = 0);
+        let notes = || ScanNotes {
+            // Not where a coefficient ends the run anyway.
+            eob_breaks: vec![1, 2, 50, 98],
+            zero_runs: (0..surplus).map(|i| (30 * i + 4, i + 1)).collect(),
+            ..Default::default()
+        };
+        let skeleton =
+            join(&image.markers, &[if coefficients == 0 { notes() } else { ScanNotes::default() }, notes()]);
+        let jpeg = read_exactly(&write(&skeleton, &image.planes, &LIMITS).unwrap()).unwrap();
+        assert!(jpeg.planes == image.planes);
+        let notes = |skeleton: &[u8]| split(skeleton).unwrap().notes;
+        assert_eq!(notes(&jpeg.skeleton), notes(&skeleton));
+    }
 }
 
 #[test]
