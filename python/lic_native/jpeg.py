@@ -24,6 +24,8 @@ TILE = 256
 MAX_OUTPUT_BYTES = 2**31
 
 
+#: Blocks that `decompress` makes room for: 512 megapixels without subsampling.
+MAX_BLOCKS = 24 << 20
 #: Tiles worked on at a time.
 MAX_THREADS = 8
 
@@ -171,7 +173,7 @@ def _restore(container: _native.Container, device: str | None, max_output: int) 
             f"the file needs weights {container.fingerprint:08x} of model {name}; installed are {model.fingerprint():08x}"
         )
     # A block takes at least a bit of the restored file, so its length bounds what the coefficients may occupy.
-    frame = _native.jpeg_layout(container.skeleton, 8 * container.size)
+    frame = _native.jpeg_layout(container.skeleton, min(8 * container.size, MAX_BLOCKS))
     planes = decode_planes(model, frame, container.streams)
     return _native.jpeg_write(container.skeleton, planes, min(container.size, max_output))
 

@@ -43,7 +43,9 @@ class Row:
 
 def codecs(device: str | None = None) -> list[Codec]:
     """lic_native, and those of Lepton (lepton-jpeg-python) and JPEG XL (imagecodecs) that are installed."""
-    found = [Codec("lic_native", lambda x: jpeg.compress(x, device=device), lambda x: jpeg.decompress(x, device=device))]
+    found = [
+        Codec("lic_native", lambda x: jpeg.compress(x, device=device), lambda x: jpeg.decompress(x, device=device))
+    ]
     if find_spec("lepton_jpeg_python"):
         import lepton_jpeg_python as lepton
 

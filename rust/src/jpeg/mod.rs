@@ -116,7 +116,8 @@ pub fn layout(skeleton: &[u8], limits: &Limits) -> Result<Frame> {
 }
 
 /// Makes the file that a skeleton and its planes came from.
-pub fn write(skeleton: &[u8], planes: &[Plane], limits: &Limits) -> Result<Vec<u8>> {
+pub fn write<P: AsRef<[i16]>>(skeleton: &[u8], planes: &[P], limits: &Limits) -> Result<Vec<u8>> {
+    let planes: Vec<&[i16]> = planes.iter().map(AsRef::as_ref).collect();
     let parts = skeleton::split(skeleton)?;
     let mut parser = Parser::new(parts.markers, parts.start, limits)?;
     let mut notes = parts.notes.into_iter().peekable();
@@ -125,11 +126,11 @@ pub fn write(skeleton: &[u8], planes: &[Plane], limits: &Limits) -> Result<Vec<u
     for index in 0.. {
         let Some(scan) = parser.next_scan()? else { break };
         let frame = parser.frame()?;
-        check_planes(frame, planes)?;
+        check_planes(frame, &planes)?;
         out.extend_from_slice(&parts.markers[copied..parser.position()]);
         copied = parser.position();
         let notes = notes.next_if(|notes| notes.0 == index).map_or_else(ScanNotes::default, |notes| notes.1);
-        scan_encode::encode(&scan, frame, &notes, planes, &mut out, limits)?;
+        scan_encode::encode(&scan, frame, &notes, &planes, &mut out, limits)?;
     }
     parser.into_frame()?;
     out.extend_from_slice(&parts.markers[copied..]);
@@ -137,9 +138,9 @@ pub fn write(skeleton: &[u8], planes: &[Plane], limits: &Limits) -> Result<Vec<u
     Ok(out)
 }
 
-fn check_planes(frame: &Frame, planes: &[Plane]) -> Result<()> {
+fn check_planes(frame: &Frame, planes: &[&[i16]]) -> Result<()> {
     let expected = frame.components.iter().map(|component| 64 * component.blocks());
-    match expected.eq(planes.iter().map(Vec::len)) {
+    match expected.eq(planes.iter().map(|plane| plane.len())) {
         true => Ok(()),
         false => Err(Error::InvalidArgument("the coefficients do not fit the JPEG skeleton".into())),
     }

@@ -42,7 +42,7 @@ pub(super) fn encode(
     scan: &Scan,
     frame: &Frame,
     notes: &ScanNotes,
-    planes: &[Vec<i16>],
+    planes: &[&[i16]],
     out: &mut Vec<u8>,
     limits: &Limits,
 ) -> Result<()> {
@@ -62,7 +62,7 @@ pub(super) fn encode(
 struct ScanEncoder<'a> {
     walk: Walk,
     notes: &'a ScanNotes,
-    planes: &'a [Vec<i16>],
+    planes: &'a [&'a [i16]],
     limits: &'a Limits,
     offset: usize,
 }

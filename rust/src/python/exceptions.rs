@@ -5,10 +5,20 @@ use pyo3::{create_exception, PyErr};
 
 use crate::Error;
 
-create_exception!(lic_native, LicError, PyException, "Base of all that lic_native says of data it can't decode.");
+create_exception!(
+    lic_native,
+    LicError,
+    PyException,
+    "Base of all that lic_native says of data it can't decode."
+);
 create_exception!(lic_native, TruncatedError, LicError, "The data ends before something that must follow.");
 create_exception!(lic_native, CorruptError, LicError, "The data contradicts its format or its own checksum.");
-create_exception!(lic_native, UnsupportedError, LicError, "The data is of a kind or version not handled here.");
+create_exception!(
+    lic_native,
+    UnsupportedError,
+    LicError,
+    "The data is of a kind or version not handled here."
+);
 create_exception!(lic_native, LimitExceededError, LicError, "The data asks for more than the caller allows.");
 
 impl From<Error> for PyErr {

@@ -83,7 +83,7 @@ pub(super) fn jpeg_write<'py>(
     planes: Vec<PyReadonlyArrayDyn<'py, i16>>,
     max_output: Option<u64>,
 ) -> PyResult<Bound<'py, PyBytes>> {
-    let planes: Vec<Vec<i16>> = planes.iter().map(|plane| Ok(slice(plane, "plane")?.to_vec())).collect::<PyResult<_>>()?;
+    let planes: Vec<&[i16]> = planes.iter().map(|plane| slice(plane, "plane")).collect::<PyResult<_>>()?;
     let file = enter(py, || jpeg::write(skeleton, &planes, &limits(None, max_output)))?;
     Ok(PyBytes::new(py, &file))
 }

@@ -26,11 +26,11 @@ mod _native {
     #[pymodule_export]
     use super::exceptions::{CorruptError, LicError, LimitExceededError, TruncatedError, UnsupportedError};
     #[pymodule_export]
+    use super::fingerprint;
+    #[pymodule_export]
     use super::jpeg::{jpeg_layout, jpeg_read, jpeg_write, Component, Frame};
     #[pymodule_export]
     use super::tensor::{tensor_decode, tensor_encode};
-    #[pymodule_export]
-    use super::fingerprint;
 }
 
 /// XXH3-64 of a buffer.

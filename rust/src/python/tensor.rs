@@ -1,6 +1,9 @@
 //! Integer arrays <-> self-describing bytes.
 
-use numpy::{Element as ArrayElement, IntoPyArray, PyArrayDyn, PyArrayMethods, PyReadonlyArrayDyn, PyUntypedArrayMethods};
+use numpy::{
+    Element as ArrayElement, IntoPyArray, PyArrayDyn, PyArrayMethods, PyReadonlyArrayDyn,
+    PyUntypedArrayMethods,
+};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -11,7 +14,10 @@ use crate::tensor::{self, Limits, Values};
 
 /// A C-contiguous integer or bool array -> bytes.
 #[pyfunction]
-pub(super) fn tensor_encode<'py>(py: Python<'py>, array: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+pub(super) fn tensor_encode<'py>(
+    py: Python<'py>,
+    array: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyBytes>> {
     macro_rules! try_types {
         ($($T:ty),*) => {$(
             if let Ok(array) = array.cast::<PyArrayDyn<$T>>() {
@@ -34,7 +40,11 @@ fn encode<'py, T: ArrayElement + tensor::Element + Sync>(
 
 /// Bytes that `tensor_encode` made -> the array.
 #[pyfunction]
-pub(super) fn tensor_decode<'py>(py: Python<'py>, data: &[u8], max_symbols: u64) -> PyResult<Bound<'py, PyAny>> {
+pub(super) fn tensor_decode<'py>(
+    py: Python<'py>,
+    data: &[u8],
+    max_symbols: u64,
+) -> PyResult<Bound<'py, PyAny>> {
     let decoded = enter(py, || tensor::decode(data, &Limits { max_symbols }))?;
     let shape: Vec<usize> = decoded.shape.iter().map(|&n| n as usize).collect();
     macro_rules! to_array {

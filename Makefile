@@ -1,0 +1,56 @@
+# Everything a developer runs. `make demo` and `make test` set up all they need, in .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+PHOTO ?= tests/data/grace_hopper.jpg
+# Where torch has CPU builds of its own, name their index: PIP_FLAGS="--extra-index-url ..."
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check $(PIP_FLAGS)
+
+.PHONY: demo test rust python lint oracles bench table
+
+demo: .venv/installed
+	rm -f demo.lic demo.jpg
+	$(BIN)/lic-native compress $(PHOTO) -o demo.lic
+	$(BIN)/lic-native inspect demo.lic
+	$(BIN)/lic-native decompress demo.lic -o demo.jpg
+	cmp $(PHOTO) demo.jpg && echo "restored byte for byte"
+	rm -f demo.lic demo.jpg
+
+test: rust lint python
+
+rust:
+	cargo fmt --check
+	cargo clippy --quiet --all-targets -- -D warnings
+	cargo clippy --quiet --all-targets --features python -- -D warnings
+	cargo test --quiet --release
+	! cargo tree --edges normal | grep pyo3
+
+lint: .venv/tested
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+python: .venv/tested
+	$(BIN)/pytest -q
+
+bench: .venv/tested
+	$(PIP) ".[bench]"
+	cargo bench --quiet
+	$(BIN)/pytest -q benches
+
+# Saving and speed beside Lepton and JPEG XL, e.g. make table IMAGES=../shared/kodak
+table: .venv/installed
+	$(PIP) ".[bench]"
+	$(BIN)/lic-native evaluate jpeg $(IMAGES)
+
+SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find rust/src python -name '*.rs' -o -name '*.py' -o -name '*.safetensors')
+
+.venv/installed: $(SOURCES)
+	test -d .venv || $(PYTHON) -m venv .venv
+	$(PIP) .
+	touch $@
+
+# torchjpeg's wheels are tied to old releases of torch; its source builds against any (needs g++ and make).
+.venv/tested: .venv/installed
+	$(PIP) ".[test,dev]" setuptools wheel ninja poetry-core
+	$(PIP) --no-build-isolation --no-deps --no-binary torchjpeg torchjpeg
+	touch $@
