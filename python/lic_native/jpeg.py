@@ -100,10 +100,7 @@ def decompress(data: bytes, *, device: str | None = None, max_output: int = MAX_
         LimitExceededError: the restored file would be longer than `max_output`.
     """
     container = _native.unpack(data, max_output)
-    if container.kind == "stored":
-        restored = container.stored
-    else:
-        restored = _restore(container, device, max_output)
+    restored = _restore(container, device, max_output) if container.stored is None else container.stored
     _native.verify(restored, container.size, container.checksum)
     return restored
 
@@ -170,7 +167,7 @@ def _restore(container: _native.Container, device: str | None, max_output: int) 
     model = zoo.load(name, device)
     if model.fingerprint() != container.fingerprint:
         raise UnsupportedError(
-            f"the file needs weights {container.fingerprint:08x} of model {name}; installed are {model.fingerprint():08x}"
+            f"the file needs weights {container.fingerprint:08x} of model {name}, not {model.fingerprint():08x} as here"
         )
     # A block takes at least a bit of the restored file, so its length bounds what the coefficients may occupy.
     frame = _native.jpeg_layout(container.skeleton, min(8 * container.size, MAX_BLOCKS))
@@ -270,9 +267,9 @@ def decode_planes(model: Mlcc, frame: _native.Frame, streams: list[bytes]) -> li
 
 
 def _in_parallel(work: Callable[..., T], jobs: list[tuple[Any, ...]]) -> list[T]:
-    """Results of `work` on each job, in order: one thread a tile, since a tile's many small steps gain little from more.
+    """Results of `work` on each job, in order. One thread a tile: its many small steps gain little from more.
 
-    The bytes don't depend on it. Memory does: a tile takes up to 200 MB while it is worked on.
+    The bytes don't depend on the number of threads. Memory does: a tile takes up to 200 MB while it is worked on.
     """
     import torch
 

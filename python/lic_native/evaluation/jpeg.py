@@ -6,6 +6,7 @@ import io
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -47,12 +48,10 @@ def codecs(device: str | None = None) -> list[Codec]:
         Codec("lic_native", lambda x: jpeg.compress(x, device=device), lambda x: jpeg.decompress(x, device=device))
     ]
     if find_spec("lepton_jpeg_python"):
-        import lepton_jpeg_python as lepton
-
+        lepton = import_module("lepton_jpeg_python")
         found.append(Codec("Lepton", lepton.compress_bytes, lepton.decompress_bytes))
     if find_spec("imagecodecs"):
-        import imagecodecs
-
+        imagecodecs = import_module("imagecodecs")
         if imagecodecs.JPEGXL.available:
             found.append(Codec("JPEG XL", imagecodecs.jpegxl_encode_jpeg, imagecodecs.jpegxl_decode_jpeg))
     return found
@@ -124,8 +123,8 @@ def table(rows: list[Row]) -> str:
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
     lines += [
-        f"| {r.codec} | {r.coded_bytes:,} | {r.saving_percent:.2f} % | {r.encode_mb_per_s:.2f} | {r.decode_mb_per_s:.2f} "
-        f"| {r.exact}/{r.files} | {r.refused} |"
+        f"| {r.codec} | {r.coded_bytes:,} | {r.saving_percent:.2f} % | {r.encode_mb_per_s:.2f} "
+        f"| {r.decode_mb_per_s:.2f} | {r.exact}/{r.files} | {r.refused} |"
         for r in rows
     ]
     return "\n".join(lines)

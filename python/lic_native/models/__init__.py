@@ -1,0 +1,1 @@
+"""One file a paper, and the registry of shipped weights."""

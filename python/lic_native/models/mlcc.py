@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -210,12 +211,14 @@ class Trunk(nn.Module):
             if self.context is not None:
                 self.context.weight[width:].mul_(0.05)
 
-    def forward(self, planes: Tensor | None, side: Tensor | None, embedding: Tensor, grid: tuple[int, int, int]):
+    def forward(
+        self, planes: Tensor | None, side: Tensor | None, embedding: Tensor, grid: tuple[int, int]
+    ) -> tuple[Tensor, Tensor]:
         gain, shift = self.film(embedding)[:, None, None].split(self.width, -1)
         if self.context is not None:
             t, skip = conv3x3(planes, self.context.weight).split([self.width, self.skip], -1)
         else:
-            t, skip = embedding.new_zeros(*grid, self.width), embedding.new_zeros(*grid, self.skip)
+            t, skip = (embedding.new_zeros(len(embedding), *grid, n) for n in (self.width, self.skip))
         if self.side is not None and side is not None:
             t = t + self.side(side)
         t = self.input(leaky(t * (1 + gain) + shift))
@@ -235,7 +238,7 @@ class Trunk(nn.Module):
 class Head(nn.Module):
     """The frequency groups of a phase, high to low: what each may see is what the groups before it have coded."""
 
-    def __init__(self, groups, width: int, hidden: int, skip: int) -> None:
+    def __init__(self, groups: tuple[tuple[int, int], ...], width: int, hidden: int, skip: int) -> None:
         super().__init__()
         self.groups, self.hidden, self.skip = groups, hidden, skip
         self.normalise = Normalise()
@@ -255,7 +258,10 @@ class Head(nn.Module):
     def code(self, coder: Coder, t: Tensor, skip: Tensor, scale: Scale, x: Tensor | None) -> Tensor:
         """t `[B, H, W, width]`, skip `[B, H, W, skip]` -> coefficients `[B, H, W, 64]`, known as x or decoded."""
         states = self.state(self.input(t)).split(self.hidden, -1)
-        fine, coarse, magnitude, coded = [], [], [], []
+        fine: list[Tensor] = []
+        coarse: list[Tensor] = []
+        magnitude: list[Tensor] = []
+        coded: list[Tensor] = []
         for g, (a, b) in enumerate(self.groups):
             hidden, mean = states[g], None
             if g:
@@ -343,7 +349,7 @@ class Mlcc(nn.Module):
         """An exact model as `save` wrote it."""
         with safe_open(path, "pt") as file:
             config = Config(**json.loads(file.metadata()["config"]))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
         model = cls(tensors["sigma"], config)
         for name, tensor in tensors.items():
             owner, _, leaf = name.rpartition(".")
@@ -363,10 +369,10 @@ class Mlcc(nn.Module):
         return _native.fingerprint(b"".join(v.cpu().contiguous().numpy().tobytes() for _, v in state)) & 0xFFFFFFFF
 
     @torch.no_grad()
-    def fix(self, pictures) -> Mlcc:
+    def fix(self, pictures: Iterable[tuple[Shape, Tensor, Picture]]) -> Mlcc:
         """Make the network exact, in place: ranges as seen over `pictures`, weights on the grids they allow.
 
-        pictures: iterable of (Shape, tables, Picture), of every sampling.
+        pictures: (shape, tables, coefficients) as `walk` takes them, of every sampling.
 
         Raises:
             ValueError: a layer's partial sums could leave the exact range.
@@ -448,9 +454,12 @@ class Mlcc(nn.Module):
         one_hot = log_q.new_tensor([[float(sampling == name) for name in SAMPLINGS]]).expand(len(log_q), -1)
         first, activation, second = self.tables
         x = self.log_tables(torch.cat([log_q[:, :2].flatten(1) - 3, one_hot], -1))
-        return self.embedding(second(self.hidden_tables(activation(first(x)))))
+        result: Tensor = self.embedding(second(self.hidden_tables(activation(first(x)))))
+        return result
 
-    def _walk_chroma(self, coder, shape, scales, embedding, known) -> list[Tensor]:
+    def _walk_chroma(
+        self, coder: Coder, shape: Shape, scales: list[Scale], embedding: Tensor, known: tuple[Tensor, ...] | None
+    ) -> list[Tensor]:
         (v, h), (rows, columns) = SAMPLINGS[shape.sampling], padded(shape.luma)
         height, width = rows // 4 * v, columns // 4 * h
         planes: list[Tensor] = []
@@ -459,7 +468,7 @@ class Mlcc(nn.Module):
             phases = []
             for p, (i, j) in enumerate(PHASES):
                 context = torch.cat(planes, -1) if planes else None
-                state = self.chroma_trunks[4 * c + p](context, None, embedding, (len(embedding), height, width))
+                state = self.chroma_trunks[4 * c + p](context, None, embedding, (height, width))
                 x = None if known is None else known[c][:, i::2, j::2]
                 coded = code_phase(coder, self.chroma_heads[c], state, scales[c], x, phase_size(shape.chroma, i, j))
                 phases.append(coded)
@@ -467,7 +476,15 @@ class Mlcc(nn.Module):
             result.append(interleave(phases))
         return result
 
-    def _walk_luma(self, coder, shape, scale, embedding, context, known) -> Tensor:
+    def _walk_luma(
+        self,
+        coder: Coder,
+        shape: Shape,
+        scale: Scale,
+        embedding: Tensor,
+        context: Tensor | None,
+        known: Tensor | None,
+    ) -> Tensor:
         height, width = (n // 2 for n in padded(shape.luma))
         phases: list[Tensor] = []
         planes: list[Tensor] = []
@@ -477,20 +494,28 @@ class Mlcc(nn.Module):
             if p == 0:
                 coded = self._walk_first_phase(coder, size, scale, embedding, context, x, (height // 2, width // 2))
             else:
-                grid = (len(embedding), height, width)
-                state = self.luma_trunks[3 + p](torch.cat(planes, -1), context, embedding, grid)
+                state = self.luma_trunks[3 + p](torch.cat(planes, -1), context, embedding, (height, width))
                 coded = code_phase(coder, self.luma_heads[p], state, scale, x, size)
             phases.append(coded)
             planes.append(self.luma_features(coded, scale.inverse))
         return interleave(phases)
 
-    def _walk_first_phase(self, coder, size, scale, embedding, context, known, grid) -> Tensor:
+    def _walk_first_phase(
+        self,
+        coder: Coder,
+        size: tuple[int, int],
+        scale: Scale,
+        embedding: Tensor,
+        context: Tensor | None,
+        known: Tensor | None,
+        grid: tuple[int, int],
+    ) -> Tensor:
         phases: list[Tensor] = []
         planes: list[Tensor] = []
         for p, (i, j) in enumerate(PHASES):
             side = None if context is None else context[:, i::2, j::2]
             before = torch.cat(planes, -1) if planes else None
-            state = self.luma_trunks[p](before, side, embedding, (len(embedding), *grid))
+            state = self.luma_trunks[p](before, side, embedding, grid)
             x = None if known is None else known[:, i::2, j::2]
             coded = code_phase(coder, self.luma_heads[0], state, scale, x, phase_size(size, i, j))
             phases.append(coded)
@@ -500,7 +525,7 @@ class Mlcc(nn.Module):
 
 def padded(size: tuple[int, int]) -> tuple[int, int]:
     """A grid in blocks -> the whole numbers of 4 that hold it: two splits in phases."""
-    return tuple(-(-n // 4) * 4 for n in size)
+    return -(-size[0] // 4) * 4, -(-size[1] // 4) * 4
 
 
 def phase_size(size: tuple[int, int], i: int, j: int) -> tuple[int, int]:
@@ -508,7 +533,9 @@ def phase_size(size: tuple[int, int], i: int, j: int) -> tuple[int, int]:
     return (size[0] - i + 1) // 2, (size[1] - j + 1) // 2
 
 
-def code_phase(coder, head: Head, state, scale: Scale, x: Tensor | None, size: tuple[int, int]) -> Tensor:
+def code_phase(
+    coder: Coder, head: Head, state: tuple[Tensor, Tensor], scale: Scale, x: Tensor | None, size: tuple[int, int]
+) -> Tensor:
     """Code the part of a phase that lies inside the picture; the padding around it is zero."""
     t, skip = state
     height, width = t.shape[1:3]

@@ -10,6 +10,7 @@ import math
 import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from PIL import Image
@@ -139,8 +140,8 @@ def measure_sigma(photographs: Photographs, generator: torch.Generator) -> Tenso
     tables = annex_k(torch.full((64,), 90.0)).to(photographs.device)
     _, picture = quantised(photographs.crops(64, CROP, generator), "4:2:0", tables)
     luma = (picture.luma * tables[:, 0, None, None]).square().mean((0, 1, 2))
-    chroma = sum((c * tables[:, 1, None, None]).square().mean((0, 1, 2)) for c in picture.chroma) / 2
-    return torch.stack([luma, chroma]).sqrt().clamp_min(0.5)
+    chroma = torch.stack(picture.chroma) * tables[None, :, 1, None, None]
+    return torch.stack([luma, chroma.square().mean((0, 1, 2, 3))]).sqrt().clamp_min(0.5)
 
 
 def calibration_pictures(photographs: Photographs) -> list[tuple[Shape, Tensor, Picture]]:
@@ -156,8 +157,18 @@ def calibration_pictures(photographs: Photographs) -> list[tuple[Shape, Tensor, 
     return pictures
 
 
-def validation_examples(photographs: Photographs, quality: int, count: int = 64):
-    """(shape, tables, picture, JPEG bytes, pixels) of held-out photographs, 4:2:0."""
+class Example(NamedTuple):
+    """A held-out photograph as the coefficients of a JPEG file, and that file's size."""
+
+    shape: Shape
+    tables: Tensor
+    picture: Picture
+    jpeg_bytes: int
+    pixels: int
+
+
+def validation_examples(photographs: Photographs, quality: int, count: int = 64) -> list[Example]:
+    """Held-out photographs in 4:2:0 at a quality."""
     examples = []
     tables = annex_k(torch.full((1,), float(quality))).to(photographs.device)
     for image in (photographs.validation or photographs.training)[:count]:
@@ -166,21 +177,20 @@ def validation_examples(photographs: Photographs, quality: int, count: int = 64)
         buffer = io.BytesIO()
         Image.fromarray(image.cpu().numpy()).save(buffer, "JPEG", quality=quality)
         shape, picture = quantised(image[None], "4:2:0", tables)
-        examples.append((shape, tables, picture, buffer.tell(), height * width))
+        examples.append(Example(shape, tables, picture, buffer.tell(), height * width))
     return examples
 
 
 @torch.no_grad()
-def validate(model: Mlcc, examples) -> tuple[float, float]:
+def validate(model: Mlcc, examples: list[Example]) -> tuple[float, float]:
     """Bits per pixel of the coefficients, and the saving in percent with 100 bytes a file for all the rest."""
-    bits = jpeg = pixels = 0.0
-    for shape, tables, picture, size, count in examples:
+    bits = 0.0
+    for example in examples:
         meter = RateMeter()
-        model.walk(meter, shape, tables, picture)
+        model.walk(meter, example.shape, example.tables, example.picture)
         bits += float(meter.bits())
-        jpeg += size
-        pixels += count
-    return bits / pixels, 100 * (1 - (bits / 8 + 100 * len(examples)) / jpeg)
+    jpeg_bytes, pixels = sum(e.jpeg_bytes for e in examples), sum(e.pixels for e in examples)
+    return bits / pixels, 100 * (1 - (bits / 8 + 100 * len(examples)) / jpeg_bytes)
 
 
 def report(out: Path, clock: dict[str, float], loss: float, scores: dict[int, tuple[float, float]]) -> None:

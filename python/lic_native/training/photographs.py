@@ -6,6 +6,7 @@ import hashlib
 import io
 import math
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -147,7 +148,7 @@ class Photographs:
         return x[0].permute(1, 2, 0).round().clamp(0, 255).to(torch.uint8)
 
 
-def members(folder: Path, limit: int | None = None):
+def members(folder: Path, limit: int | None = None) -> Iterator[tuple[str, bytes]]:
     """(name, bytes) of every image below `folder`, inside .tar shards or plain, sorted by name."""
     count = 0
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
