@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -98,13 +99,25 @@ def log2_table(q: Tensor) -> Tensor:
 @contextmanager
 def exact_arithmetic(device: torch.device) -> Iterator[None]:
     """Keeps torch from trading precision for speed (TF32, bfloat16, autocast), whatever the program around has set."""
-    precision = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
+    with ExitStack() as stack:
+        stack.enter_context(torch.autocast(device.type, enabled=False))
+        if hasattr(torch.backends.cuda.matmul, "fp32_precision"):
+            for backend in (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul, torch.backends.mkldnn.conv):  # type: ignore[attr-defined]
+                stack.enter_context(_changed(backend, "fp32_precision", "ieee"))
+        else:  # before torch 2.9
+            stack.callback(torch.set_float32_matmul_precision, torch.get_float32_matmul_precision())
+            torch.set_float32_matmul_precision("highest")
+        yield
+
+
+@contextmanager
+def _changed(owner: Any, name: str, value: Any) -> Iterator[None]:
+    before = getattr(owner, name)
+    setattr(owner, name, value)
     try:
-        with torch.autocast(device.type, enabled=False):
-            yield
+        yield
     finally:
-        torch.set_float32_matmul_precision(precision)
+        setattr(owner, name, before)
 
 
 def fix_weight(weight: Tensor, bias: Tensor | None, steps: Tensor, limits: Tensor) -> None:
@@ -121,6 +134,8 @@ def fix_weight(weight: Tensor, bias: Tensor | None, steps: Tensor, limits: Tenso
     # Rounding may add half a grid step to every weight: count that in before choosing the unit.
     largest = (w.abs() * limits).sum(flat) + (0 if bias is None else bias.double().abs())
     spread = (limits / steps).expand_as(w[:1]).sum() / 2 + 1
+    if float(spread) >= EXACT / 2:
+        raise ValueError(f"{weight[0].numel()} inputs of that precision cannot be made exact: their sum takes 24 bits")
     unit = torch.exp2(torch.ceil(torch.log2(largest.clamp_min(2.0**-20) / (EXACT - spread))))
     grid = unit.view(-1, *[1] * (weight.dim() - 1)) / steps
     rounded = (w / grid).round() * grid
