@@ -7,9 +7,10 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
@@ -102,6 +103,9 @@ def train_jpeg(
 
 
 Job = tuple[Path, Path]
+T = TypeVar("T")
+#: Files worked on at a time: each takes memory.
+MAX_FILES = 4
 
 
 def plan(
@@ -124,27 +128,38 @@ def plan(
 
 
 def run(jobs: list[Job], work: Callable[[bytes], bytes], force: bool) -> tuple[int, int]:
-    """Do every job, with a progress bar if there are several; total bytes read and written.
+    """Do every job, several at a time and with a progress bar if there are several; total bytes read and written.
 
     A file that fails is named in one line and does not keep the others from being done.
     """
     if not jobs:
         raise FileNotFoundError("no files of that kind there")
+
+    def do(job: Job) -> tuple[int, int]:
+        source, target = job
+        data = read(source)
+        result = work(data)
+        write(target, result, force, like=source)
+        return len(data), len(result)
+
     before = after = failed = 0
-    for source, target in progress(jobs):
-        try:
-            data = read(source)
-            result = work(data)
-            write(target, result, force, like=source)
-        except LicError as error:
-            failed += 1
-            complain(f"{source}: {error}")
-        except OSError as error:
-            failed += 1
-            complain(describe(error))
-        else:
-            say(f"{source} -> {target}: {sizes(len(data), len(result))}")
-            before, after = before + len(data), after + len(result)
+    with ThreadPoolExecutor(min(len(jobs), os.cpu_count() or 1, MAX_FILES)) as pool:
+        results = [pool.submit(do, job) for job in jobs]
+        for (source, target), result in progress(list(zip(jobs, results))):
+            try:
+                read_bytes, written_bytes = result.result()
+            except LicError as error:
+                failed += 1
+                complain(f"{source}: {error}")
+            except OSError as error:
+                failed += 1
+                complain(describe(error))
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+            else:
+                say(f"{source} -> {target}: {sizes(read_bytes, written_bytes)}")
+                before, after = before + read_bytes, after + written_bytes
     if failed:
         if len(jobs) > 1:
             complain(f"{failed} of {len(jobs)} files failed")
@@ -152,13 +167,13 @@ def run(jobs: list[Job], work: Callable[[bytes], bytes], force: bool) -> tuple[i
     return before, after
 
 
-def progress(jobs: list[Job]) -> Iterable[Job]:
-    if len(jobs) == 1 or not sys.stderr.isatty():
-        return jobs
+def progress(items: list[T]) -> Iterable[T]:
+    if len(items) == 1 or not sys.stderr.isatty():
+        return items
     from rich.console import Console
     from rich.progress import track
 
-    return track(jobs, "", console=Console(stderr=True))
+    return track(items, "", console=Console(stderr=True))
 
 
 def sizes(before: int, after: int) -> str:

@@ -10,9 +10,10 @@ correctly rounded and so the same everywhere; transcendental functions become co
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from typing import Any
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -96,28 +97,46 @@ def log2_table(q: Tensor) -> Tensor:
     return result.float() / 256
 
 
+class _FullPrecision:
+    """Turns torch's global switches that trade precision for speed (TF32, bfloat16) off while any thread is inside."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._restore: list[Callable[[], None]] = []
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._inside += 1
+            if self._inside == 1:
+                self._restore = list(self._switch())
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                for undo in self._restore:
+                    undo()
+
+    @staticmethod
+    def _switch() -> Iterator[Callable[[], None]]:
+        if not hasattr(torch.backends.cuda.matmul, "fp32_precision"):  # before torch 2.9
+            yield partial(torch.set_float32_matmul_precision, torch.get_float32_matmul_precision())
+            torch.set_float32_matmul_precision("highest")
+            return
+        for backend in (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul, torch.backends.mkldnn.conv):  # type: ignore[attr-defined]
+            yield partial(setattr, backend, "fp32_precision", backend.fp32_precision)
+            backend.fp32_precision = "ieee"
+
+
+_full_precision = _FullPrecision()
+
+
 @contextmanager
 def exact_arithmetic(device: torch.device) -> Iterator[None]:
-    """Keeps torch from trading precision for speed (TF32, bfloat16, autocast), whatever the program around has set."""
-    with ExitStack() as stack:
-        stack.enter_context(torch.autocast(device.type, enabled=False))
-        if hasattr(torch.backends.cuda.matmul, "fp32_precision"):
-            for backend in (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul, torch.backends.mkldnn.conv):  # type: ignore[attr-defined]
-                stack.enter_context(_changed(backend, "fp32_precision", "ieee"))
-        else:  # before torch 2.9
-            stack.callback(torch.set_float32_matmul_precision, torch.get_float32_matmul_precision())
-            torch.set_float32_matmul_precision("highest")
+    """Keeps torch from making an exact network inexact, whatever the program around has set."""
+    with _full_precision, torch.autocast(device.type, enabled=False):
         yield
-
-
-@contextmanager
-def _changed(owner: Any, name: str, value: Any) -> Iterator[None]:
-    before = getattr(owner, name)
-    setattr(owner, name, value)
-    try:
-        yield
-    finally:
-        setattr(owner, name, before)
 
 
 def fix_weight(weight: Tensor, bias: Tensor | None, steps: Tensor, limits: Tensor) -> None:

@@ -1,0 +1,23 @@
+"""lic_native beside Lepton and JPEG XL on one photograph. `make table` measures whole folders."""
+
+from pathlib import Path
+
+import pytest
+
+from lic_native.evaluation.jpeg import codecs
+
+PHOTO = (Path(__file__).parents[1] / "tests" / "data" / "grace_hopper.jpg").read_bytes()
+
+
+@pytest.mark.parametrize("codec", codecs(), ids=lambda codec: codec.name)
+def test_encode(codec, benchmark):
+    benchmark.group = "jpeg encode"
+    coded = benchmark(codec.encode, PHOTO)
+    assert bytes(codec.decode(coded)) == PHOTO
+
+
+@pytest.mark.parametrize("codec", codecs(), ids=lambda codec: codec.name)
+def test_decode(codec, benchmark):
+    benchmark.group = "jpeg decode"
+    coded = codec.encode(PHOTO)
+    assert bytes(benchmark(codec.decode, coded)) == PHOTO
