@@ -4,7 +4,7 @@ mod dictionary;
 
 use std::io::Read;
 
-use crate::{Error, Result};
+use crate::{varint, Error, Result};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// The first bytes of every `.lic` file.
@@ -69,12 +69,12 @@ pub fn store(original: &[u8]) -> Result<Vec<u8>> {
 /// A file that restores `original` from its coded coefficients.
 pub fn pack_jpeg(original: &[u8], body: &JpegBody) -> Result<Vec<u8>> {
     let mut out = header(KIND_JPEG, original);
-    put_varint(&mut out, body.model);
+    varint::put(&mut out, body.model);
     out.extend_from_slice(&body.fingerprint.to_le_bytes());
     let skeleton = dictionary::compress(&body.skeleton)?;
-    put_varint(&mut out, body.skeleton.len() as u64);
+    varint::put(&mut out, body.skeleton.len() as u64);
     put_section(&mut out, &skeleton);
-    put_varint(&mut out, body.streams.len() as u64);
+    varint::put(&mut out, body.streams.len() as u64);
     for stream in &body.streams {
         put_section(&mut out, stream);
     }
@@ -119,7 +119,7 @@ fn header(kind: u8, original: &[u8]) -> Vec<u8> {
     out.extend_from_slice(&MAGIC);
     out.extend_from_slice(&[VERSION, kind]);
     out.extend_from_slice(&xxh3_64(original).to_le_bytes());
-    put_varint(&mut out, original.len() as u64);
+    varint::put(&mut out, original.len() as u64);
     out
 }
 
@@ -206,16 +206,8 @@ fn unzstd<R: std::io::BufRead>(
     Ok(out)
 }
 
-fn put_varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-}
-
 fn put_section(out: &mut Vec<u8>, section: &[u8]) {
-    put_varint(out, section.len() as u64);
+    varint::put(out, section.len() as u64);
     out.extend_from_slice(section);
 }
 
@@ -241,15 +233,7 @@ impl<'a> Cursor<'a> {
     }
 
     fn varint(&mut self, what: &'static str) -> Result<u64> {
-        let mut value = 0u64;
-        for shift in (0..63).step_by(7) {
-            let byte = self.take(1, what)?[0];
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte < 0x80 {
-                return Ok(value);
-            }
-        }
-        Err(Error::Corrupt { what: format!("{what}: a number of more than 63 bits"), offset: self.position })
+        varint::take(self.data, &mut self.position, what)
     }
 
     fn section(&mut self, what: &'static str) -> Result<&'a [u8]> {
@@ -280,7 +264,7 @@ mod tests {
     use super::*;
 
     fn sample() -> (Vec<u8>, Vec<u8>) {
-        let original: Vec<u8> = (0..2000u32).map(|i| (i * i >> 3) as u8).collect();
+        let original: Vec<u8> = (0..2000u32).map(|i| ((i * i) >> 3) as u8).collect();
         let body = JpegBody {
             model: 1,
             fingerprint: 0xfeed_f00d,

@@ -47,8 +47,7 @@ use std::io::Read;
 pub use element::{Dtype, Element, Values};
 use xxhash_rust::xxh3::{xxh3_64, Xxh3};
 
-use crate::ans::{put_varint, take_varint};
-use crate::{Error, Result};
+use crate::{varint, Error, Result};
 
 const MAGIC: [u8; 4] = *b"\x89LIT";
 const VERSION: u8 = 1;
@@ -109,10 +108,10 @@ pub fn encode<T: Element>(values: &[T], shape: &[u64]) -> Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(payload.len() + 64);
     bytes.extend(MAGIC);
     bytes.extend([VERSION, T::DTYPE as u8]);
-    put_varint(&mut bytes, shape.len() as u64);
-    shape.iter().for_each(|&dimension| put_varint(&mut bytes, dimension));
+    varint::put(&mut bytes, shape.len() as u64);
+    shape.iter().for_each(|&dimension| varint::put(&mut bytes, dimension));
     bytes.push(method);
-    put_varint(&mut bytes, payload.len() as u64);
+    varint::put(&mut bytes, payload.len() as u64);
     bytes.extend(payload);
     bytes.extend(crc32fast::hash(&bytes).to_le_bytes());
     bytes.extend(xxh3_64(&raw).to_le_bytes());
@@ -192,15 +191,16 @@ impl<'a> Header<'a> {
             return Err(Error::Unsupported(format!("tensor version {version}")));
         }
         let mut position = 6;
-        let dimensions = take_varint(bytes, &mut position, "number of dimensions")?;
+        let dimensions = varint::take(bytes, &mut position, "number of dimensions")?;
         if dimensions > MAX_DIMENSIONS {
             return Err(Error::Corrupt { what: format!("{dimensions} dimensions"), offset: 6 });
         }
-        let shape =
-            (0..dimensions).map(|_| take_varint(bytes, &mut position, "dimension")).collect::<Result<_>>()?;
+        let shape = (0..dimensions)
+            .map(|_| varint::take(bytes, &mut position, "dimension"))
+            .collect::<Result<_>>()?;
         let method = *bytes.get(position).ok_or_else(truncated)?;
         position += 1;
-        let length = take_varint(bytes, &mut position, "length of the payload")?;
+        let length = varint::take(bytes, &mut position, "length of the payload")?;
         let rest = &bytes[position..];
         let (payload, checksums) = usize::try_from(length)
             .ok()

@@ -153,7 +153,7 @@ fn limits_hold() {
     assert_eq!(error, Err(Error::LimitExceeded { what: "number of values", value: 1000, limit: 999 }));
     let mut huge = MAGIC.to_vec();
     huge.extend([VERSION, Dtype::I64 as u8, 2]);
-    [u64::MAX, 3].into_iter().for_each(|dimension| put_varint(&mut huge, dimension));
+    [u64::MAX, 3].into_iter().for_each(|dimension| varint::put(&mut huge, dimension));
     huge.extend([RAW, 0]);
     huge.extend(crc32fast::hash(&huge).to_le_bytes());
     huge.extend([0; 8]);
