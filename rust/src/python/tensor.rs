@@ -4,11 +4,10 @@ use numpy::{
     Element as ArrayElement, IntoPyArray, PyArrayDyn, PyArrayMethods, PyReadonlyArrayDyn,
     PyUntypedArrayMethods,
 };
-use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use super::arrays::slice;
+use super::arrays::{slice, wrong_type};
 use super::enter;
 use crate::tensor::{self, Library, Limits, Values};
 
@@ -28,7 +27,7 @@ pub(super) fn tensor_encode<'py>(
         )*};
     }
     try_types!(bool, i8, u8, i16, u16, i32, u32, i64);
-    Err(PyTypeError::new_err(format!("cannot encode {}", array.get_type())))
+    Err(wrong_type(array, "array", "bool, int8, uint8, int16, uint16, int32, uint32 or int64"))
 }
 
 fn encode<'py, T: ArrayElement + tensor::Element + Sync>(
