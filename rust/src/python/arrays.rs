@@ -10,7 +10,8 @@ pub(super) fn slice<'a, T: Element, D: Dimension>(
     array: &'a PyReadonlyArray<'_, T, D>,
     name: &str,
 ) -> PyResult<&'a [T]> {
-    array.as_slice().map_err(|_| not_contiguous(name))
+    // By itself, `as_slice` takes arrays in Fortran's order as well.
+    array.as_slice().ok().filter(|_| array.is_c_contiguous()).ok_or_else(|| not_contiguous(name))
 }
 
 /// The same, to write into.
@@ -18,11 +19,14 @@ pub(super) fn slice_mut<'a, T: Element>(
     array: &'a mut PyReadwriteArrayDyn<'_, T>,
     name: &str,
 ) -> PyResult<&'a mut [T]> {
-    array.as_slice_mut().map_err(|_| not_contiguous(name))
+    let in_order = array.is_c_contiguous();
+    array.as_slice_mut().ok().filter(|_| in_order).ok_or_else(|| not_contiguous(name))
 }
 
 fn not_contiguous(name: &str) -> PyErr {
-    PyValueError::new_err(format!("{name} must be C-contiguous: pass numpy.ascontiguousarray({name})"))
+    PyValueError::new_err(format!(
+        "{name} must be C-contiguous and aligned: pass numpy.require({name}, requirements='CA')"
+    ))
 }
 
 /// What to raise for an `argument` called `name` that is no array of the dtypes `accepted`.
