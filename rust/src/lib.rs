@@ -3,6 +3,7 @@
 //! Nothing here knows of Python (outside the `python` feature) or of neural networks.
 
 mod error;
+mod varint;
 
 pub mod ans;
 pub mod container;

@@ -1,11 +1,10 @@
 //! The decoding half.
 
 use super::{
-    check_indexes, check_params, element, take_varint, Index, HAS_ESCAPES, LOWER_BOUND, MASK, MAX_LANES,
-    STATE_BYTES_SHIFT,
+    check_indexes, check_params, element, Index, HAS_ESCAPES, LOWER_BOUND, MASK, MAX_LANES, STATE_BYTES_SHIFT,
 };
 use crate::tables::{LogisticMixture, MixtureConstants, Place, Slots, Tables, PRECISION};
-use crate::{Error, Result};
+use crate::{varint, Error, Result};
 
 /// Elements between two looks at how many words are left: each takes one at most.
 const BLOCK: usize = MAX_LANES;
@@ -64,7 +63,7 @@ impl<D: AsRef<[u8]>> Decoder<D> {
         }
         let mut position = 1;
         if header & HAS_ESCAPES != 0 {
-            let length = take_varint(bytes, &mut position, "length of escapes")?;
+            let length = varint::take(bytes, &mut position, "length of escapes")?;
             self.next_escape = position;
             position = usize::try_from(length)
                 .ok()
@@ -153,7 +152,7 @@ impl<D: AsRef<[u8]>> Decoder<D> {
     fn escape<M: Model>(&mut self, model: &M, i: usize, place: Place) -> Result<M::Symbol> {
         let offset = self.next_escape;
         let escapes = &self.data.as_ref()[..self.escapes_end];
-        let distance = take_varint(escapes, &mut self.next_escape, "escape")?;
+        let distance = varint::take(escapes, &mut self.next_escape, "escape")?;
         model.symbol_outside(i, place, distance).ok_or_else(|| Error::Corrupt {
             what: format!("escape {distance} is beyond the symbols"),
             offset,

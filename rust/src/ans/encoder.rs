@@ -1,11 +1,10 @@
 //! The encoding half: remembers slots, and turns them into words at the end.
 
 use super::{
-    check_indexes, check_params, element, put_varint, Index, HAS_ESCAPES, LOWER_BOUND, MASK, MAX_LANES,
-    STATE_BYTES_SHIFT,
+    check_indexes, check_params, element, Index, HAS_ESCAPES, LOWER_BOUND, MASK, MAX_LANES, STATE_BYTES_SHIFT,
 };
 use crate::tables::{cost_table, LogisticMixture, MixtureConstants, Slots, Tables, COST_BITS, PRECISION};
-use crate::Result;
+use crate::{varint, Result};
 
 /// A lane's first state takes 2 to 3 bytes more than it carries: up to 0.15 % of this many.
 const BYTES_PER_LANE: u64 = 2000;
@@ -54,7 +53,7 @@ impl Encoder {
         let escapes = &mut self.escapes;
         self.slots.extend(group.map(|(slots, outside)| {
             if let Some(distance) = outside {
-                put_varint(escapes, distance);
+                varint::put(escapes, distance);
             }
             slots
         }));
@@ -118,7 +117,7 @@ impl Encoder {
         bytes.push(states.len().ilog2() as u8 | (state_bytes << STATE_BYTES_SHIFT) as u8);
         if !self.escapes.is_empty() {
             bytes[0] |= HAS_ESCAPES;
-            put_varint(&mut bytes, self.escapes.len() as u64);
+            varint::put(&mut bytes, self.escapes.len() as u64);
             bytes.extend(self.escapes);
         }
         for state in states {

@@ -32,15 +32,12 @@
 
 mod decoder;
 mod encoder;
-mod varint;
 
 pub use decoder::Decoder;
 pub use encoder::Encoder;
 
 /// Frequencies sum to 2^15.
 pub use crate::tables::PRECISION;
-
-pub(crate) use varint::{put_varint, take_varint};
 
 use crate::tables::MIXTURE_PARAMS;
 

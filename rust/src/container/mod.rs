@@ -4,7 +4,7 @@ mod dictionary;
 
 use std::io::Read;
 
-use crate::{Error, Result};
+use crate::{varint, Error, Result};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// The first bytes of every `.lic` file.
@@ -20,6 +20,11 @@ const ZSTD_LEVEL: i32 = 19;
 /// Magic, version, kind and checksum of the restored file.
 const FIXED_BYTES: usize = 4 + 1 + 1 + 8;
 const CRC_BYTES: usize = 4;
+/// By how much a skeleton may exceed the limit on the restored file: the notes on a small file can be longer
+/// than it is.
+const SKELETON_SURPLUS: u64 = 1 << 20;
+/// The tiles of the largest frame: no component has more than 8193x8193 blocks, and no frame more than four.
+const MAX_STREAMS: usize = 4 * 33 * 33;
 
 /// A parsed `.lic` file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,36 +72,39 @@ pub fn store(original: &[u8]) -> Result<Vec<u8>> {
 }
 
 /// A file that restores `original` from its coded coefficients.
+///
+/// # Errors
+/// [`Error::InvalidArgument`] if there are more streams than a frame can have tiles.
 pub fn pack_jpeg(original: &[u8], body: &JpegBody) -> Result<Vec<u8>> {
+    if body.streams.len() > MAX_STREAMS {
+        return Err(Error::InvalidArgument(format!("{} coefficient streams", body.streams.len())));
+    }
     let mut out = header(KIND_JPEG, original);
-    put_varint(&mut out, body.model);
+    varint::put(&mut out, body.model);
     out.extend_from_slice(&body.fingerprint.to_le_bytes());
     let skeleton = dictionary::compress(&body.skeleton)?;
-    put_varint(&mut out, body.skeleton.len() as u64);
+    varint::put(&mut out, body.skeleton.len() as u64);
     put_section(&mut out, &skeleton);
-    put_varint(&mut out, body.streams.len() as u64);
+    varint::put(&mut out, body.streams.len() as u64);
     for stream in &body.streams {
         put_section(&mut out, stream);
     }
     Ok(sealed(out))
 }
 
-/// Read a `.lic` file; nothing larger than `max_output` bytes is unpacked.
+/// Read a `.lic` file; nothing larger than `max_output` bytes is unpacked, give or take a skeleton's notes.
+///
+/// # Errors
+/// [`Error::Truncated`], [`Error::Corrupt`], [`Error::Unsupported`] or [`Error::LimitExceeded`].
 pub fn unpack(data: &[u8], max_output: u64) -> Result<Container> {
     let mut cursor = open(data)?;
     let kind = cursor.take(1, "kind")?[0];
     let checksum = u64::from_le_bytes(cursor.array("checksum of the restored file")?);
     let size = cursor.varint("length of the restored file")?;
-    if size > max_output {
-        return Err(Error::LimitExceeded {
-            what: "a restored file's length",
-            value: size,
-            limit: max_output,
-        });
-    }
+    check_limit("a restored file's length", size, max_output)?;
     let body = match kind {
         KIND_STORED => Body::Stored(read_stored(&mut cursor, size)?),
-        KIND_JPEG => Body::Jpeg(read_jpeg(&mut cursor, size)?),
+        KIND_JPEG => Body::Jpeg(read_jpeg(&mut cursor, max_output)?),
         other => return Err(Error::Unsupported(format!("content of kind {other}"))),
     };
     cursor.end()?;
@@ -104,8 +112,12 @@ pub fn unpack(data: &[u8], max_output: u64) -> Result<Container> {
 }
 
 /// Check that `restored` is what the file promised.
+///
+/// # Errors
+/// [`Error::Corrupt`] if its length or its checksum is another.
 pub fn verify(restored: &[u8], size: u64, checksum: u64) -> Result<()> {
-    if restored.len() as u64 != size || xxh3_64(restored) != checksum {
+    check_size(restored, size, 0)?;
+    if xxh3_64(restored) != checksum {
         return Err(Error::Corrupt {
             what: "the restored file's checksum differs from the one stored".into(),
             offset: 0,
@@ -114,12 +126,26 @@ pub fn verify(restored: &[u8], size: u64, checksum: u64) -> Result<()> {
     Ok(())
 }
 
+fn check_size(restored: &[u8], size: u64, offset: usize) -> Result<()> {
+    if restored.len() as u64 == size {
+        return Ok(());
+    }
+    Err(Error::Corrupt { what: format!("{} bytes where {size} were promised", restored.len()), offset })
+}
+
+fn check_limit(what: &'static str, value: u64, limit: u64) -> Result<()> {
+    match value > limit {
+        true => Err(Error::LimitExceeded { what, value, limit }),
+        false => Ok(()),
+    }
+}
+
 fn header(kind: u8, original: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(FIXED_BYTES + 16);
     out.extend_from_slice(&MAGIC);
     out.extend_from_slice(&[VERSION, kind]);
     out.extend_from_slice(&xxh3_64(original).to_le_bytes());
-    put_varint(&mut out, original.len() as u64);
+    varint::put(&mut out, original.len() as u64);
     out
 }
 
@@ -162,30 +188,28 @@ fn read_stored(cursor: &mut Cursor, size: u64) -> Result<Vec<u8>> {
     let offset = cursor.position;
     let data = cursor.rest();
     match method {
-        STORED_VERBATIM => Ok(data.to_vec()),
+        STORED_VERBATIM => check_size(data, size, offset).map(|()| data.to_vec()),
         STORED_ZSTD => unzstd(zstd::stream::read::Decoder::with_buffer(data), size, offset),
         other => Err(Error::Unsupported(format!("storage method {other}"))),
     }
 }
 
-fn read_jpeg(cursor: &mut Cursor, size: u64) -> Result<JpegBody> {
+fn read_jpeg(cursor: &mut Cursor, max_output: u64) -> Result<JpegBody> {
     let model = cursor.varint("model number")?;
     let fingerprint = u32::from_le_bytes(cursor.array("fingerprint of the weights")?);
     let length = cursor.varint("length of the JPEG skeleton")?;
-    // A skeleton is the file without its scans and a few bytes about each.
-    if length > 2 * size + 1024 {
-        return Err(Error::Corrupt {
-            what: format!("a JPEG skeleton of {length} bytes for a file of {size}"),
-            offset: cursor.position,
-        });
-    }
+    check_limit("a JPEG skeleton's length", length, max_output.saturating_add(SKELETON_SURPLUS))?;
     let offset = cursor.position;
     let skeleton = dictionary::decompress(cursor.section("JPEG skeleton")?, length, offset)?;
     let count = cursor.varint("number of coefficient streams")?;
-    let mut streams = Vec::new();
-    for _ in 0..count {
-        streams.push(cursor.section("coefficient stream")?.to_vec());
+    // Without a limit, each byte of hostile data could be an empty stream.
+    if count > MAX_STREAMS as u64 {
+        let what = format!("{count} coefficient streams are more than a frame has tiles");
+        return Err(Error::Corrupt { what, offset: cursor.position });
     }
+    let streams = (0..count)
+        .map(|_| cursor.section("coefficient stream").map(<[u8]>::to_vec))
+        .collect::<Result<_>>()?;
     Ok(JpegBody { model, fingerprint, skeleton, streams })
 }
 
@@ -195,27 +219,16 @@ fn unzstd<R: std::io::BufRead>(
     size: u64,
     offset: usize,
 ) -> Result<Vec<u8>> {
-    let corrupt = |what: String| Error::Corrupt { what, offset };
     let mut out = Vec::new();
     decoder
-        .and_then(|decoder| decoder.take(size + 1).read_to_end(&mut out))
-        .map_err(|e| corrupt(format!("zstd: {e}")))?;
-    if out.len() as u64 != size {
-        return Err(corrupt(format!("zstd gives {} bytes where {size} were promised", out.len())));
-    }
+        .and_then(|decoder| decoder.take(size.saturating_add(1)).read_to_end(&mut out))
+        .map_err(|e| Error::Corrupt { what: format!("zstd: {e}"), offset })?;
+    check_size(&out, size, offset)?;
     Ok(out)
 }
 
-fn put_varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-}
-
 fn put_section(out: &mut Vec<u8>, section: &[u8]) {
-    put_varint(out, section.len() as u64);
+    varint::put(out, section.len() as u64);
     out.extend_from_slice(section);
 }
 
@@ -241,15 +254,7 @@ impl<'a> Cursor<'a> {
     }
 
     fn varint(&mut self, what: &'static str) -> Result<u64> {
-        let mut value = 0u64;
-        for shift in (0..63).step_by(7) {
-            let byte = self.take(1, what)?[0];
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte < 0x80 {
-                return Ok(value);
-            }
-        }
-        Err(Error::Corrupt { what: format!("{what}: a number of more than 63 bits"), offset: self.position })
+        varint::take(self.data, &mut self.position, what)
     }
 
     fn section(&mut self, what: &'static str) -> Result<&'a [u8]> {
@@ -280,7 +285,7 @@ mod tests {
     use super::*;
 
     fn sample() -> (Vec<u8>, Vec<u8>) {
-        let original: Vec<u8> = (0..2000u32).map(|i| (i * i >> 3) as u8).collect();
+        let original: Vec<u8> = (0..2000u32).map(|i| ((i * i) >> 3) as u8).collect();
         let body = JpegBody {
             model: 1,
             fingerprint: 0xfeed_f00d,
@@ -349,6 +354,80 @@ mod tests {
                 let _ = unpack(&sealed(altered), 1 << 20);
             }
         }
+    }
+
+    /// A file that is whole but for what it says: its length, and the body after that.
+    fn crafted(kind: u8, size: u64, body: &[u8]) -> Vec<u8> {
+        let mut out = header(kind, b"");
+        out.truncate(FIXED_BYTES);
+        varint::put(&mut out, size);
+        out.extend_from_slice(body);
+        sealed(out)
+    }
+
+    fn crafted_jpeg(size: u64, skeleton: &[u8], skeleton_size: u64, streams: u64) -> Vec<u8> {
+        let mut body = vec![1, 0, 0, 0, 0];
+        varint::put(&mut body, skeleton_size);
+        put_section(&mut body, &dictionary::compress(skeleton).unwrap());
+        varint::put(&mut body, streams);
+        crafted(KIND_JPEG, size, &body)
+    }
+
+    #[test]
+    fn promised_lengths_are_kept() {
+        let wrong = |data: &[u8], what: &str| {
+            let error = unpack(data, u64::MAX).unwrap_err();
+            assert!(matches!(&error, Error::Corrupt { what: found, .. } if found == what), "{error}");
+        };
+        for size in [0, 2, 4, 1 << 40, u64::MAX - 1, u64::MAX] {
+            let expected = format!("3 bytes where {size} were promised");
+            let packed = zstd::bulk::compress(b"abc", 1).unwrap();
+            wrong(&crafted(KIND_STORED, size, b"\0abc"), &expected);
+            if size > 3 {
+                wrong(&crafted(KIND_STORED, size, &[&[STORED_ZSTD], &packed[..]].concat()), &expected);
+                wrong(&crafted_jpeg(size, b"abc", size, 0), &expected);
+            }
+        }
+    }
+
+    #[test]
+    fn bombs_are_left_after_what_they_promised() {
+        let zeros = vec![0; 1 << 24];
+        let bomb = [&[STORED_ZSTD], &zstd::bulk::compress(&zeros, 1).unwrap()[..]].concat();
+        for data in [crafted(KIND_STORED, 1000, &bomb), crafted_jpeg(1000, &zeros, 1000, 0)] {
+            let error = unpack(&data, u64::MAX).unwrap_err().to_string();
+            assert!(error.ends_with("1001 bytes where 1000 were promised"), "{error}");
+        }
+        let length = zeros.len() as u64;
+        let honest = crafted_jpeg(1000, &zeros, length, 0);
+        assert!(unpack(&honest, length).is_ok());
+        let refused = unpack(&honest, 1000);
+        let limit = 1000 + SKELETON_SURPLUS;
+        let expected = Error::LimitExceeded { what: "a JPEG skeleton's length", value: length, limit };
+        assert_eq!(refused, Err(expected));
+    }
+
+    #[test]
+    fn no_more_streams_than_tiles() {
+        let most = MAX_STREAMS as u64;
+        assert!(matches!(unpack(&crafted_jpeg(9, b"", 0, most), 9), Err(Error::Truncated { .. })));
+        for streams in [most + 1, u64::MAX] {
+            let refused = unpack(&crafted_jpeg(9, b"", 0, streams), 9);
+            assert!(matches!(refused, Err(Error::Corrupt { .. })), "{refused:?}");
+        }
+        let body =
+            |count| JpegBody { model: 1, fingerprint: 0, skeleton: vec![], streams: vec![vec![]; count] };
+        assert!(unpack(&pack_jpeg(b"", &body(MAX_STREAMS)).unwrap(), 0).is_ok());
+        assert!(matches!(pack_jpeg(b"", &body(MAX_STREAMS + 1)), Err(Error::InvalidArgument(_))));
+    }
+
+    #[test]
+    fn what_is_restored_is_checked() {
+        let container = unpack(&store(b"abc").unwrap(), 3).unwrap();
+        let error =
+            |restored: &[u8]| verify(restored, container.size, container.checksum).unwrap_err().to_string();
+        assert_eq!(error(b"ab"), "corrupt at byte 0: 2 bytes where 3 were promised");
+        assert!(error(b"abd").contains("checksum differs"));
     }
 
     #[test]

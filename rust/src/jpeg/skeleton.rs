@@ -10,7 +10,7 @@
 //! list       = varint number of entries, entries; "skipped" counts from behind the previous entry
 //! ```
 
-use crate::{Error, Result};
+use crate::{varint, Error, Result};
 
 /// How an entropy-coded segment departs from what the scan encoder would make of the coefficients.
 /// Blocks are counted in the order of the scan.
@@ -147,12 +147,8 @@ fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
-fn put_varint(out: &mut Vec<u8>, mut value: usize) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
+fn put_varint(out: &mut Vec<u8>, value: usize) {
+    varint::put(out, value as u64);
 }
 
 fn read_notes(mut reader: Reader) -> Result<Vec<(usize, ScanNotes)>> {
@@ -227,15 +223,8 @@ impl<'a> Reader<'a> {
     }
 
     fn varint(&mut self) -> Result<usize> {
-        let mut value = 0;
-        for shift in (0..usize::BITS - 7).step_by(7) {
-            let byte = self.bytes(1)?[0];
-            value |= usize::from(byte & 0x7F) << shift;
-            if byte < 0x80 {
-                return Ok(value);
-            }
-        }
-        Err(self.corrupt("number out of range"))
+        let value = varint::take(self.data, &mut self.pos, "JPEG skeleton")?;
+        usize::try_from(value).map_err(|_| self.corrupt("number out of range"))
     }
 
     fn corrupt(&self, what: &str) -> Error {

@@ -1,11 +1,14 @@
 //! The rANS coder as two classes, and the tables it codes with.
 
-use numpy::{PyReadonlyArrayDyn, PyReadwriteArrayDyn};
+use numpy::{
+    PyArrayDyn, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyReadonlyArrayDyn, PyReadwriteArrayDyn,
+    PyUntypedArrayMethods,
+};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use super::arrays::{slice, slice_mut};
+use super::arrays::{slice, slice_mut, wrong_type};
 use super::enter;
 use crate::{ans, tables};
 
@@ -29,6 +32,22 @@ impl Tables {
         Ok(Self(tables::laplace(&scales, fractions)?))
     }
 
+    /// Rows in CompressAI's layout: int32 `cdf` `[rows, stride]`, of which row `i` uses the first `lengths[i]`
+    /// boundaries, and whose first symbol is `offsets[i]`; both int32 `[rows]`.
+    #[staticmethod]
+    fn from_cdf(
+        cdf: PyReadonlyArray2<'_, i32>,
+        lengths: PyReadonlyArray1<'_, i32>,
+        offsets: PyReadonlyArray1<'_, i32>,
+    ) -> PyResult<Self> {
+        let (rows, stride) = (cdf.shape()[0], cdf.shape()[1]);
+        let (lengths, offsets) = (slice(&lengths, "lengths")?, slice(&offsets, "offsets")?);
+        if lengths.len() != rows {
+            return Err(PyValueError::new_err(format!("{} lengths for {rows} rows", lengths.len())));
+        }
+        Ok(Self(tables::Tables::from_padded(slice(&cdf, "cdf")?, stride, lengths, offsets)?))
+    }
+
     /// Number of rows.
     fn __len__(&self) -> usize {
         self.0.len()
@@ -38,6 +57,23 @@ impl Tables {
     fn fingerprint(&self) -> u64 {
         self.0.fingerprint()
     }
+}
+
+/// Evaluates an expression with `$indexes` as the slice of integers that an array of a fitting dtype holds.
+macro_rules! with_indexes {
+    ($indexes:ident => $body:expr) => {
+        with_indexes!($indexes => $body; u8, u16, i32)
+    };
+    ($indexes:ident => $body:expr; $($T:ty),*) => {{
+        let array: &Bound<'_, PyAny> = $indexes;
+        $(if let Ok(array) = array.cast::<PyArrayDyn<$T>>() {
+            let array = array.try_readonly()?;
+            let $indexes = slice(&array, "indexes")?;
+            $body
+        } else)* {
+            Err(wrong_type(array, "indexes", "uint8, uint16 or int32"))
+        }
+    }};
 }
 
 /// Collects groups of symbols and turns them into one rANS stream.
@@ -57,17 +93,17 @@ impl Encoder {
         Self(Some(ans::Encoder::new()))
     }
 
-    /// Code int32 `symbols`, each under the row of `tables` that its int32 index names.
+    /// Code int32 `symbols`, each under the row of `tables` that its index names: uint8, uint16 or int32.
     fn put_tables(
         &mut self,
         py: Python<'_>,
         symbols: PyReadonlyArrayDyn<'_, i32>,
-        indexes: PyReadonlyArrayDyn<'_, i32>,
+        indexes: &Bound<'_, PyAny>,
         tables: &Tables,
     ) -> PyResult<()> {
-        let (symbols, indexes) = (slice(&symbols, "symbols")?, slice(&indexes, "indexes")?);
+        let symbols = slice(&symbols, "symbols")?;
         let encoder = self.open()?;
-        enter(py, || encoder.put_tables(symbols, indexes, &tables.0))
+        with_indexes!(indexes => enter(py, || encoder.put_tables(symbols, indexes, &tables.0)))
     }
 
     /// Code int16 `symbols` `[n]` under logistic mixtures, int16 `params` `[n, 5]`.
@@ -107,17 +143,17 @@ impl Decoder {
         Ok(Self(ans::Decoder::new(data)?))
     }
 
-    /// Fill int32 `out` with symbols under the rows of `tables` that int32 `indexes` name.
+    /// Fill int32 `out` with symbols under the rows of `tables` that uint8, uint16 or int32 `indexes` name.
     fn get_tables(
         &mut self,
         py: Python<'_>,
-        indexes: PyReadonlyArrayDyn<'_, i32>,
+        indexes: &Bound<'_, PyAny>,
         tables: &Tables,
         mut out: PyReadwriteArrayDyn<'_, i32>,
     ) -> PyResult<()> {
-        let (indexes, out) = (slice(&indexes, "indexes")?, slice_mut(&mut out, "out")?);
+        let out = slice_mut(&mut out, "out")?;
         let decoder = &mut self.0;
-        enter(py, || decoder.get_tables(indexes, &tables.0, out))
+        with_indexes!(indexes => enter(py, || decoder.get_tables(indexes, &tables.0, out)))
     }
 
     /// Fill int16 `out` `[n]` with symbols under logistic mixtures, int16 `params` `[n, 5]`.

@@ -1,58 +1,69 @@
 //! Integer arrays <-> self-describing bytes.
 
-use numpy::{
-    Element as ArrayElement, IntoPyArray, PyArrayDyn, PyArrayMethods, PyReadonlyArrayDyn,
-    PyUntypedArrayMethods,
-};
-use pyo3::exceptions::PyTypeError;
+use numpy::{IntoPyArray, PyArrayDyn, PyArrayMethods, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use super::arrays::slice;
+use super::arrays::{slice, wrong_type};
 use super::enter;
-use crate::tensor::{self, Limits, Values};
+use crate::tensor::{self, Library, Limits, Values};
+use crate::Error;
 
-/// A C-contiguous integer or bool array -> bytes.
+/// A C-contiguous integer or bool array -> bytes; `torch` says whose it was.
 #[pyfunction]
 pub(super) fn tensor_encode<'py>(
     py: Python<'py>,
     array: &Bound<'py, PyAny>,
+    torch: bool,
 ) -> PyResult<Bound<'py, PyBytes>> {
+    let library = if torch { Library::Torch } else { Library::NumPy };
+    if array.cast::<PyArrayDyn<bool>>().is_ok() {
+        // NumPy takes any byte but 0 for true; a bool of Rust must not be one of them.
+        let bytes = array.call_method1("view", ("uint8",))?;
+        let bytes = bytes.cast::<PyArrayDyn<u8>>()?.try_readonly()?;
+        let values: Vec<bool> = slice(&bytes, "array")?.iter().map(|&byte| byte != 0).collect();
+        return encode(py, &values, bytes.shape(), library);
+    }
     macro_rules! try_types {
         ($($T:ty),*) => {$(
             if let Ok(array) = array.cast::<PyArrayDyn<$T>>() {
-                return encode(py, array.readonly());
+                let array = array.try_readonly()?;
+                return encode(py, slice(&array, "array")?, array.shape(), library);
             }
         )*};
     }
-    try_types!(bool, i8, u8, i16, u16, i32, u32, i64);
-    Err(PyTypeError::new_err(format!("cannot encode {}", array.get_type())))
+    try_types!(i8, u8, i16, u16, i32, u32, i64);
+    Err(wrong_type(array, "array", "bool, int8, uint8, int16, uint16, int32, uint32 or int64"))
 }
 
-fn encode<'py, T: ArrayElement + tensor::Element + Sync>(
+fn encode<'py, T: tensor::Element + Sync>(
     py: Python<'py>,
-    array: PyReadonlyArrayDyn<'py, T>,
+    values: &[T],
+    shape: &[usize],
+    library: Library,
 ) -> PyResult<Bound<'py, PyBytes>> {
-    let shape: Vec<u64> = array.shape().iter().map(|&n| n as u64).collect();
-    let values = slice(&array, "array")?;
-    Ok(PyBytes::new(py, &enter(py, || tensor::encode(values, &shape))?))
+    let shape: Vec<u64> = shape.iter().map(|&n| n as u64).collect();
+    Ok(PyBytes::new(py, &enter(py, || tensor::encode(values, &shape, library))?))
 }
 
-/// Bytes that `tensor_encode` made -> the array.
+/// Bytes that `tensor_encode` made -> (the array, `torch`).
 #[pyfunction]
 pub(super) fn tensor_decode<'py>(
     py: Python<'py>,
     data: &[u8],
     max_symbols: u64,
-) -> PyResult<Bound<'py, PyAny>> {
+) -> PyResult<(Bound<'py, PyAny>, bool)> {
     let decoded = enter(py, || tensor::decode(data, &Limits { max_symbols }))?;
     let shape: Vec<usize> = decoded.shape.iter().map(|&n| n as usize).collect();
     macro_rules! to_array {
         ($($variant:ident),*) => {
             match decoded.values {
-                $(Values::$variant(values) => values.into_pyarray(py).reshape(shape)?.into_any(),)*
+                $(Values::$variant(values) => values.into_pyarray(py).reshape(shape).map(Bound::into_any),)*
             }
         };
     }
-    Ok(to_array!(Bool, I8, U8, I16, U16, I32, U32, I64))
+    // Empty arrays can have dimensions beyond what NumPy counts with.
+    let array = to_array!(Bool, I8, U8, I16, U16, I32, U32, I64)
+        .map_err(|error| Error::Unsupported(format!("NumPy has no array of this shape: {error}")))?;
+    Ok((array, decoded.library == Library::Torch))
 }

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use super::{in_payload, unzigzag, zigzag, Candidate, Element, Sink, BLOCK, DICTIONARY};
-use crate::ans::{put_varint, take_varint, Decoder, Encoder};
+use crate::ans::{Decoder, Encoder};
 use crate::tables::{cost_table, Row, Tables, COST_BITS, TOTAL};
-use crate::{Error, Result};
+use crate::{varint, Error, Result};
 
 const MAX_VALUES: usize = 4096;
 
@@ -68,15 +68,15 @@ fn header(counts: &Counts, row: &Row) -> Vec<u8> {
     let values: Vec<i64> = counts.iter().map(|&(value, _)| value).collect();
     let runs: Vec<&[i64]> = values.chunk_by(|a, b| a + 1 == *b).collect();
     let mut bytes = Vec::new();
-    put_varint(&mut bytes, runs.len() as u64);
+    varint::put(&mut bytes, runs.len() as u64);
     let mut after = 0i64;
     for run in runs {
-        put_varint(&mut bytes, zigzag(run[0].wrapping_sub(after)));
-        put_varint(&mut bytes, run.len() as u64 - 1);
+        varint::put(&mut bytes, zigzag(run[0].wrapping_sub(after)));
+        varint::put(&mut bytes, run.len() as u64 - 1);
         after = run[run.len() - 1].wrapping_add(1);
     }
     let boundaries = &row.cdf()[..=values.len()];
-    boundaries.windows(2).for_each(|pair| put_varint(&mut bytes, (pair[1] - pair[0]) as u64));
+    boundaries.windows(2).for_each(|pair| varint::put(&mut bytes, (pair[1] - pair[0]) as u64));
     bytes
 }
 
@@ -101,7 +101,7 @@ pub(super) fn decode<T: Element>(payload: &[u8], sink: &mut Sink<T>) -> Result<(
     let values = read_values(payload, &mut position)?;
     let mut cdf = vec![0];
     for _ in &values {
-        let freq = take_varint(payload, &mut position, "frequency")?.min(TOTAL.into()) as i32;
+        let freq = varint::take(payload, &mut position, "frequency")?.min(TOTAL.into()) as i32;
         cdf.push(cdf[cdf.len() - 1] + freq);
     }
     cdf.push(TOTAL as i32);
@@ -130,11 +130,11 @@ pub(super) fn decode<T: Element>(payload: &[u8], sink: &mut Sink<T>) -> Result<(
 }
 
 fn read_values(payload: &[u8], position: &mut usize) -> Result<Vec<i64>> {
-    let runs = take_varint(payload, position, "number of runs")?;
+    let runs = varint::take(payload, position, "number of runs")?;
     let (mut values, mut after) = (Vec::new(), 0i64);
     for _ in 0..runs {
-        let first = after.wrapping_add(unzigzag(take_varint(payload, position, "first value")?));
-        let more = take_varint(payload, position, "length of a run")?;
+        let first = after.wrapping_add(unzigzag(varint::take(payload, position, "first value")?));
+        let more = varint::take(payload, position, "length of a run")?;
         if more >= (MAX_VALUES - values.len()) as u64 || first.checked_add(more as i64).is_none() {
             return Err(corrupt("too many values in the dictionary", *position));
         }

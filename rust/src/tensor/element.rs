@@ -1,4 +1,4 @@
-//! The types of integers that arrays are made of.
+//! The types of integers that arrays are made of, and whose arrays they are.
 
 /// An array's type, by its code in the bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +13,23 @@ pub enum Dtype {
     I32 = 5,
     U32 = 6,
     I64 = 7,
+}
+
+/// Whose array it was, by the bit that it sets in the code of the type: decoding can give back the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+#[allow(missing_docs)]
+pub enum Library {
+    NumPy = 0,
+    Torch = 1 << 7,
+}
+
+impl Library {
+    /// The library, and the code of the type without its bit.
+    pub(super) fn split(code: u8) -> (Self, u8) {
+        let torch = Self::Torch as u8;
+        (if code & torch == 0 { Self::NumPy } else { Self::Torch }, code & !torch)
+    }
 }
 
 /// The values of an array.

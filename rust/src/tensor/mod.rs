@@ -8,7 +8,7 @@
 //! |---|---|
 //! | 4 | `89 4C 49 54`: `\x89LIT` |
 //! | 1 | version, 1 |
-//! | 1 | [`Dtype`] |
+//! | 1 | bits 0–6: [`Dtype`]; 7: [`Library`] |
 //! | varint, then a varint each | number of dimensions, dimensions |
 //! | 1 | method |
 //! | varint | length of the payload |
@@ -44,11 +44,10 @@ mod slices;
 
 use std::io::Read;
 
-pub use element::{Dtype, Element, Values};
+pub use element::{Dtype, Element, Library, Values};
 use xxhash_rust::xxh3::{xxh3_64, Xxh3};
 
-use crate::ans::{put_varint, take_varint};
-use crate::{Error, Result};
+use crate::{varint, Error, Result};
 
 const MAGIC: [u8; 4] = *b"\x89LIT";
 const VERSION: u8 = 1;
@@ -81,6 +80,8 @@ impl Default for Limits {
 /// A decoded array.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tensor {
+    /// What [`encode`] was told.
+    pub library: Library,
     /// The dimensions; none for a single value.
     pub shape: Vec<u64>,
     /// The values in row-major order.
@@ -95,11 +96,11 @@ struct Candidate<'a> {
     payload: Box<dyn FnOnce() -> Result<Vec<u8>> + 'a>,
 }
 
-/// Encodes an array, given in row-major order.
+/// Encodes an array, given in row-major order, of this library.
 ///
 /// # Errors
 /// [`Error::InvalidArgument`] if the shape does not have as many elements as there are values.
-pub fn encode<T: Element>(values: &[T], shape: &[u64]) -> Result<Vec<u8>> {
+pub fn encode<T: Element>(values: &[T], shape: &[u64], library: Library) -> Result<Vec<u8>> {
     if elements(shape) != Some(values.len() as u64) || shape.len() as u64 > MAX_DIMENSIONS {
         return Err(Error::InvalidArgument(format!("{} values for the shape {shape:?}", values.len())));
     }
@@ -108,11 +109,11 @@ pub fn encode<T: Element>(values: &[T], shape: &[u64]) -> Result<Vec<u8>> {
 
     let mut bytes = Vec::with_capacity(payload.len() + 64);
     bytes.extend(MAGIC);
-    bytes.extend([VERSION, T::DTYPE as u8]);
-    put_varint(&mut bytes, shape.len() as u64);
-    shape.iter().for_each(|&dimension| put_varint(&mut bytes, dimension));
+    bytes.extend([VERSION, T::DTYPE as u8 | library as u8]);
+    varint::put(&mut bytes, shape.len() as u64);
+    shape.iter().for_each(|&dimension| varint::put(&mut bytes, dimension));
     bytes.push(method);
-    put_varint(&mut bytes, payload.len() as u64);
+    varint::put(&mut bytes, payload.len() as u64);
     bytes.extend(payload);
     bytes.extend(crc32fast::hash(&bytes).to_le_bytes());
     bytes.extend(xxh3_64(&raw).to_le_bytes());
@@ -166,11 +167,12 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Tensor> {
     }
     let values =
         element::with_dtype!(header.dtype, T => T::wrap(decode_values::<T>(&header, count as usize)?));
-    Ok(Tensor { shape: header.shape, values })
+    Ok(Tensor { library: header.library, shape: header.shape, values })
 }
 
 /// Everything around the payload, after the check that nothing in the bytes has changed.
 struct Header<'a> {
+    library: Library,
     dtype: Dtype,
     shape: Vec<u64>,
     method: u8,
@@ -187,20 +189,22 @@ impl<'a> Header<'a> {
         if magic != &MAGIC[..magic.len()] {
             return Err(Error::Corrupt { what: "not a tensor: wrong magic".into(), offset: 0 });
         }
-        let [version, dtype] = *bytes.get(4..).and_then(|rest| rest.first_chunk()).ok_or_else(truncated)?;
+        let [version, type_byte] =
+            *bytes.get(4..).and_then(|rest| rest.first_chunk()).ok_or_else(truncated)?;
         if version != VERSION {
             return Err(Error::Unsupported(format!("tensor version {version}")));
         }
         let mut position = 6;
-        let dimensions = take_varint(bytes, &mut position, "number of dimensions")?;
+        let dimensions = varint::take(bytes, &mut position, "number of dimensions")?;
         if dimensions > MAX_DIMENSIONS {
             return Err(Error::Corrupt { what: format!("{dimensions} dimensions"), offset: 6 });
         }
-        let shape =
-            (0..dimensions).map(|_| take_varint(bytes, &mut position, "dimension")).collect::<Result<_>>()?;
+        let shape = (0..dimensions)
+            .map(|_| varint::take(bytes, &mut position, "dimension"))
+            .collect::<Result<_>>()?;
         let method = *bytes.get(position).ok_or_else(truncated)?;
         position += 1;
-        let length = take_varint(bytes, &mut position, "length of the payload")?;
+        let length = varint::take(bytes, &mut position, "length of the payload")?;
         let rest = &bytes[position..];
         let (payload, checksums) = usize::try_from(length)
             .ok()
@@ -216,8 +220,9 @@ impl<'a> Header<'a> {
             return Err(Error::Corrupt { what: "checksum of the bytes".into(), offset: end });
         }
         let checksum = u64::from_le_bytes(*checksum.first_chunk().expect("8 bytes"));
-        let dtype = Dtype::from_code(dtype).ok_or_else(|| Error::Unsupported(format!("dtype {dtype}")))?;
-        Ok(Self { dtype, shape, method, payload, offset: position, checksum })
+        let (library, code) = Library::split(type_byte);
+        let dtype = Dtype::from_code(code).ok_or_else(|| Error::Unsupported(format!("dtype {code}")))?;
+        Ok(Self { library, dtype, shape, method, payload, offset: position, checksum })
     }
 
     fn corrupt(&self, what: impl Into<String>) -> Error {

@@ -3,9 +3,9 @@
 use std::sync::OnceLock;
 
 use super::{in_payload, unzigzag, zigzag, Candidate, Element, Sink, BLOCK, LAPLACE_SLICES, NORMAL_SLICES};
-use crate::ans::{put_varint, take_varint, Decoder, Encoder};
+use crate::ans::{Decoder, Encoder};
 use crate::tables::{cost_table, gaussian, laplace, scale_table, Tables, COST_BITS, TOTAL};
-use crate::{Error, Result};
+use crate::{varint, Error, Result};
 
 const LEVELS: usize = 64;
 /// Slices smaller than this are not worth their parameters.
@@ -138,9 +138,9 @@ fn fits(values: &[i32], slicing: Slicing) -> [Fit; 2] {
 impl Fit {
     fn header(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
-        put_varint(&mut bytes, self.slicing.inner);
-        put_varint(&mut bytes, self.slicing.channels);
-        self.means.iter().for_each(|&mean| put_varint(&mut bytes, zigzag(mean.into())));
+        varint::put(&mut bytes, self.slicing.inner);
+        varint::put(&mut bytes, self.slicing.channels);
+        self.means.iter().for_each(|&mean| varint::put(&mut bytes, zigzag(mean.into())));
         bytes.extend(&self.rows);
         bytes
     }
@@ -220,13 +220,13 @@ impl Assignment {
 
 pub(super) fn decode<T: Element>(payload: &[u8], family: &Family, sink: &mut Sink<T>) -> Result<()> {
     let mut position = 0;
-    let inner = take_varint(payload, &mut position, "slice length")?;
-    let channels = take_varint(payload, &mut position, "number of slices")?;
+    let inner = varint::take(payload, &mut position, "slice length")?;
+    let channels = varint::take(payload, &mut position, "number of slices")?;
     if inner == 0 || channels == 0 || channels > payload.len() as u64 / 2 {
         return Err(Error::Corrupt { what: format!("slices {inner} × {channels}"), offset: position });
     }
     let means = (0..channels)
-        .map(|_| take_varint(payload, &mut position, "mean of a slice").map(unzigzag))
+        .map(|_| varint::take(payload, &mut position, "mean of a slice").map(unzigzag))
         .collect::<Result<Vec<i64>>>()?;
     let rest = &payload[position..];
     let truncated = Error::Truncated { what: "rows of slices", offset: payload.len() };

@@ -4,8 +4,9 @@ use super::*;
 use crate::ans::Random;
 
 fn round_trip<T: Element + std::fmt::Debug>(values: &[T], shape: &[u64]) -> Vec<u8> {
-    let bytes = encode(values, shape).unwrap();
+    let bytes = encode(values, shape, Library::NumPy).unwrap();
     let tensor = decode(&bytes, &Limits::default()).unwrap();
+    assert_eq!(tensor.library, Library::NumPy);
     assert_eq!(tensor.shape, shape);
     assert_eq!(tensor.values, T::wrap(values.to_vec()));
     let most = size_of_val(values) + 32 + 2 * shape.len();
@@ -44,6 +45,30 @@ fn small_and_odd_shapes() {
     round_trip(&edges, &[4000]);
     let wide: Vec<i32> = (0..5000).map(|i: i32| i.wrapping_mul(858_993_459)).collect();
     round_trip(&wide, &[5000]);
+}
+
+#[test]
+fn the_library_is_one_bit() {
+    let [numpy, torch] = [Library::NumPy, Library::Torch].map(|library| {
+        let bytes = encode(&[-5i64, 70], &[2], library).unwrap();
+        let values = Values::I64(vec![-5, 70]);
+        assert_eq!(decode(&bytes, &Limits::default()), Ok(Tensor { library, shape: vec![2], values }));
+        bytes
+    });
+    assert_eq!((numpy[5], torch[5]), (Dtype::I64 as u8, Dtype::I64 as u8 | 0x80));
+    assert_eq!(numpy.len(), torch.len());
+}
+
+#[test]
+fn unknown_types_are_named() {
+    for (code, name) in [(8, "dtype 8"), (0x80 | 9, "dtype 9"), (0xff, "dtype 127")] {
+        let mut bytes = encode(&[1u8, 2], &[2], Library::NumPy).unwrap();
+        bytes[5] = code;
+        let end = bytes.len() - CHECKSUM_BYTES;
+        let crc = crc32fast::hash(&bytes[..end]).to_le_bytes();
+        bytes[end..end + 4].copy_from_slice(&crc);
+        assert_eq!(decode(&bytes, &Limits::default()), Err(Error::Unsupported(name.into())));
+    }
 }
 
 #[test]
@@ -131,7 +156,7 @@ fn every_truncation_and_flip_is_an_error() {
         vec![1; 400],
         (0..400).map(|i: i32| i.wrapping_mul(0x9e37_79b9_u32 as i32)).collect(),
     ] {
-        let mut bytes = encode(&values, &[4, 100]).unwrap();
+        let mut bytes = encode(&values, &[4, 100], Library::Torch).unwrap();
         for length in 0..bytes.len() {
             assert!(matches!(decode(&bytes[..length], &Limits::default()), Err(Error::Truncated { .. })));
         }
@@ -147,31 +172,31 @@ fn every_truncation_and_flip_is_an_error() {
 
 #[test]
 fn limits_hold() {
-    let bytes = encode(&[0u8; 1000], &[1000]).unwrap();
+    let bytes = encode(&[0u8; 1000], &[1000], Library::NumPy).unwrap();
     assert!(decode(&bytes, &Limits { max_symbols: 1000 }).is_ok());
     let error = decode(&bytes, &Limits { max_symbols: 999 });
     assert_eq!(error, Err(Error::LimitExceeded { what: "number of values", value: 1000, limit: 999 }));
     let mut huge = MAGIC.to_vec();
     huge.extend([VERSION, Dtype::I64 as u8, 2]);
-    [u64::MAX, 3].into_iter().for_each(|dimension| put_varint(&mut huge, dimension));
+    [u64::MAX, 3].into_iter().for_each(|dimension| varint::put(&mut huge, dimension));
     huge.extend([RAW, 0]);
     huge.extend(crc32fast::hash(&huge).to_le_bytes());
     huge.extend([0; 8]);
     for max_symbols in [1 << 31, u64::MAX] {
         assert!(matches!(decode(&huge, &Limits { max_symbols }), Err(Error::LimitExceeded { .. })));
     }
-    assert!(encode(&[0u8; 5], &[4]).is_err());
-    assert!(encode(&[0u8; 5], &[u64::MAX, 3]).is_err());
-    assert!(encode(&[0u8], &[1; 65]).is_err());
+    assert!(encode(&[0u8; 5], &[4], Library::NumPy).is_err());
+    assert!(encode(&[0u8; 5], &[u64::MAX, 3], Library::NumPy).is_err());
+    assert!(encode(&[0u8], &[1; 65], Library::NumPy).is_err());
 }
 
 #[test]
 fn golden_bytes() {
-    let hash = |values: &[i32]| xxh3_64(&encode(values, &[values.len() as u64]).unwrap());
+    let hash = |values: &[i32]| xxh3_64(&encode(values, &[values.len() as u64], Library::NumPy).unwrap());
     let normal = latents(64, 900);
     assert_eq!(hash(&normal), 16708085786678885819);
     assert_eq!(
-        encode(&[3i16, 3, 3, 3, 3, 4, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3], &[4, 4]).unwrap(),
+        encode(&[3i16, 3, 3, 3, 3, 4, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3], &[4, 4], Library::NumPy).unwrap(),
         [
             137, 76, 73, 84, 1, 3, 2, 4, 4, 3, 8, 16, 1, 6, 7, 48, 84, 30, 85, 39, 27, 43, 180, 194, 242, 83,
             65, 10, 56, 7, 75

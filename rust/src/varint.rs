@@ -1,9 +1,9 @@
-//! Little-endian base-128 integers.
+//! Integers in little-endian base 128: every count and length that the formats hold.
 
 use crate::{Error, Result};
 
 /// Appends `value`, seven bits to a byte, the high bit on every byte but the last.
-pub fn put_varint(bytes: &mut Vec<u8>, mut value: u64) {
+pub(crate) fn put(bytes: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         bytes.push(value as u8 | 0x80);
         value >>= 7;
@@ -11,8 +11,12 @@ pub fn put_varint(bytes: &mut Vec<u8>, mut value: u64) {
     bytes.push(value as u8);
 }
 
-/// Reads an integer at `position` and moves past it.
-pub fn take_varint(bytes: &[u8], position: &mut usize, what: &'static str) -> Result<u64> {
+/// Reads the integer at `position` and moves past it.
+///
+/// # Errors
+/// [`Error::Truncated`] or, if that is no 64-bit integer in its shortest form, [`Error::Corrupt`]; both name
+/// `what`.
+pub(crate) fn take(bytes: &[u8], position: &mut usize, what: &'static str) -> Result<u64> {
     let mut value = 0;
     for shift in (0..64).step_by(7) {
         let byte = *bytes.get(*position).ok_or(Error::Truncated { what, offset: *position })?;
@@ -37,11 +41,11 @@ mod tests {
     fn round_trips() {
         for value in [0, 1, 127, 128, 16383, 16384, u64::from(u32::MAX), u64::MAX] {
             let mut bytes = Vec::new();
-            put_varint(&mut bytes, value);
+            put(&mut bytes, value);
             let mut position = 0;
-            assert_eq!(take_varint(&bytes, &mut position, "value"), Ok(value));
+            assert_eq!(take(&bytes, &mut position, "value"), Ok(value));
             assert_eq!(position, bytes.len());
-            let cut = take_varint(&bytes[..bytes.len() - 1], &mut 0, "value");
+            let cut = take(&bytes[..bytes.len() - 1], &mut 0, "value");
             assert!(matches!(cut, Err(Error::Truncated { .. })));
         }
     }
@@ -50,7 +54,7 @@ mod tests {
     fn one_encoding_for_each_value() {
         for bytes in [&[0x80, 0][..], &[0xff; 11], &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2]]
         {
-            assert!(matches!(take_varint(bytes, &mut 0, "value"), Err(Error::Corrupt { .. })));
+            assert!(matches!(take(bytes, &mut 0, "value"), Err(Error::Corrupt { .. })));
         }
     }
 }
