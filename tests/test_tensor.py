@@ -33,7 +33,7 @@ def test_arrays_round_trip(dtype, shape):
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("dtype", [torch.int8, torch.uint8, torch.int16, torch.int32, torch.int64, torch.bool])
 def test_tensors_come_back_as_tensors(dtype, shape):
-    tensor = torch.from_numpy(sample("int16", shape).clip(0, 100)).to(dtype)
+    tensor = torch.from_numpy(np.asarray(sample("int16", shape).clip(0, 100))).to(dtype)
     result = lic_native.decode(lic_native.encode(tensor))
     assert isinstance(result, torch.Tensor)
     assert result.dtype == tensor.dtype and torch.equal(result, tensor)

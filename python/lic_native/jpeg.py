@@ -127,7 +127,7 @@ def inspect(data: bytes) -> Info:
     """What is inside a `.lic` file, without restoring it. Raises as `decompress` does."""
     from .models.zoo import model_name
 
-    container = _native.unpack(data, 2**62)
+    container = _native.unpack(data, MAX_OUTPUT_BYTES)
     saving = 100 * (1 - len(data) / container.size) if container.size else 0.0
     common = (container.kind, len(data), container.size, round(saving, 2))
     if container.kind == "stored":

@@ -32,7 +32,9 @@ def encode(tensor: torch.Tensor | np.ndarray[Any, Any]) -> bytes:
             smaller file: `encode(tensor.round().to(torch.int32))`.
     """
     torch = sys.modules.get("torch")
+    is_torch = False
     if torch is not None and isinstance(tensor, torch.Tensor):
+        is_torch = True
         _check_dtype(str(tensor.dtype).removeprefix("torch."), "tensor.round().to(torch.int32)")
         array = tensor.detach().cpu().numpy()
     elif isinstance(tensor, np.ndarray | np.generic):
@@ -41,11 +43,11 @@ def encode(tensor: torch.Tensor | np.ndarray[Any, Any]) -> bytes:
     else:
         raise TypeError(f"encode takes a torch tensor or a NumPy array, not {type(tensor).__name__}")
     array = np.asarray(array, array.dtype.newbyteorder("="), order="C")
-    return _native.tensor_encode(array)
+    return _native.tensor_encode(array, is_torch)
 
 
-def decode(data: bytes, *, max_elements: int = MAX_ELEMENTS) -> np.ndarray[Any, Any]:
-    """What `encode` was given, as a NumPy array of the same values, shape and dtype.
+def decode(data: bytes, *, max_elements: int = MAX_ELEMENTS) -> Any:
+    """What `encode` was given: a torch tensor (on the CPU) or a NumPy array of the same values, shape and dtype.
 
     Args:
         data: bytes from `encode`.
@@ -56,7 +58,12 @@ def decode(data: bytes, *, max_elements: int = MAX_ELEMENTS) -> np.ndarray[Any, 
         UnsupportedError: the bytes are of a newer version.
         LimitExceededError: the result would have more than `max_elements`.
     """
-    return _native.tensor_decode(data, max_elements)
+    array, is_torch = _native.tensor_decode(data, max_elements)
+    if not is_torch:
+        return array
+    import torch
+
+    return torch.from_numpy(array)
 
 
 def _check_dtype(name: str, conversion: str) -> None:

@@ -8,6 +8,8 @@ use std::sync::LazyLock;
 
 use crate::{Error, Result};
 
+/// Skeletons are small.
+const LEVEL: i32 = 19;
 /// What every zstd frame begins with; not stored.
 const ZSTD_MAGIC: &[u8] = b"\x28\xb5\x2f\xfd";
 
@@ -95,8 +97,7 @@ fn huffman_segment(class_and_id: u8, counts: &[u8; 16], symbols: &[u8]) -> Vec<u
 
 pub(super) fn compress(data: &[u8]) -> Result<Vec<u8>> {
     let failed = |e: std::io::Error| Error::InvalidArgument(format!("zstd: {e}"));
-    let mut compressor =
-        zstd::bulk::Compressor::with_dictionary(super::ZSTD_LEVEL, &DICTIONARY).map_err(failed)?;
+    let mut compressor = zstd::bulk::Compressor::with_dictionary(LEVEL, &DICTIONARY).map_err(failed)?;
     compressor.include_contentsize(false).map_err(failed)?;
     compressor.include_checksum(false).map_err(failed)?;
     Ok(compressor.compress(data).map_err(failed)?.split_off(ZSTD_MAGIC.len()))

@@ -16,7 +16,8 @@ const KIND_STORED: u8 = 0;
 const KIND_JPEG: u8 = 1;
 const STORED_VERBATIM: u8 = 0;
 const STORED_ZSTD: u8 = 1;
-const ZSTD_LEVEL: i32 = 19;
+/// Of what is stored: it rarely compresses, and higher levels take seconds a megabyte to find out.
+const ZSTD_LEVEL: i32 = 9;
 /// Magic, version, kind and checksum of the restored file.
 const FIXED_BYTES: usize = 4 + 1 + 1 + 8;
 const CRC_BYTES: usize = 4;
