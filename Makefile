@@ -5,7 +5,7 @@ PHOTO ?= tests/data/grace_hopper.jpg
 # Where torch has CPU builds of its own, name their index: PIP_FLAGS="--extra-index-url ..."
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check $(PIP_FLAGS)
 
-.PHONY: demo test rust python lint oracles bench table
+.PHONY: demo test rust python lint bench table
 
 demo: .venv/installed
 	rm -f demo.lic demo.jpg
@@ -28,6 +28,7 @@ lint: .venv/tested
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest lic_native._native
 
 python: .venv/tested
 	$(BIN)/pytest -q

@@ -28,7 +28,7 @@ def data(request, photo):
 
 
 def test_coefficients_equal_torchjpegs(data, tmp_path):
-    codec = pytest.importorskip("torchjpeg.codec", reason="torchjpeg is built by `make oracles`")
+    codec = pytest.importorskip("torchjpeg.codec", reason="torchjpeg is built by `make test`")
     path = tmp_path / "x.jpg"
     path.write_bytes(data)
     _, tables, luma, chroma = codec.read_coefficients(str(path))

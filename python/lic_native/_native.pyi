@@ -4,6 +4,8 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+__all__: list[str]
+
 _Indexes = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.int32]
 
 class LicError(Exception): ...

@@ -1,0 +1,140 @@
+"""`lic_native._native` called directly: what the Python layer relies on."""
+
+import numpy as np
+import pytest
+
+import lic_native
+from lic_native import _native
+
+SCALES = [0.2, 1.0, 5.0]
+
+
+@pytest.fixture(scope="module")
+def tables():
+    return _native.Tables.gaussian(SCALES, 4)
+
+
+def latents(count: int = 5000, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """(symbols, indexes) for `tables`: a row for each scale and quarter of a mean."""
+    rng = np.random.default_rng(seed)
+    indexes = rng.integers(0, 4 * len(SCALES), count)
+    symbols = np.rint(rng.normal(indexes % 4 / 4, np.array(SCALES)[indexes // 4]))
+    symbols[::500] *= 1000  # some escape
+    return symbols.astype(np.int32), indexes
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32])
+def test_groups_come_back_in_order(tables, dtype):
+    groups = [latents(n, n) for n in (1, 0, 700, 64, 3)]
+    encoder = _native.Encoder()
+    for symbols, indexes in groups:
+        encoder.put_tables(symbols, indexes.astype(dtype), tables)
+    bits = encoder.cost_bits()
+    stream = encoder.finish()
+    assert abs(len(stream) - bits / 8) < 20
+    decoder = _native.Decoder(stream)
+    for symbols, indexes in groups:
+        out = np.empty_like(symbols)
+        decoder.get_tables(indexes.astype(dtype), tables, out)
+        assert np.array_equal(out, symbols)
+    decoder.finish()
+
+
+def test_tables_of_ones_own(tables):
+    cdf = np.array([[0, 16384, 32767, 32768, 0], [0, 10, 20, 30000, 32768]], np.int32)
+    own = _native.Tables.from_cdf(cdf, np.array([4, 5], np.int32), np.array([-1, 0], np.int32))
+    symbols, indexes = np.array([-1, 0, 2, 1, 0, 9], np.int32), np.array([0, 0, 1, 1, 1, 0], np.int32)
+    encoder = _native.Encoder()
+    encoder.put_tables(symbols, indexes, own)
+    out = np.empty_like(symbols)
+    _native.Decoder(encoder.finish()).get_tables(indexes, own, out)
+    assert np.array_equal(out, symbols)
+    assert own.fingerprint() != tables.fingerprint()
+    for bad in ([[0, 16384, 16384, 32768]], [[0, 5, 3, 32768]], [[1, 5, 9, 32768]], [[0, 5, 9, 32767]]):
+        with pytest.raises(ValueError, match=r"(?i)row|slot|table|cdf"):
+            _native.Tables.from_cdf(np.array(bad, np.int32), np.array([4], np.int32), np.array([0], np.int32))
+
+
+def test_mixtures_come_back():
+    rng = np.random.default_rng(0)
+    high = [32767, 32767, 127, 127, 127]
+    params = rng.integers([-h if i < 2 else 0 for i, h in enumerate(high)], high, (3000, 5)).astype(np.int16)
+    symbols = rng.integers(-32768, 32767, 3000).astype(np.int16)
+    encoder = _native.Encoder()
+    encoder.put_mixture(symbols, params)
+    out = np.empty_like(symbols)
+    decoder = _native.Decoder(encoder.finish())
+    decoder.get_mixture(params, out)
+    decoder.finish()
+    assert np.array_equal(out, symbols)
+
+
+def test_wrong_arguments_are_refused(tables):
+    symbols, indexes = latents(10)
+    indexes = indexes.astype(np.int32)
+    encoder = _native.Encoder()
+    with pytest.raises(ValueError, match="10"):
+        encoder.put_tables(symbols, indexes[:9].copy(), tables)
+    with pytest.raises(ValueError, match="12"):
+        encoder.put_tables(symbols, np.full(10, 12, np.int32), tables)
+    with pytest.raises(ValueError, match="contiguous"):
+        encoder.put_tables(symbols[::2], indexes[::2], tables)
+    with pytest.raises(ValueError, match="contiguous"):
+        encoder.put_mixture(np.zeros((4, 6), np.int16), np.asfortranarray(np.zeros((4, 6, 5), np.int16)))
+    with pytest.raises(TypeError):
+        encoder.put_tables(symbols.astype(np.float32), indexes, tables)
+    with pytest.raises(TypeError, match="uint8, uint16 or int32"):
+        encoder.put_tables(symbols, indexes.astype(np.int64), tables)
+    encoder.finish()
+    with pytest.raises(ValueError, match="finished"):
+        encoder.finish()
+
+
+def test_damaged_streams_never_crash(tables):
+    symbols, indexes = latents(300)
+    indexes = indexes.astype(np.uint8)
+    encoder = _native.Encoder()
+    encoder.put_tables(symbols, indexes, tables)
+    stream = encoder.finish()
+    out = np.empty_like(symbols)
+
+    def decode(data: bytes) -> None:
+        decoder = _native.Decoder(data)
+        decoder.get_tables(indexes, tables, out)
+        decoder.finish()
+
+    for end in range(len(stream)):
+        with pytest.raises(lic_native.LicError):
+            decode(stream[:end])
+    for bit in range(8 * len(stream)):
+        flipped = bytearray(stream)
+        flipped[bit // 8] ^= 1 << bit % 8
+        try:
+            decode(bytes(flipped))
+        except lic_native.LicError:
+            continue
+        assert not np.array_equal(out, symbols)
+
+
+def test_bools_are_what_numpy_says_they_are():
+    odd = np.array([0, 1, 2, 255], np.uint8).view(bool)
+    assert np.array_equal(lic_native.decode(lic_native.encode(odd)), odd)
+
+
+def test_crafted_files_with_a_right_checksum_are_refused_or_harmless():
+    import zlib
+
+    from conftest import jpeg_bytes
+
+    data = jpeg_bytes(24, 24)
+    small = lic_native.jpeg.compress(data)
+    assert lic_native.jpeg.inspect(small).kind == "jpeg"
+    for position in range(4, len(small) - 4):
+        for value in (0, 0x7F, 0xFF):
+            crafted = small[:position] + bytes([value]) + small[position + 1 : -4]
+            crafted += zlib.crc32(crafted).to_bytes(4, "little")
+            try:
+                restored = lic_native.jpeg.decompress(crafted)
+            except lic_native.LicError:
+                continue
+            assert restored == data
