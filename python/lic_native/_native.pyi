@@ -4,7 +4,29 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-__all__: list[str]
+__all__ = [
+    "Component",
+    "Container",
+    "CorruptError",
+    "Decoder",
+    "Encoder",
+    "Frame",
+    "LicError",
+    "LimitExceededError",
+    "Tables",
+    "TruncatedError",
+    "UnsupportedError",
+    "fingerprint",
+    "jpeg_layout",
+    "jpeg_read",
+    "jpeg_write",
+    "pack_jpeg",
+    "store",
+    "tensor_decode",
+    "tensor_encode",
+    "unpack",
+    "verify",
+]
 
 _Indexes = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.int32]
 
