@@ -4,7 +4,12 @@ import io
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from PIL import Image
+
+# The first example of a property pays for torch's start.
+settings.register_profile("lic_native", deadline=None)
+settings.load_profile("lic_native")
 
 
 def photograph(height: int, width: int, seed: int = 0) -> np.ndarray:
