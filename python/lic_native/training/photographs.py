@@ -47,8 +47,8 @@ def random_tables(count: int, generator: torch.Generator) -> Tensor:
         return low + (high - low) * torch.rand(count, *size, generator=generator)
 
     kind = draw(0, 1)
-    quality = torch.where(kind < 0.65, draw(30, 98), draw(86, 101)).floor()
-    quality = torch.where(kind < 0.35, torch.full_like(quality, 75), quality)
+    quality = torch.where(kind < 0.55, draw(30, 98), draw(86, 101)).floor()
+    quality = torch.where(kind < 0.28, torch.full_like(quality, 75), quality)
     tables = annex_k(quality)
     level, tilt = draw(-0.4, 0.4, 2, 1), draw(-0.6, 0.6, 2, 1)
     slope = torch.tensor([(r + c) / 14 for r, c in zigzag()])
