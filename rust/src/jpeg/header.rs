@@ -2,7 +2,7 @@
 
 use super::frame::Frame;
 use super::huffman::HuffmanTable;
-use super::{standard_tables, Limits};
+use super::{annex_k, Limits};
 use crate::{Error, Result};
 
 /// A scan as its header and the tables before it describe it.
@@ -77,8 +77,8 @@ impl<'a> Parser<'a> {
             progress: Vec::new(),
             quant_fixed: Vec::new(),
             quant: [[0; 64]; 4],
-            dc: standard_tables::dc(),
-            ac: standard_tables::ac(),
+            dc: annex_k::dc(),
+            ac: annex_k::ac(),
             restart_interval: 0,
             scans: 0,
             block_visits: 0,

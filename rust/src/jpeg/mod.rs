@@ -5,6 +5,7 @@
 //! entropy-coded segments and, where these are not what libjpeg would have written, notes on the differences.
 //! A damaged or truncated segment is kept literally from where it cannot be decoded any more.
 
+pub(crate) mod annex_k;
 mod bits;
 mod block;
 mod frame;
@@ -15,7 +16,6 @@ mod progressive_encode;
 mod scan_decode;
 mod scan_encode;
 mod skeleton;
-mod standard_tables;
 #[cfg(test)]
 mod tests;
 mod walk;
