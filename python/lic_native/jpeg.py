@@ -12,6 +12,7 @@ import numpy as np
 
 from . import _native
 from .errors import CorruptError, LicError, UnsupportedError
+from .models import zoo
 
 if TYPE_CHECKING:
     import torch
@@ -125,8 +126,6 @@ class Info:
 
 def inspect(data: bytes) -> Info:
     """What is inside a `.lic` file, without restoring it. Raises as `decompress` does."""
-    from .models.zoo import model_name
-
     container = _native.unpack(data, MAX_OUTPUT_BYTES)
     saving = 100 * (1 - len(data) / container.size) if container.size else 0.0
     common = (container.kind, len(data), container.size, round(saving, 2))
@@ -136,7 +135,7 @@ def inspect(data: bytes) -> Info:
     coded = sum(len(s) for s in container.streams)
     return Info(
         *common,
-        model=model_name(container.model),
+        model=zoo.model_name(container.model),
         width=frame.width,
         height=frame.height,
         components=len(frame.components),
@@ -154,11 +153,9 @@ def _compressed(data: bytes, device: str | None) -> bytes | None:
         frame, planes, skeleton = _native.jpeg_read(data)
     except LicError:
         return None
-    # A tenth of the time it takes to code them shows whether the coefficients give the file at all.
+    # Far sooner than coding them, this shows whether the coefficients give the file at all.
     if _native.jpeg_write(skeleton, planes) != data:
         return None
-    from .models import zoo
-
     model = zoo.load(zoo.DEFAULT, device)
     streams = encode_planes(model, frame, planes)
     packed = _native.pack_jpeg(data, zoo.NUMBERS[zoo.DEFAULT], model.fingerprint(), skeleton, streams)
@@ -169,8 +166,6 @@ def _compressed(data: bytes, device: str | None) -> bytes | None:
 
 
 def _restore(container: _native.Container, device: str | None, max_output: int) -> bytes:
-    from .models import zoo
-
     name = zoo.model_name(container.model)
     model = zoo.load(name, device)
     if model.fingerprint() != container.fingerprint:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.resources import as_file, files
-
-import torch
+from typing import TYPE_CHECKING
 
 from ..errors import UnsupportedError
-from .mlcc import Mlcc
+
+if TYPE_CHECKING:
+    from .mlcc import Mlcc
 
 #: Model numbers as they stand in files. A number is never used again for another model.
 NUMBERS = {"mlcc-fast": 1}
@@ -25,10 +26,14 @@ def model_name(number: int) -> str:
 
 def load(name: str, device: str | None = None) -> Mlcc:
     """A model with its shipped weights on `device` ("cuda" if there is one, by default); kept for the next call."""
+    import torch
+
     return _load(name, str(torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))))
 
 
 @cache
 def _load(name: str, device: str) -> Mlcc:
+    from .mlcc import Mlcc
+
     with as_file(files("lic_native.weights") / f"{name}.safetensors") as path:
         return Mlcc.load(path, device)
