@@ -8,12 +8,11 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check $(PIP_FLAGS)
 .PHONY: demo test rust python lint bench table
 
 demo: .venv/installed
-	rm -f demo.lic demo.jpg
-	$(BIN)/lic-native compress $(PHOTO) -o demo.lic
-	$(BIN)/lic-native inspect demo.lic
-	$(BIN)/lic-native decompress demo.lic -o demo.jpg
-	cmp $(PHOTO) demo.jpg && echo "restored byte for byte"
-	rm -f demo.lic demo.jpg
+	folder=$$(mktemp -d) && trap 'rm -r "$$folder"' EXIT && set -ex && \
+	$(BIN)/lic-native compress "$(PHOTO)" -o "$$folder/small.lic" && \
+	$(BIN)/lic-native inspect "$$folder/small.lic" && \
+	$(BIN)/lic-native decompress "$$folder/small.lic" -o "$$folder/restored" && \
+	cmp "$(PHOTO)" "$$folder/restored" && echo "restored byte for byte"
 
 test: rust lint python
 

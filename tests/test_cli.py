@@ -97,3 +97,37 @@ def test_missing_files_are_named(tmp_path):
     done = lic("compress", tmp_path / "none.jpg")
     assert done.returncode == 1 and b"none.jpg: No such file" in done.stderr
     assert lic("compress", tmp_path).returncode == 1
+
+
+def test_results_never_meet(tmp_path, photo_file):
+    """Neither each other, nor the file they are made from, nor, without --force, any file."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    for folder in "ab":
+        (tmp_path / folder / "x.jpg").write_bytes(jpeg_bytes())
+    twice = lic("compress", tmp_path / "a/x.jpg", tmp_path / "b/x.jpg", "-o", tmp_path / "out", "-f")
+    assert twice.returncode == 1 and b"written twice" in twice.stderr
+    assert not (tmp_path / "out").exists()
+    onto_itself = lic("compress", photo_file, "-o", photo_file, "-f")
+    assert onto_itself.returncode == 1 and b"the file to be read" in onto_itself.stderr
+    assert photo_file.read_bytes() == jpeg_bytes()
+    (tmp_path / "photo.jpg.lic").symlink_to("nowhere")
+    assert lic("compress", photo_file).returncode == 1
+
+
+def test_odd_names(tmp_path):
+    long = tmp_path / ("x" * 245 + ".jpg")
+    long.write_bytes(jpeg_bytes())
+    assert lic("compress", long).returncode == 0
+    (tmp_path / ".lic").write_bytes(long.with_name(long.name + ".lic").read_bytes())
+    assert lic("decompress", tmp_path / ".lic").returncode == 0
+    assert (tmp_path / ".lic.restored").read_bytes() == jpeg_bytes()
+    for arguments in (["-", long], [tmp_path, "-o", "-"]):
+        done = lic("compress", *arguments, stdin=b"")
+        assert done.returncode == 1 and done.stderr.count(b"\n") == 1
+
+
+@pytest.mark.parametrize("device", ["toaster", "meta"])
+def test_unknown_devices_are_one_line(photo_file, device):
+    done = lic("compress", photo_file, "--device", device)
+    assert done.returncode == 1 and done.stderr.count(b"\n") == 1 and device.encode() in done.stderr

@@ -77,6 +77,8 @@ def test_noise_hardly_grows(dtype):
         (torch.zeros(3, dtype=torch.bfloat16), r"tensor.round\(\)"),
         (np.zeros(3, np.float64), r"numpy.rint\(array\).astype\(numpy.int32\)"),
         (np.zeros(3, complex), "complex128"),
+        (np.zeros(3, np.uint64), "not uint64$"),
+        (np.ma.masked_array([1, 2], [True, False]), "mask"),
         (np.array(["a"]), "integers"),
         ([1, 2, 3], "not list"),
     ],
@@ -103,7 +105,7 @@ def test_a_larger_result_than_allowed_is_refused():
     data = lic_native.encode(np.zeros(1000, np.int8))
     assert len(data) < 100
     with pytest.raises(lic_native.LimitExceededError):
-        lic_native.decode(data, max_elements=999)
+        lic_native.decode(data, max_bytes=999)
 
 
 def test_the_package_does_not_import_torch():

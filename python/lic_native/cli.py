@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -24,7 +25,6 @@ app.add_typer(train_app, name="train")
 app.add_typer(evaluate_app, name="evaluate")
 
 SUFFIX = ".lic"
-JPEG_SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif"}
 
 Paths = Annotated[list[Path], typer.Argument(help="Files or folders; - reads stdin and writes stdout.")]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="File, or folder for several.")]
@@ -39,23 +39,29 @@ def compress(paths: Paths, output: Output = None, force: Force = False, device: 
     def work(data: bytes) -> bytes:
         return jpeg.compress(data, device=device)
 
-    jobs = list(plan(paths, output, lambda path: path.suffix.lower() in JPEG_SUFFIXES, lambda n: n + SUFFIX))
+    jobs = plan(paths, output, lambda path: path.suffix.lower() in jpeg.SUFFIXES, lambda name: name + SUFFIX, force)
     before, after = run(jobs, work, force)
     if len(jobs) > 1:
         say(f"{len(jobs)} files: {sizes(before, after)}")
 
 
 @app.command()
-def decompress(paths: Paths, output: Output = None, force: Force = False, device: Device = None) -> None:
+def decompress(
+    paths: Paths,
+    output: Output = None,
+    force: Force = False,
+    device: Device = None,
+    max_output: Annotated[int, typer.Option(help="Bytes that a restored file may have.")] = jpeg.MAX_OUTPUT_BYTES,
+) -> None:
     """Restore the original of each .lic file, byte for byte."""
 
     def work(data: bytes) -> bytes:
-        return jpeg.decompress(data, device=device)
+        return jpeg.decompress(data, device=device, max_output=max_output)
 
     def name(lic: str) -> str:
-        return lic.removesuffix(SUFFIX) if lic.endswith(SUFFIX) else lic + ".restored"
+        return lic.removesuffix(SUFFIX) if len(lic) > len(SUFFIX) and lic.endswith(SUFFIX) else lic + ".restored"
 
-    run(list(plan(paths, output, lambda path: path.suffix == SUFFIX, name)), work, force)
+    run(plan(paths, output, lambda path: path.suffix == SUFFIX, name, force), work, force)
 
 
 @app.command()
@@ -102,6 +108,8 @@ def train_jpeg(
     train(data, out, minutes, batch=batch, rate=rate, device=device, limit=limit)
 
 
+#: stdin or stdout.
+PIPE = Path("-")
 Job = tuple[Path, Path]
 T = TypeVar("T")
 #: Files worked on at a time: each takes memory.
@@ -109,22 +117,46 @@ MAX_FILES = 4
 
 
 def plan(
-    paths: Iterable[Path], output: Path | None, wanted: Callable[[Path], bool], rename: Callable[[str], str]
-) -> Iterable[Job]:
-    """(source, target) of everything named; files below a folder keep their place in it."""
+    paths: Iterable[Path],
+    output: Path | None,
+    wanted: Callable[[Path], bool],
+    rename: Callable[[str], str],
+    force: bool,
+) -> list[Job]:
+    """(source, target) of everything named; files below a folder keep their place in it.
+
+    Raises OSError for what must not be done: two results in one place, a result in place of its source or, unless
+    `force`, of any file.
+    """
     paths = list(paths)
-    several = len(paths) > 1 or any(path.is_dir() for path in paths) or (output is not None and output.is_dir())
+    several = len(paths) > 1 or paths[0].is_dir()
+    if several and (PIPE in paths or output == PIPE):
+        raise OSError("- stands for one file: it can't be named with others or with a folder")
+    jobs: list[Job] = []
     for path in paths:
-        if path.is_dir():
+        if path != PIPE and path.is_dir():
             for source in sorted(p for p in path.rglob("*") if p.is_file() and wanted(p)):
                 place = (output or path) / source.relative_to(path)
-                yield source, place.with_name(rename(place.name))
-        elif str(path) == "-":
-            yield path, output or path
-        elif several:
-            yield path, (output or path.parent) / rename(path.name)
+                jobs.append((source, place.with_name(rename(place.name))))
+        elif path == PIPE or output == PIPE:
+            jobs.append((path, output or PIPE))
+        elif several or (output is not None and output.is_dir()):
+            jobs.append((path, (output or path.parent) / rename(path.name)))
         else:
-            yield path, output or path.with_name(rename(path.name))
+            jobs.append((path, output or path.with_name(rename(path.name))))
+    if not jobs:
+        raise FileNotFoundError("no files of that kind there")
+    targets = set()
+    for source, target in jobs:
+        if target in targets:
+            raise FileExistsError(f"{target} would be written twice")
+        if target != PIPE:
+            targets.add(target)
+            if target.exists() and source.exists() and target.samefile(source):
+                raise FileExistsError(f"{target} is the file to be read")
+            if os.path.lexists(target) and not force:
+                raise FileExistsError(f"{target} exists; --force overwrites it")
+    return jobs
 
 
 def run(jobs: list[Job], work: Callable[[bytes], bytes], force: bool) -> tuple[int, int]:
@@ -132,8 +164,6 @@ def run(jobs: list[Job], work: Callable[[bytes], bytes], force: bool) -> tuple[i
 
     A file that fails is named in one line and does not keep the others from being done.
     """
-    if not jobs:
-        raise FileNotFoundError("no files of that kind there")
 
     def do(job: Job) -> tuple[int, int]:
         source, target = job
@@ -148,12 +178,12 @@ def run(jobs: list[Job], work: Callable[[bytes], bytes], force: bool) -> tuple[i
         for (source, target), result in progress(list(zip(jobs, results))):
             try:
                 read_bytes, written_bytes = result.result()
-            except LicError as error:
-                failed += 1
-                complain(f"{source}: {error}")
             except OSError as error:
                 failed += 1
                 complain(describe(error))
+            except (LicError, MemoryError, RuntimeError) as error:
+                failed += 1
+                complain(f"{source}: {describe(error)}")
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
@@ -186,22 +216,29 @@ def say(line: str) -> None:
 
 
 def read(path: Path) -> bytes:
-    return sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
+    return sys.stdin.buffer.read() if path == PIPE else path.read_bytes()
 
 
 def write(path: Path, data: bytes, force: bool, like: Path) -> None:
-    """Write a file whole or not at all, with the times of the file it was made from."""
-    if str(path) == "-":
+    """Write a file whole or not at all, with the times and the mode of the file it was made from.
+
+    It is on the disk when this returns: whoever deletes the original then loses nothing.
+    """
+    if path == PIPE:
         sys.stdout.buffer.write(data)
         return
-    if path.exists() and not force:
-        raise FileExistsError(f"{path} exists; --force overwrites it")
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    descriptor, name = tempfile.mkstemp(prefix=".lic-", dir=path.parent)
+    part = Path(name)
     try:
-        part.write_bytes(data)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
         if like.is_file():
             shutil.copystat(like, part)
+        if not force and os.path.lexists(path):
+            raise FileExistsError(f"{path} exists; --force overwrites it")
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
@@ -211,20 +248,17 @@ def complain(message: str) -> None:
     say(f"lic-native: {message}")
 
 
-def describe(error: OSError) -> str:
-    return f"{error.filename}: {error.strerror}" if error.filename else str(error)
+def describe(error: BaseException) -> str:
+    """An error as one line."""
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return (str(error) or type(error).__name__).splitlines()[0]
 
 
 def main() -> None:
     """Entry point: what can go wrong with files is one line and exit status 1."""
     try:
         app()
-    except LicError as error:
-        complain(str(error))
-    except OSError as error:
+    except (LicError, MemoryError, OSError, ValueError) as error:
         complain(describe(error))
-    except MemoryError:
-        complain("not enough memory")
-    else:
-        return
-    sys.exit(1)
+        sys.exit(1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
     from .models.mlcc import Mlcc, Picture, Shape
 
+#: What names of JPEG files end in.
+SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif"}
 #: Luma blocks on a side of what is coded in one piece: 2048 pixels. Bounds memory; part of the format.
 TILE = 256
 #: Largest file that `decompress` restores unless told otherwise.
@@ -27,10 +31,13 @@ MAX_OUTPUT_BYTES = 2**31
 
 #: Blocks that `decompress` makes room for: 512 megapixels without subsampling.
 MAX_BLOCKS = 24 << 20
-#: Tiles worked on at a time.
-MAX_THREADS = 8
+#: Tiles worked on at a time by all calls together.
+MAX_THREADS = min(os.cpu_count() or 1, 8)
 
+Bytes = bytes | bytearray | memoryview
 T = TypeVar("T")
+
+_tile_slots = threading.BoundedSemaphore(MAX_THREADS)
 
 
 class Coefficients(NamedTuple):
@@ -50,14 +57,14 @@ class Coefficients(NamedTuple):
     sampling: list[tuple[int, int]]
 
 
-def read_coefficients(data: bytes) -> Coefficients:
+def read_coefficients(data: Bytes) -> Coefficients:
     """The quantised DCT coefficients of a JPEG file.
 
     Raises:
         TruncatedError, CorruptError: the file is cut or broken; the message says where.
         UnsupportedError: the file is no 8-bit Huffman-coded DCT JPEG.
     """
-    frame, planes, _ = _native.jpeg_read(data)
+    frame, planes, _ = _native.jpeg_read(bytes(data))
     components = frame.components
     h_max, v_max = max(c.h for c in components), max(c.v for c in components)
     result = []
@@ -69,7 +76,7 @@ def read_coefficients(data: bytes) -> Coefficients:
     return Coefficients(result, tables, frame.width, frame.height, [(c.h, c.v) for c in components])
 
 
-def compress(data: bytes, *, device: str | None = None) -> bytes:
+def compress(data: Bytes, *, device: str | None = None) -> bytes:
     """A JPEG file, or any bytes at all -> a `.lic` file that restores exactly them.
 
     What is no JPEG, or a JPEG that can't be rebuilt bit by bit from its coefficients, is stored (with zstd). Nothing
@@ -79,6 +86,7 @@ def compress(data: bytes, *, device: str | None = None) -> bytes:
         data: the file's content.
         device: where torch runs the model, "cpu" or "cuda"; the file is the same. Default: "cuda" if there is one.
     """
+    data = bytes(data)
     packed = _compressed(data, device)
     if packed is not None and len(packed) < 0.9 * len(data):
         return packed
@@ -86,7 +94,7 @@ def compress(data: bytes, *, device: str | None = None) -> bytes:
     return stored if packed is None or len(stored) <= len(packed) else packed
 
 
-def decompress(data: bytes, *, device: str | None = None, max_output: int = MAX_OUTPUT_BYTES) -> bytes:
+def decompress(data: Bytes, *, device: str | None = None, max_output: int = MAX_OUTPUT_BYTES) -> bytes:
     """The file that `compress` was given.
 
     Args:
@@ -99,7 +107,7 @@ def decompress(data: bytes, *, device: str | None = None, max_output: int = MAX_
         UnsupportedError: the file is of a newer version, or needs a model that is not installed.
         LimitExceededError: the restored file would be longer than `max_output`.
     """
-    container = _native.unpack(data, max_output)
+    container = _native.unpack(bytes(data), max_output)
     restored = _restore(container, device, max_output) if container.stored is None else container.stored
     _native.verify(restored, container.size, container.checksum)
     return restored
@@ -124,8 +132,9 @@ class Info:
     tiles: int | None = None
 
 
-def inspect(data: bytes) -> Info:
-    """What is inside a `.lic` file, without restoring it. Raises as `decompress` does."""
+def inspect(data: Bytes) -> Info:
+    """What is inside a `.lic` file, without decoding its coefficients. Raises as `decompress` does."""
+    data = bytes(data)
     container = _native.unpack(data, MAX_OUTPUT_BYTES)
     saving = 100 * (1 - len(data) / container.size) if container.size else 0.0
     common = (container.kind, len(data), container.size, round(saving, 2))
@@ -151,13 +160,14 @@ def _compressed(data: bytes, device: str | None) -> bytes | None:
     """A file that has been seen to restore `data` from its coefficients, or None if there is none."""
     try:
         frame, planes, skeleton = _native.jpeg_read(data)
+        # Far sooner than coding them, this shows whether the coefficients give the file at all.
+        if _native.jpeg_write(skeleton, planes, len(data)) != data:
+            return None
     except LicError:
-        return None
-    # Far sooner than coding them, this shows whether the coefficients give the file at all.
-    if _native.jpeg_write(skeleton, planes) != data:
         return None
     model = zoo.load(zoo.DEFAULT, device)
     streams = encode_planes(model, frame, planes)
+    del planes
     packed = _native.pack_jpeg(data, zoo.NUMBERS[zoo.DEFAULT], model.fingerprint(), skeleton, streams)
     try:
         return packed if decompress(packed, device=device, max_output=len(data)) == data else None
@@ -272,21 +282,19 @@ def decode_planes(model: Mlcc, frame: _native.Frame, streams: list[bytes]) -> li
 def _in_parallel(work: Callable[..., T], jobs: list[tuple[Any, ...]]) -> list[T]:
     """Results of `work` on each job, in order. One thread a tile: its many small steps gain little from more.
 
-    The bytes don't depend on the number of threads. Memory does: a tile takes up to 200 MB while it is worked on.
+    The bytes don't depend on the number of threads. Memory does: a tile takes up to 300 MB while it is worked on.
     """
     import torch
 
-    threads = torch.get_num_threads()
+    from .nn.exact import single_threaded
 
     def alone(job: tuple[Any, ...]) -> T:
-        torch.set_num_threads(1)
-        return work(*job)
+        with _tile_slots:
+            torch.set_num_threads(1)
+            return work(*job)
 
-    try:
-        with ThreadPoolExecutor(max(1, min(threads, len(jobs), MAX_THREADS))) as pool:
-            return list(pool.map(alone, jobs))
-    finally:
-        torch.set_num_threads(threads)
+    with single_threaded, ThreadPoolExecutor(max(1, min(len(jobs), MAX_THREADS))) as pool:
+        return list(pool.map(alone, jobs))
 
 
 def _grid(component: _native.Component) -> tuple[int, int, int]:

@@ -12,8 +12,8 @@ from . import _native
 if TYPE_CHECKING:
     import torch
 
-#: Elements that `decode` restores unless told otherwise.
-MAX_ELEMENTS = 2**31
+#: Size of the tensor that `decode` restores unless told otherwise.
+MAX_BYTES = 2**31
 DTYPES = ("bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64")
 
 
@@ -37,6 +37,8 @@ def encode(tensor: torch.Tensor | np.ndarray[Any, Any]) -> bytes:
         is_torch = True
         _check_dtype(str(tensor.dtype).removeprefix("torch."), "tensor.round().to(torch.int32)")
         array = tensor.detach().cpu().numpy()
+    elif isinstance(tensor, np.ma.MaskedArray):
+        raise TypeError("encode would lose the mask of a masked array: pass its .data or .filled()")
     elif isinstance(tensor, np.ndarray | np.generic):
         _check_dtype(tensor.dtype.name, "numpy.rint(array).astype(numpy.int32)")
         array = np.asarray(tensor)
@@ -46,19 +48,19 @@ def encode(tensor: torch.Tensor | np.ndarray[Any, Any]) -> bytes:
     return _native.tensor_encode(array, is_torch)
 
 
-def decode(data: bytes, *, max_elements: int = MAX_ELEMENTS) -> Any:
+def decode(data: bytes | bytearray | memoryview, *, max_bytes: int = MAX_BYTES) -> Any:
     """What `encode` was given: a torch tensor (on the CPU) or a NumPy array of the same values, shape and dtype.
 
     Args:
         data: bytes from `encode`.
-        max_elements: elements that the result may have.
+        max_bytes: size that the result may have.
 
     Raises:
         TruncatedError, CorruptError: the bytes are damaged; any change to them is noticed.
         UnsupportedError: the bytes are of a newer version.
-        LimitExceededError: the result would have more than `max_elements`.
+        LimitExceededError: the result would have more than `max_bytes`.
     """
-    array, is_torch = _native.tensor_decode(data, max_elements)
+    array, is_torch = _native.tensor_decode(bytes(data), max_bytes)
     if not is_torch:
         return array
     import torch
@@ -68,4 +70,5 @@ def decode(data: bytes, *, max_elements: int = MAX_ELEMENTS) -> Any:
 
 def _check_dtype(name: str, conversion: str) -> None:
     if name not in DTYPES:
-        raise TypeError(f"encode takes integers ({', '.join(DTYPES)}), not {name}: round first, {conversion}")
+        advice = f": round first, {conversion}" if "float" in name else ""
+        raise TypeError(f"encode takes integers ({', '.join(DTYPES)}), not {name}{advice}")

@@ -35,6 +35,12 @@ pub enum Error {
         /// What is allowed.
         limit: u64,
     },
+    /// There is no memory for what the data holds.
+    #[error("no memory for {bytes} bytes")]
+    OutOfMemory {
+        /// What could not be had.
+        bytes: u64,
+    },
     /// The caller passed something that cannot be honoured.
     #[error("invalid argument: {0}")]
     InvalidArgument(String),

@@ -61,8 +61,9 @@ def jpeg_files(folder: Path, quality: int) -> list[bytes]:
     """The JPEG files below a folder as they are; any other image as Pillow saves it, 4:2:0 at `quality`."""
     result = []
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        if path.suffix.lower() in {".jpg", ".jpeg"}:
-            result.append(path.read_bytes())
+        if path.suffix.lower() in jpeg.SUFFIXES:
+            if data := path.read_bytes():
+                result.append(data)
         elif path.suffix.lower() in {".png", ".webp", ".tif", ".tiff", ".bmp"}:
             buffer = io.BytesIO()
             Image.open(path).convert("RGB").save(buffer, "JPEG", quality=quality)

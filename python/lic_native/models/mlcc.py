@@ -33,7 +33,7 @@ from torch import Tensor, nn
 
 from .. import _native
 from ..coder import Coder, Mixture, RateMeter
-from ..nn.exact import Compand, Snap, conv3x3, exact_arithmetic, fix_weight, log2_table
+from ..nn.exact import Compand, Snap, check_products, conv3x3, exact_arithmetic, fix_weight, log2_table
 
 PHASES = ((0, 0), (1, 1), (0, 1), (1, 0))
 LUMA_GROUPS = ((36, 64), (28, 36), (21, 28), (15, 21), (10, 15), (6, 10), (3, 6), (1, 3), (0, 1))
@@ -134,7 +134,7 @@ class Features(nn.Module):
     def __init__(self, bands: int, pools: Tensor) -> None:
         super().__init__()
         self.bands = bands
-        self.register_buffer("pools", pools, persistent=False)
+        self.register_buffer("pools", pools)
         self.normalise = Normalise()
         self.channels = 2 * bands + pools.shape[1] + 1
         self.exact = False
@@ -317,6 +317,7 @@ class Mlcc(nn.Module):
     def __init__(self, sigma: Tensor, config: Config = Config()) -> None:
         super().__init__()
         self.config = c = config
+        self._fingerprint: int | None = None
         self.register_buffer("sigma", sigma.float())
         self.log_tables, self.hidden_tables, self.embedding = Snap(10, 16.0), Snap(10), Snap(10)
         self.side = Snap(9)
@@ -350,12 +351,14 @@ class Mlcc(nn.Module):
         with safe_open(path, "pt") as file:
             config = Config(**json.loads(file.metadata()["config"]))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-        model = cls(tensors["sigma"], config)
+        with torch.device("meta"):
+            model = cls(tensors["sigma"], config)
         for name, tensor in tensors.items():
             owner, _, leaf = name.rpartition(".")
             module = model.get_submodule(owner)
             setattr(module, leaf, frozen(tensor) if leaf in module._parameters else tensor)
         model._become_exact()
+        check_products(torch.device(device))
         return model.to(device)
 
     def save(self, path: str | Path) -> None:
@@ -364,9 +367,12 @@ class Mlcc(nn.Module):
         save_file(tensors, path, {"config": json.dumps(asdict(self.config))})
 
     def fingerprint(self) -> int:
-        """32 bits that change with any weight or table of the model."""
-        state = sorted(self.state_dict().items())
-        return _native.fingerprint(b"".join(v.cpu().contiguous().numpy().tobytes() for _, v in state)) & 0xFFFFFFFF
+        """32 bits that change with the configuration and any weight or table of a model that is exact."""
+        if self._fingerprint is None:
+            state = [v.cpu().contiguous().numpy().tobytes() for _, v in sorted(self.state_dict().items())]
+            config = json.dumps(asdict(self.config)).encode()
+            self._fingerprint = _native.fingerprint(b"".join([config, *state])) & 0xFFFFFFFF
+        return self._fingerprint
 
     @torch.no_grad()
     def fix(self, pictures: Iterable[tuple[Shape, Tensor, Picture]]) -> Mlcc:
@@ -393,8 +399,8 @@ class Mlcc(nn.Module):
         for trunk in self.luma_trunks:
             trunk.fix(self.luma_features, self.side, self.embedding)
         for layer in self.chroma_context.values():
-            layer.weight = frozen(self.chroma_features.widen(layer.weight, 0))
-            fix_weight(layer.weight, layer.bias, *repeated(self.chroma_features.ranges(), layer.weight.shape[1]))
+            steps, limits = (r[: self.chroma_features.channels] for r in self.chroma_features.ranges())
+            fix_weight(layer.weight, layer.bias, *repeated((steps, limits), layer.weight.shape[1]))
         for head in (*self.chroma_heads, *self.luma_heads):
             head.fix()
         self._become_exact()
@@ -427,7 +433,8 @@ class Mlcc(nn.Module):
         if SAMPLINGS[shape.sampling]:
             scales = [self._scale(1, tables[:, -1]), self._scale(1, tables[:, 1])]
             chroma = self._walk_chroma(coder, shape, scales, embedding, picture.chroma if picture else None)
-            features = [self.chroma_features(x, scale.inverse) for x, scale in zip(chroma, scales)]
+            n = self.chroma_features.channels
+            features = [self.chroma_features(x, scale.inverse)[..., :n] for x, scale in zip(chroma, scales)]
             planes = space_to_depth(torch.cat(features, -1), *SAMPLINGS[shape.sampling])
             layer = self.chroma_context[shape.sampling]
             context = self.side(leaky(conv3x3(planes, layer.weight) + layer.bias))

@@ -25,10 +25,21 @@ def model_name(number: int) -> str:
 
 
 def load(name: str, device: str | None = None) -> Mlcc:
-    """A model with its shipped weights on `device` ("cuda" if there is one, by default); kept for the next call."""
+    """A model with its shipped weights on `device` ("cuda" if there is one, by default); kept for the next call.
+
+    Raises:
+        ValueError: `device` is neither "cpu" nor "cuda", or there is none.
+        RuntimeError: the device does not compute exactly (`nn.exact.check_products`).
+    """
     import torch
 
-    return _load(name, str(torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))))
+    has_cuda = torch.cuda.is_available()
+    device = device or ("cuda" if has_cuda else "cpu")
+    if device.partition(":")[0] not in ("cpu", "cuda"):
+        raise ValueError(f"device {device!r} is neither cpu nor cuda")
+    if device != "cpu" and not has_cuda:
+        raise ValueError("torch finds no CUDA device")
+    return _load(name, str(torch.device(device)))
 
 
 @cache

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 
 import torch
 import torch.nn.functional as F
@@ -97,46 +97,79 @@ def log2_table(q: Tensor) -> Tensor:
     return result.float() / 256
 
 
-class _FullPrecision:
-    """Turns torch's global switches that trade precision for speed (TF32, bfloat16) off while any thread is inside."""
+class Shared:
+    """A change of torch's global state that lasts while any thread is inside; `switch` makes it, yielding its undos."""
 
-    def __init__(self) -> None:
+    def __init__(self, switch: Callable[[], Iterable[Callable[[], None]]]) -> None:
+        self._switch = switch
         self._lock = threading.Lock()
         self._inside = 0
-        self._restore: list[Callable[[], None]] = []
+        self._undo: list[Callable[[], None]] = []
 
     def __enter__(self) -> None:
         with self._lock:
             self._inside += 1
             if self._inside == 1:
-                self._restore = list(self._switch())
+                self._undo = list(self._switch())
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
             self._inside -= 1
             if not self._inside:
-                for undo in self._restore:
+                for undo in self._undo:
                     undo()
 
-    @staticmethod
-    def _switch() -> Iterator[Callable[[], None]]:
-        if not hasattr(torch.backends.cuda.matmul, "fp32_precision"):  # before torch 2.9
-            yield partial(torch.set_float32_matmul_precision, torch.get_float32_matmul_precision())
-            torch.set_float32_matmul_precision("highest")
-            return
-        for backend in (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul, torch.backends.mkldnn.conv):  # type: ignore[attr-defined]
-            yield partial(setattr, backend, "fp32_precision", backend.fp32_precision)
-            backend.fp32_precision = "ieee"
+
+def _full_precision() -> Iterator[Callable[[], None]]:
+    """Turn off what trades precision for speed: TF32, bfloat16."""
+    if not hasattr(torch.backends.cuda.matmul, "fp32_precision"):  # before torch 2.9
+        yield partial(torch.set_float32_matmul_precision, torch.get_float32_matmul_precision())
+        torch.set_float32_matmul_precision("highest")
+        return
+    for backend in (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul, torch.backends.mkldnn.conv):  # type: ignore[attr-defined]
+        yield partial(setattr, backend, "fp32_precision", backend.fp32_precision)
+        backend.fp32_precision = "ieee"
 
 
-_full_precision = _FullPrecision()
+def _one_thread() -> Iterator[Callable[[], None]]:
+    yield partial(torch.set_num_threads, torch.get_num_threads())
+    torch.set_num_threads(1)
+
+
+_precision = Shared(_full_precision)
+#: One thread an operation, while any thread of the program is inside.
+single_threaded = Shared(_one_thread)
 
 
 @contextmanager
 def exact_arithmetic(device: torch.device) -> Iterator[None]:
-    """Keeps torch from making an exact network inexact, whatever the program around has set."""
-    with _full_precision, torch.autocast(device.type, enabled=False):
+    """Keeps torch from making an exact network inexact, whatever the program around has set in torch."""
+    with _precision, torch.autocast(device.type, enabled=False):
         yield
+
+
+def check_products(device: torch.device) -> None:
+    """Raise RuntimeError if a float32 matrix product on `device` is not what IEEE arithmetic gives.
+
+    An environment variable or a replaced library can make it so where no switch of torch shows it.
+    """
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randint(-3, 4, (64, 576), generator=generator).float()
+    weight = torch.randint(-9000, 9001, (576, 96), generator=generator).float()
+    with exact_arithmetic(device):
+        product = x.to(device) @ weight.to(device)
+    if not torch.equal(product.cpu().double(), x.double() @ weight.double()):
+        raise RuntimeError(f"float32 matrix products on {device} are not exact here: files would not decode elsewhere")
+
+
+@cache
+def _direct_convolution_is_exact() -> bool:
+    """Whether torch's convolution on the CPU passes the same test."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randint(-3, 4, (1, 32, 48, 64), generator=generator).float()
+    weight = torch.randint(-9000, 9001, (96, 64, 3, 3), generator=generator).float()
+    with exact_arithmetic(x.device):
+        return torch.equal(_direct_convolution(x, weight), conv3x3_as_product(x, weight))
 
 
 def fix_weight(weight: Tensor, bias: Tensor | None, steps: Tensor, limits: Tensor) -> None:
@@ -171,12 +204,16 @@ def fix_weight(weight: Tensor, bias: Tensor | None, steps: Tensor, limits: Tenso
 def conv3x3(x: Tensor, weight: Tensor) -> Tensor:
     """3x3 convolution of `[B, H, W, C]` with zero padding.
 
-    On a CPU torch convolves directly. Elsewhere libraries may transform their input (Winograd), which is not exact;
-    there it is a matrix product over the nine neighbours.
+    Libraries may transform its input (Winograd) or round it, which is not exact. On the CPU torch convolves directly,
+    which is three times as fast as the product over the nine neighbours that is taken elsewhere.
     """
-    if x.device.type == "cpu" or torch.is_grad_enabled():
-        return F.conv2d(x.permute(0, 3, 1, 2), weight, padding=1).permute(0, 2, 3, 1)
+    if torch.is_grad_enabled() or (x.device.type == "cpu" and _direct_convolution_is_exact()):
+        return _direct_convolution(x, weight)
     return conv3x3_as_product(x, weight)
+
+
+def _direct_convolution(x: Tensor, weight: Tensor) -> Tensor:
+    return F.conv2d(x.permute(0, 3, 1, 2), weight, padding=1).permute(0, 2, 3, 1)
 
 
 def conv3x3_as_product(x: Tensor, weight: Tensor) -> Tensor:

@@ -58,7 +58,7 @@ def train(
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    photographs = Photographs(data, device, limit)
+    photographs = Photographs(data, device, limit, CROP)
     generator = torch.Generator().manual_seed(torch.seed() % 2**63)
     checkpoint = out / "checkpoint.pt"
     saved = torch.load(checkpoint, map_location=device, weights_only=True) if checkpoint.exists() else None

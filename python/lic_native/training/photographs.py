@@ -103,17 +103,24 @@ def quantise(coefficients: Tensor, table: Tensor) -> Tensor:
 
 
 class Photographs:
-    """Images of every tar shard under a folder, in memory as uint8 `[H, W, 3]`; 5 % by name are held out."""
+    """Images of every tar shard under a folder, in memory as uint8 `[H, W, 3]`; 5 % by name are held out.
 
-    def __init__(self, folder: str | Path, device: torch.device | str = "cpu", limit: int | None = None) -> None:
+    Those with a side below `smallest` are left out: no crop fits in them.
+    """
+
+    def __init__(
+        self, folder: str | Path, device: torch.device | str = "cpu", limit: int | None = None, smallest: int = 256
+    ) -> None:
         self.training: list[Tensor] = []
         self.validation: list[Tensor] = []
         for name, data in members(Path(folder), limit):
             held_out = hashlib.sha256(name.encode()).digest()[0] < 256 // 20
             image = torch.from_numpy(np.array(Image.open(io.BytesIO(data)).convert("RGB"))).to(device)
+            if min(image.shape[:2]) < smallest:
+                continue
             (self.validation if held_out else self.training).append(image)
         if not self.training:
-            raise FileNotFoundError(f"no images found in the .tar shards or the files under {folder}")
+            raise FileNotFoundError(f"no images of {smallest} pixels a side in the .tar shards or files under {folder}")
         sizes = torch.tensor([float(i.shape[0] * i.shape[1]) for i in self.training])
         self._weights = sizes / sizes.sum()
         self.device = device

@@ -9,8 +9,9 @@ use std::sync::LazyLock;
 use crate::jpeg::annex_k;
 use crate::{Error, Result};
 
-/// Skeletons are small.
+/// Skeletons are small, but for one with much behind the end of its picture.
 const LEVEL: i32 = 19;
+const LARGE: usize = 1 << 20;
 /// What every zstd frame begins with; not stored.
 const ZSTD_MAGIC: &[u8] = b"\x28\xb5\x2f\xfd";
 
@@ -55,8 +56,9 @@ fn huffman_segment(class_and_id: u8, counts: &[u8; 16], symbols: &[u8]) -> Vec<u
 }
 
 pub(super) fn compress(data: &[u8]) -> Result<Vec<u8>> {
+    let level = if data.len() < LARGE { LEVEL } else { super::ZSTD_LEVEL };
     let failed = |e: std::io::Error| Error::InvalidArgument(format!("zstd: {e}"));
-    let mut compressor = zstd::bulk::Compressor::with_dictionary(LEVEL, &DICTIONARY).map_err(failed)?;
+    let mut compressor = zstd::bulk::Compressor::with_dictionary(level, &DICTIONARY).map_err(failed)?;
     compressor.include_contentsize(false).map_err(failed)?;
     compressor.include_checksum(false).map_err(failed)?;
     Ok(compressor.compress(data).map_err(failed)?.split_off(ZSTD_MAGIC.len()))

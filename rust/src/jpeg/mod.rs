@@ -109,7 +109,7 @@ fn blank_planes(frame: &Frame, start: usize, end: usize) -> Result<Vec<Vec<block
 
 /// The frame that [`write()`] expects planes for.
 pub fn layout(skeleton: &[u8], limits: &Limits) -> Result<Frame> {
-    let parts = skeleton::split(skeleton)?;
+    let parts = skeleton::split(skeleton, limits)?;
     let mut parser = Parser::new(parts.markers, parts.start, limits)?;
     while parser.next_scan()?.is_some() {}
     parser.into_frame()
@@ -118,7 +118,7 @@ pub fn layout(skeleton: &[u8], limits: &Limits) -> Result<Frame> {
 /// Makes the file that a skeleton and its planes came from.
 pub fn write<P: AsRef<[i16]>>(skeleton: &[u8], planes: &[P], limits: &Limits) -> Result<Vec<u8>> {
     let planes: Vec<&[i16]> = planes.iter().map(AsRef::as_ref).collect();
-    let parts = skeleton::split(skeleton)?;
+    let parts = skeleton::split(skeleton, limits)?;
     let mut parser = Parser::new(parts.markers, parts.start, limits)?;
     let mut notes = parts.notes.into_iter().peekable();
     let mut out = Vec::new();

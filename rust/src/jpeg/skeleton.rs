@@ -10,6 +10,7 @@
 //! list       = varint number of entries, entries; "skipped" counts from behind the previous entry
 //! ```
 
+use super::Limits;
 use crate::{varint, Error, Result};
 
 /// How an entropy-coded segment departs from what the scan encoder would make of the coefficients.
@@ -53,6 +54,9 @@ impl Patch {
     }
 }
 
+/// Notes take more room in memory than as bytes, so their number is bounded.
+const MAX_NOTED_SCANS: usize = 4096;
+
 const PADDING_ZEROS: u8 = 1;
 const PADDING_EXPLICIT: u8 = 2;
 const UNLIMITED_CORRECTIONS: u8 = 4;
@@ -81,13 +85,14 @@ pub(super) struct Parts<'a> {
 }
 
 /// Takes a skeleton apart.
-pub(super) fn split(skeleton: &[u8]) -> Result<Parts<'_>> {
-    let mut header = Reader { data: skeleton, pos: 0 };
+pub(super) fn split<'a>(skeleton: &'a [u8], limits: &Limits) -> Result<Parts<'a>> {
+    let most = usize::try_from(limits.max_blocks).unwrap_or(usize::MAX);
+    let mut header = Reader { data: skeleton, pos: 0, most };
     let notes_len = header.varint()?;
     let start = header.pos;
     let end = skeleton.len().checked_sub(notes_len).filter(|&end| end >= start);
     let end = end.ok_or(Error::Truncated { what: "JPEG skeleton", offset: skeleton.len() })?;
-    let notes = read_notes(Reader { data: skeleton, pos: end })?;
+    let notes = read_notes(Reader { data: skeleton, pos: end, most })?;
     Ok(Parts { markers: &skeleton[..end], start, notes })
 }
 
@@ -156,6 +161,9 @@ fn read_notes(mut reader: Reader) -> Result<Vec<(usize, ScanNotes)>> {
     let mut next = 0;
     while reader.pos < reader.data.len() {
         let index = reader.position_after(&mut next)?;
+        if notes.len() == MAX_NOTED_SCANS {
+            return Err(reader.corrupt("notes on too many scans"));
+        }
         notes.push((index, reader.scan_notes()?));
     }
     Ok(notes)
@@ -165,6 +173,8 @@ fn read_notes(mut reader: Reader) -> Result<Vec<(usize, ScanNotes)>> {
 struct Reader<'a> {
     data: &'a [u8],
     pos: usize,
+    /// What a list may hold: no more than there can be blocks.
+    most: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -193,6 +203,9 @@ impl<'a> Reader<'a> {
 
     fn list<T>(&mut self, flag: u8, read: impl Fn(&mut Self, usize) -> Result<T>) -> Result<Vec<T>> {
         let count = if flag == 0 { 0 } else { self.varint()? };
+        if count > self.most {
+            return Err(self.corrupt("notes on more blocks than allowed"));
+        }
         let mut next = 0;
         let mut list = Vec::new();
         for _ in 0..count {

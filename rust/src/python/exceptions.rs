@@ -1,6 +1,6 @@
 //! The Python exceptions, and the one place where [`Error`] becomes one of them.
 
-use pyo3::exceptions::{PyException, PyValueError};
+use pyo3::exceptions::{PyException, PyMemoryError, PyValueError};
 use pyo3::{create_exception, PyErr};
 
 use crate::Error;
@@ -29,6 +29,7 @@ impl From<Error> for PyErr {
             Error::Corrupt { .. } => CorruptError::new_err(message),
             Error::Unsupported(_) => UnsupportedError::new_err(message),
             Error::LimitExceeded { .. } => LimitExceededError::new_err(message),
+            Error::OutOfMemory { .. } => PyMemoryError::new_err(message),
             Error::InvalidArgument(_) => PyValueError::new_err(message),
         }
     }

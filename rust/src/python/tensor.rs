@@ -51,9 +51,9 @@ fn encode<'py, T: tensor::Element + Sync>(
 pub(super) fn tensor_decode<'py>(
     py: Python<'py>,
     data: &[u8],
-    max_symbols: u64,
+    max_bytes: u64,
 ) -> PyResult<(Bound<'py, PyAny>, bool)> {
-    let decoded = enter(py, || tensor::decode(data, &Limits { max_symbols }))?;
+    let decoded = enter(py, || tensor::decode(data, &Limits { max_bytes }))?;
     let shape: Vec<usize> = decoded.shape.iter().map(|&n| n as usize).collect();
     macro_rules! to_array {
         ($($variant:ident),*) => {

@@ -67,13 +67,13 @@ const LAPLACE_SLICES: u8 = 4;
 /// What decoding may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// The most values in an array.
-    pub max_symbols: u64,
+    /// The most bytes that the values of an array may take.
+    pub max_bytes: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_symbols: 1 << 31 }
+        Self { max_bytes: 1 << 31 }
     }
 }
 
@@ -160,10 +160,10 @@ fn zstd_candidate(raw: &[u8]) -> Candidate<'_> {
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Tensor> {
     let header = Header::read(bytes)?;
     let count = elements(&header.shape).unwrap_or(u64::MAX);
-    let addressable = isize::MAX as u64 / header.dtype.bytes() as u64;
-    let limit = limits.max_symbols.min(addressable);
-    if count > limit {
-        return Err(Error::LimitExceeded { what: "number of values", value: count, limit });
+    let size = count.saturating_mul(header.dtype.bytes() as u64);
+    let limit = limits.max_bytes.min(isize::MAX as u64);
+    if size > limit {
+        return Err(Error::LimitExceeded { what: "size of the tensor", value: size, limit });
     }
     let values =
         element::with_dtype!(header.dtype, T => T::wrap(decode_values::<T>(&header, count as usize)?));
@@ -266,6 +266,9 @@ impl<T: Element> Sink<'_, T> {
     /// Takes the next values, at most as many as are left.
     fn push(&mut self, values: impl Iterator<Item = i64>) -> Result<()> {
         let start = self.values.len();
+        let more = values.size_hint().0.min(self.left());
+        let bytes = ((start + more) * size_of::<T>()) as u64;
+        self.values.try_reserve(more).map_err(|_| Error::OutOfMemory { bytes })?;
         for value in values.take(self.left()) {
             let value = T::from_i64(value)
                 .ok_or_else(|| self.header.corrupt(format!("{value} is no {:?}", T::DTYPE)))?;

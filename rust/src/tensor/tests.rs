@@ -173,17 +173,17 @@ fn every_truncation_and_flip_is_an_error() {
 #[test]
 fn limits_hold() {
     let bytes = encode(&[0u8; 1000], &[1000], Library::NumPy).unwrap();
-    assert!(decode(&bytes, &Limits { max_symbols: 1000 }).is_ok());
-    let error = decode(&bytes, &Limits { max_symbols: 999 });
-    assert_eq!(error, Err(Error::LimitExceeded { what: "number of values", value: 1000, limit: 999 }));
+    assert!(decode(&bytes, &Limits { max_bytes: 1000 }).is_ok());
+    let error = decode(&bytes, &Limits { max_bytes: 999 });
+    assert_eq!(error, Err(Error::LimitExceeded { what: "size of the tensor", value: 1000, limit: 999 }));
     let mut huge = MAGIC.to_vec();
     huge.extend([VERSION, Dtype::I64 as u8, 2]);
     [u64::MAX, 3].into_iter().for_each(|dimension| varint::put(&mut huge, dimension));
     huge.extend([RAW, 0]);
     huge.extend(crc32fast::hash(&huge).to_le_bytes());
     huge.extend([0; 8]);
-    for max_symbols in [1 << 31, u64::MAX] {
-        assert!(matches!(decode(&huge, &Limits { max_symbols }), Err(Error::LimitExceeded { .. })));
+    for max_bytes in [1 << 31, u64::MAX] {
+        assert!(matches!(decode(&huge, &Limits { max_bytes }), Err(Error::LimitExceeded { .. })));
     }
     assert!(encode(&[0u8; 5], &[4], Library::NumPy).is_err());
     assert!(encode(&[0u8; 5], &[u64::MAX, 3], Library::NumPy).is_err());

@@ -18,7 +18,8 @@ fn corpus_round_trip() {
                 let (written, writing) = timed(|| write(&jpeg.skeleton, &jpeg.planes, &Limits::default()));
                 assert!(written.as_ref() == Ok(&data), "{name}: {:?}", written.err());
                 assert_eq!(layout(&jpeg.skeleton, &Limits::default()).as_ref(), Ok(&jpeg.frame), "{name}");
-                let notes = jpeg.skeleton.len() - skeleton::split(&jpeg.skeleton).unwrap().markers.len();
+                let notes = jpeg.skeleton.len()
+                    - skeleton::split(&jpeg.skeleton, &Limits::default()).unwrap().markers.len();
                 if notes > 0 {
                     println!("exact with {notes} bytes of notes on {} {name}", data.len());
                 }

@@ -220,7 +220,7 @@ fn departures_are_noted_as_they_were() {
             join(&image.markers, &[if coefficients == 0 { notes() } else { ScanNotes::default() }, notes()]);
         let jpeg = read_exactly(&write(&skeleton, &image.planes, &LIMITS).unwrap()).unwrap();
         assert!(jpeg.planes == image.planes);
-        let notes = |skeleton: &[u8]| split(skeleton).unwrap().notes;
+        let notes = |skeleton: &[u8]| split(skeleton, &crate::jpeg::Limits::default()).unwrap().notes;
         assert_eq!(notes(&jpeg.skeleton), notes(&skeleton));
     }
 }
