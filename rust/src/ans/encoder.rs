@@ -1,7 +1,8 @@
 //! The encoding half: remembers slots, and turns them into words at the end.
 
 use super::{
-    check_indexes, check_params, element, Index, HAS_ESCAPES, LOWER_BOUND, MASK, MAX_LANES, STATE_BYTES_SHIFT,
+    bits, check_indexes, check_params, element, Backend, Index, BLOCK, HAS_ESCAPES, LOWER_BOUND, MASK,
+    MAX_LANES, STATE_BYTES_SHIFT,
 };
 use crate::tables::{cost_table, LogisticMixture, MixtureConstants, Slots, Tables, COST_BITS, PRECISION};
 use crate::{varint, Result};
@@ -12,6 +13,7 @@ const BYTES_PER_LANE: u64 = 2000;
 /// Collects groups of symbols and codes them all in [`Encoder::finish`].
 #[derive(Debug, Clone, Default)]
 pub struct Encoder {
+    backend: Backend,
     slots: Vec<Slots>,
     /// Where in `slots` each group ends.
     group_ends: Vec<usize>,
@@ -24,6 +26,12 @@ impl Encoder {
         Self::default()
     }
 
+    /// Encodes with this backend from here on.
+    #[must_use]
+    pub fn with_backend(self, backend: Backend) -> Self {
+        Self { backend, ..self }
+    }
+
     /// Codes a group of symbols, `symbols[i]` by row `indexes[i]`.
     ///
     /// # Errors
@@ -31,8 +39,21 @@ impl Encoder {
     /// a row does not exist; the group is then not coded.
     pub fn put_tables<I: Index>(&mut self, symbols: &[i32], indexes: &[I], tables: &Tables) -> Result<()> {
         check_indexes(indexes, symbols.len(), tables.len())?;
-        let pairs = symbols.iter().zip(indexes);
-        self.put(pairs.map(|(&symbol, index)| tables.slots(index.row(), symbol)));
+        self.slots.reserve(symbols.len());
+        for (symbols, indexes) in symbols.chunks(BLOCK).zip(indexes.chunks(BLOCK)) {
+            let slots = |i: usize| tables.slots(indexes[i].row(), symbols[i]);
+            let block = symbols.try_into().ok().zip(indexes.try_into().ok());
+            let block = block.and_then(|(symbols, indexes)| self.backend.slots(tables, symbols, indexes));
+            if let Some((block, escapes)) = block {
+                self.slots.extend(block);
+                bits(escapes)
+                    .filter_map(|i| slots(i).1)
+                    .for_each(|outside| varint::put(&mut self.escapes, outside));
+            } else {
+                self.put((0..symbols.len()).map(slots));
+            }
+        }
+        self.group_ends.push(self.slots.len());
         Ok(())
     }
 
@@ -46,6 +67,7 @@ impl Encoder {
         let constants = MixtureConstants::get();
         let mixture = |i| LogisticMixture::new(constants, element(params, i));
         self.put(symbols.iter().enumerate().map(|(i, &symbol)| mixture(i).slots(symbol)));
+        self.group_ends.push(self.slots.len());
         Ok(())
     }
 
@@ -57,7 +79,6 @@ impl Encoder {
             }
             slots
         }));
-        self.group_ends.push(self.slots.len());
     }
 
     /// What the symbols so far cost, without what each stream costs besides (a few bytes for each lane).
@@ -101,10 +122,31 @@ impl Encoder {
         let mut states = [LOWER_BOUND; MAX_LANES];
         let mut end = self.slots.len();
         for start in self.group_ends.iter().rev().skip(1).chain(&[0]) {
-            encode_group(&self.slots[*start..end], &mut states, lanes - 1, &mut words, &mut first);
+            first -= self.encode_group(&self.slots[*start..end], lanes, &mut states, &mut words[..first]);
             end = *start;
         }
         self.stream(&states[..lanes], &words[first..])
+    }
+
+    /// Encodes a group's slots last to first; the words become the last of `words`, and the result is how many.
+    pub(super) fn encode_group(
+        &self,
+        slots: &[Slots],
+        lanes: usize,
+        states: &mut [u32; MAX_LANES],
+        words: &mut [u16],
+    ) -> usize {
+        let mut next = words.len();
+        let (blocks, tail) = slots.as_chunks::<BLOCK>();
+        next -= encode_scalar(tail, lanes, states, &mut words[..next]);
+        for block in blocks.iter().rev() {
+            let place = words[..next].last_chunk_mut().expect("each slot has room for a word");
+            next -= self
+                .backend
+                .encode(block, lanes, states, place)
+                .unwrap_or_else(|| encode_scalar(block, lanes, states, place));
+        }
+        words.len() - next
     }
 
     fn stream(self, states: &[u32], words: &[u16]) -> Vec<u8> {
@@ -128,17 +170,12 @@ impl Encoder {
     }
 }
 
-/// Encodes the slots last to first; words are put before `words[*first]`.
-fn encode_group(
-    slots: &[Slots],
-    states: &mut [u32; MAX_LANES],
-    lane_mask: usize,
-    words: &mut [u16],
-    first: &mut usize,
-) {
-    let mut next = *first;
+/// [`Encoder::encode_group`] for slots that begin with lane 0, one by one.
+#[inline]
+fn encode_scalar(slots: &[Slots], lanes: usize, states: &mut [u32; MAX_LANES], words: &mut [u16]) -> usize {
+    let mut next = words.len();
     for (i, slots) in slots.iter().enumerate().rev() {
-        let state = &mut states[(i & lane_mask) % MAX_LANES];
+        let state = &mut states[(i & (lanes - 1)) % MAX_LANES];
         let freq = slots.freq();
         // Would the new state not fit 32 bits? The word is stored in any case: the place is free.
         let full = *state >> (32 - PRECISION) >= freq;
@@ -147,5 +184,5 @@ fn encode_group(
         let fitting = if full { *state >> 16 } else { *state };
         *state = (fitting / freq) << PRECISION | (fitting % freq + slots.start()) & MASK;
     }
-    *first = next;
+    words.len() - next
 }

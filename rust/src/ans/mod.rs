@@ -28,13 +28,15 @@
 //! | lanes × bytes of a state | each lane's first state minus 2^16, little-endian |
 //! | the rest | the words, little-endian |
 //!
-//! Lane count is the encoder's choice. A SIMD backend is only faster: it makes the same bytes.
+//! Lane count is the encoder's choice. A SIMD [`Backend`] is only faster: it makes the same bytes.
 
 mod decoder;
 mod encoder;
+mod simd;
 
 pub use decoder::Decoder;
 pub use encoder::Encoder;
+pub use simd::Backend;
 
 /// Frequencies sum to 2^15.
 pub use crate::tables::PRECISION;
@@ -44,6 +46,8 @@ use crate::tables::MIXTURE_PARAMS;
 /// A state is at least this.
 const LOWER_BOUND: u32 = 1 << 16;
 const MAX_LANES: usize = 64;
+/// Elements that are coded at once: a multiple of every number of lanes.
+const BLOCK: usize = MAX_LANES;
 const MASK: u32 = (1 << PRECISION) - 1;
 
 const HAS_ESCAPES: u8 = 1 << 3;
@@ -66,6 +70,16 @@ macro_rules! index {
     )*};
 }
 index!(u8, u16, u32, i16, i32, i64);
+
+/// The positions of the bits that are set, in order.
+fn bits(mut set: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let lowest = set.trailing_zeros() as usize;
+        let more = set != 0;
+        set &= set.wrapping_sub(1);
+        more.then_some(lowest)
+    })
+}
 
 /// Every index must name a row, and there must be one for each symbol.
 fn check_indexes<I: Index>(indexes: &[I], symbols: usize, rows: usize) -> crate::Result<()> {
