@@ -130,13 +130,16 @@ impl<D: AsRef<[u8]>> Decoder<D> {
     fn group<M: Model>(&mut self, model: &M, out: &mut [M::Symbol]) -> Result<()> {
         for (block, out) in out.chunks_mut(BLOCK).enumerate() {
             // Each element takes one word at most, so the words need a look only after the block.
-            let mut padded = [0; 2 * BLOCK];
             let rest = &self.data.as_ref()[self.next_word..];
             let available = rest.len() / 2;
-            let words = rest.first_chunk().unwrap_or_else(|| {
-                padded[..rest.len()].copy_from_slice(rest);
-                &padded
-            });
+            let padded;
+            let words = match rest.first_chunk() {
+                Some(words) => words,
+                None => {
+                    padded = pad(rest);
+                    &padded
+                }
+            };
             let (first, lanes, states) = (block * BLOCK, self.lane_mask + 1, &mut self.states);
             let vectorised = <&mut [_; BLOCK]>::try_from(&mut *out)
                 .ok()
@@ -214,6 +217,14 @@ impl<D: AsRef<[u8]>> Decoder<D> {
         }
         Ok(())
     }
+}
+
+/// The bytes, and zeros after them.
+#[cold]
+fn pad(bytes: &[u8]) -> [u8; 2 * BLOCK] {
+    let mut padded = [0; 2 * BLOCK];
+    padded[..bytes.len()].copy_from_slice(bytes);
+    padded
 }
 
 struct TablesModel<'a, I> {

@@ -54,7 +54,7 @@ const HAS_ESCAPES: u8 = 1 << 3;
 const STATE_BYTES_SHIFT: u32 = 4;
 
 /// An integer that names a row of [`Tables`](crate::tables::Tables).
-pub trait Index: Copy {
+pub trait Index: Copy + Ord {
     /// The row; something beyond every table if the integer is negative.
     fn row(self) -> usize;
 }
@@ -89,8 +89,9 @@ fn check_indexes<I: Index>(indexes: &[I], symbols: usize, rows: usize) -> crate:
             indexes.len()
         )));
     }
-    let in_range = |indexes: &[I]| indexes.iter().fold(true, |all, index| all & (index.row() < rows));
-    if !in_range(indexes) {
+    // As two simple loops over small integers, this takes hardly any time.
+    let extremes = [indexes.iter().copied().min(), indexes.iter().copied().max()];
+    if extremes.into_iter().flatten().any(|index| index.row() >= rows) {
         return Err(crate::Error::InvalidArgument(format!("an index is outside the {rows} rows")));
     }
     Ok(())

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::Found;
+use super::{row, Found};
 use crate::ans::{Index, BLOCK, LOWER_BOUND, MASK, MAX_LANES};
 use crate::tables::{Slots, Tables, PRECISION, TOTAL};
 
@@ -34,7 +34,7 @@ const fn permutations(compact: bool) -> [[u8; N]; 1 << N] {
 }
 
 /// See [`Backend::slots`](super::Backend::slots).
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "avx2,popcnt")]
 pub(super) fn slots<I: Index>(
     tables: &Tables,
     symbols: &[i32; BLOCK],
@@ -43,7 +43,8 @@ pub(super) fn slots<I: Index>(
     let (mut block, mut escapes) = ([Slots::new(0, 1); BLOCK], 0);
     for i in 0..BLOCK / N {
         let (symbols, indexes) = (&symbols.as_chunks::<N>().0[i], &indexes.as_chunks::<N>().0[i]);
-        let [_, offset, first, sizes] = rows(tables, indexes);
+        let two = |i| two_rows(tables, indexes, i);
+        let [_, offset, first, sizes] = quarters([two(0), two(1), two(2), two(3)]);
         // SAFETY: the array has 32 bytes.
         let symbol = unsafe { _mm256_loadu_si256(symbols.as_ptr().cast()) };
         let escape = _mm256_and_si256(sizes, _mm256_set1_epi32(0xffff));
@@ -60,7 +61,7 @@ pub(super) fn slots<I: Index>(
 }
 
 /// See [`Backend::encode`](super::Backend::encode).
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "avx2,popcnt")]
 pub(super) fn encode(
     slots: &[Slots; BLOCK],
     lanes: usize,
@@ -70,7 +71,7 @@ pub(super) fn encode(
     let low_half = _mm256_set1_epi32(0xffff);
     let mut next = BLOCK;
     for i in (0..BLOCK / N).rev() {
-        let states = &mut states.as_chunks_mut::<N>().0[i % (lanes / N)];
+        let states = &mut states.as_chunks_mut::<N>().0[i & (lanes / N - 1)];
         let state = load(states);
         // SAFETY: the array has 32 bytes.
         let slots = unsafe { _mm256_loadu_si256(slots.as_chunks::<N>().0[i].as_ptr().cast()) };
@@ -107,7 +108,7 @@ pub(super) fn encode(
 }
 
 /// See [`Backend::decode`](super::Backend::decode).
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "avx2,popcnt")]
 pub(super) fn decode<I: Index>(
     tables: &Tables,
     indexes: &[I; BLOCK],
@@ -120,8 +121,9 @@ pub(super) fn decode<I: Index>(
     let (mut used, mut escapes) = (0, 0);
     for i in 0..BLOCK / N {
         let indexes = &indexes.as_chunks::<N>().0[i];
-        let [bucket, offset, _, sizes] = rows(tables, indexes);
-        let states = &mut states.as_chunks_mut::<N>().0[i % (lanes / N)];
+        let two = |i| two_rows(tables, indexes, i);
+        let [bucket, offset, _, sizes] = quarters([two(0), two(1), two(2), two(3)]);
+        let states = &mut states.as_chunks_mut::<N>().0[i & (lanes / N - 1)];
         let state = load(states);
         let slot = _mm256_and_si256(state, _mm256_set1_epi32(MASK as i32));
 
@@ -178,15 +180,19 @@ unsafe fn buckets(tables: &Tables, positions: __m256i) -> [__m256i; 2] {
     [_mm256_castps_si256(even), _mm256_castps_si256(odd)]
 }
 
+/// Rows `i` and `i + 4` of 8.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn two_rows<I: Index>(tables: &Tables, indexes: &[I; N], i: usize) -> __m256i {
+    // SAFETY: a row has 16 bytes, and as many as its alignment.
+    let row = |i: usize| unsafe { _mm_load_si128((&raw const *row(tables, indexes[i])).cast()) };
+    _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(row(i)), row(i + 4))
+}
+
 /// The 32-bit quarters of 8 elements' rows, each quarter for all elements.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn rows<I: Index>(tables: &Tables, indexes: &[I; N]) -> [__m256i; 4] {
-    let rows = tables.parts().0;
-    // SAFETY: a row has 16 bytes, and as many as its alignment.
-    let row = |i: usize| unsafe { _mm_load_si128((&raw const rows[indexes[i].row()]).cast()) };
-    let two = |i| _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(row(i)), row(i + 4));
-    let [a, b, c, d] = [two(0), two(1), two(2), two(3)];
+fn quarters([a, b, c, d]: [__m256i; 4]) -> [__m256i; 4] {
     let [ab, cd] = [_mm256_unpacklo_epi32(a, b), _mm256_unpacklo_epi32(c, d)];
     let [ab_high, cd_high] = [_mm256_unpackhi_epi32(a, b), _mm256_unpackhi_epi32(c, d)];
     [

@@ -2,14 +2,14 @@
 
 use std::arch::x86_64::*;
 
-use super::Found;
+use super::{row, Found};
 use crate::ans::{Index, BLOCK, LOWER_BOUND, MASK, MAX_LANES};
 use crate::tables::{Slots, Tables, PRECISION, TOTAL};
 
 const N: usize = 16;
 
 /// See [`Backend::slots`](super::Backend::slots).
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,popcnt")]
 pub(super) fn slots<I: Index>(
     tables: &Tables,
     symbols: &[i32; BLOCK],
@@ -18,7 +18,8 @@ pub(super) fn slots<I: Index>(
     let (mut block, mut escapes) = ([Slots::new(0, 1); BLOCK], 0);
     for i in 0..BLOCK / N {
         let (symbols, indexes) = (&symbols.as_chunks::<N>().0[i], &indexes.as_chunks::<N>().0[i]);
-        let [_, offset, first, sizes] = rows(tables, indexes);
+        let four = |i| four_rows(tables, indexes, i);
+        let [_, offset, first, sizes] = quarters([four(0), four(1), four(2), four(3)]);
         // SAFETY: the array has 64 bytes.
         let symbol = unsafe { _mm512_loadu_si512(symbols.as_ptr().cast()) };
         let escape = _mm512_and_si512(sizes, _mm512_set1_epi32(0xffff));
@@ -35,7 +36,7 @@ pub(super) fn slots<I: Index>(
 }
 
 /// See [`Backend::encode`](super::Backend::encode).
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,popcnt")]
 pub(super) fn encode(
     slots: &[Slots; BLOCK],
     lanes: usize,
@@ -45,7 +46,7 @@ pub(super) fn encode(
     const TOWARDS_0: i32 = _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC;
     let mut next = BLOCK;
     for i in (0..BLOCK / N).rev() {
-        let states = &mut states.as_chunks_mut::<N>().0[i % (lanes / N)];
+        let states = &mut states.as_chunks_mut::<N>().0[i & (lanes / N - 1)];
         let state = load(states);
         // SAFETY: the array has 64 bytes.
         let slots = unsafe { _mm512_loadu_si512(slots.as_chunks::<N>().0[i].as_ptr().cast()) };
@@ -78,7 +79,7 @@ pub(super) fn encode(
 }
 
 /// See [`Backend::decode`](super::Backend::decode).
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,popcnt")]
 pub(super) fn decode<I: Index>(
     tables: &Tables,
     indexes: &[I; BLOCK],
@@ -91,8 +92,9 @@ pub(super) fn decode<I: Index>(
     let (mut used, mut escapes) = (0, 0);
     for i in 0..BLOCK / N {
         let indexes = &indexes.as_chunks::<N>().0[i];
-        let [bucket, offset, _, sizes] = rows(tables, indexes);
-        let states = &mut states.as_chunks_mut::<N>().0[i % (lanes / N)];
+        let four = |i| four_rows(tables, indexes, i);
+        let [bucket, offset, _, sizes] = quarters([four(0), four(1), four(2), four(3)]);
+        let states = &mut states.as_chunks_mut::<N>().0[i & (lanes / N - 1)];
         let state = load(states);
         let slot = _mm512_and_si512(state, _mm512_set1_epi32(MASK as i32));
 
@@ -146,20 +148,22 @@ unsafe fn buckets(tables: &Tables, positions: __m512i) -> [__m512i; 2] {
     [_mm512_permutex2var_epi32(near, even, far), _mm512_permutex2var_epi32(near, odd, far)]
 }
 
+/// Rows `i`, `i + 4`, `i + 8` and `i + 12` of 16.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn four_rows<I: Index>(tables: &Tables, indexes: &[I; N], i: usize) -> __m512i {
+    // SAFETY: a row has 16 bytes, and as many as its alignment.
+    let row = |i: usize| unsafe { _mm_load_si128((&raw const *row(tables, indexes[i])).cast()) };
+    let rows = _mm512_castsi128_si512(row(i));
+    let rows = _mm512_inserti32x4::<1>(rows, row(i + 4));
+    let rows = _mm512_inserti32x4::<2>(rows, row(i + 8));
+    _mm512_inserti32x4::<3>(rows, row(i + 12))
+}
+
 /// The 32-bit quarters of 16 elements' rows, each quarter for all elements.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn rows<I: Index>(tables: &Tables, indexes: &[I; N]) -> [__m512i; 4] {
-    let rows = tables.parts().0;
-    // SAFETY: a row has 16 bytes, and as many as its alignment.
-    let row = |i: usize| unsafe { _mm_load_si128((&raw const rows[indexes[i].row()]).cast()) };
-    let four = |i| {
-        let rows = _mm512_castsi128_si512(row(i));
-        let rows = _mm512_inserti32x4::<1>(rows, row(i + 4));
-        let rows = _mm512_inserti32x4::<2>(rows, row(i + 8));
-        _mm512_inserti32x4::<3>(rows, row(i + 12))
-    };
-    let [a, b, c, d] = [four(0), four(1), four(2), four(3)];
+fn quarters([a, b, c, d]: [__m512i; 4]) -> [__m512i; 4] {
     let [ab, cd] = [_mm512_unpacklo_epi32(a, b), _mm512_unpacklo_epi32(c, d)];
     let [ab_high, cd_high] = [_mm512_unpackhi_epi32(a, b), _mm512_unpackhi_epi32(c, d)];
     [

@@ -13,7 +13,7 @@ mod avx512;
 use std::sync::OnceLock;
 
 use super::{Index, BLOCK, MAX_LANES};
-use crate::tables::{Slots, Tables};
+use crate::tables::{Layout, Slots, Tables};
 
 /// Fewer lanes are not worth a vector.
 const MIN_LANES: usize = 16;
@@ -49,10 +49,11 @@ impl Backend {
                 && is_x86_feature_detected!("avx512bw")
                 && is_x86_feature_detected!("avx512vl")
                 && is_x86_feature_detected!("avx512vbmi2")
+                && is_x86_feature_detected!("popcnt")
             {
                 all.push(Self(Isa::Avx512));
             }
-            if is_x86_feature_detected!("avx2") {
+            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("popcnt") {
                 all.push(Self(Isa::Avx2));
             }
         }
@@ -86,7 +87,7 @@ impl Backend {
     ) -> Option<([Slots; BLOCK], u64)> {
         match self.0 {
             Isa::Scalar => None,
-            // SAFETY: a processor without AVX2 has no such `Backend`.
+            // SAFETY: a processor without AVX2 and POPCNT has no such `Backend`.
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => Some(unsafe { avx2::slots(tables, symbols, indexes) }),
             // SAFETY: a processor without these extensions has no such `Backend`.
@@ -108,7 +109,7 @@ impl Backend {
         match self.0 {
             _ if lanes < MIN_LANES => None,
             Isa::Scalar => None,
-            // SAFETY: a processor without AVX2 has no such `Backend`.
+            // SAFETY: a processor without AVX2 and POPCNT has no such `Backend`.
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => Some(unsafe { avx2::encode(slots, lanes, states, words) }),
             // SAFETY: a processor without these extensions has no such `Backend`.
@@ -132,7 +133,7 @@ impl Backend {
         match self.0 {
             _ if lanes < MIN_LANES => None,
             Isa::Scalar => None,
-            // SAFETY: a processor without AVX2 has no such `Backend`.
+            // SAFETY: a processor without AVX2 and POPCNT has no such `Backend`.
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => Some(unsafe { avx2::decode(tables, indexes, lanes, states, words, out) }),
             // SAFETY: a processor without these extensions has no such `Backend`.
@@ -150,6 +151,18 @@ impl Default for Backend {
             Err(_) => Self::all()[0],
         })
     }
+}
+
+/// The row that an index names.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+fn row<I: Index>(tables: &Tables, index: I) -> &Layout {
+    /// One place for all the rows of a loop, which keeps it small.
+    #[cold]
+    fn changed() -> ! {
+        panic!("an index is not what it was when the group was checked");
+    }
+    tables.parts().0.get(index.row()).unwrap_or_else(|| changed())
 }
 
 /// What `N` elements found, as far as their buckets told it.
