@@ -45,7 +45,7 @@ impl Encoder {
             let block = symbols.try_into().ok().zip(indexes.try_into().ok());
             let block = block.and_then(|(symbols, indexes)| self.backend.slots(tables, symbols, indexes));
             if let Some((block, escapes)) = block {
-                self.slots.extend(block);
+                self.slots.extend_from_slice(&block);
                 bits(escapes)
                     .filter_map(|i| slots(i).1)
                     .for_each(|outside| varint::put(&mut self.escapes, outside));
@@ -165,7 +165,11 @@ impl Encoder {
         for state in states {
             bytes.extend(&(state - LOWER_BOUND).to_le_bytes()[..state_bytes as usize]);
         }
-        bytes.extend(words.iter().flat_map(|word| word.to_le_bytes()));
+        let first = bytes.len();
+        bytes.resize(first + 2 * words.len(), 0);
+        for (bytes, word) in bytes[first..].as_chunks_mut().0.iter_mut().zip(words) {
+            *bytes = word.to_le_bytes();
+        }
         bytes
     }
 }

@@ -88,46 +88,70 @@ pub(super) fn decode<I: Index>(
     words: &[u8; 2 * BLOCK],
     out: &mut [i32; BLOCK],
 ) -> (usize, u64) {
+    match lanes / N {
+        1 => decode_turns::<I, 1>(tables, indexes, states, words, out),
+        2 => decode_turns::<I, 2>(tables, indexes, states, words, out),
+        _ => decode_turns::<I, 4>(tables, indexes, states, words, out),
+    }
+}
+
+/// [`decode`] for lanes that fill this many registers: all look into their buckets before the first goes on, for a
+/// gather takes long, but several take hardly longer.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,popcnt")]
+fn decode_turns<I: Index, const REGISTERS: usize>(
+    tables: &Tables,
+    indexes: &[I; BLOCK],
+    states: &mut [u32; MAX_LANES],
+    words: &[u8; 2 * BLOCK],
+    out: &mut [i32; BLOCK],
+) -> (usize, u64) {
     let low_half = _mm512_set1_epi32(0xffff);
     let (mut used, mut escapes) = (0, 0);
-    for i in 0..BLOCK / N {
-        let indexes = &indexes.as_chunks::<N>().0[i];
-        let four = |i| four_rows(tables, indexes, i);
-        let [bucket, offset, _, sizes] = quarters([four(0), four(1), four(2), four(3)]);
-        let states = &mut states.as_chunks_mut::<N>().0[i & (lanes / N - 1)];
-        let state = load(states);
-        let slot = _mm512_and_si512(state, _mm512_set1_epi32(MASK as i32));
-
-        let shift = _mm512_srli_epi32::<16>(sizes);
-        let bucket = _mm512_add_epi32(bucket, _mm512_srlv_epi32(slot, shift));
-        // SAFETY: slot < 2^15, so this is one of the row's 2^15 >> shift buckets.
-        let [lower, upper] = unsafe { buckets(tables, bucket) };
-        let middle = _mm512_srli_epi32::<16>(lower);
-        let second = _mm512_cmpge_epu32_mask(slot, middle);
-        let mut start = _mm512_mask_mov_epi32(_mm512_and_si512(lower, low_half), second, middle);
-        let mut end = _mm512_mask_and_epi32(middle, second, upper, low_half);
-        let symbol = _mm512_add_epi32(offset, _mm512_srli_epi32::<16>(upper));
-        let mut symbol = _mm512_mask_sub_epi32(symbol, second, symbol, _mm512_set1_epi32(-1));
-        let beyond = _mm512_cmple_epu32_mask(end, slot);
-        if beyond != 0 {
-            let found = Found { starts: array(start), ends: array(end), symbols: array(symbol) };
-            let found = found.search(tables, indexes, &array(slot), beyond.into());
-            (start, end, symbol) = (load(&found.starts), load(&found.ends), load(&found.symbols));
+    for turn in 0..BLOCK / N / REGISTERS {
+        let mut looked_up = [[_mm512_setzero_si512(); 5]; REGISTERS];
+        for (j, looked_up) in looked_up.iter_mut().enumerate() {
+            let indexes = &indexes.as_chunks::<N>().0[turn * REGISTERS + j];
+            let four = |i| four_rows(tables, indexes, i);
+            let [bucket, offset, _, sizes] = quarters([four(0), four(1), four(2), four(3)]);
+            let state = load(&states.as_chunks::<N>().0[j]);
+            let slot = _mm512_and_si512(state, _mm512_set1_epi32(MASK as i32));
+            let shift = _mm512_srli_epi32::<16>(sizes);
+            let bucket = _mm512_add_epi32(bucket, _mm512_srlv_epi32(slot, shift));
+            // SAFETY: slot < 2^15, so this is one of the row's 2^15 >> shift buckets.
+            let [lower, upper] = unsafe { buckets(tables, bucket) };
+            *looked_up = [state, slot, offset, lower, upper];
         }
-        // Only the escape ends where all slots end.
-        escapes |= u64::from(_mm512_cmpeq_epi32_mask(end, _mm512_set1_epi32(TOTAL as i32))) << (N * i);
-        // SAFETY: the array has 64 bytes.
-        unsafe { _mm512_storeu_si512(out.as_chunks_mut::<N>().0[i].as_mut_ptr().cast(), symbol) };
+        for (j, [state, slot, offset, lower, upper]) in looked_up.into_iter().enumerate() {
+            let i = turn * REGISTERS + j;
+            let middle = _mm512_srli_epi32::<16>(lower);
+            let second = _mm512_cmpge_epu32_mask(slot, middle);
+            let mut start = _mm512_mask_mov_epi32(_mm512_and_si512(lower, low_half), second, middle);
+            let mut end = _mm512_mask_and_epi32(middle, second, upper, low_half);
+            let symbol = _mm512_add_epi32(offset, _mm512_srli_epi32::<16>(upper));
+            let mut symbol = _mm512_mask_sub_epi32(symbol, second, symbol, _mm512_set1_epi32(-1));
+            let beyond = _mm512_cmple_epu32_mask(end, slot);
+            if beyond != 0 {
+                let indexes = &indexes.as_chunks::<N>().0[i];
+                let found = Found { starts: array(start), ends: array(end), symbols: array(symbol) };
+                let found = found.search(tables, indexes, &array(slot), beyond.into());
+                (start, end, symbol) = (load(&found.starts), load(&found.ends), load(&found.symbols));
+            }
+            // Only the escape ends where all slots end.
+            escapes |= u64::from(_mm512_cmpeq_epi32_mask(end, _mm512_set1_epi32(TOTAL as i32))) << (N * i);
+            // SAFETY: the array has 64 bytes.
+            unsafe { _mm512_storeu_si512(out.as_chunks_mut::<N>().0[i].as_mut_ptr().cast(), symbol) };
 
-        let high = _mm512_mullo_epi32(_mm512_sub_epi32(end, start), _mm512_srli_epi32::<PRECISION>(state));
-        let state = _mm512_add_epi32(high, _mm512_sub_epi32(slot, start));
-        let short = _mm512_cmplt_epu32_mask(state, _mm512_set1_epi32(LOWER_BOUND as i32));
-        // SAFETY: the slice has 32 bytes.
-        let next = unsafe { _mm256_loadu_si256(words[2 * used..][..2 * N].as_ptr().cast()) };
-        let next = _mm512_maskz_expand_epi32(short, _mm512_cvtepu16_epi32(next));
-        let state = _mm512_mask_or_epi32(state, short, _mm512_slli_epi32::<16>(state), next);
-        used += short.count_ones() as usize;
-        store(states, state);
+            let (freq, high) = (_mm512_sub_epi32(end, start), _mm512_srli_epi32::<PRECISION>(state));
+            let state = _mm512_add_epi32(_mm512_mullo_epi32(freq, high), _mm512_sub_epi32(slot, start));
+            let short = _mm512_cmplt_epu32_mask(state, _mm512_set1_epi32(LOWER_BOUND as i32));
+            // SAFETY: the slice has 32 bytes.
+            let next = unsafe { _mm256_loadu_si256(words[2 * used..][..2 * N].as_ptr().cast()) };
+            let next = _mm512_maskz_expand_epi32(short, _mm512_cvtepu16_epi32(next));
+            let state = _mm512_mask_or_epi32(state, short, _mm512_slli_epi32::<16>(state), next);
+            used += short.count_ones() as usize;
+            store(&mut states.as_chunks_mut::<N>().0[j], state);
+        }
     }
     (used, escapes)
 }
