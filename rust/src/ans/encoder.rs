@@ -40,21 +40,26 @@ impl Encoder {
     pub fn put_tables<I: Index>(&mut self, symbols: &[i32], indexes: &[I], tables: &Tables) -> Result<()> {
         check_indexes(indexes, symbols.len(), tables.len())?;
         self.slots.reserve(symbols.len());
-        for (symbols, indexes) in symbols.chunks(BLOCK).zip(indexes.chunks(BLOCK)) {
-            let slots = |i: usize| tables.slots(indexes[i].row(), symbols[i]);
-            let block = symbols.try_into().ok().zip(indexes.try_into().ok());
-            let block = block.and_then(|(symbols, indexes)| self.backend.slots(tables, symbols, indexes));
-            if let Some((block, escapes)) = block {
-                self.slots.extend_from_slice(&block);
-                bits(escapes)
-                    .filter_map(|i| slots(i).1)
-                    .for_each(|outside| varint::put(&mut self.escapes, outside));
-            } else {
-                self.put((0..symbols.len()).map(slots));
-            }
-        }
+        let done = self.put_blocks(symbols, indexes, tables);
+        let pairs = symbols[done..].iter().zip(&indexes[done..]);
+        self.put(pairs.map(|(&symbol, index)| tables.slots(index.row(), symbol)));
         self.group_ends.push(self.slots.len());
         Ok(())
+    }
+
+    /// Codes as many of the first elements as the backend does, and returns how many these are.
+    fn put_blocks<I: Index>(&mut self, symbols: &[i32], indexes: &[I], tables: &Tables) -> usize {
+        let mut done = 0;
+        let mut slots = [Slots::new(0, 1); BLOCK];
+        for (symbols, indexes) in symbols.as_chunks().0.iter().zip(indexes.as_chunks().0) {
+            let Some(escapes) = self.backend.slots(tables, symbols, indexes, &mut slots) else { break };
+            self.slots.extend_from_slice(&slots);
+            bits(escapes)
+                .filter_map(|i| tables.slots(indexes[i].row(), symbols[i]).1)
+                .for_each(|distance| varint::put(&mut self.escapes, distance));
+            done += BLOCK;
+        }
+        done
     }
 
     /// Codes a group of symbols, each by the [`LogisticMixture`] of its five parameters.

@@ -126,6 +126,8 @@ fn decode_with(
     Ok(decoded)
 }
 
+/// The tests below run every backend that there is; `LIC_REQUIRE_SIMD` lists those that must be, as in
+/// `LIC_REQUIRE_SIMD=avx512,avx2`.
 #[test]
 fn required_backends_ran() {
     let names: Vec<_> = Backend::all().into_iter().map(Backend::name).collect();

@@ -39,8 +39,9 @@ pub(super) fn slots<I: Index>(
     tables: &Tables,
     symbols: &[i32; BLOCK],
     indexes: &[I; BLOCK],
-) -> ([Slots; BLOCK], u64) {
-    let (mut block, mut escapes) = ([Slots::new(0, 1); BLOCK], 0);
+    slots: &mut [Slots; BLOCK],
+) -> u64 {
+    let mut escapes = 0;
     for i in 0..BLOCK / N {
         let (symbols, indexes) = (&symbols.as_chunks::<N>().0[i], &indexes.as_chunks::<N>().0[i]);
         let two = |i| two_rows(tables, indexes, i);
@@ -53,11 +54,11 @@ pub(super) fn slots<I: Index>(
         let boundary = _mm256_add_epi32(first, interval);
         // SAFETY: interval <= symbols, so `Tables` has this boundary and the next.
         let pair = unsafe { _mm256_i32gather_epi32::<2>(tables.parts().1.as_ptr().cast(), boundary) };
-        let slots = _mm256_sub_epi32(pair, _mm256_slli_epi32::<16>(pair));
+        let bits = _mm256_sub_epi32(pair, _mm256_slli_epi32::<16>(pair));
         // SAFETY: the array has 32 bytes, and the halves are what `Slots` consists of: start and end - start.
-        unsafe { _mm256_storeu_si256(block.as_chunks_mut::<N>().0[i].as_mut_ptr().cast(), slots) };
+        unsafe { _mm256_storeu_si256(slots.as_chunks_mut::<N>().0[i].as_mut_ptr().cast(), bits) };
     }
-    (block, escapes)
+    escapes
 }
 
 /// See [`Backend::encode`](super::Backend::encode).

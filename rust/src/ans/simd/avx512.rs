@@ -14,8 +14,9 @@ pub(super) fn slots<I: Index>(
     tables: &Tables,
     symbols: &[i32; BLOCK],
     indexes: &[I; BLOCK],
-) -> ([Slots; BLOCK], u64) {
-    let (mut block, mut escapes) = ([Slots::new(0, 1); BLOCK], 0);
+    slots: &mut [Slots; BLOCK],
+) -> u64 {
+    let mut escapes = 0;
     for i in 0..BLOCK / N {
         let (symbols, indexes) = (&symbols.as_chunks::<N>().0[i], &indexes.as_chunks::<N>().0[i]);
         let four = |i| four_rows(tables, indexes, i);
@@ -28,11 +29,11 @@ pub(super) fn slots<I: Index>(
         let boundary = _mm512_add_epi32(first, interval);
         // SAFETY: interval <= symbols, so `Tables` has this boundary and the next.
         let pair = unsafe { _mm512_i32gather_epi32::<2>(boundary, tables.parts().1.as_ptr().cast()) };
-        let slots = _mm512_sub_epi32(pair, _mm512_slli_epi32::<16>(pair));
+        let bits = _mm512_sub_epi32(pair, _mm512_slli_epi32::<16>(pair));
         // SAFETY: the array has 64 bytes, and the halves are what `Slots` consists of: start and end - start.
-        unsafe { _mm512_storeu_si512(block.as_chunks_mut::<N>().0[i].as_mut_ptr().cast(), slots) };
+        unsafe { _mm512_storeu_si512(slots.as_chunks_mut::<N>().0[i].as_mut_ptr().cast(), bits) };
     }
-    (block, escapes)
+    escapes
 }
 
 /// See [`Backend::encode`](super::Backend::encode).

@@ -77,22 +77,24 @@ impl Backend {
         }
     }
 
-    /// The slots of a block of symbols, and a bit for each that is an escape; `None` leaves it to the scalar code.
+    /// Fills in the slots of a block of symbols, and returns a bit for each that is an escape; `None` leaves it to
+    /// the scalar code.
     #[inline]
     pub(super) fn slots<I: Index>(
         self,
         tables: &Tables,
         symbols: &[i32; BLOCK],
         indexes: &[I; BLOCK],
-    ) -> Option<([Slots; BLOCK], u64)> {
+        slots: &mut [Slots; BLOCK],
+    ) -> Option<u64> {
         match self.0 {
             Isa::Scalar => None,
             // SAFETY: a processor without AVX2 and POPCNT has no such `Backend`.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => Some(unsafe { avx2::slots(tables, symbols, indexes) }),
+            Isa::Avx2 => Some(unsafe { avx2::slots(tables, symbols, indexes, slots) }),
             // SAFETY: a processor without these extensions has no such `Backend`.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => Some(unsafe { avx512::slots(tables, symbols, indexes) }),
+            Isa::Avx512 => Some(unsafe { avx512::slots(tables, symbols, indexes, slots) }),
         }
     }
 
