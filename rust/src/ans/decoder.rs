@@ -1,13 +1,11 @@
 //! The decoding half.
 
 use super::{
-    check_indexes, check_params, element, Index, HAS_ESCAPES, LOWER_BOUND, MASK, MAX_LANES, STATE_BYTES_SHIFT,
+    bits, check_indexes, check_params, element, Backend, Index, BLOCK, HAS_ESCAPES, LOWER_BOUND, MASK,
+    MAX_LANES, STATE_BYTES_SHIFT,
 };
 use crate::tables::{LogisticMixture, MixtureConstants, Place, Slots, Tables, PRECISION};
 use crate::{varint, Error, Result};
-
-/// Elements between two looks at how many words are left: each takes one at most.
-const BLOCK: usize = MAX_LANES;
 
 /// Decodes groups of symbols in the order and with the distributions that they were encoded with.
 ///
@@ -15,6 +13,7 @@ const BLOCK: usize = MAX_LANES;
 #[derive(Debug, Clone)]
 pub struct Decoder<D = Vec<u8>> {
     data: D,
+    backend: Backend,
     states: [u32; MAX_LANES],
     /// The number of lanes, a power of two, minus 1.
     lane_mask: usize,
@@ -34,6 +33,19 @@ trait Model {
 
     /// The symbol of element `i` so far outside of the support.
     fn symbol_outside(&self, i: usize, place: Place, distance: u64) -> Option<Self::Symbol>;
+
+    /// [`Backend::decode`] for the block that begins with element `i`, whose only place outside is above.
+    fn decode_block(
+        &self,
+        _backend: Backend,
+        _i: usize,
+        _lanes: usize,
+        _states: &mut [u32; MAX_LANES],
+        _words: &[u8; 2 * BLOCK],
+        _out: &mut [Self::Symbol; BLOCK],
+    ) -> Option<(usize, u64)> {
+        None
+    }
 }
 
 impl<D: AsRef<[u8]>> Decoder<D> {
@@ -44,6 +56,7 @@ impl<D: AsRef<[u8]>> Decoder<D> {
     pub fn new(data: D) -> Result<Self> {
         let mut decoder = Self {
             data,
+            backend: Backend::default(),
             states: [LOWER_BOUND; MAX_LANES],
             lane_mask: 0,
             next_word: 0,
@@ -52,6 +65,12 @@ impl<D: AsRef<[u8]>> Decoder<D> {
         };
         decoder.read_header()?;
         Ok(decoder)
+    }
+
+    /// Decodes with this backend from here on.
+    #[must_use]
+    pub fn with_backend(self, backend: Backend) -> Self {
+        Self { backend, ..self }
     }
 
     fn read_header(&mut self) -> Result<()> {
@@ -110,22 +129,30 @@ impl<D: AsRef<[u8]>> Decoder<D> {
 
     fn group<M: Model>(&mut self, model: &M, out: &mut [M::Symbol]) -> Result<()> {
         for (block, out) in out.chunks_mut(BLOCK).enumerate() {
-            let (words, available) = self.words();
-            let mut used = 0;
-            for (j, out) in out.iter_mut().enumerate() {
-                let state = self.states[j & self.lane_mask];
-                let slot = state & MASK;
-                let (symbol, slots) = model.find(block * BLOCK + j, slot);
-                let state = slots.freq() * (state >> PRECISION) + slot - slots.start();
-                let short = state < LOWER_BOUND;
-                let refilled = state << 16 | u32::from(words[used % BLOCK]);
-                self.states[j & self.lane_mask] = if short { refilled } else { state };
-                used += usize::from(short);
-                *out = match symbol {
-                    Ok(symbol) => symbol,
-                    Err(place) => self.escape(model, block * BLOCK + j, place)?,
-                };
-            }
+            // Each element takes one word at most, so the words need a look only after the block.
+            let rest = &self.data.as_ref()[self.next_word..];
+            let available = rest.len() / 2;
+            let padded;
+            let words = match rest.first_chunk() {
+                Some(words) => words,
+                None => {
+                    padded = pad(rest);
+                    &padded
+                }
+            };
+            let (first, lanes, states) = (block * BLOCK, self.lane_mask + 1, &mut self.states);
+            let vectorised = <&mut [_; BLOCK]>::try_from(&mut *out)
+                .ok()
+                .and_then(|out| model.decode_block(self.backend, first, lanes, states, words, out));
+            let used = if let Some((used, escapes)) = vectorised {
+                for j in bits(escapes) {
+                    out[j] = self.escape(model, first + j, Place::Above)?;
+                }
+                used
+            } else {
+                let words = *words;
+                self.scalar_block(model, first, &words, out)?
+            };
             if used > available {
                 return Err(Error::Truncated { what: "rANS words", offset: self.data.as_ref().len() });
             }
@@ -134,18 +161,32 @@ impl<D: AsRef<[u8]>> Decoder<D> {
         Ok(())
     }
 
-    /// The next words, zeros after the last, and how many there are.
+    /// Decodes a block from element `first` on, and returns how many of the words it took.
     #[inline]
-    fn words(&self) -> ([u16; BLOCK], usize) {
-        let rest = &self.data.as_ref()[self.next_word..];
-        let mut bytes = [0; 2 * BLOCK];
-        if let Some(block) = rest.first_chunk() {
-            bytes = *block;
-        } else {
-            bytes[..rest.len()].copy_from_slice(rest);
+    fn scalar_block<M: Model>(
+        &mut self,
+        model: &M,
+        first: usize,
+        words: &[u8; 2 * BLOCK],
+        out: &mut [M::Symbol],
+    ) -> Result<usize> {
+        let words = words.as_chunks().0;
+        let mut used = 0;
+        for (j, out) in out.iter_mut().enumerate() {
+            let state = self.states[j & self.lane_mask];
+            let slot = state & MASK;
+            let (symbol, slots) = model.find(first + j, slot);
+            let state = slots.freq() * (state >> PRECISION) + slot - slots.start();
+            let short = state < LOWER_BOUND;
+            let refilled = state << 16 | u32::from(u16::from_le_bytes(words[used % BLOCK]));
+            self.states[j & self.lane_mask] = if short { refilled } else { state };
+            used += usize::from(short);
+            *out = match symbol {
+                Ok(symbol) => symbol,
+                Err(place) => self.escape(model, first + j, place)?,
+            };
         }
-        let words = std::array::from_fn(|i| u16::from_le_bytes([bytes[2 * i], bytes[2 * i + 1]]));
-        (words, (rest.len() / 2).min(BLOCK))
+        Ok(used)
     }
 
     #[cold]
@@ -178,6 +219,14 @@ impl<D: AsRef<[u8]>> Decoder<D> {
     }
 }
 
+/// The bytes, and zeros after them.
+#[cold]
+fn pad(bytes: &[u8]) -> [u8; 2 * BLOCK] {
+    let mut padded = [0; 2 * BLOCK];
+    padded[..bytes.len()].copy_from_slice(bytes);
+    padded
+}
+
 struct TablesModel<'a, I> {
     indexes: &'a [I],
     tables: &'a Tables,
@@ -194,6 +243,20 @@ impl<I: Index> Model for TablesModel<'_, I> {
 
     fn symbol_outside(&self, i: usize, _: Place, distance: u64) -> Option<i32> {
         self.tables.symbol_outside(self.indexes[i].row(), distance)
+    }
+
+    #[inline]
+    fn decode_block(
+        &self,
+        backend: Backend,
+        i: usize,
+        lanes: usize,
+        states: &mut [u32; MAX_LANES],
+        words: &[u8; 2 * BLOCK],
+        out: &mut [i32; BLOCK],
+    ) -> Option<(usize, u64)> {
+        let indexes = self.indexes[i..].first_chunk()?;
+        backend.decode(self.tables, indexes, lanes, states, words, out)
     }
 }
 

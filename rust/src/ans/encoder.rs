@@ -1,7 +1,8 @@
 //! The encoding half: remembers slots, and turns them into words at the end.
 
 use super::{
-    check_indexes, check_params, element, Index, HAS_ESCAPES, LOWER_BOUND, MASK, MAX_LANES, STATE_BYTES_SHIFT,
+    bits, check_indexes, check_params, element, Backend, Index, BLOCK, HAS_ESCAPES, LOWER_BOUND, MASK,
+    MAX_LANES, STATE_BYTES_SHIFT,
 };
 use crate::tables::{cost_table, LogisticMixture, MixtureConstants, Slots, Tables, COST_BITS, PRECISION};
 use crate::{varint, Result};
@@ -12,6 +13,7 @@ const BYTES_PER_LANE: u64 = 2000;
 /// Collects groups of symbols and codes them all in [`Encoder::finish`].
 #[derive(Debug, Clone, Default)]
 pub struct Encoder {
+    backend: Backend,
     slots: Vec<Slots>,
     /// Where in `slots` each group ends.
     group_ends: Vec<usize>,
@@ -24,6 +26,12 @@ impl Encoder {
         Self::default()
     }
 
+    /// Encodes with this backend from here on.
+    #[must_use]
+    pub fn with_backend(self, backend: Backend) -> Self {
+        Self { backend, ..self }
+    }
+
     /// Codes a group of symbols, `symbols[i]` by row `indexes[i]`.
     ///
     /// # Errors
@@ -31,9 +39,27 @@ impl Encoder {
     /// a row does not exist; the group is then not coded.
     pub fn put_tables<I: Index>(&mut self, symbols: &[i32], indexes: &[I], tables: &Tables) -> Result<()> {
         check_indexes(indexes, symbols.len(), tables.len())?;
-        let pairs = symbols.iter().zip(indexes);
+        self.slots.reserve(symbols.len());
+        let done = self.put_blocks(symbols, indexes, tables);
+        let pairs = symbols[done..].iter().zip(&indexes[done..]);
         self.put(pairs.map(|(&symbol, index)| tables.slots(index.row(), symbol)));
+        self.group_ends.push(self.slots.len());
         Ok(())
+    }
+
+    /// Codes as many of the first elements as the backend does, and returns how many these are.
+    fn put_blocks<I: Index>(&mut self, symbols: &[i32], indexes: &[I], tables: &Tables) -> usize {
+        let mut done = 0;
+        let mut slots = [Slots::new(0, 1); BLOCK];
+        for (symbols, indexes) in symbols.as_chunks().0.iter().zip(indexes.as_chunks().0) {
+            let Some(escapes) = self.backend.slots(tables, symbols, indexes, &mut slots) else { break };
+            self.slots.extend_from_slice(&slots);
+            bits(escapes)
+                .filter_map(|i| tables.slots(indexes[i].row(), symbols[i]).1)
+                .for_each(|distance| varint::put(&mut self.escapes, distance));
+            done += BLOCK;
+        }
+        done
     }
 
     /// Codes a group of symbols, each by the [`LogisticMixture`] of its five parameters.
@@ -46,6 +72,7 @@ impl Encoder {
         let constants = MixtureConstants::get();
         let mixture = |i| LogisticMixture::new(constants, element(params, i));
         self.put(symbols.iter().enumerate().map(|(i, &symbol)| mixture(i).slots(symbol)));
+        self.group_ends.push(self.slots.len());
         Ok(())
     }
 
@@ -57,7 +84,6 @@ impl Encoder {
             }
             slots
         }));
-        self.group_ends.push(self.slots.len());
     }
 
     /// What the symbols so far cost, without what each stream costs besides (a few bytes for each lane).
@@ -101,10 +127,31 @@ impl Encoder {
         let mut states = [LOWER_BOUND; MAX_LANES];
         let mut end = self.slots.len();
         for start in self.group_ends.iter().rev().skip(1).chain(&[0]) {
-            encode_group(&self.slots[*start..end], &mut states, lanes - 1, &mut words, &mut first);
+            first -= self.encode_group(&self.slots[*start..end], lanes, &mut states, &mut words[..first]);
             end = *start;
         }
         self.stream(&states[..lanes], &words[first..])
+    }
+
+    /// Encodes a group's slots last to first; the words become the last of `words`, and the result is how many.
+    pub(super) fn encode_group(
+        &self,
+        slots: &[Slots],
+        lanes: usize,
+        states: &mut [u32; MAX_LANES],
+        words: &mut [u16],
+    ) -> usize {
+        let mut next = words.len();
+        let (blocks, tail) = slots.as_chunks::<BLOCK>();
+        next -= encode_scalar(tail, lanes, states, &mut words[..next]);
+        for block in blocks.iter().rev() {
+            let place = words[..next].last_chunk_mut().expect("each slot has room for a word");
+            next -= self
+                .backend
+                .encode(block, lanes, states, place)
+                .unwrap_or_else(|| encode_scalar(block, lanes, states, place));
+        }
+        words.len() - next
     }
 
     fn stream(self, states: &[u32], words: &[u16]) -> Vec<u8> {
@@ -123,22 +170,21 @@ impl Encoder {
         for state in states {
             bytes.extend(&(state - LOWER_BOUND).to_le_bytes()[..state_bytes as usize]);
         }
-        bytes.extend(words.iter().flat_map(|word| word.to_le_bytes()));
+        let first = bytes.len();
+        bytes.resize(first + 2 * words.len(), 0);
+        for (bytes, word) in bytes[first..].as_chunks_mut().0.iter_mut().zip(words) {
+            *bytes = word.to_le_bytes();
+        }
         bytes
     }
 }
 
-/// Encodes the slots last to first; words are put before `words[*first]`.
-fn encode_group(
-    slots: &[Slots],
-    states: &mut [u32; MAX_LANES],
-    lane_mask: usize,
-    words: &mut [u16],
-    first: &mut usize,
-) {
-    let mut next = *first;
+/// [`Encoder::encode_group`] for slots that begin with lane 0, one by one.
+#[inline]
+fn encode_scalar(slots: &[Slots], lanes: usize, states: &mut [u32; MAX_LANES], words: &mut [u16]) -> usize {
+    let mut next = words.len();
     for (i, slots) in slots.iter().enumerate().rev() {
-        let state = &mut states[(i & lane_mask) % MAX_LANES];
+        let state = &mut states[(i & (lanes - 1)) % MAX_LANES];
         let freq = slots.freq();
         // Would the new state not fit 32 bits? The word is stored in any case: the place is free.
         let full = *state >> (32 - PRECISION) >= freq;
@@ -147,5 +193,5 @@ fn encode_group(
         let fitting = if full { *state >> 16 } else { *state };
         *state = (fitting / freq) << PRECISION | (fitting % freq + slots.start()) & MASK;
     }
-    *first = next;
+    words.len() - next
 }

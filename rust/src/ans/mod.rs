@@ -28,13 +28,15 @@
 //! | lanes × bytes of a state | each lane's first state minus 2^16, little-endian |
 //! | the rest | the words, little-endian |
 //!
-//! Lane count is the encoder's choice. A SIMD backend is only faster: it makes the same bytes.
+//! Lane count is the encoder's choice. A SIMD [`Backend`] is only faster: it makes the same bytes.
 
 mod decoder;
 mod encoder;
+mod simd;
 
 pub use decoder::Decoder;
 pub use encoder::Encoder;
+pub use simd::Backend;
 
 /// Frequencies sum to 2^15.
 pub use crate::tables::PRECISION;
@@ -44,13 +46,15 @@ use crate::tables::MIXTURE_PARAMS;
 /// A state is at least this.
 const LOWER_BOUND: u32 = 1 << 16;
 const MAX_LANES: usize = 64;
+/// Elements that are coded at once: a multiple of every number of lanes.
+const BLOCK: usize = MAX_LANES;
 const MASK: u32 = (1 << PRECISION) - 1;
 
 const HAS_ESCAPES: u8 = 1 << 3;
 const STATE_BYTES_SHIFT: u32 = 4;
 
 /// An integer that names a row of [`Tables`](crate::tables::Tables).
-pub trait Index: Copy {
+pub trait Index: Copy + Ord {
     /// The row; something beyond every table if the integer is negative.
     fn row(self) -> usize;
 }
@@ -67,6 +71,16 @@ macro_rules! index {
 }
 index!(u8, u16, u32, i16, i32, i64);
 
+/// The positions of the bits that are set, in order.
+fn bits(mut set: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let lowest = set.trailing_zeros() as usize;
+        let more = set != 0;
+        set &= set.wrapping_sub(1);
+        more.then_some(lowest)
+    })
+}
+
 /// Every index must name a row, and there must be one for each symbol.
 fn check_indexes<I: Index>(indexes: &[I], symbols: usize, rows: usize) -> crate::Result<()> {
     if indexes.len() != symbols {
@@ -75,8 +89,9 @@ fn check_indexes<I: Index>(indexes: &[I], symbols: usize, rows: usize) -> crate:
             indexes.len()
         )));
     }
-    let in_range = |indexes: &[I]| indexes.iter().fold(true, |all, index| all & (index.row() < rows));
-    if !in_range(indexes) {
+    // As two simple loops over small integers, this takes hardly any time.
+    let extremes = [indexes.iter().copied().min(), indexes.iter().copied().max()];
+    if extremes.into_iter().flatten().any(|index| index.row() >= rows) {
         return Err(crate::Error::InvalidArgument(format!("an index is outside the {rows} rows")));
     }
     Ok(())

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::tables::{gaussian, laplace, scale_table, Row, Tables};
+use crate::tables::{gaussian, laplace, scale_table, Row, Slots, Tables};
 use crate::Error;
 
 /// Small, reproducible pseudorandom numbers.
@@ -37,7 +37,7 @@ fn sample(tables: &Tables, n: usize, random: &mut Random) -> (Vec<i32>, Vec<u8>)
     (indexes.iter().map(symbol).collect(), indexes)
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 enum Group {
     Tables(Vec<(i32, u8)>),
     Mixture(Vec<(i16, [i16; 5])>),
@@ -57,8 +57,25 @@ fn group() -> impl Strategy<Value = Group> {
     ]
 }
 
+/// Rows of all kinds: certain and flat, narrow and wide, everywhere.
+fn any_tables() -> impl Strategy<Value = Tables> {
+    let count = prop_oneof![4 => 0..3u32, 2 => 0..1000u32, 1 => any::<u32>()];
+    let counts = prop_oneof![
+        4 => prop::collection::vec(count.clone(), 1..40),
+        2 => prop::collection::vec(count, 1..3000),
+        1 => Just(vec![1; 1 << 15]),
+    ];
+    let offset = prop_oneof![4 => -100..100i32, 1 => -(1 << 30)..=1 << 30];
+    let row = (counts, offset).prop_map(|(counts, offset)| Row::from_counts(&counts, offset).unwrap());
+    prop::collection::vec(row, 1..9).prop_map(|rows| Tables::from_rows(&rows).unwrap())
+}
+
 fn encode(groups: &[Group], tables: &Tables, lanes: Option<usize>) -> Vec<u8> {
-    let mut encoder = Encoder::new();
+    encode_with(Backend::default(), groups, tables, lanes)
+}
+
+fn encode_with(backend: Backend, groups: &[Group], tables: &Tables, lanes: Option<usize>) -> Vec<u8> {
+    let mut encoder = Encoder::new().with_backend(backend);
     for group in groups {
         match group {
             Group::Tables(elements) => {
@@ -79,26 +96,45 @@ fn encode(groups: &[Group], tables: &Tables, lanes: Option<usize>) -> Vec<u8> {
 
 /// Whether the bytes decode to just these groups; they need not.
 fn decode(bytes: &[u8], groups: &[Group], tables: &Tables) -> crate::Result<bool> {
-    let mut decoder = Decoder::new(bytes)?;
-    let mut same = true;
-    for group in groups {
-        match group {
-            Group::Tables(elements) => {
-                let (symbols, indexes): (Vec<_>, Vec<_>) = elements.iter().copied().unzip();
-                let mut out = vec![0; symbols.len()];
-                decoder.get_tables(&indexes, tables, &mut out)?;
-                same &= out == symbols;
-            }
-            Group::Mixture(elements) => {
-                let (symbols, params): (Vec<_>, Vec<_>) = elements.iter().copied().unzip();
-                let mut out = vec![0; symbols.len()];
-                decoder.get_mixture(params.as_flattened(), &mut out)?;
-                same &= out == symbols;
-            }
+    Ok(decode_with(Backend::default(), bytes, groups, tables)? == groups)
+}
+
+/// Decodes groups of the lengths and distributions of these.
+fn decode_with(
+    backend: Backend,
+    bytes: &[u8],
+    groups: &[Group],
+    tables: &Tables,
+) -> crate::Result<Vec<Group>> {
+    let mut decoder = Decoder::new(bytes)?.with_backend(backend);
+    let mut decode = |group: &Group| match group {
+        Group::Tables(elements) => {
+            let indexes: Vec<_> = elements.iter().map(|element| element.1).collect();
+            let mut out = vec![0; indexes.len()];
+            decoder.get_tables(&indexes, tables, &mut out)?;
+            Ok(Group::Tables(out.into_iter().zip(indexes).collect()))
         }
-    }
+        Group::Mixture(elements) => {
+            let params: Vec<_> = elements.iter().map(|element| element.1).collect();
+            let mut out = vec![0; params.len()];
+            decoder.get_mixture(params.as_flattened(), &mut out)?;
+            Ok(Group::Mixture(out.into_iter().zip(params).collect()))
+        }
+    };
+    let decoded = groups.iter().map(&mut decode).collect::<crate::Result<_>>()?;
     decoder.finish()?;
-    Ok(same)
+    Ok(decoded)
+}
+
+/// The tests below run every backend that there is; `LIC_REQUIRE_SIMD` lists those that must be, as in
+/// `LIC_REQUIRE_SIMD=avx512,avx2`.
+#[test]
+fn required_backends_ran() {
+    let names: Vec<_> = Backend::all().into_iter().map(Backend::name).collect();
+    println!("backends: {}", names.join(", "));
+    for name in std::env::var("LIC_REQUIRE_SIMD").unwrap_or_default().split(',').filter(|s| !s.is_empty()) {
+        assert!(names.contains(&name), "{name} is required, but this processor does not have it");
+    }
 }
 
 proptest! {
@@ -114,11 +150,88 @@ proptest! {
     }
 
     #[test]
+    fn every_backend_makes_and_reads_the_same_bytes(
+        tables in any_tables(),
+        elements in prop::collection::vec((symbol(), any::<u8>()), 0..400),
+        lanes in (0..7).prop_map(|log2| 1usize << log2),
+    ) {
+        let rows = tables.len();
+        let elements = elements.into_iter().map(|(symbol, index)| {
+            let row = usize::from(index) % rows;
+            (tables.support(row).start.wrapping_add(symbol), row as u8)
+        });
+        let groups = [Group::Tables(elements.collect())];
+        let bytes = encode_with(Backend::SCALAR, &groups, &tables, Some(lanes));
+        for backend in Backend::all() {
+            prop_assert_eq!(&encode_with(backend, &groups, &tables, Some(lanes)), &bytes, "{}", backend.name());
+            let decoded = decode_with(backend, &bytes, &groups, &tables);
+            prop_assert_eq!(decoded.as_deref(), Ok(&groups[..]), "{}", backend.name());
+        }
+    }
+
+    #[test]
+    fn every_backend_takes_noise_for_the_same(
+        mut bytes in prop::collection::vec(any::<u8>(), 0..1000),
+        header in (0..7u8, any::<bool>(), 0..5u8),
+        groups in prop::collection::vec(group(), 1..4),
+    ) {
+        if let (Some(first), (lanes, escapes, state_bytes)) = (bytes.first_mut(), header) {
+            *first = lanes | u8::from(escapes) << 3 | state_bytes << 4;
+        }
+        let tables = gaussians();
+        let decode = |backend| {
+            let mut decoder = Decoder::new(&bytes)?.with_backend(backend);
+            let mut decoded = Vec::new();
+            for group in &groups {
+                if let Group::Tables(elements) = group {
+                    let indexes: Vec<_> = elements.iter().map(|element| element.1).collect();
+                    let mut out = vec![0; indexes.len()];
+                    decoder.get_tables(&indexes, &tables, &mut out)?;
+                    decoded.push(out);
+                }
+            }
+            Ok((decoded, decoder.finish()))
+        };
+        let scalar: crate::Result<_> = decode(Backend::SCALAR);
+        for backend in Backend::all() {
+            prop_assert_eq!(&decode(backend), &scalar, "{}", backend.name());
+        }
+    }
+
+    #[test]
     fn noise_never_panics(
         bytes in prop::collection::vec(any::<u8>(), 0..400),
         groups in prop::collection::vec(group(), 1..4),
     ) {
         let _ = decode(&bytes, &groups, &gaussians());
+    }
+}
+
+/// Every frequency, with states just where the quotient grows, and where a word becomes due.
+#[test]
+fn every_backend_divides_exactly() {
+    let mut random = Random::new(3);
+    for freq in 1..=1u32 << PRECISION {
+        let start = random.below((1 << PRECISION) - freq + 1);
+        let slots = [Slots::new(start, start + freq); BLOCK];
+        let states: [u32; MAX_LANES] = std::array::from_fn(|i| {
+            let quotient = if i < 8 { (1 << 17) - i as u32 / 4 } else { 2 + random.below(1 << 17) };
+            let state = match i % 4 {
+                3 => u64::from(freq) << 17,
+                near => u64::from(quotient) * u64::from(freq) + 1 - near as u64,
+            };
+            state.clamp(LOWER_BOUND.into(), u32::MAX.into()) as u32
+        });
+        let encode = |backend| {
+            let (mut states, mut words) = (states, [0; BLOCK]);
+            let encoder = Encoder::new().with_backend(backend);
+            let count = encoder.encode_group(&slots, MAX_LANES, &mut states, &mut words);
+            (states, words[BLOCK - count..].to_vec())
+        };
+        let scalar = encode(Backend::SCALAR);
+        for backend in Backend::all() {
+            assert_eq!(encode(backend), scalar, "{} at {freq}", backend.name());
+        }
     }
 }
 
@@ -138,11 +251,14 @@ fn some_groups() -> Vec<Group> {
 #[test]
 fn golden_stream() {
     let (groups, tables) = (some_groups(), gaussians());
-    let hash = |lanes| xxhash_rust::xxh3::xxh3_64(&encode(&groups, &tables, Some(lanes)));
-    assert_eq!(
-        [1, 2, 16, 64].map(hash),
-        [1210584492554906969, 15771122100837668643, 901691864347583529, 16887775078331193062]
-    );
+    for backend in Backend::all() {
+        let bytes = |lanes| encode_with(backend, &groups, &tables, Some(lanes));
+        let hash = |lanes| xxhash_rust::xxh3::xxh3_64(&bytes(lanes));
+        assert_eq!(
+            [1, 2, 16, 64].map(hash),
+            [1210584492554906969, 15771122100837668643, 901691864347583529, 16887775078331193062]
+        );
+    }
     let small = [
         Group::Tables(vec![(0, 0), (5, 20), (-77, 20), (1, 10)]),
         Group::Mixture(vec![(3, [0, 16, 40, 50, 60])]),
@@ -153,10 +269,14 @@ fn golden_stream() {
 #[test]
 fn truncated_at_every_byte() {
     let (groups, tables) = (some_groups(), gaussians());
-    for lanes in [1, 8, 64] {
+    for lanes in [1, 8, 16, 64] {
         let bytes = encode(&groups, &tables, Some(lanes));
         for length in 0..bytes.len() {
-            assert!(decode(&bytes[..length], &groups, &tables).is_err(), "{length} of {}", bytes.len());
+            let scalar = decode_with(Backend::SCALAR, &bytes[..length], &groups, &tables);
+            assert!(scalar.is_err(), "{length} of {}", bytes.len());
+            for backend in Backend::all() {
+                assert_eq!(decode_with(backend, &bytes[..length], &groups, &tables), scalar);
+            }
         }
         let longer = [&bytes[..], &[0]].concat();
         assert!(matches!(decode(&longer, &groups, &tables), Err(Error::Corrupt { .. })));
@@ -237,6 +357,28 @@ fn wrong_arguments_are_errors() {
     assert!(invalid(decoder.get_tables(&[64u8], &tables, &mut [0])));
     assert!(invalid(decoder.get_mixture(&[0; 6], &mut [0])));
     assert_eq!(decoder.finish(), Ok(()));
+}
+
+#[test]
+fn indexes_of_every_type() {
+    fn check<I: Index>(index: impl Fn(u8) -> I) {
+        let (tables, (symbols, rows)) = (gaussians(), sample(&gaussians(), 999, &mut Random::new(2)));
+        let indexes: Vec<I> = rows.iter().map(|&row| index(row)).collect();
+        for backend in Backend::all() {
+            let mut encoder = Encoder::new().with_backend(backend);
+            encoder.put_tables(&symbols, &indexes, &tables).unwrap();
+            let mut decoder = Decoder::new(encoder.finish_with(32)).unwrap().with_backend(backend);
+            let mut out = vec![0; symbols.len()];
+            decoder.get_tables(&indexes, &tables, &mut out).unwrap();
+            assert_eq!(out, symbols);
+        }
+    }
+    check(|row| row);
+    check(u16::from);
+    check(u32::from);
+    check(i16::from);
+    check(i32::from);
+    check(i64::from);
 }
 
 #[test]

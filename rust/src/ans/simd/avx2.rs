@@ -1,0 +1,241 @@
+//! AVX2: 8 elements in a register.
+
+use std::arch::x86_64::*;
+
+use super::{row, Found};
+use crate::ans::{Index, BLOCK, LOWER_BOUND, MASK, MAX_LANES};
+use crate::tables::{Slots, Tables, PRECISION, TOTAL};
+
+const N: usize = 8;
+
+/// For each set of elements, where those of a compact vector come from: the last of them are the set, in order.
+static COMPACTIONS: [[u8; N]; 1 << N] = permutations(true);
+/// For each set of elements, where those of the vector come from to which a compact one, the first of whose
+/// elements are the set, expands.
+static EXPANSIONS: [[u8; N]; 1 << N] = permutations(false);
+
+const fn permutations(compact: bool) -> [[u8; N]; 1 << N] {
+    let mut permutations = [[0; N]; 1 << N];
+    let mut set = 0;
+    while set < permutations.len() {
+        let mut rank = if compact { N - set.count_ones() as usize } else { 0 };
+        let mut element = 0;
+        while element < N {
+            if set >> element & 1 == 1 {
+                let (to, from) = if compact { (rank, element) } else { (element, rank) };
+                permutations[set][to] = from as u8;
+                rank += 1;
+            }
+            element += 1;
+        }
+        set += 1;
+    }
+    permutations
+}
+
+/// See [`Backend::slots`](super::Backend::slots).
+#[target_feature(enable = "avx2,popcnt")]
+pub(super) fn slots<I: Index>(
+    tables: &Tables,
+    symbols: &[i32; BLOCK],
+    indexes: &[I; BLOCK],
+    slots: &mut [Slots; BLOCK],
+) -> u64 {
+    let mut escapes = 0;
+    for i in 0..BLOCK / N {
+        let (symbols, indexes) = (&symbols.as_chunks::<N>().0[i], &indexes.as_chunks::<N>().0[i]);
+        let two = |i| two_rows(tables, indexes, i);
+        let [_, offset, first, sizes] = quarters([two(0), two(1), two(2), two(3)]);
+        // SAFETY: the array has 32 bytes.
+        let symbol = unsafe { _mm256_loadu_si256(symbols.as_ptr().cast()) };
+        let escape = _mm256_and_si256(sizes, _mm256_set1_epi32(0xffff));
+        let interval = _mm256_min_epu32(_mm256_sub_epi32(symbol, offset), escape);
+        escapes |= u64::from(set(_mm256_cmpeq_epi32(interval, escape))) << (N * i);
+        let boundary = _mm256_add_epi32(first, interval);
+        // SAFETY: interval <= symbols, so `Tables` has this boundary and the next.
+        let pair = unsafe { _mm256_i32gather_epi32::<2>(tables.parts().1.as_ptr().cast(), boundary) };
+        let bits = _mm256_sub_epi32(pair, _mm256_slli_epi32::<16>(pair));
+        // SAFETY: the array has 32 bytes, and the halves are what `Slots` consists of: start and end - start.
+        unsafe { _mm256_storeu_si256(slots.as_chunks_mut::<N>().0[i].as_mut_ptr().cast(), bits) };
+    }
+    escapes
+}
+
+/// See [`Backend::encode`](super::Backend::encode).
+#[target_feature(enable = "avx2,popcnt")]
+pub(super) fn encode(
+    slots: &[Slots; BLOCK],
+    lanes: usize,
+    states: &mut [u32; MAX_LANES],
+    words: &mut [u16; BLOCK],
+) -> usize {
+    let low_half = _mm256_set1_epi32(0xffff);
+    let mut next = BLOCK;
+    for i in (0..BLOCK / N).rev() {
+        let states = &mut states.as_chunks_mut::<N>().0[i & (lanes / N - 1)];
+        let state = load(states);
+        // SAFETY: the array has 32 bytes.
+        let slots = unsafe { _mm256_loadu_si256(slots.as_chunks::<N>().0[i].as_ptr().cast()) };
+        let freq = _mm256_srli_epi32::<16>(slots);
+        let start = _mm256_and_si256(slots, low_half);
+
+        let fits = _mm256_cmpgt_epi32(freq, _mm256_srli_epi32::<{ 32 - PRECISION as i32 }>(state));
+        let full = !set(fits);
+        let out = permute(_mm256_and_si256(state, low_half), &COMPACTIONS[usize::from(full)]);
+        let out = _mm256_permute4x64_epi64::<0b10_00>(_mm256_packus_epi32(out, out));
+        // The words before those of the set are none: others take their place, for there is room for all.
+        // SAFETY: the slice has 16 bytes.
+        unsafe {
+            let place = words[..next][next - N..].as_mut_ptr();
+            _mm_storeu_si128(place.cast(), _mm256_castsi256_si128(out));
+        }
+        next -= full.count_ones() as usize;
+        let state = _mm256_blendv_epi8(_mm256_srli_epi32::<16>(state), state, fits);
+
+        // The quotient is below 2^17, so 20 bits that are never too much make it the right one or one less.
+        let halves = [_mm256_srli_epi32::<16>(state), _mm256_and_si256(state, low_half)];
+        let [high, low] = halves.map(|half| _mm256_cvtepi32_ps(half));
+        let dividend = _mm256_add_ps(_mm256_mul_ps(high, _mm256_set1_ps(65536.0)), low);
+        let less = _mm256_mul_ps(dividend, _mm256_set1_ps(1.0 - 1.0 / 2_097_152.0));
+        let quotient = _mm256_cvttps_epi32(_mm256_div_ps(less, _mm256_cvtepi32_ps(freq)));
+        let remainder = _mm256_sub_epi32(state, _mm256_mullo_epi32(quotient, freq));
+        let right = _mm256_cmpgt_epi32(freq, remainder);
+        let high = _mm256_slli_epi32::<{ PRECISION as i32 }>(quotient);
+        let state = _mm256_add_epi32(high, _mm256_add_epi32(remainder, start));
+        let carry = _mm256_sub_epi32(_mm256_set1_epi32(TOTAL as i32), freq);
+        store(states, _mm256_add_epi32(state, _mm256_andnot_si256(right, carry)));
+    }
+    BLOCK - next
+}
+
+/// See [`Backend::decode`](super::Backend::decode).
+#[target_feature(enable = "avx2,popcnt")]
+pub(super) fn decode<I: Index>(
+    tables: &Tables,
+    indexes: &[I; BLOCK],
+    lanes: usize,
+    states: &mut [u32; MAX_LANES],
+    words: &[u8; 2 * BLOCK],
+    out: &mut [i32; BLOCK],
+) -> (usize, u64) {
+    let low_half = _mm256_set1_epi32(0xffff);
+    let (mut used, mut escapes) = (0, 0);
+    for i in 0..BLOCK / N {
+        let indexes = &indexes.as_chunks::<N>().0[i];
+        let two = |i| two_rows(tables, indexes, i);
+        let [bucket, offset, _, sizes] = quarters([two(0), two(1), two(2), two(3)]);
+        let states = &mut states.as_chunks_mut::<N>().0[i & (lanes / N - 1)];
+        let state = load(states);
+        let slot = _mm256_and_si256(state, _mm256_set1_epi32(MASK as i32));
+
+        let shift = _mm256_srli_epi32::<16>(sizes);
+        let bucket = _mm256_add_epi32(bucket, _mm256_srlv_epi32(slot, shift));
+        // SAFETY: slot < 2^15, so this is one of the row's 2^15 >> shift buckets.
+        let [lower, upper] = unsafe { buckets(tables, bucket) };
+        let middle = _mm256_srli_epi32::<16>(lower);
+        let first = _mm256_cmpgt_epi32(middle, slot);
+        let mut start = _mm256_blendv_epi8(middle, _mm256_and_si256(lower, low_half), first);
+        let mut end = _mm256_blendv_epi8(_mm256_and_si256(upper, low_half), middle, first);
+        let symbol = _mm256_add_epi32(offset, _mm256_srli_epi32::<16>(upper));
+        let mut symbol = _mm256_add_epi32(symbol, _mm256_add_epi32(first, _mm256_set1_epi32(1)));
+        let beyond = !set(_mm256_cmpgt_epi32(end, slot));
+        if beyond != 0 {
+            let found = Found { starts: array(start), ends: array(end), symbols: array(symbol) };
+            let found = found.search(tables, indexes, &array(slot), beyond.into());
+            (start, end, symbol) = (load(&found.starts), load(&found.ends), load(&found.symbols));
+        }
+        // Only the escape ends where all slots end.
+        escapes |= u64::from(set(_mm256_cmpeq_epi32(end, _mm256_set1_epi32(TOTAL as i32)))) << (N * i);
+        // SAFETY: the array has 32 bytes.
+        unsafe { _mm256_storeu_si256(out.as_chunks_mut::<N>().0[i].as_mut_ptr().cast(), symbol) };
+
+        let rest = _mm256_srli_epi32::<{ PRECISION as i32 }>(state);
+        let high = _mm256_mullo_epi32(_mm256_sub_epi32(end, start), rest);
+        let state = _mm256_add_epi32(high, _mm256_sub_epi32(slot, start));
+        const { assert!(LOWER_BOUND == 1 << 16) };
+        let short = _mm256_cmpeq_epi32(_mm256_srli_epi32::<16>(state), _mm256_setzero_si256());
+        // SAFETY: the slice has 16 bytes.
+        let next = unsafe { _mm_loadu_si128(words[2 * used..][..2 * N].as_ptr().cast()) };
+        let next = permute(_mm256_cvtepu16_epi32(next), &EXPANSIONS[usize::from(set(short))]);
+        let refilled = _mm256_or_si256(_mm256_slli_epi32::<16>(state), next);
+        used += set(short).count_ones() as usize;
+        store(states, _mm256_blendv_epi8(state, refilled, short));
+    }
+    (used, escapes)
+}
+
+/// The 32-bit halves of 8 elements' buckets, each half for all elements.
+///
+/// # Safety
+/// `Tables` must have buckets at these positions.
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn buckets(tables: &Tables, positions: __m256i) -> [__m256i; 2] {
+    let buckets = tables.parts().2.as_ptr().cast();
+    // Elements 0, 1, 4, 5 and 2, 3, 6, 7: shuffles work on 128 bits.
+    let positions = _mm256_permute4x64_epi64::<0b11_01_10_00>(positions);
+    let halves = [_mm256_castsi256_si128(positions), _mm256_extracti128_si256::<1>(positions)];
+    // SAFETY: the caller knows that they are there; a bucket has 8 bytes.
+    let [a, b] = unsafe { halves.map(|at| _mm256_castsi256_ps(_mm256_i32gather_epi64::<8>(buckets, at))) };
+    let (even, odd) = (_mm256_shuffle_ps::<0b10_00_10_00>(a, b), _mm256_shuffle_ps::<0b11_01_11_01>(a, b));
+    [_mm256_castps_si256(even), _mm256_castps_si256(odd)]
+}
+
+/// Rows `i` and `i + 4` of 8.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn two_rows<I: Index>(tables: &Tables, indexes: &[I; N], i: usize) -> __m256i {
+    // SAFETY: a row has 16 bytes, and as many as its alignment.
+    let row = |i: usize| unsafe { _mm_load_si128((&raw const *row(tables, indexes[i])).cast()) };
+    _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(row(i)), row(i + 4))
+}
+
+/// The 32-bit quarters of 8 elements' rows, each quarter for all elements.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn quarters([a, b, c, d]: [__m256i; 4]) -> [__m256i; 4] {
+    let [ab, cd] = [_mm256_unpacklo_epi32(a, b), _mm256_unpacklo_epi32(c, d)];
+    let [ab_high, cd_high] = [_mm256_unpackhi_epi32(a, b), _mm256_unpackhi_epi32(c, d)];
+    [
+        _mm256_unpacklo_epi64(ab, cd),
+        _mm256_unpackhi_epi64(ab, cd),
+        _mm256_unpacklo_epi64(ab_high, cd_high),
+        _mm256_unpackhi_epi64(ab_high, cd_high),
+    ]
+}
+
+/// The elements whose bits are set.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn set(mask: __m256i) -> u8 {
+    _mm256_movemask_ps(_mm256_castsi256_ps(mask)) as u8
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn permute(vector: __m256i, from: &[u8; N]) -> __m256i {
+    let from = _mm256_cvtepu8_epi32(_mm_set_epi64x(0, i64::from_le_bytes(*from)));
+    _mm256_permutevar8x32_epi32(vector, from)
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn load(elements: &[u32; N]) -> __m256i {
+    // SAFETY: the array has 32 bytes.
+    unsafe { _mm256_loadu_si256(elements.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn store(elements: &mut [u32; N], vector: __m256i) {
+    // SAFETY: the array has 32 bytes.
+    unsafe { _mm256_storeu_si256(elements.as_mut_ptr().cast(), vector) }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn array(vector: __m256i) -> [u32; N] {
+    let mut elements = [0; N];
+    store(&mut elements, vector);
+    elements
+}

@@ -1,0 +1,222 @@
+//! AVX-512: 16 elements in a register.
+
+use std::arch::x86_64::*;
+
+use super::{row, Found};
+use crate::ans::{Index, BLOCK, LOWER_BOUND, MASK, MAX_LANES};
+use crate::tables::{Slots, Tables, PRECISION, TOTAL};
+
+const N: usize = 16;
+
+/// See [`Backend::slots`](super::Backend::slots).
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,popcnt")]
+pub(super) fn slots<I: Index>(
+    tables: &Tables,
+    symbols: &[i32; BLOCK],
+    indexes: &[I; BLOCK],
+    slots: &mut [Slots; BLOCK],
+) -> u64 {
+    let mut escapes = 0;
+    for i in 0..BLOCK / N {
+        let (symbols, indexes) = (&symbols.as_chunks::<N>().0[i], &indexes.as_chunks::<N>().0[i]);
+        let four = |i| four_rows(tables, indexes, i);
+        let [_, offset, first, sizes] = quarters([four(0), four(1), four(2), four(3)]);
+        // SAFETY: the array has 64 bytes.
+        let symbol = unsafe { _mm512_loadu_si512(symbols.as_ptr().cast()) };
+        let escape = _mm512_and_si512(sizes, _mm512_set1_epi32(0xffff));
+        let interval = _mm512_min_epu32(_mm512_sub_epi32(symbol, offset), escape);
+        escapes |= u64::from(_mm512_cmpeq_epi32_mask(interval, escape)) << (N * i);
+        let boundary = _mm512_add_epi32(first, interval);
+        // SAFETY: interval <= symbols, so `Tables` has this boundary and the next.
+        let pair = unsafe { _mm512_i32gather_epi32::<2>(boundary, tables.parts().1.as_ptr().cast()) };
+        let bits = _mm512_sub_epi32(pair, _mm512_slli_epi32::<16>(pair));
+        // SAFETY: the array has 64 bytes, and the halves are what `Slots` consists of: start and end - start.
+        unsafe { _mm512_storeu_si512(slots.as_chunks_mut::<N>().0[i].as_mut_ptr().cast(), bits) };
+    }
+    escapes
+}
+
+/// See [`Backend::encode`](super::Backend::encode).
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,popcnt")]
+pub(super) fn encode(
+    slots: &[Slots; BLOCK],
+    lanes: usize,
+    states: &mut [u32; MAX_LANES],
+    words: &mut [u16; BLOCK],
+) -> usize {
+    const TOWARDS_0: i32 = _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC;
+    let mut next = BLOCK;
+    for i in (0..BLOCK / N).rev() {
+        let states = &mut states.as_chunks_mut::<N>().0[i & (lanes / N - 1)];
+        let state = load(states);
+        // SAFETY: the array has 64 bytes.
+        let slots = unsafe { _mm512_loadu_si512(slots.as_chunks::<N>().0[i].as_ptr().cast()) };
+        let freq = _mm512_srli_epi32::<16>(slots);
+        let start = _mm512_and_si512(slots, _mm512_set1_epi32(0xffff));
+
+        let full = _mm512_cmpge_epu32_mask(_mm512_srli_epi32::<{ 32 - PRECISION }>(state), freq);
+        let out = _mm256_maskz_compress_epi16(full, _mm512_cvtepi32_epi16(state));
+        let count = full.count_ones();
+        next -= count as usize;
+        // SAFETY: it stores `count` words, and `next` was lowered by as many from BLOCK at most that often.
+        unsafe {
+            _mm256_mask_storeu_epi16(words[next..].as_mut_ptr().cast(), ((1 << count) - 1) as u16, out)
+        };
+        let state = _mm512_mask_srli_epi32::<16>(state, full, state);
+
+        // The quotient is below 2^17, so 24 bits make it the right one, or (all rounded down) one less.
+        let dividend = _mm512_cvt_roundepu32_ps::<TOWARDS_0>(state);
+        let ratio = _mm512_div_round_ps::<TOWARDS_0>(dividend, _mm512_cvtepi32_ps(freq));
+        let quotient = _mm512_cvttps_epi32(ratio);
+        let remainder = _mm512_sub_epi32(state, _mm512_mullo_epi32(quotient, freq));
+        let less = _mm512_cmpge_epu32_mask(remainder, freq);
+        let high = _mm512_slli_epi32::<PRECISION>(quotient);
+        let state = _mm512_add_epi32(high, _mm512_add_epi32(remainder, start));
+        let carry = _mm512_sub_epi32(_mm512_set1_epi32(TOTAL as i32), freq);
+        let state = _mm512_mask_add_epi32(state, less, state, carry);
+        store(states, state);
+    }
+    BLOCK - next
+}
+
+/// See [`Backend::decode`](super::Backend::decode).
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,popcnt")]
+pub(super) fn decode<I: Index>(
+    tables: &Tables,
+    indexes: &[I; BLOCK],
+    lanes: usize,
+    states: &mut [u32; MAX_LANES],
+    words: &[u8; 2 * BLOCK],
+    out: &mut [i32; BLOCK],
+) -> (usize, u64) {
+    match lanes / N {
+        1 => decode_turns::<I, 1>(tables, indexes, states, words, out),
+        2 => decode_turns::<I, 2>(tables, indexes, states, words, out),
+        _ => decode_turns::<I, 4>(tables, indexes, states, words, out),
+    }
+}
+
+/// [`decode`] for lanes that fill this many registers: all look into their buckets before the first goes on, for a
+/// gather takes long, but several take hardly longer.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,popcnt")]
+fn decode_turns<I: Index, const REGISTERS: usize>(
+    tables: &Tables,
+    indexes: &[I; BLOCK],
+    states: &mut [u32; MAX_LANES],
+    words: &[u8; 2 * BLOCK],
+    out: &mut [i32; BLOCK],
+) -> (usize, u64) {
+    let low_half = _mm512_set1_epi32(0xffff);
+    let (mut used, mut escapes) = (0, 0);
+    for turn in 0..BLOCK / N / REGISTERS {
+        let mut looked_up = [[_mm512_setzero_si512(); 5]; REGISTERS];
+        for (j, looked_up) in looked_up.iter_mut().enumerate() {
+            let indexes = &indexes.as_chunks::<N>().0[turn * REGISTERS + j];
+            let four = |i| four_rows(tables, indexes, i);
+            let [bucket, offset, _, sizes] = quarters([four(0), four(1), four(2), four(3)]);
+            let state = load(&states.as_chunks::<N>().0[j]);
+            let slot = _mm512_and_si512(state, _mm512_set1_epi32(MASK as i32));
+            let shift = _mm512_srli_epi32::<16>(sizes);
+            let bucket = _mm512_add_epi32(bucket, _mm512_srlv_epi32(slot, shift));
+            // SAFETY: slot < 2^15, so this is one of the row's 2^15 >> shift buckets.
+            let [lower, upper] = unsafe { buckets(tables, bucket) };
+            *looked_up = [state, slot, offset, lower, upper];
+        }
+        for (j, [state, slot, offset, lower, upper]) in looked_up.into_iter().enumerate() {
+            let i = turn * REGISTERS + j;
+            let middle = _mm512_srli_epi32::<16>(lower);
+            let second = _mm512_cmpge_epu32_mask(slot, middle);
+            let mut start = _mm512_mask_mov_epi32(_mm512_and_si512(lower, low_half), second, middle);
+            let mut end = _mm512_mask_and_epi32(middle, second, upper, low_half);
+            let symbol = _mm512_add_epi32(offset, _mm512_srli_epi32::<16>(upper));
+            let mut symbol = _mm512_mask_sub_epi32(symbol, second, symbol, _mm512_set1_epi32(-1));
+            let beyond = _mm512_cmple_epu32_mask(end, slot);
+            if beyond != 0 {
+                let indexes = &indexes.as_chunks::<N>().0[i];
+                let found = Found { starts: array(start), ends: array(end), symbols: array(symbol) };
+                let found = found.search(tables, indexes, &array(slot), beyond.into());
+                (start, end, symbol) = (load(&found.starts), load(&found.ends), load(&found.symbols));
+            }
+            // Only the escape ends where all slots end.
+            escapes |= u64::from(_mm512_cmpeq_epi32_mask(end, _mm512_set1_epi32(TOTAL as i32))) << (N * i);
+            // SAFETY: the array has 64 bytes.
+            unsafe { _mm512_storeu_si512(out.as_chunks_mut::<N>().0[i].as_mut_ptr().cast(), symbol) };
+
+            let (freq, high) = (_mm512_sub_epi32(end, start), _mm512_srli_epi32::<PRECISION>(state));
+            let state = _mm512_add_epi32(_mm512_mullo_epi32(freq, high), _mm512_sub_epi32(slot, start));
+            let short = _mm512_cmplt_epu32_mask(state, _mm512_set1_epi32(LOWER_BOUND as i32));
+            // SAFETY: the slice has 32 bytes.
+            let next = unsafe { _mm256_loadu_si256(words[2 * used..][..2 * N].as_ptr().cast()) };
+            let next = _mm512_maskz_expand_epi32(short, _mm512_cvtepu16_epi32(next));
+            let state = _mm512_mask_or_epi32(state, short, _mm512_slli_epi32::<16>(state), next);
+            used += short.count_ones() as usize;
+            store(&mut states.as_chunks_mut::<N>().0[j], state);
+        }
+    }
+    (used, escapes)
+}
+
+/// The 32-bit halves of 16 elements' buckets, each half for all elements.
+///
+/// # Safety
+/// `Tables` must have buckets at these positions.
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn buckets(tables: &Tables, positions: __m512i) -> [__m512i; 2] {
+    let buckets = tables.parts().2.as_ptr().cast();
+    let [near, far] = [_mm512_castsi512_si256(positions), _mm512_extracti64x4_epi64::<1>(positions)];
+    // SAFETY: the caller knows that they are there; a bucket has 8 bytes.
+    let [near, far] = unsafe { [near, far].map(|at| _mm512_i32gather_epi64::<8>(at, buckets)) };
+    let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    let odd = _mm512_add_epi32(even, _mm512_set1_epi32(1));
+    [_mm512_permutex2var_epi32(near, even, far), _mm512_permutex2var_epi32(near, odd, far)]
+}
+
+/// Rows `i`, `i + 4`, `i + 8` and `i + 12` of 16.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn four_rows<I: Index>(tables: &Tables, indexes: &[I; N], i: usize) -> __m512i {
+    // SAFETY: a row has 16 bytes, and as many as its alignment.
+    let row = |i: usize| unsafe { _mm_load_si128((&raw const *row(tables, indexes[i])).cast()) };
+    let rows = _mm512_castsi128_si512(row(i));
+    let rows = _mm512_inserti32x4::<1>(rows, row(i + 4));
+    let rows = _mm512_inserti32x4::<2>(rows, row(i + 8));
+    _mm512_inserti32x4::<3>(rows, row(i + 12))
+}
+
+/// The 32-bit quarters of 16 elements' rows, each quarter for all elements.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn quarters([a, b, c, d]: [__m512i; 4]) -> [__m512i; 4] {
+    let [ab, cd] = [_mm512_unpacklo_epi32(a, b), _mm512_unpacklo_epi32(c, d)];
+    let [ab_high, cd_high] = [_mm512_unpackhi_epi32(a, b), _mm512_unpackhi_epi32(c, d)];
+    [
+        _mm512_unpacklo_epi64(ab, cd),
+        _mm512_unpackhi_epi64(ab, cd),
+        _mm512_unpacklo_epi64(ab_high, cd_high),
+        _mm512_unpackhi_epi64(ab_high, cd_high),
+    ]
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn load(elements: &[u32; N]) -> __m512i {
+    // SAFETY: the array has 64 bytes.
+    unsafe { _mm512_loadu_si512(elements.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn store(elements: &mut [u32; N], vector: __m512i) {
+    // SAFETY: the array has 64 bytes.
+    unsafe { _mm512_storeu_si512(elements.as_mut_ptr().cast(), vector) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn array(vector: __m512i) -> [u32; N] {
+    let mut elements = [0; N];
+    store(&mut elements, vector);
+    elements
+}

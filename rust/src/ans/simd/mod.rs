@@ -1,0 +1,192 @@
+//! The same coder on many lanes at once. All unsafe code of the crate is here.
+//!
+//! A backend works on blocks of 64 elements of one group; each lane's states, words and slots become just what
+//! the scalar code makes of them. That code does the rest: what no block is left for, streams of fewer than 16
+//! lanes, and, element by element, the few searches that leave their bucket.
+#![allow(unsafe_code)]
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+
+use std::sync::OnceLock;
+
+use super::{Index, BLOCK, MAX_LANES};
+use crate::tables::{Layout, Slots, Tables};
+
+/// Fewer lanes are not worth a vector.
+const MIN_LANES: usize = 16;
+
+/// The instructions that code symbols; whichever they are, the bytes are the same.
+///
+/// [`Backend::default`] is the fastest, or the one that the environment variable `LIC_SIMD` names (`avx512`,
+/// `avx2` or `scalar`); if this processor does not have it, `scalar`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backend(Isa);
+
+/// Only [`Backend::all`] makes a [`Backend`] of these, of those that this processor has: the safety of calling the
+/// functions below rests on that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Isa {
+    Scalar,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+}
+
+impl Backend {
+    /// The definition, which every processor can run.
+    pub const SCALAR: Self = Self(Isa::Scalar);
+
+    /// Every backend that this processor has, fastest first.
+    pub fn all() -> Vec<Self> {
+        let mut all = Vec::new();
+        #[cfg(target_arch = "x86_64")]
+        {
+            if is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx512vl")
+                && is_x86_feature_detected!("avx512vbmi2")
+                && is_x86_feature_detected!("popcnt")
+            {
+                all.push(Self(Isa::Avx512));
+            }
+            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("popcnt") {
+                all.push(Self(Isa::Avx2));
+            }
+        }
+        all.push(Self::SCALAR);
+        all
+    }
+
+    /// The backend of this name, if this processor has it.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::all().into_iter().find(|backend| backend.name() == name)
+    }
+
+    /// `avx512`, `avx2` or `scalar`.
+    pub fn name(self) -> &'static str {
+        match self.0 {
+            Isa::Scalar => "scalar",
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => "avx512",
+        }
+    }
+
+    /// Fills in the slots of a block of symbols, and returns a bit for each that is an escape; `None` leaves it to
+    /// the scalar code.
+    #[inline]
+    pub(super) fn slots<I: Index>(
+        self,
+        tables: &Tables,
+        symbols: &[i32; BLOCK],
+        indexes: &[I; BLOCK],
+        slots: &mut [Slots; BLOCK],
+    ) -> Option<u64> {
+        match self.0 {
+            Isa::Scalar => None,
+            // SAFETY: a processor without AVX2 and POPCNT has no such `Backend`.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => Some(unsafe { avx2::slots(tables, symbols, indexes, slots) }),
+            // SAFETY: a processor without these extensions has no such `Backend`.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => Some(unsafe { avx512::slots(tables, symbols, indexes, slots) }),
+        }
+    }
+
+    /// Encodes a block of a group, whose words become the last of `words`, and returns how many they are; `None`
+    /// leaves it to the scalar code.
+    #[inline]
+    pub(super) fn encode(
+        self,
+        slots: &[Slots; BLOCK],
+        lanes: usize,
+        states: &mut [u32; MAX_LANES],
+        words: &mut [u16; BLOCK],
+    ) -> Option<usize> {
+        match self.0 {
+            _ if lanes < MIN_LANES => None,
+            Isa::Scalar => None,
+            // SAFETY: a processor without AVX2 and POPCNT has no such `Backend`.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => Some(unsafe { avx2::encode(slots, lanes, states, words) }),
+            // SAFETY: a processor without these extensions has no such `Backend`.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => Some(unsafe { avx512::encode(slots, lanes, states, words) }),
+        }
+    }
+
+    /// Decodes a block of a group from the next `words`, and returns how many of these it took and a bit for each
+    /// element that is an escape, whose symbol is yet to be filled in; `None` leaves it to the scalar code.
+    #[inline]
+    pub(super) fn decode<I: Index>(
+        self,
+        tables: &Tables,
+        indexes: &[I; BLOCK],
+        lanes: usize,
+        states: &mut [u32; MAX_LANES],
+        words: &[u8; 2 * BLOCK],
+        out: &mut [i32; BLOCK],
+    ) -> Option<(usize, u64)> {
+        match self.0 {
+            _ if lanes < MIN_LANES => None,
+            Isa::Scalar => None,
+            // SAFETY: a processor without AVX2 and POPCNT has no such `Backend`.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => Some(unsafe { avx2::decode(tables, indexes, lanes, states, words, out) }),
+            // SAFETY: a processor without these extensions has no such `Backend`.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => Some(unsafe { avx512::decode(tables, indexes, lanes, states, words, out) }),
+        }
+    }
+}
+
+impl Default for Backend {
+    fn default() -> Self {
+        static BACKEND: OnceLock<Backend> = OnceLock::new();
+        *BACKEND.get_or_init(|| match std::env::var("LIC_SIMD") {
+            Ok(name) => Self::named(&name).unwrap_or(Self::SCALAR),
+            Err(_) => Self::all()[0],
+        })
+    }
+}
+
+/// The row that an index names.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+fn row<I: Index>(tables: &Tables, index: I) -> &Layout {
+    /// One place for all the rows of a loop, which keeps it small.
+    #[cold]
+    fn changed() -> ! {
+        panic!("an index is not what it was when the group was checked");
+    }
+    tables.parts().0.get(index.row()).unwrap_or_else(|| changed())
+}
+
+/// What `N` elements found, as far as their buckets told it.
+#[cfg(target_arch = "x86_64")]
+struct Found<const N: usize> {
+    starts: [u32; N],
+    ends: [u32; N],
+    /// As unsigned integers.
+    symbols: [u32; N],
+}
+
+#[cfg(target_arch = "x86_64")]
+impl<const N: usize> Found<N> {
+    /// Searches on for the slots that lie beyond the two intervals of their bucket.
+    #[cold]
+    fn search<I: Index>(mut self, tables: &Tables, indexes: &[I; N], slots: &[u32; N], beyond: u32) -> Self {
+        for i in (0..N).filter(|i| beyond >> i & 1 == 1) {
+            let (symbol, slots) = tables.find(indexes[i].row(), slots[i]);
+            self.starts[i] = slots.start();
+            self.ends[i] = slots.start() + slots.freq();
+            self.symbols[i] = symbol.unwrap_or(0) as u32;
+        }
+        self
+    }
+}
