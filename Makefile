@@ -1,6 +1,7 @@
 # Everything a developer runs. `make demo` and `make test` set up all they need, in .venv.
 PYTHON ?= python3
 BIN := .venv/bin
+QUALITY ?= 75
 PHOTO ?= tests/data/grace_hopper.jpg
 # Where torch has CPU builds of its own, name their index: PIP_FLAGS="--extra-index-url ..."
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check $(PIP_FLAGS)
@@ -37,10 +38,10 @@ bench: .venv/tested
 	cargo bench --quiet
 	$(BIN)/pytest -q benches
 
-# Saving and speed beside Lepton and JPEG XL, e.g. make table IMAGES=../shared/kodak
+# Saving and speed beside Lepton and JPEG XL, e.g. make table IMAGES=photographs
 table: .venv/installed
 	$(PIP) ".[bench]"
-	$(BIN)/lic-native evaluate jpeg $(IMAGES)
+	$(BIN)/lic-native evaluate jpeg "$(IMAGES)" --quality $(QUALITY)
 
 SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find rust/src python -name '*.rs' -o -name '*.py' -o -name '*.safetensors')
 

@@ -62,6 +62,19 @@ def test_a_run_is_resumed_and_its_export_codes_files(shard, tmp_path, capsys):
     assert _native.jpeg_write(skeleton, jpeg.decode_planes(model, frame, streams)) == data
 
 
+def test_exported_weights_can_be_trained_on(shard):
+    """They give the rate of the exact model but for what rounding changed."""
+    from importlib.resources import files
+
+    from lic_native.training.jpeg import validate, validation_examples
+
+    path = files("lic_native.weights") / "mlcc-fast.safetensors"
+    examples = validation_examples(photographs.Photographs(shard), 75, 4)
+    exact, trainable = Mlcc.load(path), Mlcc.trainable(path)
+    assert validate(trainable, examples)[0] == pytest.approx(validate(exact, examples)[0], rel=0.01)
+    assert all(parameter.requires_grad for parameter in trainable.parameters())
+
+
 def test_coefficients_made_for_training_are_those_of_a_jpeg_file():
     """The same pixels through Pillow, at three samplings: all but rare roundings are equal."""
     pixels = photograph(96, 128)

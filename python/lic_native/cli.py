@@ -101,11 +101,12 @@ def train_jpeg(
     rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 2e-3,
     device: Device = None,
     limit: Annotated[int | None, typer.Option(help="Read only so many images.")] = None,
+    start: Annotated[Path | None, typer.Option(help="Exported weights that a new run begins with.")] = None,
 ) -> None:
     """Train the JPEG model. Called again on the same folder, it goes on where it stopped."""
     from .training.jpeg import train
 
-    train(data, out, minutes, batch=batch, rate=rate, device=device, limit=limit)
+    train(data, out, minutes, batch=batch, rate=rate, device=device, limit=limit, start=start)
 
 
 #: stdin or stdout.

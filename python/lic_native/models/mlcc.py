@@ -166,6 +166,11 @@ class Features(nn.Module):
         fine[: outputs - skip] = 0
         return torch.cat([weight, fine], 2).flatten(1, 2)
 
+    def narrow(self, weight: Tensor) -> Tensor:
+        """The inverse of `widen`."""
+        planes: Tensor = weight.unflatten(1, (-1, self.channels + self.FINE))
+        return planes[:, :, : self.channels].flatten(1, 2)
+
 
 def luma_pools() -> Tensor:
     """High frequencies summed by orientation and band (6 pools), and all AC energy (1): `[64, 7]`."""
@@ -360,6 +365,21 @@ class Mlcc(nn.Module):
         model._become_exact()
         check_products(torch.device(device))
         return model.to(device)
+
+    @classmethod
+    def trainable(cls, path: str | Path) -> Mlcc:
+        """The network that an exact model was made from, up to the rounding of its weights: to train on."""
+        exact = cls.load(path)
+        model = cls(exact.sigma, exact.config)
+        state = exact.state_dict()
+        for name, tensor in model.state_dict().items():
+            features = model.luma_features if name.startswith("luma") else model.chroma_features
+            if name.endswith("context.weight") and state[name].shape != tensor.shape:
+                state[name] = features.narrow(state[name])
+            elif name.endswith((".limit", ".step")):
+                state[name] = tensor
+        model.load_state_dict(state)
+        return model
 
     def save(self, path: str | Path) -> None:
         """Write the model as safetensors, its configuration in the metadata."""

@@ -36,6 +36,7 @@ def train(
     rate: float = 2e-3,
     device: str | None = None,
     limit: int | None = None,
+    start: str | Path | None = None,
     report_minutes: float = 5.0,
 ) -> float:
     """Train until the run in folder `out` has had `minutes` in all, then export `out/mlcc.safetensors`.
@@ -50,6 +51,7 @@ def train(
         rate: peak learning rate (AdamW).
         device: "cpu" or "cuda"; the best there is by default.
         limit: read only so many images.
+        start: exported weights that a new run begins with, instead of random ones.
         report_minutes: time between validations, each of which writes a checkpoint and a row of `out/curve.csv`.
 
     Returns:
@@ -62,10 +64,14 @@ def train(
     generator = torch.Generator().manual_seed(torch.seed() % 2**63)
     checkpoint = out / "checkpoint.pt"
     saved = torch.load(checkpoint, map_location=device, weights_only=True) if checkpoint.exists() else None
-    sigma = saved["model"]["sigma"] if saved else measure_sigma(photographs, generator)
-    model = Mlcc(sigma, Config(**saved["config"]) if saved else Config()).to(device)
-    average = Mlcc(sigma, model.config).to(device).requires_grad_(False)
-    average.load_state_dict(model.state_dict())
+    if saved:
+        model = Mlcc(saved["model"]["sigma"], Config(**saved["config"]))
+    elif start:
+        model = Mlcc.trainable(start)
+    else:
+        model = Mlcc(measure_sigma(photographs, generator), Config())
+    model = model.to(device)
+    average = copy.deepcopy(model).requires_grad_(False)
     optimizer = torch.optim.AdamW(model.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=1e-4)
     clock = {"elapsed": 0.0, "start": 0.0, "end": minutes * 60, "steps": 0, "megapixels": 0.0}
     if saved:
