@@ -9,7 +9,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check $(PIP_FLAGS)
 .PHONY: demo test rust python lint bench table
 
 demo: .venv/installed
-	folder=$$(mktemp -d) && trap 'rm -r "$$folder"' EXIT && set -ex && \
+	@folder=$$(mktemp -d) && trap 'rm -r "$$folder"' EXIT && set -ex && \
 	$(BIN)/lic-native compress "$(PHOTO)" -o "$$folder/small.lic" && \
 	$(BIN)/lic-native inspect "$$folder/small.lic" && \
 	$(BIN)/lic-native decompress "$$folder/small.lic" -o "$$folder/restored" && \
