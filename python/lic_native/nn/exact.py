@@ -108,9 +108,9 @@ class Shared:
 
     def __enter__(self) -> None:
         with self._lock:
-            self._inside += 1
-            if self._inside == 1:
+            if not self._inside:
                 self._undo = list(self._switch())
+            self._inside += 1
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
