@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..models.mlcc import Picture, Shape, zigzag
+from ..models.mlcc import SAMPLINGS, Picture, Shape, zigzag
 
 # ITU-T T.81 annex K, tables K.1 and K.2, row by row.
 LUMA_TABLE = [
@@ -72,9 +72,6 @@ def blocks(plane: Tensor) -> Tensor:
     return x @ dct_matrix().to(plane.device).T
 
 
-SUBSAMPLING = {"4:2:0": (2, 2), "4:2:2": (1, 2), "4:4:4": (1, 1)}
-
-
 def quantised(pixels: Tensor, sampling: str, tables: Tensor) -> tuple[Shape, Picture]:
     """uint8 RGB `[B, H, W, 3]` -> coefficients as libjpeg would store them, up to rare roundings.
 
@@ -88,7 +85,7 @@ def quantised(pixels: Tensor, sampling: str, tables: Tensor) -> tuple[Shape, Pic
         return Shape(sampling, grid, (0, 0)), Picture(luma, ())
     cb = (-0.168735892 * r - 0.331264108 * g + 0.5 * b + 128).round().clamp(0, 255)
     cr = (0.5 * r - 0.418687589 * g - 0.081312411 * b + 128).round().clamp(0, 255)
-    v, h = SUBSAMPLING[sampling]
+    v, h = (2 // n for n in SAMPLINGS[sampling])
     chroma = []
     for plane in (cr, cb):
         plane = torch.nn.functional.avg_pool2d(plane[:, None], (v, h))[:, 0]
