@@ -246,10 +246,9 @@ def encode_planes(model: Mlcc, frame: _native.Frame, planes: list[np.ndarray]) -
 
     jobs = []
     for part in parts(frame):
-        grids = [oriented(planes[c].reshape(_grid(frame.components[c])), part) for c in part.components]
-        tables = _tables(frame, part)
-        for tile in tiles(part, [grid.shape[:2] for grid in grids]):
-            jobs.append(([grid[area] for grid, area in zip(grids, tile.areas)], tile.shape, tables))
+        jobs += _jobs(
+            frame, part, [oriented(planes[c].reshape(_grid(frame.components[c])), part) for c in part.components]
+        )
     return _in_parallel(encode, jobs)
 
 
@@ -269,14 +268,21 @@ def decode_planes(model: Mlcc, frame: _native.Frame, streams: list[bytes]) -> li
     for part in parts(frame):
         shapes = [_grid(frame.components[c]) for c in part.components]
         grids = [np.zeros((w, h, 64) if part.transposed else (h, w, 64), np.int16) for h, w, _ in shapes]
-        tables = _tables(frame, part)
-        for tile in tiles(part, [grid.shape[:2] for grid in grids]):
-            jobs.append(([grid[area] for grid, area in zip(grids, tile.areas)], tile.shape, tables))
+        jobs += _jobs(frame, part, grids)
         whole |= {c: (grid, part) for c, grid in zip(part.components, grids)}
     if len(jobs) != len(streams):
         raise CorruptError(f"{len(streams)} coefficient streams for a frame of {len(jobs)} tiles")
     _in_parallel(decode, [(*job, stream) for job, stream in zip(jobs, streams)])
     return [np.ascontiguousarray(oriented(*whole[c])).reshape(-1) for c in range(len(frame.components))]
+
+
+def _jobs(
+    frame: _native.Frame, part: Part, grids: list[np.ndarray]
+) -> list[tuple[list[np.ndarray], Shape, torch.Tensor]]:
+    """For each tile of a part, in the order of its stream: views of its blocks in `grids`, its shape, its tables."""
+    tables = _tables(frame, part)
+    cut = tiles(part, [grid.shape[:2] for grid in grids])
+    return [([grid[area] for grid, area in zip(grids, tile.areas)], tile.shape, tables) for tile in cut]
 
 
 def _in_parallel(work: Callable[..., T], jobs: list[tuple[Any, ...]]) -> list[T]:
