@@ -1,10 +1,9 @@
-//! The encoding half: remembers slots, and turns them into words at the end.
+//! The encoding half.
 
-use super::{
-    bits, check_indexes, check_params, element, Backend, Index, BLOCK, HAS_ESCAPES, LOWER_BOUND, MASK,
-    MAX_LANES, STATE_BYTES_SHIFT,
-};
-use crate::tables::{cost_table, LogisticMixture, MixtureConstants, Slots, Tables, COST_BITS, PRECISION};
+use super::stream::Words;
+use super::symbol::widen;
+use super::{bits, check_count, Backend, Model, Stream, Symbol, BLOCK, LOWER_BOUND, MASK, MAX_LANES};
+use crate::tables::{cost_table, Slots, COST_BITS, PRECISION};
 use crate::{varint, Result};
 
 /// A lane's first state takes 2 to 3 bytes more than it carries: up to 0.15 % of this many.
@@ -32,159 +31,216 @@ impl Encoder {
         Self { backend, ..self }
     }
 
-    /// Codes a group of symbols, `symbols[i]` by row `indexes[i]`.
+    /// Codes a group of symbols, `symbols[i]` by the distribution of element `i` of the model.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) if there is not one index for each symbol or
-    /// a row does not exist; the group is then not coded.
-    pub fn put_tables<I: Index>(&mut self, symbols: &[i32], indexes: &[I], tables: &Tables) -> Result<()> {
-        check_indexes(indexes, symbols.len(), tables.len())?;
-        self.slots.reserve(symbols.len());
-        let done = self.put_blocks(symbols, indexes, tables);
-        let pairs = symbols[done..].iter().zip(&indexes[done..]);
-        self.put(pairs.map(|(&symbol, index)| tables.slots(index.row(), symbol)));
-        self.group_ends.push(self.slots.len());
-        Ok(())
-    }
-
-    /// Codes as many of the first elements as the backend does, and returns how many these are.
-    fn put_blocks<I: Index>(&mut self, symbols: &[i32], indexes: &[I], tables: &Tables) -> usize {
-        let mut done = 0;
-        let mut slots = [Slots::new(0, 1); BLOCK];
-        for (symbols, indexes) in symbols.as_chunks().0.iter().zip(indexes.as_chunks().0) {
-            let Some(escapes) = self.backend.slots(tables, symbols, indexes, &mut slots) else { break };
-            self.slots.extend_from_slice(&slots);
-            bits(escapes)
-                .filter_map(|i| tables.slots(indexes[i].row(), symbols[i]).1)
-                .for_each(|distance| varint::put(&mut self.escapes, distance));
-            done += BLOCK;
+    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) if there are not as many symbols as elements, or the
+    /// model's parameters are wrong; the group is then not coded.
+    pub fn put<S: Symbol, M: Model>(&mut self, symbols: &[S], model: &M) -> Result<()> {
+        check_count(symbols.len(), model.len())?;
+        let before = (self.slots.len(), self.escapes.len());
+        let result = self.put_blocks(symbols, model);
+        if result.is_err() {
+            self.slots.truncate(before.0);
+            self.escapes.truncate(before.1);
+        } else {
+            self.group_ends.push(self.slots.len());
         }
-        done
+        result
     }
 
-    /// Codes a group of symbols, each by the [`LogisticMixture`] of its five parameters.
-    ///
-    /// # Errors
-    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) if there are not five parameters for each
-    /// symbol; the group is then not coded.
-    pub fn put_mixture(&mut self, symbols: &[i16], params: &[i16]) -> Result<()> {
-        check_params(params, symbols.len())?;
-        let constants = MixtureConstants::get();
-        let mixture = |i| LogisticMixture::new(constants, element(params, i));
-        self.put(symbols.iter().enumerate().map(|(i, &symbol)| mixture(i).slots(symbol)));
-        self.group_ends.push(self.slots.len());
+    fn put_blocks<S: Symbol, M: Model>(&mut self, symbols: &[S], model: &M) -> Result<()> {
+        self.slots.reserve(symbols.len());
+        let mut block = Block::default();
+        for (i, symbols) in symbols.chunks(BLOCK).enumerate() {
+            self.slots.extend_from_slice(block.fill(self.backend, symbols, model, i * BLOCK)?);
+            block.outside.iter().for_each(|&distance| varint::put(&mut self.escapes, distance));
+        }
         Ok(())
-    }
-
-    fn put(&mut self, group: impl ExactSizeIterator<Item = (Slots, Option<u64>)>) {
-        let escapes = &mut self.escapes;
-        self.slots.extend(group.map(|(slots, outside)| {
-            if let Some(distance) = outside {
-                varint::put(escapes, distance);
-            }
-            slots
-        }));
     }
 
     /// What the symbols so far cost, without what each stream costs besides (a few bytes for each lane).
     pub fn cost_bits(&self) -> f64 {
-        self.slots_cost(u64::MAX) as f64 / f64::from(1 << COST_BITS) + 8.0 * self.escapes.len() as f64
+        slots_cost(&self.slots) as f64 / f64::from(1 << COST_BITS) + 8.0 * self.escapes.len() as f64
     }
 
-    /// The exact cost of the slots in units of 2^−[`COST_BITS`] bits, or something above `enough`.
-    fn slots_cost(&self, enough: u64) -> u64 {
-        let table = cost_table();
-        let mut cost = 0;
-        for block in self.slots.chunks(1 << 12) {
-            cost += block.iter().map(|slots| u64::from(table[slots.freq() as usize])).sum::<u64>();
-            if cost > enough {
-                break;
-            }
-        }
-        cost
+    /// The stream's bytes.
+    pub fn finish(self) -> Vec<u8> {
+        self.stream().to_vec()
     }
 
     /// The stream.
-    pub fn finish(self) -> Vec<u8> {
+    pub fn stream(self) -> Stream {
         let lanes = self.lanes();
-        self.finish_with(lanes)
+        self.stream_with(lanes)
     }
 
-    /// As many lanes as the stream's size pays for, and its groups have elements.
     fn lanes(&self) -> usize {
-        let byte = 8 << COST_BITS;
-        let bytes = self.slots_cost(MAX_LANES as u64 * BYTES_PER_LANE * byte) / byte;
+        // The first slots may already pay for all lanes.
+        let mut cost = 0;
+        for slots in self.slots.chunks(1 << 12) {
+            cost += slots_cost(slots);
+            if affordable_lanes(cost, usize::MAX) == MAX_LANES {
+                break;
+            }
+        }
         let starts = std::iter::once(&0).chain(&self.group_ends);
-        let longest = starts.zip(&self.group_ends).map(|(start, end)| end - start).max().unwrap_or(0);
-        let affordable = ((bytes / BYTES_PER_LANE) as usize).clamp(1, MAX_LANES);
-        1 << affordable.min(longest.max(1)).ilog2()
+        let longest = starts.zip(&self.group_ends).map(|(start, end)| end - start).max();
+        affordable_lanes(cost, longest.unwrap_or(0))
     }
 
-    pub(super) fn finish_with(self, lanes: usize) -> Vec<u8> {
-        // Each symbol makes at most one word. They are made last to first.
-        let mut words = vec![0; self.slots.len()];
-        let mut first = words.len();
-        let mut states = [LOWER_BOUND; MAX_LANES];
+    pub(super) fn stream_with(self, lanes: usize) -> Stream {
+        let mut lanes = Lanes::new(self.backend, lanes, self.slots.len() / 4);
         let mut end = self.slots.len();
         for start in self.group_ends.iter().rev().skip(1).chain(&[0]) {
-            first -= self.encode_group(&self.slots[*start..end], lanes, &mut states, &mut words[..first]);
+            self.slots[*start..end].chunks(BLOCK).rev().for_each(|slots| lanes.put(slots));
             end = *start;
         }
-        self.stream(&states[..lanes], &words[first..])
-    }
-
-    /// Encodes a group's slots last to first; the words become the last of `words`, and the result is how many.
-    pub(super) fn encode_group(
-        &self,
-        slots: &[Slots],
-        lanes: usize,
-        states: &mut [u32; MAX_LANES],
-        words: &mut [u16],
-    ) -> usize {
-        let mut next = words.len();
-        let (blocks, tail) = slots.as_chunks::<BLOCK>();
-        next -= encode_scalar(tail, lanes, states, &mut words[..next]);
-        for block in blocks.iter().rev() {
-            let place = words[..next].last_chunk_mut().expect("each slot has room for a word");
-            next -= self
-                .backend
-                .encode(block, lanes, states, place)
-                .unwrap_or_else(|| encode_scalar(block, lanes, states, place));
-        }
-        words.len() - next
-    }
-
-    fn stream(self, states: &[u32], words: &[u16]) -> Vec<u8> {
-        let highest = states.iter().map(|state| state - LOWER_BOUND).max().unwrap_or(0);
-        if highest == 0 && words.is_empty() && self.escapes.is_empty() {
-            return Vec::new();
-        }
-        let state_bytes = (u32::BITS - highest.leading_zeros()).div_ceil(8);
-        let mut bytes = Vec::with_capacity(self.escapes.len() + 4 * states.len() + 2 * words.len() + 8);
-        bytes.push(states.len().ilog2() as u8 | (state_bytes << STATE_BYTES_SHIFT) as u8);
-        if !self.escapes.is_empty() {
-            bytes[0] |= HAS_ESCAPES;
-            varint::put(&mut bytes, self.escapes.len() as u64);
-            bytes.extend(self.escapes);
-        }
-        for state in states {
-            bytes.extend(&(state - LOWER_BOUND).to_le_bytes()[..state_bytes as usize]);
-        }
-        let first = bytes.len();
-        bytes.resize(first + 2 * words.len(), 0);
-        for (bytes, word) in bytes[first..].as_chunks_mut().0.iter_mut().zip(words) {
-            *bytes = word.to_le_bytes();
-        }
-        bytes
+        lanes.finish(&self.escapes)
     }
 }
 
-/// [`Encoder::encode_group`] for slots that begin with lane 0, one by one.
+/// Codes elements from `first` on of a model as one group in a stream of its own: what [`Encoder`] makes of them, but
+/// block by block in one pass, since nothing has to be remembered. `cost` is about what they all cost, in units of
+/// 2^−[`COST_BITS`] bits.
+pub(super) fn encode_group<S: Symbol, M: Model>(
+    backend: Backend,
+    symbols: &[S],
+    model: &M,
+    first: usize,
+    cost: u64,
+) -> Result<Stream> {
+    let words = (cost >> COST_BITS) as usize / 16;
+    let mut lanes = Lanes::new(backend, affordable_lanes(cost, symbols.len()), words + words / 16);
+    let (mut block, mut outside) = (Block::default(), Vec::new());
+    for (i, symbols) in symbols.chunks(BLOCK).enumerate().rev() {
+        lanes.put(block.fill(backend, symbols, model, first + i * BLOCK)?);
+        outside.extend(block.outside.iter().rev());
+    }
+    let mut escapes = Vec::new();
+    outside.iter().rev().for_each(|&distance| varint::put(&mut escapes, distance));
+    Ok(lanes.finish(&escapes))
+}
+
+/// About what elements `first..first + symbols.len()` cost, as a sample of their blocks says.
+pub(super) fn estimate_cost<S: Symbol, M: Model>(backend: Backend, symbols: &[S], model: &M) -> Result<u64> {
+    const SAMPLE: usize = 128;
+    let blocks = symbols.len().div_ceil(BLOCK);
+    let mut block = Block::default();
+    let (mut cost, mut judged) = (0, 0);
+    for (i, symbols) in symbols.chunks(BLOCK).enumerate().step_by(blocks.div_ceil(SAMPLE).max(1)) {
+        cost += slots_cost(block.fill(backend, symbols, model, i * BLOCK)?);
+        judged += symbols.len();
+    }
+    Ok((u128::from(cost) * symbols.len() as u128 / judged.max(1) as u128) as u64)
+}
+
+/// As many lanes as a stream of this cost pays for, and as its longest group has elements.
+fn affordable_lanes(cost: u64, longest_group: usize) -> usize {
+    let bytes = cost >> (COST_BITS + 3);
+    let affordable = ((bytes / BYTES_PER_LANE) as usize).clamp(1, MAX_LANES);
+    1 << affordable.min(longest_group.max(1)).ilog2()
+}
+
+/// The exact cost of the slots in units of 2^−[`COST_BITS`] bits.
+fn slots_cost(slots: &[Slots]) -> u64 {
+    let table = cost_table();
+    slots.iter().map(|slots| u64::from(table[slots.freq() as usize])).sum()
+}
+
+/// Where the slots of a block are worked out.
+struct Block {
+    slots: [Slots; BLOCK],
+    /// For each escape, in order, how far outside the symbol lies.
+    outside: Vec<u64>,
+}
+
+impl Default for Block {
+    fn default() -> Self {
+        Self { slots: [Slots::new(0, 1); BLOCK], outside: Vec::new() }
+    }
+}
+
+impl Block {
+    /// The slots of up to 64 symbols, whose distributions are those of the model from element `first` on.
+    #[inline]
+    fn fill<S: Symbol, M: Model>(
+        &mut self,
+        backend: Backend,
+        symbols: &[S],
+        model: &M,
+        first: usize,
+    ) -> Result<&[Slots]> {
+        let block = model.block(first, symbols.len())?;
+        let mut wide = [0; BLOCK];
+        widen(symbols, &mut wide);
+        self.outside.clear();
+        if symbols.len() == BLOCK {
+            let escapes = model.slots_of_block(backend, &block, &wide, &mut self.slots);
+            self.outside.extend(bits(escapes).filter_map(|j| model.slots(&block, j, wide[j]).1));
+        } else {
+            for (j, slots) in self.slots[..symbols.len()].iter_mut().enumerate() {
+                let outside;
+                (*slots, outside) = model.slots(&block, j, wide[j]);
+                self.outside.extend(outside);
+            }
+        }
+        Ok(&self.slots[..symbols.len()])
+    }
+}
+
+/// The states of a stream that is encoded from its end.
+pub(super) struct Lanes {
+    backend: Backend,
+    states: [u32; MAX_LANES],
+    lanes: usize,
+    words: Words,
+}
+
+impl Lanes {
+    fn new(backend: Backend, lanes: usize, room: usize) -> Self {
+        Self { backend, states: [LOWER_BOUND; MAX_LANES], lanes, words: Words::with_room(room) }
+    }
+
+    /// Encodes the slots of the block before those so far; it begins with lane 0.
+    #[inline]
+    fn put(&mut self, slots: &[Slots]) {
+        let count = encode(self.backend, slots, self.lanes, &mut self.states, self.words.room());
+        self.words.put(count);
+    }
+
+    fn finish(self, escapes: &[u8]) -> Stream {
+        Stream::new(&self.states[..self.lanes], escapes, self.words)
+    }
+}
+
+/// Encodes up to 64 slots, last to first; the words become the last of `words`, and the result is how many.
 #[inline]
-fn encode_scalar(slots: &[Slots], lanes: usize, states: &mut [u32; MAX_LANES], words: &mut [u16]) -> usize {
-    let mut next = words.len();
-    for (i, slots) in slots.iter().enumerate().rev() {
-        let state = &mut states[(i & (lanes - 1)) % MAX_LANES];
+pub(super) fn encode(
+    backend: Backend,
+    slots: &[Slots],
+    lanes: usize,
+    states: &mut [u32; MAX_LANES],
+    words: &mut [u16; BLOCK],
+) -> usize {
+    slots
+        .try_into()
+        .ok()
+        .and_then(|slots| backend.encode(slots, lanes, states, words))
+        .unwrap_or_else(|| encode_scalar(slots, lanes, states, words))
+}
+
+/// [`encode`], one by one.
+#[inline]
+fn encode_scalar(
+    slots: &[Slots],
+    lanes: usize,
+    states: &mut [u32; MAX_LANES],
+    words: &mut [u16; BLOCK],
+) -> usize {
+    let mut next = BLOCK;
+    for (j, slots) in slots.iter().enumerate().rev() {
+        let state = &mut states[(j & (lanes - 1)) % MAX_LANES];
         let freq = slots.freq();
         // Would the new state not fit 32 bits? The word is stored in any case: the place is free.
         let full = *state >> (32 - PRECISION) >= freq;
@@ -193,5 +249,5 @@ fn encode_scalar(slots: &[Slots], lanes: usize, states: &mut [u32; MAX_LANES], w
         let fitting = if full { *state >> 16 } else { *state };
         *state = (fitting / freq) << PRECISION | (fitting % freq + slots.start()) & MASK;
     }
-    words.len() - next
+    BLOCK - next
 }

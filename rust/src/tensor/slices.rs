@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use super::{in_payload, unzigzag, zigzag, Candidate, Element, Sink, BLOCK, LAPLACE_SLICES, NORMAL_SLICES};
-use crate::ans::{Decoder, Encoder};
+use crate::ans::{Decoder, Encoder, Rows};
 use crate::tables::{cost_table, gaussian, laplace, scale_table, Tables, COST_BITS, TOTAL};
 use crate::{varint, Error, Result};
 
@@ -179,7 +179,7 @@ impl Fit {
                     .zip(slices)
                     .map(|(value, &slice)| value.wrapping_sub(self.means[slice as usize])),
             );
-            encoder.put_tables(&symbols, &rows, &self.family.tables)?;
+            encoder.put(&symbols, &Rows::new(&self.family.tables, &rows))?;
         }
         let mut bytes = self.header();
         bytes.extend(encoder.finish());
@@ -234,13 +234,13 @@ pub(super) fn decode<T: Element>(payload: &[u8], family: &Family, sink: &mut Sin
 
     let mut decoder = Decoder::new(stream)?;
     let mut assignment = Assignment::new(Slicing { inner, channels }, 0);
-    let (mut block_rows, mut symbols) = (Vec::new(), vec![0; BLOCK]);
+    let (mut block_rows, mut symbols) = (Vec::new(), vec![0i32; BLOCK]);
     while sink.left() > 0 {
         let n = sink.left().min(BLOCK);
         let slices = assignment.next(n);
         block_rows.clear();
         block_rows.extend(slices.iter().map(|&slice| rows[slice as usize]));
-        in_payload(decoder.get_tables(&block_rows, &family.tables, &mut symbols[..n]))?;
+        in_payload(decoder.get(&Rows::new(&family.tables, &block_rows), &mut symbols[..n]))?;
         let symbols = symbols[..n].iter().zip(slices);
         // The difference of two 32-bit integers wraps when it is taken, so the sum wraps back.
         sink.push(

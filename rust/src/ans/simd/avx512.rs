@@ -3,23 +3,23 @@
 use std::arch::x86_64::*;
 
 use super::{row, Found};
-use crate::ans::{Index, BLOCK, LOWER_BOUND, MASK, MAX_LANES};
+use crate::ans::{BLOCK, LOWER_BOUND, MASK, MAX_LANES};
 use crate::tables::{Slots, Tables, PRECISION, TOTAL};
 
 const N: usize = 16;
 
 /// See [`Backend::slots`](super::Backend::slots).
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,popcnt")]
-pub(super) fn slots<I: Index>(
+pub(super) fn slots(
     tables: &Tables,
+    rows: &[u16; BLOCK],
     symbols: &[i32; BLOCK],
-    indexes: &[I; BLOCK],
     slots: &mut [Slots; BLOCK],
 ) -> u64 {
     let mut escapes = 0;
     for i in 0..BLOCK / N {
-        let (symbols, indexes) = (&symbols.as_chunks::<N>().0[i], &indexes.as_chunks::<N>().0[i]);
-        let four = |i| four_rows(tables, indexes, i);
+        let (symbols, rows) = (&symbols.as_chunks::<N>().0[i], &rows.as_chunks::<N>().0[i]);
+        let four = |i| four_rows(tables, rows, i);
         let [_, offset, first, sizes] = quarters([four(0), four(1), four(2), four(3)]);
         // SAFETY: the array has 64 bytes.
         let symbol = unsafe { _mm512_loadu_si512(symbols.as_ptr().cast()) };
@@ -81,18 +81,18 @@ pub(super) fn encode(
 
 /// See [`Backend::decode`](super::Backend::decode).
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,popcnt")]
-pub(super) fn decode<I: Index>(
+pub(super) fn decode(
     tables: &Tables,
-    indexes: &[I; BLOCK],
+    rows: &[u16; BLOCK],
     lanes: usize,
     states: &mut [u32; MAX_LANES],
     words: &[u8; 2 * BLOCK],
     out: &mut [i32; BLOCK],
 ) -> (usize, u64) {
     match lanes / N {
-        1 => decode_turns::<I, 1>(tables, indexes, states, words, out),
-        2 => decode_turns::<I, 2>(tables, indexes, states, words, out),
-        _ => decode_turns::<I, 4>(tables, indexes, states, words, out),
+        1 => decode_turns::<1>(tables, rows, states, words, out),
+        2 => decode_turns::<2>(tables, rows, states, words, out),
+        _ => decode_turns::<4>(tables, rows, states, words, out),
     }
 }
 
@@ -100,9 +100,9 @@ pub(super) fn decode<I: Index>(
 /// gather takes long, but several take hardly longer.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,popcnt")]
-fn decode_turns<I: Index, const REGISTERS: usize>(
+fn decode_turns<const REGISTERS: usize>(
     tables: &Tables,
-    indexes: &[I; BLOCK],
+    rows: &[u16; BLOCK],
     states: &mut [u32; MAX_LANES],
     words: &[u8; 2 * BLOCK],
     out: &mut [i32; BLOCK],
@@ -112,8 +112,8 @@ fn decode_turns<I: Index, const REGISTERS: usize>(
     for turn in 0..BLOCK / N / REGISTERS {
         let mut looked_up = [[_mm512_setzero_si512(); 5]; REGISTERS];
         for (j, looked_up) in looked_up.iter_mut().enumerate() {
-            let indexes = &indexes.as_chunks::<N>().0[turn * REGISTERS + j];
-            let four = |i| four_rows(tables, indexes, i);
+            let rows = &rows.as_chunks::<N>().0[turn * REGISTERS + j];
+            let four = |i| four_rows(tables, rows, i);
             let [bucket, offset, _, sizes] = quarters([four(0), four(1), four(2), four(3)]);
             let state = load(&states.as_chunks::<N>().0[j]);
             let slot = _mm512_and_si512(state, _mm512_set1_epi32(MASK as i32));
@@ -133,9 +133,9 @@ fn decode_turns<I: Index, const REGISTERS: usize>(
             let mut symbol = _mm512_mask_sub_epi32(symbol, second, symbol, _mm512_set1_epi32(-1));
             let beyond = _mm512_cmple_epu32_mask(end, slot);
             if beyond != 0 {
-                let indexes = &indexes.as_chunks::<N>().0[i];
+                let rows = &rows.as_chunks::<N>().0[i];
                 let found = Found { starts: array(start), ends: array(end), symbols: array(symbol) };
-                let found = found.search(tables, indexes, &array(slot), beyond.into());
+                let found = found.search(tables, rows, &array(slot), beyond.into());
                 (start, end, symbol) = (load(&found.starts), load(&found.ends), load(&found.symbols));
             }
             // Only the escape ends where all slots end.
@@ -176,9 +176,9 @@ unsafe fn buckets(tables: &Tables, positions: __m512i) -> [__m512i; 2] {
 /// Rows `i`, `i + 4`, `i + 8` and `i + 12` of 16.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn four_rows<I: Index>(tables: &Tables, indexes: &[I; N], i: usize) -> __m512i {
+fn four_rows(tables: &Tables, rows: &[u16; N], i: usize) -> __m512i {
     // SAFETY: a row has 16 bytes, and as many as its alignment.
-    let row = |i: usize| unsafe { _mm_load_si128((&raw const *row(tables, indexes[i])).cast()) };
+    let row = |i: usize| unsafe { _mm_load_si128((&raw const *row(tables, rows[i])).cast()) };
     let rows = _mm512_castsi128_si512(row(i));
     let rows = _mm512_inserti32x4::<1>(rows, row(i + 4));
     let rows = _mm512_inserti32x4::<2>(rows, row(i + 8));

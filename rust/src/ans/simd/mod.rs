@@ -12,7 +12,7 @@ mod avx512;
 
 use std::sync::OnceLock;
 
-use super::{Index, BLOCK, MAX_LANES};
+use super::{BLOCK, MAX_LANES};
 use crate::tables::{Layout, Slots, Tables};
 
 /// Fewer lanes are not worth a vector.
@@ -77,24 +77,23 @@ impl Backend {
         }
     }
 
-    /// Fills in the slots of a block of symbols, and returns a bit for each that is an escape; `None` leaves it to
-    /// the scalar code.
+    /// Fills in the slots of a block of symbols, and returns a bit for each that is an escape.
     #[inline]
-    pub(super) fn slots<I: Index>(
+    pub(super) fn slots(
         self,
         tables: &Tables,
+        rows: &[u16; BLOCK],
         symbols: &[i32; BLOCK],
-        indexes: &[I; BLOCK],
         slots: &mut [Slots; BLOCK],
-    ) -> Option<u64> {
+    ) -> u64 {
         match self.0 {
-            Isa::Scalar => None,
+            Isa::Scalar => scalar_slots(tables, rows, symbols, slots),
             // SAFETY: a processor without AVX2 and POPCNT has no such `Backend`.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => Some(unsafe { avx2::slots(tables, symbols, indexes, slots) }),
+            Isa::Avx2 => unsafe { avx2::slots(tables, rows, symbols, slots) },
             // SAFETY: a processor without these extensions has no such `Backend`.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => Some(unsafe { avx512::slots(tables, symbols, indexes, slots) }),
+            Isa::Avx512 => unsafe { avx512::slots(tables, rows, symbols, slots) },
         }
     }
 
@@ -123,10 +122,10 @@ impl Backend {
     /// Decodes a block of a group from the next `words`, and returns how many of these it took and a bit for each
     /// element that is an escape, whose symbol is yet to be filled in; `None` leaves it to the scalar code.
     #[inline]
-    pub(super) fn decode<I: Index>(
+    pub(super) fn decode(
         self,
         tables: &Tables,
-        indexes: &[I; BLOCK],
+        rows: &[u16; BLOCK],
         lanes: usize,
         states: &mut [u32; MAX_LANES],
         words: &[u8; 2 * BLOCK],
@@ -137,12 +136,27 @@ impl Backend {
             Isa::Scalar => None,
             // SAFETY: a processor without AVX2 and POPCNT has no such `Backend`.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => Some(unsafe { avx2::decode(tables, indexes, lanes, states, words, out) }),
+            Isa::Avx2 => Some(unsafe { avx2::decode(tables, rows, lanes, states, words, out) }),
             // SAFETY: a processor without these extensions has no such `Backend`.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => Some(unsafe { avx512::decode(tables, indexes, lanes, states, words, out) }),
+            Isa::Avx512 => Some(unsafe { avx512::decode(tables, rows, lanes, states, words, out) }),
         }
     }
+}
+
+fn scalar_slots(
+    tables: &Tables,
+    rows: &[u16; BLOCK],
+    symbols: &[i32; BLOCK],
+    slots: &mut [Slots; BLOCK],
+) -> u64 {
+    let mut escapes = 0;
+    for j in 0..BLOCK {
+        let outside;
+        (slots[j], outside) = tables.slots(rows[j].into(), symbols[j]);
+        escapes |= u64::from(outside.is_some()) << j;
+    }
+    escapes
 }
 
 impl Default for Backend {
@@ -155,16 +169,16 @@ impl Default for Backend {
     }
 }
 
-/// The row that an index names.
+/// A row of the tables.
 #[cfg(target_arch = "x86_64")]
 #[inline]
-fn row<I: Index>(tables: &Tables, index: I) -> &Layout {
+fn row(tables: &Tables, row: u16) -> &Layout {
     /// One place for all the rows of a loop, which keeps it small.
     #[cold]
-    fn changed() -> ! {
-        panic!("an index is not what it was when the group was checked");
+    fn missing() -> ! {
+        panic!("a model names a row that its tables do not have");
     }
-    tables.parts().0.get(index.row()).unwrap_or_else(|| changed())
+    tables.parts().0.get(usize::from(row)).unwrap_or_else(|| missing())
 }
 
 /// What `N` elements found, as far as their buckets told it.
@@ -180,9 +194,9 @@ struct Found<const N: usize> {
 impl<const N: usize> Found<N> {
     /// Searches on for the slots that lie beyond the two intervals of their bucket.
     #[cold]
-    fn search<I: Index>(mut self, tables: &Tables, indexes: &[I; N], slots: &[u32; N], beyond: u32) -> Self {
+    fn search(mut self, tables: &Tables, rows: &[u16; N], slots: &[u32; N], beyond: u32) -> Self {
         for i in (0..N).filter(|i| beyond >> i & 1 == 1) {
-            let (symbol, slots) = tables.find(indexes[i].row(), slots[i]);
+            let (symbol, slots) = tables.find(rows[i].into(), slots[i]);
             self.starts[i] = slots.start();
             self.ends[i] = slots.start() + slots.freq();
             self.symbols[i] = symbol.unwrap_or(0) as u32;
