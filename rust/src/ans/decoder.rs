@@ -2,7 +2,7 @@
 
 use super::symbol::narrow;
 use super::{
-    bits, check_count, Backend, Model, Symbol, BLOCK, HAS_ESCAPES, LOWER_BOUND, MASK, MAX_LANES,
+    bits, check_count, Backend, Model, Symbol, BATCH, BLOCK, HAS_ESCAPES, LOWER_BOUND, MASK, MAX_LANES,
     STATE_BYTES_SHIFT,
 };
 use crate::tables::{Place, PRECISION};
@@ -45,10 +45,35 @@ impl<D: AsRef<[u8]>> Decoder<D> {
     }
 
     /// Decodes elements from `first` on of a model as a group.
-    pub(super) fn get_part<S: Symbol, M: Model>(&mut self, model: &M, first: usize, out: &mut [S]) -> Result<()> {
-        out.chunks_mut(BLOCK)
-            .enumerate()
-            .try_for_each(|(i, out)| self.lanes.get(self.data.as_ref(), model, first + i * BLOCK, out))
+    pub(super) fn get_part<S: Symbol, M: Model>(
+        &mut self,
+        model: &M,
+        first: usize,
+        out: &mut [S],
+    ) -> Result<()> {
+        let mut params = M::Params::default();
+        let mut wide = [0; BATCH];
+        for (i, out) in out.chunks_mut(BATCH).enumerate() {
+            model.load(first + i * BATCH, out.len(), &mut params)?;
+            let shifts = model.shifts(&params);
+            if let (None, Some(out)) = (shifts, S::as_i32_mut(out)) {
+                self.get_batch(model, &params, out)?;
+                continue;
+            }
+            let wide = &mut wide[..out.len()];
+            self.get_batch(model, &params, wide)?;
+            if let Some(symbol) = narrow(wide, shifts, out) {
+                let what = format!("symbol {symbol} is no {}", S::NAME);
+                return Err(Error::Corrupt { what, offset: self.lanes.next_word });
+            }
+        }
+        Ok(())
+    }
+
+    fn get_batch<M: Model>(&mut self, model: &M, params: &M::Params, out: &mut [i32]) -> Result<()> {
+        let bytes = self.data.as_ref();
+        let mut blocks = out.chunks_mut(BLOCK).enumerate();
+        blocks.try_for_each(|(b, out)| self.lanes.get(bytes, model, params, b, out))
     }
 
     /// Checks that the stream ends here.
@@ -133,16 +158,16 @@ impl Lanes {
         Ok(())
     }
 
-    /// Decodes a block, which is elements `first..first + out.len()` of the model.
+    /// Decodes block `b` of a batch.
     #[inline]
-    fn get<S: Symbol, M: Model>(
+    fn get<M: Model>(
         &mut self,
         bytes: &[u8],
         model: &M,
-        first: usize,
-        out: &mut [S],
+        params: &M::Params,
+        b: usize,
+        out: &mut [i32],
     ) -> Result<()> {
-        let block = model.block(first, out.len())?;
         // Each element takes one word at most, so the words need a look only after the block.
         let rest = &bytes[self.next_word..];
         let padded;
@@ -153,20 +178,12 @@ impl Lanes {
                 &padded
             }
         };
-        let mut wide = [0; BLOCK];
-        let wide = &mut wide[..out.len()];
-        let used = self.block(bytes, model, &block, words, wide)?;
+        let used = self.block(bytes, model, params, b, words, out)?;
         if used > rest.len() / 2 {
             return Err(Error::Truncated { what: "rANS words", offset: bytes.len() });
         }
         self.next_word += 2 * used;
-        match narrow(wide, out) {
-            None => Ok(()),
-            Some(symbol) => {
-                let what = format!("symbol {symbol} is no {}", S::NAME);
-                Err(Error::Corrupt { what, offset: self.next_word })
-            }
-        }
+        Ok(())
     }
 
     /// Decodes a block, and returns how many of the words it took.
@@ -175,16 +192,20 @@ impl Lanes {
         &mut self,
         bytes: &[u8],
         model: &M,
-        block: &M::Block,
+        params: &M::Params,
+        b: usize,
         words: &[u8; 2 * BLOCK],
         out: &mut [i32],
     ) -> Result<usize> {
         let (lanes, states) = (self.lane_mask + 1, &mut self.states);
-        let whole = <&mut [i32; BLOCK]>::try_from(&mut *out).ok();
-        let vectorised = whole.and_then(|out| model.decode_block(self.backend, block, lanes, states, words, out));
-        let Some((used, escapes)) = vectorised else { return self.scalar_block(bytes, model, block, words, out) };
+        let whole = <&mut [i32; BLOCK]>::try_from(&mut *out).ok().zip(model.rows(params, b));
+        let vectorised = whole
+            .and_then(|(out, (tables, rows))| self.backend.decode(tables, rows, lanes, states, words, out));
+        let Some((used, escapes)) = vectorised else {
+            return self.scalar_block(bytes, model, params, b, words, out);
+        };
         for j in bits(escapes) {
-            out[j] = self.escape(bytes, model, block, j, Place::Above)?;
+            out[j] = self.escape(bytes, model, params, b * BLOCK + j, Place::Above)?;
         }
         Ok(used)
     }
@@ -195,7 +216,8 @@ impl Lanes {
         &mut self,
         bytes: &[u8],
         model: &M,
-        block: &M::Block,
+        params: &M::Params,
+        b: usize,
         words: &[u8; 2 * BLOCK],
         out: &mut [i32],
     ) -> Result<usize> {
@@ -204,7 +226,7 @@ impl Lanes {
         for (j, out) in out.iter_mut().enumerate() {
             let state = self.states[j & self.lane_mask];
             let slot = state & MASK;
-            let (place, slots) = model.find(block, j, slot);
+            let (place, slots) = model.find(params, b * BLOCK + j, slot);
             let state = slots.freq() * (state >> PRECISION) + slot - slots.start();
             let short = state < LOWER_BOUND;
             let refilled = state << 16 | u32::from(u16::from_le_bytes(words[used % BLOCK]));
@@ -212,7 +234,7 @@ impl Lanes {
             used += usize::from(short);
             *out = match place {
                 Place::Inside(symbol) => symbol,
-                outside => self.escape(bytes, model, block, j, outside)?,
+                outside => self.escape(bytes, model, params, b * BLOCK + j, outside)?,
             };
         }
         Ok(used)
@@ -223,14 +245,14 @@ impl Lanes {
         &mut self,
         bytes: &[u8],
         model: &M,
-        block: &M::Block,
+        params: &M::Params,
         j: usize,
         place: Place,
     ) -> Result<i32> {
         let offset = self.next_escape;
         let escapes = &bytes[..self.escapes_end];
         let distance = varint::take(escapes, &mut self.next_escape, "escape")?;
-        model.symbol_outside(block, j, place, distance).ok_or_else(|| Error::Corrupt {
+        model.symbol_outside(params, j, place, distance).ok_or_else(|| Error::Corrupt {
             what: format!("escape {distance} is beyond the symbols"),
             offset,
         })

@@ -2,7 +2,7 @@
 
 use super::stream::Words;
 use super::symbol::widen;
-use super::{bits, check_count, Backend, Model, Stream, Symbol, BLOCK, LOWER_BOUND, MASK, MAX_LANES};
+use super::{bits, check_count, Backend, Model, Stream, Symbol, BATCH, BLOCK, LOWER_BOUND, MASK, MAX_LANES};
 use crate::tables::{cost_table, Slots, COST_BITS, PRECISION};
 use crate::{varint, Result};
 
@@ -13,10 +13,9 @@ const BYTES_PER_LANE: u64 = 2000;
 #[derive(Debug, Clone, Default)]
 pub struct Encoder {
     backend: Backend,
-    slots: Vec<Slots>,
-    /// Where in `slots` each group ends.
+    queue: Queue,
+    /// Where in the queue each group ends.
     group_ends: Vec<usize>,
-    escapes: Vec<u8>,
 }
 
 impl Encoder {
@@ -38,30 +37,20 @@ impl Encoder {
     /// model's parameters are wrong; the group is then not coded.
     pub fn put<S: Symbol, M: Model>(&mut self, symbols: &[S], model: &M) -> Result<()> {
         check_count(symbols.len(), model.len())?;
-        let before = (self.slots.len(), self.escapes.len());
-        let result = self.put_blocks(symbols, model);
+        let before = (self.queue.slots.len(), self.queue.outside.len());
+        let result = self.queue.push(self.backend, symbols, model);
         if result.is_err() {
-            self.slots.truncate(before.0);
-            self.escapes.truncate(before.1);
+            self.queue.slots.truncate(before.0);
+            self.queue.outside.truncate(before.1);
         } else {
-            self.group_ends.push(self.slots.len());
+            self.group_ends.push(self.queue.slots.len());
         }
         result
     }
 
-    fn put_blocks<S: Symbol, M: Model>(&mut self, symbols: &[S], model: &M) -> Result<()> {
-        self.slots.reserve(symbols.len());
-        let mut block = Block::default();
-        for (i, symbols) in symbols.chunks(BLOCK).enumerate() {
-            self.slots.extend_from_slice(block.fill(self.backend, symbols, model, i * BLOCK)?);
-            block.outside.iter().for_each(|&distance| varint::put(&mut self.escapes, distance));
-        }
-        Ok(())
-    }
-
     /// What the symbols so far cost, without what each stream costs besides (a few bytes for each lane).
     pub fn cost_bits(&self) -> f64 {
-        slots_cost(&self.slots) as f64 / f64::from(1 << COST_BITS) + 8.0 * self.escapes.len() as f64
+        self.queue.cost() as f64 / f64::from(1 << COST_BITS)
     }
 
     /// The stream's bytes.
@@ -78,7 +67,7 @@ impl Encoder {
     fn lanes(&self) -> usize {
         // The first slots may already pay for all lanes.
         let mut cost = 0;
-        for slots in self.slots.chunks(1 << 12) {
+        for slots in self.queue.slots.chunks(1 << 12) {
             cost += slots_cost(slots);
             if affordable_lanes(cost, usize::MAX) == MAX_LANES {
                 break;
@@ -90,19 +79,20 @@ impl Encoder {
     }
 
     pub(super) fn stream_with(self, lanes: usize) -> Stream {
-        let mut lanes = Lanes::new(self.backend, lanes, self.slots.len() / 4);
-        let mut end = self.slots.len();
+        let Queue { slots, outside } = &self.queue;
+        let mut lanes = Lanes::new(self.backend, lanes, slots.len() / 4);
+        let mut end = slots.len();
         for start in self.group_ends.iter().rev().skip(1).chain(&[0]) {
-            self.slots[*start..end].chunks(BLOCK).rev().for_each(|slots| lanes.put(slots));
+            lanes.put(&slots[*start..end]);
             end = *start;
         }
-        lanes.finish(&self.escapes)
+        lanes.finish(outside.iter())
     }
 }
 
-/// Codes elements from `first` on of a model as one group in a stream of its own: what [`Encoder`] makes of them, but
-/// block by block in one pass, since nothing has to be remembered. `cost` is about what they all cost, in units of
-/// 2^−[`COST_BITS`] bits.
+/// Codes elements from `first` on of a model as one group in a stream of its own: what [`Encoder`] makes of them, but a
+/// piece at a time, so that slots stay in the cache. `cost` is about what they all cost, in units of 2^−[`COST_BITS`]
+/// bits.
 pub(super) fn encode_group<S: Symbol, M: Model>(
     backend: Backend,
     symbols: &[S],
@@ -110,29 +100,43 @@ pub(super) fn encode_group<S: Symbol, M: Model>(
     first: usize,
     cost: u64,
 ) -> Result<Stream> {
+    const PIECE: usize = 16 * BATCH;
     let words = (cost >> COST_BITS) as usize / 16;
     let mut lanes = Lanes::new(backend, affordable_lanes(cost, symbols.len()), words + words / 16);
-    let (mut block, mut outside) = (Block::default(), Vec::new());
-    for (i, symbols) in symbols.chunks(BLOCK).enumerate().rev() {
-        lanes.put(block.fill(backend, symbols, model, first + i * BLOCK)?);
-        outside.extend(block.outside.iter().rev());
+    let mut slots = vec![Slots::default(); symbols.len().min(PIECE)];
+    let (mut outside, mut all_outside) = (Vec::new(), Vec::new());
+    for (i, symbols) in symbols.chunks(PIECE).enumerate().rev() {
+        let slots = &mut slots[..symbols.len()];
+        fill_slots(backend, symbols, model, first + i * PIECE, slots, &mut outside)?;
+        lanes.put(slots);
+        all_outside.extend(outside.drain(..).rev());
     }
-    let mut escapes = Vec::new();
-    outside.iter().rev().for_each(|&distance| varint::put(&mut escapes, distance));
-    Ok(lanes.finish(&escapes))
+    Ok(lanes.finish(all_outside.iter().rev()))
 }
 
-/// About what elements `first..first + symbols.len()` cost, as a sample of their blocks says.
+/// About what the symbols cost, as a sample of blocks says.
 pub(super) fn estimate_cost<S: Symbol, M: Model>(backend: Backend, symbols: &[S], model: &M) -> Result<u64> {
     const SAMPLE: usize = 128;
-    let blocks = symbols.len().div_ceil(BLOCK);
-    let mut block = Block::default();
+    let step = symbols.len().div_ceil(BLOCK).div_ceil(SAMPLE).max(1);
     let (mut cost, mut judged) = (0, 0);
-    for (i, symbols) in symbols.chunks(BLOCK).enumerate().step_by(blocks.div_ceil(SAMPLE).max(1)) {
-        cost += slots_cost(block.fill(backend, symbols, model, i * BLOCK)?);
-        judged += symbols.len();
+    let (mut slots, mut outside) = ([Slots::default(); BLOCK], Vec::new());
+    for (i, symbols) in symbols.chunks(BLOCK).enumerate().step_by(step) {
+        let slots = &mut slots[..symbols.len()];
+        fill_slots(backend, symbols, model, i * BLOCK, slots, &mut outside)?;
+        // Exact for a small group; for a large one, the table of costs would have to come to the cache first.
+        cost +=
+            if step == 1 { slots_cost(slots) } else { slots.iter().map(|slots| about_cost(*slots)).sum() };
+        judged += slots.len() as u128;
     }
-    Ok((u128::from(cost) * symbols.len() as u128 / judged.max(1) as u128) as u64)
+    Ok((u128::from(cost) * symbols.len() as u128 / judged.max(1)) as u64)
+}
+
+/// What a slot costs, within 0.1 bits.
+fn about_cost(slots: Slots) -> u64 {
+    // Read as an integer, a float is its logarithm with 23 fraction bits, linear between powers of two.
+    const MANTISSA_BITS: u32 = f32::MANTISSA_DIGITS - 1;
+    let log2 = u64::from((slots.freq() as f32).to_bits() - 1f32.to_bits());
+    (u64::from(PRECISION) << COST_BITS) - (log2 << (COST_BITS - MANTISSA_BITS))
 }
 
 /// As many lanes as a stream of this cost pays for, and as its longest group has elements.
@@ -148,45 +152,64 @@ fn slots_cost(slots: &[Slots]) -> u64 {
     slots.iter().map(|slots| u64::from(table[slots.freq() as usize])).sum()
 }
 
-/// Where the slots of a block are worked out.
-struct Block {
-    slots: [Slots; BLOCK],
+/// Slots to be coded.
+#[derive(Debug, Clone, Default)]
+struct Queue {
+    slots: Vec<Slots>,
     /// For each escape, in order, how far outside the symbol lies.
     outside: Vec<u64>,
 }
 
-impl Default for Block {
-    fn default() -> Self {
-        Self { slots: [Slots::new(0, 1); BLOCK], outside: Vec::new() }
+impl Queue {
+    /// Appends the slots of symbols by a model.
+    fn push<S: Symbol, M: Model>(&mut self, backend: Backend, symbols: &[S], model: &M) -> Result<()> {
+        let mut batch = [Slots::default(); BATCH];
+        self.slots.reserve(symbols.len());
+        for (i, symbols) in symbols.chunks(BATCH).enumerate() {
+            let batch = &mut batch[..symbols.len()];
+            fill_slots(backend, symbols, model, i * BATCH, batch, &mut self.outside)?;
+            self.slots.extend_from_slice(batch);
+        }
+        Ok(())
+    }
+
+    /// The exact cost in units of 2^−[`COST_BITS`] bits.
+    fn cost(&self) -> u64 {
+        let bytes = self.outside.iter().map(|&distance| varint::length(distance) as u64).sum::<u64>();
+        slots_cost(&self.slots) + (bytes << (COST_BITS + 3))
     }
 }
 
-impl Block {
-    /// The slots of up to 64 symbols, whose distributions are those of the model from element `first` on.
-    #[inline]
-    fn fill<S: Symbol, M: Model>(
-        &mut self,
-        backend: Backend,
-        symbols: &[S],
-        model: &M,
-        first: usize,
-    ) -> Result<&[Slots]> {
-        let block = model.block(first, symbols.len())?;
-        let mut wide = [0; BLOCK];
-        widen(symbols, &mut wide);
-        self.outside.clear();
-        if symbols.len() == BLOCK {
-            let escapes = model.slots_of_block(backend, &block, &wide, &mut self.slots);
-            self.outside.extend(bits(escapes).filter_map(|j| model.slots(&block, j, wide[j]).1));
-        } else {
-            for (j, slots) in self.slots[..symbols.len()].iter_mut().enumerate() {
-                let outside;
-                (*slots, outside) = model.slots(&block, j, wide[j]);
-                self.outside.extend(outside);
-            }
+/// Fills in the slots of symbols whose distributions are those of the model from element `first` on, and appends how far
+/// outside the escapes among them lie.
+fn fill_slots<S: Symbol, M: Model>(
+    backend: Backend,
+    symbols: &[S],
+    model: &M,
+    first: usize,
+    slots: &mut [Slots],
+    outside: &mut Vec<u64>,
+) -> Result<()> {
+    let mut params = M::Params::default();
+    let mut wide = [0; BATCH];
+    for (i, (symbols, slots)) in symbols.chunks(BATCH).zip(slots.chunks_mut(BATCH)).enumerate() {
+        model.load(first + i * BATCH, symbols.len(), &mut params)?;
+        let symbols = widen(symbols, model.shifts(&params), &mut wide);
+        let blocks = symbols.as_chunks::<BLOCK>().0.iter().zip(slots.as_chunks_mut().0);
+        let mut done = 0;
+        for (b, (symbols, slots)) in blocks.enumerate() {
+            let Some((tables, rows)) = model.rows(&params, b) else { break };
+            let escapes = backend.slots(tables, rows, symbols, slots);
+            outside.extend(bits(escapes).filter_map(|j| model.slots(&params, b * BLOCK + j, symbols[j]).1));
+            done += BLOCK;
         }
-        Ok(&self.slots[..symbols.len()])
+        for j in done..symbols.len() {
+            let distance;
+            (slots[j], distance) = model.slots(&params, j, symbols[j]);
+            outside.extend(distance);
+        }
     }
+    Ok(())
 }
 
 /// The states of a stream that is encoded from its end.
@@ -202,15 +225,18 @@ impl Lanes {
         Self { backend, states: [LOWER_BOUND; MAX_LANES], lanes, words: Words::with_room(room) }
     }
 
-    /// Encodes the slots of the block before those so far; it begins with lane 0.
-    #[inline]
+    /// Encodes slots before those so far; they begin with lane 0.
     fn put(&mut self, slots: &[Slots]) {
-        let count = encode(self.backend, slots, self.lanes, &mut self.states, self.words.room());
-        self.words.put(count);
+        for slots in slots.chunks(BLOCK).rev() {
+            let count = encode(self.backend, slots, self.lanes, &mut self.states, self.words.room());
+            self.words.put(count);
+        }
     }
 
-    fn finish(self, escapes: &[u8]) -> Stream {
-        Stream::new(&self.states[..self.lanes], escapes, self.words)
+    fn finish<'a>(self, outside: impl Iterator<Item = &'a u64>) -> Stream {
+        let mut escapes = Vec::new();
+        outside.for_each(|&distance| varint::put(&mut escapes, distance));
+        Stream::new(&self.states[..self.lanes], &escapes, self.words)
     }
 }
 

@@ -54,6 +54,9 @@ const LOWER_BOUND: u32 = 1 << 16;
 const MAX_LANES: usize = 64;
 /// Elements that are coded at once: a multiple of every number of lanes.
 const BLOCK: usize = MAX_LANES;
+/// Elements whose parameters are loaded at once, in a form that vectors can take: many, since what was only just stored
+/// piece by piece is slow to load as a whole.
+const BATCH: usize = 16 * BLOCK;
 const MASK: u32 = (1 << PRECISION) - 1;
 
 const HAS_ESCAPES: u8 = 1 << 3;

@@ -1,15 +1,15 @@
 //! Which distribution each element of a group has.
 
-use super::{Backend, BLOCK, MAX_LANES};
+use super::{BATCH, BLOCK};
 use crate::tables::{LogisticMixture, MixtureConstants, Place, Slots, Tables, MIXTURE_PARAMS};
 use crate::{Error, Result};
 
-/// The distributions of a group's elements. Coders ask for them a block at a time.
+/// The distributions of a group's elements.
 ///
-/// The methods without a default define the bytes; those with one may be faster and do the same.
+/// Coders load the parameters of a batch of elements, then ask for the distribution of each.
 pub trait Model: Sync {
-    /// The checked parameters of up to 64 elements: a copy, so that nobody can change them any more.
-    type Block;
+    /// The checked parameters of a batch: a copy, so that nobody can change them any more.
+    type Params: Default;
 
     /// The number of elements.
     fn len(&self) -> usize;
@@ -19,51 +19,28 @@ pub trait Model: Sync {
         self.len() == 0
     }
 
-    /// The parameters of elements `first..first + count`.
+    /// Loads the parameters of elements `first..first + count`, at most 1024.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] if they are none.
-    fn block(&self, first: usize, count: usize) -> Result<Self::Block>;
+    fn load(&self, first: usize, count: usize, params: &mut Self::Params) -> Result<()>;
 
-    /// The slots of a symbol of element `j` of a block; if these are an escape's, how far outside it lies.
-    fn slots(&self, block: &Self::Block, j: usize, symbol: i32) -> (Slots, Option<u64>);
+    /// The slots of a symbol of element `j` of the batch; if these are an escape's, how far outside it lies.
+    fn slots(&self, params: &Self::Params, j: usize, symbol: i32) -> (Slots, Option<u64>);
 
-    /// What owns a slot of element `j` of a block, and all its slots.
-    fn find(&self, block: &Self::Block, j: usize, slot: u32) -> (Place, Slots);
+    /// What owns a slot of element `j` of the batch, and all its slots.
+    fn find(&self, params: &Self::Params, j: usize, slot: u32) -> (Place, Slots);
 
-    /// The symbol of element `j` of a block that lies this far outside, if there is one.
-    fn symbol_outside(&self, block: &Self::Block, j: usize, place: Place, distance: u64) -> Option<i32>;
+    /// The symbol of element `j` of the batch that lies this far outside, if there is one.
+    fn symbol_outside(&self, params: &Self::Params, j: usize, place: Place, distance: u64) -> Option<i32>;
 
-    /// Fills in the slots of a whole block, and returns a bit for each that is an escape's.
-    #[doc(hidden)]
-    fn slots_of_block(
-        &self,
-        _backend: Backend,
-        block: &Self::Block,
-        symbols: &[i32; BLOCK],
-        slots: &mut [Slots; BLOCK],
-    ) -> u64 {
-        let mut escapes = 0;
-        for (j, (slots, &symbol)) in slots.iter_mut().zip(symbols).enumerate() {
-            let outside;
-            (*slots, outside) = self.slots(block, j, symbol);
-            escapes |= u64::from(outside.is_some()) << j;
-        }
-        escapes
+    /// What is subtracted from the batch's symbols before they are coded, if anything is.
+    fn shifts<'a>(&self, _params: &'a Self::Params) -> Option<&'a [i32]> {
+        None
     }
 
-    /// Decodes a whole block from the next `words`, and returns how many of these it took and a bit for each element
-    /// that is the escape above, whose symbol is yet to be filled in; `None` leaves it all to the scalar code.
-    #[doc(hidden)]
-    fn decode_block(
-        &self,
-        _backend: Backend,
-        _block: &Self::Block,
-        _lanes: usize,
-        _states: &mut [u32; MAX_LANES],
-        _words: &[u8; 2 * BLOCK],
-        _out: &mut [i32; BLOCK],
-    ) -> Option<(usize, u64)> {
+    /// Block `b` of the batch as rows of tables, which SIMD backends can take, if it is such.
+    fn rows<'a>(&'a self, _params: &'a Self::Params, _b: usize) -> Option<(&'a Tables, &'a [u16; BLOCK])> {
         None
     }
 }
@@ -102,70 +79,66 @@ impl<'a, I: Index> Rows<'a, I> {
 }
 
 impl<I: Index> Model for Rows<'_, I> {
-    type Block = [u16; BLOCK];
+    type Params = RowParams;
 
     fn len(&self) -> usize {
         self.indexes.len()
     }
 
     #[inline]
-    fn block(&self, first: usize, count: usize) -> Result<[u16; BLOCK]> {
-        let mut rows = [0; BLOCK];
+    fn load(&self, first: usize, count: usize, params: &mut RowParams) -> Result<()> {
         let indexes = &self.indexes[first..first + count];
-        let mut highest = 0;
-        for (row, index) in rows.iter_mut().zip(indexes) {
-            let index = index.row();
-            highest = highest.max(index);
-            *row = index as u16;
+        let mut bits = 0;
+        for (row, index) in params.0.as_flattened_mut().iter_mut().zip(indexes) {
+            bits |= index.row();
+            *row = index.row() as u16;
         }
-        if highest as usize >= self.tables.len() {
-            let j = indexes.iter().position(|index| index.row() as usize >= self.tables.len());
-            return Err(Error::InvalidArgument(format!(
-                "index {} is outside the {} rows",
-                first + j.unwrap_or(0),
-                self.tables.len()
-            )));
+        // No index has more bits than all together, which the processor finds faster than the highest.
+        let rows = self.tables.len();
+        if bits as usize >= rows {
+            if let Some(j) = indexes.iter().position(|index| index.row() as usize >= rows) {
+                let what = format!("the index of element {} is outside the {rows} rows", first + j);
+                return Err(Error::InvalidArgument(what));
+            }
         }
-        Ok(rows)
+        Ok(())
     }
 
     #[inline]
-    fn slots(&self, rows: &[u16; BLOCK], j: usize, symbol: i32) -> (Slots, Option<u64>) {
-        self.tables.slots(rows[j].into(), symbol)
+    fn slots(&self, params: &RowParams, j: usize, symbol: i32) -> (Slots, Option<u64>) {
+        self.tables.slots(params.row(j), symbol)
     }
 
     #[inline]
-    fn find(&self, rows: &[u16; BLOCK], j: usize, slot: u32) -> (Place, Slots) {
-        let (symbol, slots) = self.tables.find(rows[j].into(), slot);
+    fn find(&self, params: &RowParams, j: usize, slot: u32) -> (Place, Slots) {
+        let (symbol, slots) = self.tables.find(params.row(j), slot);
         (symbol.map_or(Place::Above, Place::Inside), slots)
     }
 
-    fn symbol_outside(&self, rows: &[u16; BLOCK], j: usize, _: Place, distance: u64) -> Option<i32> {
-        self.tables.symbol_outside(rows[j].into(), distance)
+    fn symbol_outside(&self, params: &RowParams, j: usize, _: Place, distance: u64) -> Option<i32> {
+        self.tables.symbol_outside(params.row(j), distance)
     }
 
     #[inline]
-    fn slots_of_block(
-        &self,
-        backend: Backend,
-        rows: &[u16; BLOCK],
-        symbols: &[i32; BLOCK],
-        slots: &mut [Slots; BLOCK],
-    ) -> u64 {
-        backend.slots(self.tables, rows, symbols, slots)
+    fn rows<'a>(&'a self, params: &'a RowParams, b: usize) -> Option<(&'a Tables, &'a [u16; BLOCK])> {
+        Some((self.tables, &params.0[b]))
     }
+}
 
+/// The rows of a batch.
+#[derive(Debug)]
+pub struct RowParams([[u16; BLOCK]; BATCH / BLOCK]);
+
+impl Default for RowParams {
+    fn default() -> Self {
+        Self([[0; BLOCK]; BATCH / BLOCK])
+    }
+}
+
+impl RowParams {
     #[inline]
-    fn decode_block(
-        &self,
-        backend: Backend,
-        rows: &[u16; BLOCK],
-        lanes: usize,
-        states: &mut [u32; MAX_LANES],
-        words: &[u8; 2 * BLOCK],
-        out: &mut [i32; BLOCK],
-    ) -> Option<(usize, u64)> {
-        backend.decode(self.tables, rows, lanes, states, words, out)
+    fn row(&self, j: usize) -> usize {
+        self.0.as_flattened()[j].into()
     }
 }
 
@@ -184,30 +157,30 @@ impl<'a> Mixtures<'a> {
 }
 
 impl Model for Mixtures<'_> {
-    type Block = [[i16; MIXTURE_PARAMS]; BLOCK];
+    type Params = Vec<[i16; MIXTURE_PARAMS]>;
 
     fn len(&self) -> usize {
         self.params.len()
     }
 
     #[inline]
-    fn block(&self, first: usize, count: usize) -> Result<Self::Block> {
-        let mut params = [[0; MIXTURE_PARAMS]; BLOCK];
-        params[..count].copy_from_slice(&self.params[first..first + count]);
-        Ok(params)
+    fn load(&self, first: usize, count: usize, params: &mut Self::Params) -> Result<()> {
+        params.clear();
+        params.extend_from_slice(&self.params[first..first + count]);
+        Ok(())
     }
 
     #[inline]
-    fn slots(&self, params: &Self::Block, j: usize, symbol: i32) -> (Slots, Option<u64>) {
+    fn slots(&self, params: &Self::Params, j: usize, symbol: i32) -> (Slots, Option<u64>) {
         LogisticMixture::new(self.constants, &params[j]).slots(symbol)
     }
 
     #[inline]
-    fn find(&self, params: &Self::Block, j: usize, slot: u32) -> (Place, Slots) {
+    fn find(&self, params: &Self::Params, j: usize, slot: u32) -> (Place, Slots) {
         LogisticMixture::new(self.constants, &params[j]).find(slot)
     }
 
-    fn symbol_outside(&self, params: &Self::Block, j: usize, place: Place, distance: u64) -> Option<i32> {
+    fn symbol_outside(&self, params: &Self::Params, j: usize, place: Place, distance: u64) -> Option<i32> {
         LogisticMixture::new(self.constants, &params[j]).symbol_outside(place, distance)
     }
 }

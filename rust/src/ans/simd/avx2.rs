@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{row, Found};
+use super::{prefetch, row, Found};
 use crate::ans::{BLOCK, LOWER_BOUND, MASK, MAX_LANES};
 use crate::tables::{Slots, Tables, PRECISION, TOTAL};
 
@@ -42,10 +42,10 @@ pub(super) fn slots(
     slots: &mut [Slots; BLOCK],
 ) -> u64 {
     let mut escapes = 0;
+    prefetch(symbols);
     for i in 0..BLOCK / N {
         let (symbols, rows) = (&symbols.as_chunks::<N>().0[i], &rows.as_chunks::<N>().0[i]);
-        let two = |i| two_rows(tables, rows, i);
-        let [_, offset, first, sizes] = quarters([two(0), two(1), two(2), two(3)]);
+        let [_, offset, first, sizes] = quarters(tables, rows);
         // SAFETY: the array has 32 bytes.
         let symbol = unsafe { _mm256_loadu_si256(symbols.as_ptr().cast()) };
         let escape = _mm256_and_si256(sizes, _mm256_set1_epi32(0xffff));
@@ -122,8 +122,7 @@ pub(super) fn decode(
     let (mut used, mut escapes) = (0, 0);
     for i in 0..BLOCK / N {
         let rows = &rows.as_chunks::<N>().0[i];
-        let two = |i| two_rows(tables, rows, i);
-        let [bucket, offset, _, sizes] = quarters([two(0), two(1), two(2), two(3)]);
+        let [bucket, offset, _, sizes] = quarters(tables, rows);
         let states = &mut states.as_chunks_mut::<N>().0[i & (lanes / N - 1)];
         let state = load(states);
         let slot = _mm256_and_si256(state, _mm256_set1_epi32(MASK as i32));
@@ -193,7 +192,9 @@ fn two_rows(tables: &Tables, rows: &[u16; N], i: usize) -> __m256i {
 /// The 32-bit quarters of 8 elements' rows, each quarter for all elements.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn quarters([a, b, c, d]: [__m256i; 4]) -> [__m256i; 4] {
+fn quarters(tables: &Tables, rows: &[u16; N]) -> [__m256i; 4] {
+    let [a, b] = [two_rows(tables, rows, 0), two_rows(tables, rows, 1)];
+    let [c, d] = [two_rows(tables, rows, 2), two_rows(tables, rows, 3)];
     let [ab, cd] = [_mm256_unpacklo_epi32(a, b), _mm256_unpacklo_epi32(c, d)];
     let [ab_high, cd_high] = [_mm256_unpackhi_epi32(a, b), _mm256_unpackhi_epi32(c, d)];
     [

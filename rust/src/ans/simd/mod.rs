@@ -181,6 +181,19 @@ fn row(tables: &Tables, row: u16) -> &Layout {
     tables.parts().0.get(usize::from(row)).unwrap_or_else(|| missing())
 }
 
+/// Calls for the symbols 2 KiB further on: large groups are encoded from the end in pieces, each piece from its front,
+/// and the processor by itself expects a page to be followed by the next.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+fn prefetch(symbols: &[i32; BLOCK]) {
+    use std::arch::x86_64::{_mm_prefetch, _MM_HINT_T0};
+    for line in 0..size_of_val(symbols) / 64 {
+        let place = symbols.as_ptr().wrapping_byte_add(2048 + 64 * line);
+        // SAFETY: whatever the address, nothing is read.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(place.cast()) };
+    }
+}
+
 /// What `N` elements found, as far as their buckets told it.
 #[cfg(target_arch = "x86_64")]
 struct Found<const N: usize> {
