@@ -26,9 +26,15 @@ fn part(count: usize, parts: usize, i: usize) -> Range<usize> {
 pub struct Chunks {
     index: Vec<u8>,
     streams: Vec<Stream>,
+    sum: u32,
 }
 
 impl Chunks {
+    /// The sum of all symbols modulo 2^32, which [`decode`] finds again: it costs next to nothing.
+    pub fn sum(&self) -> u32 {
+        self.sum
+    }
+
     /// Its length in bytes.
     pub fn len(&self) -> usize {
         self.index.len() + self.streams.iter().map(Stream::len).sum::<usize>()
@@ -77,17 +83,19 @@ pub fn encode<S: Symbol, M: Model>(
     let cost = estimate_cost(backend, symbols, model)?;
     let most = (symbols.len() / BLOCK) as u64;
     let parts = (cost / (CHUNK_BYTES << (COST_BITS + 3))).min(most).clamp(1, MAX_CHUNKS) as usize;
-    let streams = in_parallel(parts, threads, |i| {
+    let parts = in_parallel(parts, threads, |i| {
         let range = part(symbols.len(), parts, i);
         encode_group(backend, &symbols[range.clone()], model, range.start, cost / parts as u64)
     })?;
+    let (streams, sums): (Vec<Stream>, Vec<u32>) = parts.into_iter().unzip();
     let mut index = Vec::new();
-    varint::put(&mut index, parts as u64 - 1);
-    streams[..parts - 1].iter().for_each(|stream| varint::put(&mut index, stream.len() as u64));
-    Ok(Chunks { index, streams })
+    let last = streams.len() - 1;
+    varint::put(&mut index, last as u64);
+    streams[..last].iter().for_each(|stream| varint::put(&mut index, stream.len() as u64));
+    Ok(Chunks { index, streams, sum: sums.into_iter().fold(0, u32::wrapping_add) })
 }
 
-/// Decodes what [`encode`] made, with the same model.
+/// Decodes what [`encode`] made, with the same model, and returns the sum of the symbols.
 ///
 /// # Errors
 /// [`Error::InvalidArgument`] if there are not as many symbols as elements, or the model's parameters are wrong;
@@ -98,7 +106,7 @@ pub fn decode<S: Symbol, M: Model>(
     model: &M,
     out: &mut [S],
     threads: usize,
-) -> Result<()> {
+) -> Result<u32> {
     check_count(out.len(), model.len())?;
     let streams = split(bytes, out.len())?;
     let count = out.len();
@@ -110,13 +118,13 @@ pub fn decode<S: Symbol, M: Model>(
         (out, rest) = rest.split_at_mut(range.len());
         jobs.push(Mutex::new(Some((*stream, range.start, out))));
     }
-    in_parallel(jobs.len(), threads, |i| {
+    let sums = in_parallel(jobs.len(), threads, |i| {
         let job = jobs[i].lock().ok().and_then(|mut job| job.take());
         let (stream, first, out) = job.expect("each part is taken once");
         let offset = stream.as_ptr() as usize - bytes.as_ptr() as usize;
         decode_part(backend, stream, model, first, out).map_err(|error| error.further(offset))
     })?;
-    Ok(())
+    Ok(sums.into_iter().fold(0, u32::wrapping_add))
 }
 
 fn decode_part<S: Symbol, M: Model>(
@@ -125,10 +133,11 @@ fn decode_part<S: Symbol, M: Model>(
     model: &M,
     first: usize,
     out: &mut [S],
-) -> Result<()> {
+) -> Result<u32> {
     let mut decoder = Decoder::new(stream)?.with_backend(backend);
-    decoder.get_part(model, first, out)?;
-    decoder.finish()
+    let sum = decoder.get_part(model, first, out)?;
+    decoder.finish()?;
+    Ok(sum)
 }
 
 /// The streams of all parts.

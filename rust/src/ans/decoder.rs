@@ -1,6 +1,6 @@
 //! The decoding half.
 
-use super::symbol::narrow;
+use super::symbol::{narrow, sum_of};
 use super::{
     bits, check_count, Backend, Model, Symbol, BATCH, BLOCK, HAS_ESCAPES, LOWER_BOUND, MASK, MAX_LANES,
     STATE_BYTES_SHIFT,
@@ -41,23 +41,25 @@ impl<D: AsRef<[u8]>> Decoder<D> {
     /// [`Error::Truncated`] or [`Error::Corrupt`] if the stream does not continue so.
     pub fn get<S: Symbol, M: Model>(&mut self, model: &M, out: &mut [S]) -> Result<()> {
         check_count(out.len(), model.len())?;
-        self.get_part(model, 0, out)
+        self.get_part(model, 0, out).map(drop)
     }
 
-    /// Decodes elements from `first` on of a model as a group.
+    /// Decodes elements from `first` on of a model as a group, and returns their sum.
     pub(super) fn get_part<S: Symbol, M: Model>(
         &mut self,
         model: &M,
         first: usize,
         out: &mut [S],
-    ) -> Result<()> {
+    ) -> Result<u32> {
         let mut params = M::Params::default();
         let mut wide = [0; BATCH];
+        let mut sum = 0;
         for (i, out) in out.chunks_mut(BATCH).enumerate() {
             model.load(first + i * BATCH, out.len(), &mut params)?;
             let shifts = model.shifts(&params);
             if let (None, Some(out)) = (shifts, S::as_i32_mut(out)) {
                 self.get_batch(model, &params, out)?;
+                sum = sum_of(out, sum);
                 continue;
             }
             let wide = &mut wide[..out.len()];
@@ -66,8 +68,9 @@ impl<D: AsRef<[u8]>> Decoder<D> {
                 let what = format!("symbol {symbol} is no {}", S::NAME);
                 return Err(Error::Corrupt { what, offset: self.lanes.next_word });
             }
+            sum = sum_of(out, sum);
         }
-        Ok(())
+        Ok(sum)
     }
 
     fn get_batch<M: Model>(&mut self, model: &M, params: &M::Params, out: &mut [i32]) -> Result<()> {

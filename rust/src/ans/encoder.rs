@@ -1,7 +1,7 @@
 //! The encoding half.
 
 use super::stream::Words;
-use super::symbol::widen;
+use super::symbol::{sum_of, widen};
 use super::{bits, check_count, Backend, Model, Stream, Symbol, BATCH, BLOCK, LOWER_BOUND, MASK, MAX_LANES};
 use crate::tables::{cost_table, Slots, COST_BITS, PRECISION};
 use crate::{varint, Result};
@@ -91,27 +91,28 @@ impl Encoder {
 }
 
 /// Codes elements from `first` on of a model as one group in a stream of its own: what [`Encoder`] makes of them, but a
-/// piece at a time, so that slots stay in the cache. `cost` is about what they all cost, in units of 2^−[`COST_BITS`]
-/// bits.
+/// piece at a time, so that slots stay in the cache; and the symbols' sum. `cost` is about what they all cost, in
+/// units of 2^−[`COST_BITS`] bits.
 pub(super) fn encode_group<S: Symbol, M: Model>(
     backend: Backend,
     symbols: &[S],
     model: &M,
     first: usize,
     cost: u64,
-) -> Result<Stream> {
+) -> Result<(Stream, u32)> {
     const PIECE: usize = 16 * BATCH;
     let words = (cost >> COST_BITS) as usize / 16;
     let mut lanes = Lanes::new(backend, affordable_lanes(cost, symbols.len()), words + words / 16);
     let mut slots = vec![Slots::default(); symbols.len().min(PIECE)];
     let (mut outside, mut all_outside) = (Vec::new(), Vec::new());
+    let mut sum = 0;
     for (i, symbols) in symbols.chunks(PIECE).enumerate().rev() {
         let slots = &mut slots[..symbols.len()];
-        fill_slots(backend, symbols, model, first + i * PIECE, slots, &mut outside)?;
+        sum = fill_slots(backend, symbols, model, first + i * PIECE, slots, &mut outside)?.wrapping_add(sum);
         lanes.put(slots);
         all_outside.extend(outside.drain(..).rev());
     }
-    Ok(lanes.finish(all_outside.iter().rev()))
+    Ok((lanes.finish(all_outside.iter().rev()), sum))
 }
 
 /// About what the symbols cost, as a sample of blocks says.
@@ -181,7 +182,7 @@ impl Queue {
 }
 
 /// Fills in the slots of symbols whose distributions are those of the model from element `first` on, and appends how far
-/// outside the escapes among them lie.
+/// outside the escapes among them lie; the result is the symbols' sum.
 fn fill_slots<S: Symbol, M: Model>(
     backend: Backend,
     symbols: &[S],
@@ -189,11 +190,13 @@ fn fill_slots<S: Symbol, M: Model>(
     first: usize,
     slots: &mut [Slots],
     outside: &mut Vec<u64>,
-) -> Result<()> {
+) -> Result<u32> {
     let mut params = M::Params::default();
     let mut wide = [0; BATCH];
+    let mut sum = 0;
     for (i, (symbols, slots)) in symbols.chunks(BATCH).zip(slots.chunks_mut(BATCH)).enumerate() {
         model.load(first + i * BATCH, symbols.len(), &mut params)?;
+        sum = sum_of(symbols, sum);
         let symbols = widen(symbols, model.shifts(&params), &mut wide);
         let blocks = symbols.as_chunks::<BLOCK>().0.iter().zip(slots.as_chunks_mut().0);
         let mut done = 0;
@@ -209,7 +212,7 @@ fn fill_slots<S: Symbol, M: Model>(
             outside.extend(distance);
         }
     }
-    Ok(())
+    Ok(sum)
 }
 
 /// The states of a stream that is encoded from its end.

@@ -296,7 +296,7 @@ impl<T: Element> Sink<'_, T> {
 }
 
 /// The product of the dimensions.
-fn elements(shape: &[u64]) -> Option<u64> {
+pub(crate) fn elements(shape: &[u64]) -> Option<u64> {
     if shape.contains(&0) {
         return Some(0);
     }

@@ -12,7 +12,7 @@ mod avx512;
 
 use std::sync::OnceLock;
 
-use super::{BLOCK, MAX_LANES};
+use super::{BATCH, BLOCK, MAX_LANES};
 use crate::tables::{Layout, Slots, Tables};
 
 /// Fewer lanes are not worth a vector.
@@ -181,14 +181,14 @@ fn row(tables: &Tables, row: u16) -> &Layout {
     tables.parts().0.get(usize::from(row)).unwrap_or_else(|| missing())
 }
 
-/// Calls for the symbols 2 KiB further on: large groups are encoded from the end in pieces, each piece from its front,
+/// Calls for the symbols a batch further on: large groups are encoded from the end in pieces, each piece from its front,
 /// and the processor by itself expects a page to be followed by the next.
 #[cfg(target_arch = "x86_64")]
 #[inline]
 fn prefetch(symbols: &[i32; BLOCK]) {
     use std::arch::x86_64::{_mm_prefetch, _MM_HINT_T0};
     for line in 0..size_of_val(symbols) / 64 {
-        let place = symbols.as_ptr().wrapping_byte_add(2048 + 64 * line);
+        let place = symbols.as_ptr().wrapping_add(BATCH).wrapping_byte_add(64 * line);
         // SAFETY: whatever the address, nothing is read.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(place.cast()) };
     }
