@@ -30,6 +30,7 @@ aarch64: export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER := aarch64-linux-g
 aarch64: export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER := qemu-aarch64 -L /usr/aarch64-linux-gnu
 aarch64:
 	rustup target add $(ARM)
+	cargo clippy --quiet --all-targets --target $(ARM) -- -D warnings
 	LIC_REQUIRE_SIMD=neon cargo test --quiet --release --target $(ARM)
 
 lint: .venv/tested
