@@ -9,6 +9,8 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 
 use std::sync::OnceLock;
 
@@ -21,7 +23,7 @@ const MIN_LANES: usize = 16;
 /// The instructions that code symbols; whichever they are, the bytes are the same.
 ///
 /// [`Backend::default`] is the fastest, or the one that the environment variable `LIC_SIMD` names (`avx512`,
-/// `avx2` or `scalar`); if this processor does not have it, `scalar`.
+/// `avx2`, `neon` or `scalar`); if this processor does not have it, `scalar`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backend(Isa);
 
@@ -34,6 +36,8 @@ enum Isa {
     Avx2,
     #[cfg(target_arch = "x86_64")]
     Avx512,
+    #[cfg(target_arch = "aarch64")]
+    Neon,
 }
 
 impl Backend {
@@ -57,6 +61,11 @@ impl Backend {
                 all.push(Self(Isa::Avx2));
             }
         }
+        // It takes rows, buckets and words apart as little-endian memory holds them.
+        #[cfg(target_arch = "aarch64")]
+        if cfg!(target_endian = "little") && std::arch::is_aarch64_feature_detected!("neon") {
+            all.push(Self(Isa::Neon));
+        }
         all.push(Self::SCALAR);
         all
     }
@@ -66,7 +75,7 @@ impl Backend {
         Self::all().into_iter().find(|backend| backend.name() == name)
     }
 
-    /// `avx512`, `avx2` or `scalar`.
+    /// `avx512`, `avx2`, `neon` or `scalar`.
     pub fn name(self) -> &'static str {
         match self.0 {
             Isa::Scalar => "scalar",
@@ -74,6 +83,8 @@ impl Backend {
             Isa::Avx2 => "avx2",
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => "avx512",
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => "neon",
         }
     }
 
@@ -94,6 +105,9 @@ impl Backend {
             // SAFETY: a processor without these extensions has no such `Backend`.
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => unsafe { avx512::slots(tables, rows, symbols, slots) },
+            // SAFETY: a processor without NEON has no such `Backend`.
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => unsafe { neon::slots(tables, rows, symbols, slots) },
         }
     }
 
@@ -116,6 +130,9 @@ impl Backend {
             // SAFETY: a processor without these extensions has no such `Backend`.
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => Some(unsafe { avx512::encode(slots, lanes, states, words) }),
+            // SAFETY: a processor without NEON has no such `Backend`.
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => Some(unsafe { neon::encode(slots, lanes, states, words) }),
         }
     }
 
@@ -140,6 +157,9 @@ impl Backend {
             // SAFETY: a processor without these extensions has no such `Backend`.
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => Some(unsafe { avx512::decode(tables, rows, lanes, states, words, out) }),
+            // SAFETY: a processor without NEON has no such `Backend`.
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => Some(unsafe { neon::decode(tables, rows, lanes, states, words, out) }),
         }
     }
 }
@@ -170,7 +190,7 @@ impl Default for Backend {
 }
 
 /// A row of the tables.
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 #[inline]
 fn row(tables: &Tables, row: u16) -> &Layout {
     /// One place for all the rows of a loop, which keeps it small.
@@ -195,7 +215,7 @@ fn prefetch(symbols: &[i32; BLOCK]) {
 }
 
 /// What `N` elements found, as far as their buckets told it.
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 struct Found<const N: usize> {
     starts: [u32; N],
     ends: [u32; N],
@@ -203,7 +223,7 @@ struct Found<const N: usize> {
     symbols: [u32; N],
 }
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 impl<const N: usize> Found<N> {
     /// Searches on for the slots that lie beyond the two intervals of their bucket.
     #[cold]
