@@ -87,6 +87,7 @@ pub(crate) struct Bucket {
 
 /// The rows of a small set of tables, field by field, where vectors of 16-bit integers can look them up.
 #[derive(Debug, Clone)]
+#[cfg_attr(not(target_arch = "x86_64"), expect(dead_code))]
 pub(crate) struct SmallLayout {
     /// Positions of first boundaries, and numbers of symbols.
     pub(crate) first: [u16; Self::ROWS],
@@ -289,6 +290,7 @@ impl Tables {
     }
 
     /// The rows once more, if they are small.
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code))]
     pub(crate) fn small(&self) -> Option<&SmallLayout> {
         self.small.as_deref()
     }
