@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 #: A torch tensor on any device, a NumPy array, anything with `__dlpack__`, or numbers and lists of them.
 ArrayLike: TypeAlias = "torch.Tensor | NDArray[Any] | Any"
 
-INTEGERS = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64")
+#: What symbols can be. (The name of a dtype takes NumPy longer to tell than coding a few symbols takes.)
+INTEGERS = {np.dtype(name): name for name in ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64")}
+_TOO_WIDE = frozenset(map(np.dtype, ("int64", "uint32")))
 
 
 def to_numpy(given: ArrayLike) -> tuple[NDArray[Any], bool]:
@@ -25,16 +27,17 @@ def to_numpy(given: ArrayLike) -> tuple[NDArray[Any], bool]:
         return given, False
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(given, torch.Tensor):
-        tensor = given.detach().cpu()
-        if tensor.dtype == torch.bfloat16:  # which NumPy doesn't have; float32 holds it exactly
-            tensor = tensor.float()
-        return tensor.numpy(), True
+        if not given.is_cpu or given.requires_grad:
+            given = given.detach().cpu()
+        if given.dtype == torch.bfloat16:  # which NumPy doesn't have; float32 holds it exactly
+            given = given.float()
+        return given.numpy(), True
     if hasattr(given, "__dlpack__") and not isinstance(given, np.generic):
         if given.__dlpack_device__()[0] == 1:
             return np.from_dlpack(given), False
-        import torch
+        from torch.utils.dlpack import from_dlpack
 
-        return torch.from_dlpack(given).cpu().numpy(), False
+        return from_dlpack(given).cpu().numpy(), False
     return np.asarray(given), False
 
 
@@ -53,11 +56,11 @@ def to_symbols(given: ArrayLike) -> tuple[NDArray[Any], str, bool]:
         ValueError: int64 or uint32 values that 32 bits with a sign can't hold.
     """
     array, is_torch = to_numpy(given)
-    name = array.dtype.name
-    if name not in INTEGERS:
+    name = INTEGERS.get(array.dtype.newbyteorder("=") if not array.dtype.isnative else array.dtype)
+    if name is None:
         advice = ": round first" if array.dtype.kind == "f" else ""
-        raise TypeError(f"symbols must be integers ({', '.join(INTEGERS)}), not {name}{advice}")
-    if name in ("int64", "uint32"):
+        raise TypeError(f"symbols must be integers ({', '.join(INTEGERS.values())}), not {array.dtype}{advice}")
+    if array.dtype in _TOO_WIDE:
         if array.size and not (array.min() >= -(2**31) and array.max() < 2**31):
             raise ValueError(f"{name} symbols must fit 32 bits: they are in {array.min()}..{array.max()}")
         array = array.astype(np.int32, order="C")

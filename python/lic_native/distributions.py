@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from . import _native
 from .arrays import ArrayLike, broadcast, in_order, to_numpy
 
+_INDEXES = frozenset(map(np.dtype, ("uint8", "uint16", "int32")))
+
 
 class Distribution:
     """Independent distributions for the elements of a tensor."""
@@ -32,12 +34,12 @@ class Distribution:
 
 
 class Tables:
-    """Integer CDFs, checked once: row `i` gives symbol `offsets[i] + j` the probability `(cdf[i, j + 1] - cdf[i, j]) / n`.
+    """Integer CDFs, checked once: row `i` gives symbol `offsets[i] + j` the slots `cdf[i, j]..cdf[i, j + 1]` of `n`.
 
     The last of a row's `lengths[i]` boundaries is `n`, the same power of two up to 2^24 for all rows, and its last
     interval is the escape, for every symbol that has none of its own: so CompressAI's `_quantized_cdf`, `_cdf_length`
-    and `_offset` are taken as they are. The coder's own precision is `n` = 2^15; other rows are converted with the least
-    loss, the same way everywhere.
+    and `_offset` are taken as they are. The coder's own precision is `n` = 2^15; other rows are converted with the
+    least loss, the same way everywhere.
 
     Args:
         cdf: `[rows, width]` boundaries, any integer dtype; of row `i` the first `lengths[i]` count.
@@ -103,7 +105,7 @@ class Rows(Distribution):
 
     def __init__(self, tables: Tables, indexes: ArrayLike) -> None:
         array, _ = to_numpy(indexes)
-        if array.dtype not in (np.uint8, np.int32, np.uint16):
+        if array.dtype not in _INDEXES:
             array = _int32(array, "indexes")
         self._indexes = in_order(array)
         self._native = _native.Model.rows(tables._native, self._indexes)
@@ -147,4 +149,5 @@ def _item(array: NDArray[Any], i: int, dimensions: int) -> NDArray[Any]:
     """What of a parameter belongs to item `i` along the first axis of a tensor that it broadcasts to."""
     if array.ndim < dimensions:
         return array
-    return array[i if array.shape[0] > 1 else 0]
+    item: NDArray[Any] = array[i if array.shape[0] > 1 else 0]
+    return item

@@ -26,9 +26,9 @@ def encode(tensor: ArrayLike, distribution: Distribution | None = None, *, threa
     model is needed; what doesn't compress is kept as it is, at most 32 bytes and the shape larger.
 
     Args:
-        tensor: torch tensor on any device, NumPy array or DLPack object of any shape (also empty or of no dimension), of
-            dtype int8, uint8, int16, uint16, int32, uint32 or int64; bool too if there is no distribution. With one,
-            values must fit 32 bits with a sign. Contiguous arrays of up to 32 bits are not copied.
+        tensor: torch tensor on any device, NumPy array or DLPack object of any shape (also empty or of no dimension),
+            of dtype int8, uint8, int16, uint16, int32, uint32 or int64; bool too if there is no distribution. With
+            one, values must fit 32 bits with a sign. Contiguous arrays of up to 32 bits are not copied.
         distribution: one for each element: `tables[indexes]`, `Gaussian(mean, scale)` and so on, whose parameters
             broadcast to the tensor's shape.
         threads: that work on a large tensor; 0 means all cores. The bytes don't depend on it.

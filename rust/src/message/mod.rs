@@ -6,11 +6,11 @@
 //! | 1 | bits 0–6: [`Dtype`]; 7: [`Library`] |
 //! | varint, then a varint each | number of dimensions, dimensions |
 //! | … | the symbols in row-major order, as [`ans::encode`] codes them |
-//! | 4 | checksum: the low half of the XXH3-64 of everything before |
+//! | 2 | sum of the symbols modulo 2^16 |
+//! | 2 | low 16 bits of the XXH3-64 of everything before, seeded with the distribution's fingerprint |
 //!
-//! The checksum is seeded with the distribution's fingerprint plus 2^32 times the sum of the symbols (modulo 2^32, as
-//! is the whole modulo 2^64), so it sees damaged bytes, other tables, and other parameters of single elements, unless
-//! they make no difference.
+//! The hash tells damaged bytes and other tables before anything is decoded; that every lane ends where it must and
+//! the sum is right, other parameters of single elements.
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -20,7 +20,7 @@ use crate::{varint, Error, Result};
 
 const VERSION: u8 = 0xd1;
 const MAX_DIMENSIONS: u64 = 64;
-const CHECKSUM_BYTES: usize = 4;
+const TRAILER_BYTES: usize = 4;
 
 /// A coded message, which can be written to where it is wanted.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ pub struct Message {
 impl Message {
     /// Its length in bytes.
     pub fn len(&self) -> usize {
-        self.head.len() + self.chunks.len() + CHECKSUM_BYTES
+        self.head.len() + self.chunks.len() + TRAILER_BYTES
     }
 
     /// Whether there are no bytes, which is never so.
@@ -46,11 +46,13 @@ impl Message {
     /// # Panics
     /// If `bytes` are not as many as the message is long.
     pub fn write(&self, bytes: &mut [u8]) {
-        let (content, checksum) = bytes.split_last_chunk_mut().expect("the message has a checksum");
-        let (head, chunks) = content.split_at_mut(self.head.len());
+        let (content, hash) = bytes.split_last_chunk_mut().expect("there is a hash");
+        let (chunks, sum) = content.split_last_chunk_mut().expect("there is a sum");
+        let (head, chunks) = chunks.split_at_mut(self.head.len());
         head.copy_from_slice(&self.head);
         self.chunks.write(chunks);
-        *checksum = checksum_of(content, self.fingerprint, self.chunks.sum());
+        *sum = (self.chunks.sum() as u16).to_le_bytes();
+        *hash = hash_of(content, self.fingerprint);
     }
 
     /// Its bytes.
@@ -61,9 +63,8 @@ impl Message {
     }
 }
 
-fn checksum_of(content: &[u8], fingerprint: u64, sum: u32) -> [u8; CHECKSUM_BYTES] {
-    let seed = fingerprint.wrapping_add(u64::from(sum) << 32);
-    (xxh3_64_with_seed(content, seed) as u32).to_le_bytes()
+fn hash_of(content: &[u8], fingerprint: u64) -> [u8; 2] {
+    (xxh3_64_with_seed(content, fingerprint) as u16).to_le_bytes()
 }
 
 /// What an array was, besides its values.
@@ -155,13 +156,20 @@ pub fn decode<S: Symbol, M: Model>(
         let what = format!("a message of {} symbols for {}", array.elements()?, out.len());
         return Err(Error::InvalidArgument(what));
     }
-    let end = bytes.len().checked_sub(CHECKSUM_BYTES).filter(|&end| end >= start);
-    let end = end.ok_or(Error::Truncated { what: "checksum", offset: bytes.len() })?;
-    let sum = ans::decode(Backend::default(), &bytes[start..end], model, out, threads)
+    let damaged = |what: &str, offset| Error::Corrupt { what: what.into(), offset };
+    let end = bytes.len().checked_sub(TRAILER_BYTES).filter(|&end| end >= start);
+    let end = end.ok_or(Error::Truncated { what: "checksums", offset: bytes.len() })?;
+    let (sum, hash) = (&bytes[end..end + 2], &bytes[end + 2..]);
+    if hash != hash_of(&bytes[..end + 2], fingerprint) {
+        return Err(damaged(
+            "the bytes are damaged, or the distribution is not that of the encoder",
+            end + 2,
+        ));
+    }
+    let decoded = ans::decode(Backend::default(), &bytes[start..end], model, out, threads)
         .map_err(|error| error.further(start))?;
-    if bytes[end..] != checksum_of(&bytes[..end], fingerprint, sum) {
-        let what = "checksum: the bytes are damaged, or the distribution is not that of the encoder";
-        return Err(Error::Corrupt { what: what.into(), offset: end });
+    if sum != (decoded as u16).to_le_bytes() {
+        return Err(damaged("wrong sum: the distribution's parameters are not those of the encoder", end));
     }
     Ok(())
 }

@@ -93,8 +93,8 @@ proptest! {
         }
         let rows = vec![20; count];
         prop_assert!(decode_with(&bytes, &rows, &tables(), 2).is_err());
-        // The same with a checksum that is right, so that the rest is read.
-        bytes.extend(checksum_of(&bytes, tables().fingerprint(), 0));
+        // The same with a hash that is right, so that the rest is read.
+        bytes.extend(hash_of(&bytes, tables().fingerprint()));
         let _ = decode_with(&bytes, &rows, &tables(), 2);
     }
 }
