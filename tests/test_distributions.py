@@ -116,6 +116,8 @@ def test_what_is_not_taken():
         lic_native.encode(np.zeros(3, int), TABLES[[0, 64, 0]])
     with pytest.raises(ValueError, match="64 rows"):
         lic_native.encode(np.zeros(3, int), TABLES[[0, -1, 0]])
+    with pytest.raises(TypeError, match="not list"):
+        lic_native.encode([1, 2], TABLES[[0, 0]])
     with pytest.raises(TypeError, match="mask"):
         lic_native.encode(np.ma.masked_array([1], [True]), TABLES[[0]])
 
@@ -197,7 +199,7 @@ def test_steps():
     data = encoder.finish()
     assert abs(8 * len(data) - bits) < 100
     with pytest.raises(ValueError, match="finished"):
-        encoder.put([1], TABLES[[0]])
+        encoder.put(np.array([1]), TABLES[[0]])
     decoder = lic_native.Decoder(data)
     for symbols, indexes in groups:
         assert np.array_equal(decoder.get(TABLES[indexes]), symbols)

@@ -48,6 +48,12 @@ def in_order(array: NDArray[Any]) -> NDArray[Any]:
     return np.ascontiguousarray(array, array.dtype.newbyteorder("="))
 
 
+def refuse_lists(given: ArrayLike) -> None:
+    """Raise TypeError for Python's own numbers and sequences: they have no dtype to restore, and are slow."""
+    if isinstance(given, list | tuple | int | float):
+        raise TypeError(f"symbols must be a torch tensor, a NumPy array or a DLPack object, not {type(given).__name__}")
+
+
 def to_symbols(given: ArrayLike) -> tuple[NDArray[Any], str, bool]:
     """Integers as the coder takes them (up to 32 bits, in order); their dtype; whether they were torch's.
 
@@ -55,6 +61,7 @@ def to_symbols(given: ArrayLike) -> tuple[NDArray[Any], str, bool]:
         TypeError: they are not integers.
         ValueError: int64 or uint32 values that 32 bits with a sign can't hold.
     """
+    refuse_lists(given)
     array, is_torch = to_numpy(given)
     name = INTEGERS.get(array.dtype.newbyteorder("=") if not array.dtype.isnative else array.dtype)
     if name is None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from . import _native
-from .arrays import ArrayLike, in_order, like, to_numpy, to_symbols
+from .arrays import ArrayLike, in_order, like, refuse_lists, to_numpy, to_symbols
 from .distributions import Distribution
 
 #: Size of the tensor that `decode` restores unless told otherwise.
@@ -18,7 +18,9 @@ MAX_BYTES = 2**31
 DTYPES = ("bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64")
 
 
-def encode(tensor: ArrayLike, distribution: Distribution | None = None, *, threads: int = 0) -> bytes:
+def encode(
+    tensor: ArrayLike, distribution: Distribution | None = None, *, axis: int | None = None, threads: int = 0
+) -> bytes:
     """Integers -> bytes.
 
     With a distribution the bytes take what the symbols cost under it, and about ten more (docs/format.md, section 7);
@@ -31,9 +33,11 @@ def encode(tensor: ArrayLike, distribution: Distribution | None = None, *, threa
             one, values must fit 32 bits with a sign. Contiguous arrays of up to 32 bits are not copied.
         distribution: one for each element: `tables[indexes]`, `Gaussian(mean, scale)` and so on, whose parameters
             broadcast to the tensor's shape.
+        axis: each of whose indexes gets a table of its own where tables are fitted; None tries the likely ones.
         threads: that work on a large tensor; 0 means all cores. The bytes don't depend on it.
 
     Raises:
+        IndexError: there is no such axis.
         TypeError: the dtype is not one of these. A float tensor has to be rounded first, and an integer one is a
             smaller file: `encode(tensor.round().to(torch.int32))`.
         ValueError: the distribution's parameters don't fit the tensor, or are none.
@@ -43,14 +47,17 @@ def encode(tensor: ArrayLike, distribution: Distribution | None = None, *, threa
         >>> tables, indexes = Tables.gaussian(scales), np.array([0, 0, 1, 2])
         >>> data = encode(np.array([0, 1, -3, 12], np.int16), tables[indexes])
         >>> decode(data, tables[indexes])
-        array([  0,   1,  -3,  12], dtype=int16)
+        array([ 0,  1, -3, 12], dtype=int16)
     """
     if distribution is not None:
         symbols, dtype, is_torch = to_symbols(tensor)
         return _native.message_encode(symbols, distribution._model(symbols.shape), dtype, is_torch, threads)
+    refuse_lists(tensor)
     array, is_torch = to_numpy(tensor)
-    _check_dtype(array.dtype.name, "tensor.round().to(torch.int32)" if is_torch else "numpy.rint(array).astype(int)")
-    return _native.tensor_encode(in_order(array), is_torch)
+    _check_dtype(array.dtype, "tensor.round().to(torch.int32)" if is_torch else "numpy.rint(array).astype(numpy.int32)")
+    if axis is not None:
+        axis = range(array.ndim)[axis]
+    return _native.tensor_encode(in_order(array), is_torch, axis)
 
 
 def decode(
@@ -125,7 +132,7 @@ def _each(work: Any, threads: int, *arguments: list[Any]) -> list[Any]:
         return list(pool.map(work, *arguments))
 
 
-def _check_dtype(name: str, conversion: str) -> None:
-    if name not in DTYPES:
-        advice = f": round first, {conversion}" if "float" in name else ""
-        raise TypeError(f"encode takes integers ({', '.join(DTYPES)}), not {name}{advice}")
+def _check_dtype(dtype: np.dtype[Any], conversion: str) -> None:
+    if dtype.name not in DTYPES:
+        advice = f": round first, {conversion}" if dtype.kind == "f" else ""
+        raise TypeError(f"encode takes integers ({', '.join(DTYPES)}), not {dtype.name}{advice}")

@@ -73,16 +73,16 @@ struct Slicing {
 }
 
 impl Slicing {
+    /// The indexes of an axis.
+    fn of_axis(shape: &[u64], axis: usize) -> Self {
+        Self { inner: shape[axis + 1..].iter().product(), channels: shape[axis] }
+    }
+
     /// All at once, the indexes of the first two axes and of the last, and blocks.
     fn all(shape: &[u64], count: u64) -> Vec<Self> {
         let mut all = vec![Self { inner: count, channels: 1 }];
-        let mut inner = count;
-        for (axis, &channels) in shape.iter().enumerate() {
-            inner /= channels;
-            if axis < 2 || axis == shape.len() - 1 {
-                all.push(Self { inner, channels });
-            }
-        }
+        let axes = (0..shape.len()).filter(|&axis| axis < 2 || axis == shape.len() - 1);
+        all.extend(axes.map(|axis| Self::of_axis(shape, axis)));
         all.push(Self { inner: BLOCK_SLICE, channels: count.div_ceil(BLOCK_SLICE) });
         all.retain(|slicing| slicing.channels == 1 || slicing.channels <= count / MIN_SLICE);
         all.dedup();
@@ -104,12 +104,16 @@ struct Fit {
     rows: Vec<u8>,
 }
 
-/// Codes by the slicing and family that fit best, if there are values.
-pub(super) fn candidate<'a>(values: &'a [i32], shape: &[u64]) -> Option<Candidate<'a>> {
+/// Codes by the slicing (of an axis, if one is given) and family that fit best, if there are values.
+pub(super) fn candidate<'a>(values: &'a [i32], shape: &[u64], axis: Option<usize>) -> Option<Candidate<'a>> {
     if values.is_empty() {
         return None;
     }
-    let fits = Slicing::all(shape, values.len() as u64).into_iter().flat_map(|slicing| fits(values, slicing));
+    let slicings = match axis {
+        Some(axis) => vec![Slicing::of_axis(shape, axis)],
+        None => Slicing::all(shape, values.len() as u64),
+    };
+    let fits = slicings.into_iter().flat_map(|slicing| fits(values, slicing));
     let (bytes, fit) = fits.map(|fit| (fit.bytes(values), fit)).min_by_key(|(bytes, _)| *bytes)?;
     Some(Candidate { method: fit.family.method, bytes, payload: Box::new(move || fit.encode(values)) })
 }
