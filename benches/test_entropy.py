@@ -14,6 +14,7 @@ import multiprocessing
 import os
 import statistics
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -131,7 +132,7 @@ def latents(name: str) -> Latents:
 # The coders
 
 
-class Coder:
+class Coder(ABC):
     """One way to code given latents. What its constructor does is not timed."""
 
     package = ""  # without it there is no such coder
@@ -140,8 +141,10 @@ class Coder:
     def __init__(self, latents: Latents):
         self.latents = latents
 
+    @abstractmethod
     def encode(self) -> bytes: ...
 
+    @abstractmethod
     def decode(self, coded: bytes) -> np.ndarray: ...
 
     def verify(self) -> int:
@@ -396,16 +399,16 @@ class Copy(Coder):
 
 CODERS = {
     "lic_native": LicNative,
-    "torch_ans, 8 states": TorchAns,
-    "torch_ans, 4 states": TorchAns4,
-    "CompressAI, lists": CompressAi,
-    "CompressAI, tensors": CompressAiTensors,
+    "torch_ans (8 states)": TorchAns,
+    "torch_ans (4 states)": TorchAns4,
+    "CompressAI (lists)": CompressAi,
+    "CompressAI (tensors)": CompressAiTensors,
     "constriction": Constriction,
     "torchac": Torchac,
-    "htscodecs, order 0": Htscodecs,
+    "htscodecs (order 0)": Htscodecs,
     "copy": Copy,
 }
-RIVALS = ["torch_ans, 8 states", "CompressAI, lists", "constriction"]  # the fastest of them is what ratios are to
+RIVALS = ["torch_ans (8 states)", "CompressAI (lists)", "constriction"]  # the fastest of these is 1 in the table
 
 
 def installed(coder: type[Coder]) -> bool:
@@ -556,6 +559,7 @@ class Worker:
 
 
 def serve(pipe, title: str, name: str) -> None:
+    os.dup2(2, 1)  # what peers print is no part of the table
     with ready(title, name) as (coder, facts):
         coded = coder.encode()
         actions = {"encode": coder.encode, "decode": lambda: coder.decode(coded)}
@@ -610,7 +614,7 @@ def show_long(title: str, workers: list[Worker]) -> None:
         ]
         for worker in workers
     ]
-    heading = f"**{title}**: million symbols per second on one core, and ratios to the fastest of {', '.join(RIVALS)}"
+    heading = f"**{title}**: million symbols per second on one core; ratios to the fastest of {', '.join(RIVALS)}"
     show(heading, [*columns, "symbols", "bits per symbol", "% over ideal"], rows)
 
 

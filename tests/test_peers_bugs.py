@@ -80,9 +80,15 @@ def test_one_probable_symbol(freq):
 
 
 def test_one_certain_symbol():
-    """A frequency of 2^16 does not fit CompressAI's 16 bits. Here nothing but the escape is left to be certain of."""
+    """CompressAI is killed by SIGFPE: the full frequency does not fit its 16 bits. Here it can only be the escape's."""
     data = round_trip(of_frequencies([FULL]), (np.full(10_000, 7), np.zeros(10_000, np.uint8)))
     assert len(data) < 10_010  # for each escape a byte
+
+
+def test_symbols_of_no_probability():
+    """CompressAI is killed by SIGFPE when it is given one, and torch_ans hangs. Here there are no such tables."""
+    with pytest.raises(ValueError, match="increasing"):
+        of_frequencies([16384, 0, 16384])
 
 
 def test_rows_of_different_length():
