@@ -175,10 +175,10 @@ class Many(Coder):
         self.coders, self.run = coders, run
 
     def encode(self):
-        return list(self.run(lambda coder: coder.encode(), self.coders))
+        return list(self.run(type(self.coders[0]).encode, self.coders))
 
     def decode(self, coded):
-        return list(self.run(lambda coder, message: coder.decode(message), self.coders, coded))
+        return list(self.run(type(self.coders[0]).decode, self.coders, coded))
 
     def verify(self):
         messages = self.encode()
@@ -221,18 +221,25 @@ class LicNative(Coder):
         return symbols
 
 
+@functools.cache
+def torch_ans_coder(source: Source, states: int, streams: int):
+    import torch
+    from torch_ans.utils import TorchANSInterface
+
+    coder = TorchANSInterface("rans64", num_interleaves=states, num_parallel_states=streams)
+    coder.set_cdfs(*map(torch.from_numpy, source.cdf))
+    return coder
+
+
 class TorchAns(Coder):
     package = "torch_ans"
     states = 8
-    streams = 1
 
-    def __init__(self, latents):
+    def __init__(self, latents, streams=1):
         import torch
-        from torch_ans.utils import TorchANSInterface
 
         super().__init__(latents)
-        self.coder = TorchANSInterface("rans64", num_interleaves=self.states, num_parallel_states=self.streams)
-        self.coder.set_cdfs(*map(torch.from_numpy, latents.source.cdf))
+        self.coder = torch_ans_coder(latents.source, self.states, streams)
         self.symbols = torch.from_numpy(latents.symbols)
         self.indexes = torch.from_numpy(latents.indexes.astype(np.int32))
 
@@ -246,8 +253,7 @@ class TorchAns(Coder):
     def batch(cls, parts):
         """It codes equally long parts in one call, and shares them among torch's threads."""
         symbols, indexes = (np.concatenate([getattr(p, name) for p in parts]) for name in ("symbols", "indexes"))
-        many = type(cls.__name__, (cls,), {"streams": len(parts)})
-        return many(Latents(parts[0].source, symbols, indexes))
+        return cls(Latents(parts[0].source, symbols, indexes), streams=len(parts))
 
     threads = batch
 
@@ -256,16 +262,27 @@ class TorchAns4(TorchAns):
     states = 4
 
 
+@functools.cache
+def compressai_ans():
+    """Only the extension: the whole package needs torchvision and more."""
+    folder = Path(importlib.util.find_spec("compressai").origin).parent
+    spec = importlib.util.spec_from_file_location("compressai.ans", next(folder.glob("ans.*.so")))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@functools.cache
+def compressai_tables(source: Source) -> list[list]:
+    return [array.tolist() for array in source.cdf]
+
+
 class CompressAi(Coder):
     package = "compressai"
 
     def __init__(self, latents):
         super().__init__(latents)
-        # Only the extension: the whole package needs torchvision and more.
-        folder = Path(importlib.util.find_spec("compressai").origin).parent
-        spec = importlib.util.spec_from_file_location("compressai.ans", next(folder.glob("ans.*.so")))
-        self.ans = importlib.util.module_from_spec(spec)
-        self.tables = [array.tolist() for array in latents.source.cdf]
+        self.ans, self.tables = compressai_ans(), compressai_tables(latents.source)
         self.symbols, self.indexes = latents.symbols.tolist(), latents.indexes.tolist()
 
     def encode(self):
@@ -421,39 +438,35 @@ def installed(coder: type[Coder]) -> bool:
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """A coder and the symbols it gets, with so many cores; short ones are called many times to be timed once."""
+    """A coder and the symbols it gets, with so many cores; as many messages, whose time is shown for one."""
 
     make: Callable[[type[Coder]], Coder]
     symbols: int = COUNT
     cores: int = 1
-    calls: int = 1
+    messages: int = 1
 
 
 def whole(name: str) -> Task:
     return Task(lambda coder: coder(latents(name)[: coder.limit]))
 
 
-def short(count: int, calls: int) -> Task:
-    return Task(lambda coder: coder(latents("high")[:count]), count, calls=calls)
+def parts(length: int, count: int) -> list[Latents]:
+    return [latents("high")[i * length : (i + 1) * length] for i in range(count)]
 
 
-def batch(coder: type[Coder]) -> Coder:
-    return coder.batch([latents("high")[i : i + 1024] for i in range(0, 64 * 1024, 1024)])
-
-
-def halves(coder: type[Coder]) -> Coder:
-    half = coder.limit // 2
-    return coder.threads([latents("high")[:half], latents("high")[half : 2 * half]])
+def short(length: int, count: int) -> Task:
+    # Each is another, or the processor would learn it by heart.
+    return Task(lambda coder: Many([coder(part) for part in parts(length, count)], map), length * count, 1, count)
 
 
 TASKS = {
     "high": whole("high"),
     "low": whole("low"),
     "laplace": whole("laplace"),
-    "16 symbols": short(16, calls=200),
-    "1024 symbols": short(1024, calls=50),
-    "64 x 1024 symbols": Task(batch, 64 * 1024),
-    "two threads": Task(halves, cores=2),
+    "16 symbols": short(16, 256),
+    "1024 symbols": short(1024, 64),
+    "64 x 1024 symbols at once": Task(lambda coder: coder.batch(parts(1024, 64)), 1024 * 64),
+    "two threads": Task(lambda coder: coder.threads(parts(coder.limit // 2, 2)), cores=2),
 }
 
 
@@ -533,7 +546,7 @@ class Worker:
     """A coder in a process of its own: backends are chosen when one starts, and no peer disturbs another."""
 
     def __init__(self, title: str, name: str, backend: str):
-        self.name, self.label, self.calls = name, f"{name} {backend}".strip(), TASKS[title].calls
+        self.name, self.label = name, f"{name} {backend}".strip()
         self.seconds: dict[str, list[tuple[float, float]]] = {"encode": [], "decode": []}
         self.pipe, theirs = multiprocessing.Pipe()
         os.environ["LIC_SIMD"] = backend
@@ -552,8 +565,8 @@ class Worker:
         self.process.join()
 
     def median(self, direction: str, clock: int) -> float:
-        """Seconds for one call."""
-        return statistics.median(seconds[clock] for seconds in self.seconds[direction]) / self.calls
+        """Seconds for all messages."""
+        return statistics.median(seconds[clock] for seconds in self.seconds[direction])
 
     def speed(self, direction: str, clock: int) -> float:
         """Million symbols per second."""
@@ -568,8 +581,7 @@ def serve(pipe, title: str, name: str) -> None:
         pipe.send(facts)
         for direction in iter(pipe.recv, None):
             cpu, wall = time.process_time(), time.perf_counter()
-            for _ in range(TASKS[title].calls):
-                actions[direction]()
+            actions[direction]()
             pipe.send((time.process_time() - cpu, time.perf_counter() - wall))
 
 
@@ -621,11 +633,12 @@ def show_long(title: str, workers: list[Worker]) -> None:
 
 
 def show_short(title: str, workers: list[Worker]) -> None:
+    messages = TASKS[title].messages
     rows = [
         [
             worker.label,
-            *[f"{1e6 * worker.median(way, clock):.1f}" for way in worker.seconds for clock in (CPU, WALL)],
-            str(worker.facts["bytes"]),
+            *[f"{1e6 * worker.median(way, clock) / messages:.1f}" for way in worker.seconds for clock in (CPU, WALL)],
+            f"{worker.facts['bytes'] / messages:.1f}",
         ]
         for worker in workers
     ]
