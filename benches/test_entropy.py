@@ -540,6 +540,7 @@ def test_decode(title, name, benchmark):
 # All in turn, as a program
 
 CPU, WALL = 0, 1
+BACKENDS = {"avx512": "avx512_vbmi2", "avx2": "avx2", "scalar": ""}  # the flag that tells
 
 
 class Worker:
@@ -585,13 +586,19 @@ def serve(pipe, title: str, name: str) -> None:
             pipe.send((time.process_time() - cpu, time.perf_counter() - wall))
 
 
-def compare(titles: list[str], rounds: int, backends: list[str]) -> list[Worker]:
+def backends() -> list[str]:
+    """Ours that this processor has; for another we would time `scalar` under its name."""
+    processor = Path("/proc/cpuinfo").read_text()
+    return [name for name, flag in BACKENDS.items() if flag in processor]
+
+
+def compare(titles: list[str], rounds: int, ours: list[str]) -> list[Worker]:
     """Times every coder with every task, one after another, so many times."""
     names = [name for name, kind in CODERS.items() if installed(kind)]
     workers = [
         Worker(title, name, backend)
         for name in names
-        for backend in (backends if CODERS[name] is LicNative else [""])
+        for backend in (ours if CODERS[name] is LicNative else [""])
         for title in titles
     ]
     for _ in range(rounds):
@@ -662,7 +669,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=15, help="medians are of so many")
     parser.add_argument("--tasks", nargs="+", default=list(TASKS), choices=TASKS)
-    parser.add_argument("--backends", nargs="+", default=["avx512", "avx2", "scalar"], help="those of lic_native")
+    parser.add_argument("--backends", nargs="+", default=backends(), help="those of lic_native")
     options = parser.parse_args()
     multiprocessing.set_start_method("spawn")
     for title in options.tasks:
