@@ -192,33 +192,37 @@ class Many(Coder):
 
 @functools.cache
 def our_tables(source: Source):
-    from lic_native import _native
+    from lic_native import Tables
 
     if source.distribution is NORMAL:
-        return _native.Tables.gaussian(source.scales)
-    return _native.Tables.laplace(source.scales * math.sqrt(0.5))
+        return Tables.gaussian(source.scales)
+    return Tables.laplace(source.scales * math.sqrt(0.5))
 
 
 class LicNative(Coder):
     package = "lic_native"
+    cores = 1
 
     def __init__(self, latents):
-        from lic_native import _native
+        import lic_native
 
         super().__init__(latents)
-        self.native, self.tables = _native, our_tables(latents.source)
+        self.library, self.tables = lic_native, our_tables(latents.source)
 
     def encode(self):
-        encoder = self.native.Encoder()
-        encoder.put_tables(self.latents.symbols, self.latents.indexes, self.tables)
-        return encoder.finish()
+        rows = self.tables[self.latents.indexes]
+        return self.library.encode(self.latents.symbols, rows, threads=self.cores)
 
     def decode(self, coded):
-        symbols = np.empty(len(self.latents.indexes), np.int32)
-        decoder = self.native.Decoder(coded)
-        decoder.get_tables(self.latents.indexes, self.tables, symbols)
-        decoder.finish()
-        return symbols
+        return self.library.decode(coded, self.tables[self.latents.indexes], threads=self.cores)
+
+    @classmethod
+    def threads(cls, parts):
+        """It shares one large message among threads by itself."""
+        symbols, indexes = (np.concatenate([getattr(p, name) for p in parts]) for name in ("symbols", "indexes"))
+        coder = cls(Latents(parts[0].source, symbols, indexes))
+        coder.cores = len(parts)
+        return coder
 
 
 @functools.cache
@@ -540,7 +544,7 @@ def test_decode(title, name, benchmark):
 # All in turn, as a program
 
 CPU, WALL = 0, 1
-BACKENDS = {"avx512": "avx512_vbmi2", "avx2": "avx2", "scalar": ""}  # the flag that tells
+BACKENDS = {"avx512": "avx512_vbmi2", "avx2": "avx2", "neon": "asimd", "scalar": ""}  # the flag that tells
 
 
 class Worker:

@@ -7,28 +7,25 @@ import numpy as np
 import pytest
 
 import lic_native
-from lic_native import _native
 
 SCALES = np.array([0.11, 0.5, 2.0, 64.0])
-GAUSSIANS = _native.Tables.gaussian(SCALES)
+GAUSSIANS = lic_native.Tables.gaussian(SCALES)
 FULL = 1 << 15  # what the frequencies of a row add up to
 INT32 = np.iinfo(np.int32)
 
 
 def encode(groups, tables) -> bytes:
     """One stream of groups of (symbols, indexes)."""
-    encoder = _native.Encoder()
+    encoder = lic_native.Encoder()
     for symbols, indexes in groups:
-        encoder.put_tables(np.asarray(symbols, np.int32), np.asarray(indexes), tables)
+        encoder.put(np.asarray(symbols, np.int32), tables[np.asarray(indexes)])
     return encoder.finish()
 
 
 def decode(data: bytes, all_indexes, tables) -> list[np.ndarray]:
     """The symbols of each group."""
-    decoder, groups = _native.Decoder(data), []
-    for indexes in all_indexes:
-        groups.append(np.empty(len(indexes), np.int32))
-        decoder.get_tables(np.asarray(indexes), tables, groups[-1])
+    decoder = lic_native.Decoder(data)
+    groups = [decoder.get(tables[np.asarray(indexes)]) for indexes in all_indexes]
     decoder.finish()
     return groups
 
@@ -47,7 +44,7 @@ def of_frequencies(*rows, offset=0):
     for boundaries, frequencies in zip(cdf, rows):
         boundaries[1 : 1 + len(frequencies)] = np.cumsum(frequencies)
     lengths = np.array([1 + len(row) for row in rows], np.int32)
-    return _native.Tables.from_cdf(cdf, lengths, np.full(len(rows), offset, np.int32))
+    return lic_native.Tables(cdf, lengths, np.full(len(rows), offset, np.int32))
 
 
 def draw(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
