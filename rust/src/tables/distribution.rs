@@ -236,4 +236,34 @@ mod tests {
         }
         assert_eq!(quantize(&[3.0, 1.0]), [24576, 8192]);
     }
+    #[test]
+    fn probabilities_become_rows() {
+        let row = |pmf: &[f64]| Row::from_pmf(pmf, -1);
+        assert_eq!(row(&[1.0]).unwrap().cdf(), [0, 32767, 32768]);
+        assert_eq!(row(&[0.5, 0.0, 0.5]).unwrap().cdf(), [0, 16383, 16384, 32767, 32768]);
+        // Only ratios matter, however large or small the numbers are.
+        let want = row(&[3.0, 1.0, 4.0, 1.5]).unwrap();
+        assert_eq!((want.offset(), want.cdf().len()), (-1, 6));
+        for factor in [1e-300, 2f64.powi(-1000), 2f64.powi(1021)] {
+            assert_eq!(row(&[3.0, 1.0, 4.0, 1.5].map(|p| p * factor)).unwrap(), want);
+        }
+        assert_eq!(row(&[f64::MAX; 3]).unwrap(), row(&[1.0; 3]).unwrap());
+        assert_eq!(row(&[f64::MIN_POSITIVE, f64::from_bits(1)]).unwrap().cdf(), [0, 32766, 32767, 32768]);
+        assert_eq!(row(&vec![1.0; 32767]).unwrap().cdf(), (0..=32768).collect::<Vec<_>>());
+        for bad in [&[][..], &[0.0, -0.0], &[1.0, f64::NAN], &[-1e-9, 1.0], &[f64::INFINITY], &[1.0; 32768]] {
+            assert!(matches!(row(bad), Err(Error::InvalidArgument(_))), "{}", bad.len());
+        }
+    }
+
+    #[test]
+    fn logistic_rows_are_the_logistic_distribution() {
+        let tables = logistic(&[0.8], 4).unwrap();
+        let cdf = |x: f64| 1.0 / (1.0 + (-x / 0.8).exp());
+        for symbol in -3..=3 {
+            let p = cdf(f64::from(symbol) + 0.5 - 0.25) - cdf(f64::from(symbol) - 0.5 - 0.25);
+            let got = f64::from(tables.slots(1, symbol).0.freq()) / f64::from(TOTAL);
+            assert!((got - p).abs() < 1e-4, "{symbol}: {got} is not {p}");
+        }
+        assert!(logistic(&[513.0], 1).is_err());
+    }
 }

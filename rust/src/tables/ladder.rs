@@ -18,7 +18,7 @@ const STEPS: i32 = 1 << STEP_BITS;
 /// The scales 2^−4..2^9.
 const MIN_EXPONENT: i32 = -4;
 const OCTAVES: i32 = 13;
-const LEVELS: i32 = OCTAVES * STEPS;
+pub(super) const LEVELS: i32 = OCTAVES * STEPS;
 /// The first octave's levels have 2^6 rows each, the next one's half as many, and so on.
 const FRACTION_BITS: i32 = 6;
 
@@ -43,10 +43,6 @@ impl Ladder {
     }
 
     fn build(family: Family) -> Self {
-        let begin = |level: i32| {
-            let mantissa = f64::from(STEPS + level % STEPS) / f64::from(STEPS);
-            mantissa * f64::from(1 << (level / STEPS)) / f64::from(1 << -MIN_EXPONENT)
-        };
         let scales: Vec<f64> = (0..LEVELS).map(|level| (begin(level) * begin(level + 1)).sqrt()).collect();
         let rows: Vec<Row> =
             (0..).zip(&scales).flat_map(|(level, &scale)| family.rows(scale, fractions(level))).collect();
@@ -98,6 +94,12 @@ impl Ladder {
     }
 }
 
+/// Where a level begins.
+pub(super) fn begin(level: i32) -> f64 {
+    let mantissa = f64::from(STEPS + level % STEPS) / f64::from(STEPS);
+    mantissa * f64::from(1 << (level / STEPS)) / f64::from(1 << -MIN_EXPONENT)
+}
+
 fn fractions(level: i32) -> u32 {
     1 << (FRACTION_BITS - level / STEPS).max(0)
 }
@@ -110,6 +112,9 @@ impl Float for f64 {}
 
 /// What only this crate does with floats, so that it is the same for both.
 pub trait Locate: Copy + Default + Send + Sync + std::fmt::Display + Into<f64> {
+    /// The nearest `f32`.
+    fn to_f32(self) -> f32;
+
     /// The level of a positive scale.
     fn level(self) -> i32;
 
@@ -123,6 +128,11 @@ pub trait Locate: Copy + Default + Send + Sync + std::fmt::Display + Into<f64> {
 macro_rules! locate {
     ($float:ident, $bits:ident, $signed:ident) => {
         impl Locate for $float {
+            #[inline]
+            fn to_f32(self) -> f32 {
+                self as f32
+            }
+
             #[inline]
             fn level(self) -> i32 {
                 const STEP_SHIFT: u32 = $float::MANTISSA_DIGITS - 1 - STEP_BITS;

@@ -5,18 +5,25 @@
 //! instead.
 
 mod cost;
+mod curve;
 mod distribution;
 mod ladder;
 mod mixture;
+mod mixture_of;
 pub(crate) mod real;
+mod window;
 
 use crate::{Error, Result};
 
 pub(crate) use cost::{cost_table, COST_BITS};
+pub(crate) use curve::Curve;
 pub use distribution::{gaussian, laplace, logistic, scale_table, Family, Row};
+pub(crate) use ladder::Locate;
 pub use ladder::{Float, Ladder};
-pub(crate) use mixture::Place;
 pub use mixture::{LogisticMixture, MixtureConstants, MIXTURE_PARAMS};
+pub use mixture_of::MAX_COMPONENTS;
+pub(crate) use mixture_of::{Component as MixtureComponent, Mixture, Outline};
+pub(crate) use window::Place;
 
 /// Frequencies of a distribution sum to 2^15.
 pub const PRECISION: u32 = 15;

@@ -1,12 +1,14 @@
 //! Which distribution each element of a group has.
 
+mod categorical;
 mod located;
 mod mixture;
 mod parameter;
 mod rows;
 
+pub use categorical::Categoricals;
 pub use located::Located;
-pub use mixture::Mixtures;
+pub use mixture::{Component, MixtureOf, Mixtures};
 pub use parameter::Parameter;
 pub use rows::{Index, Rows};
 
