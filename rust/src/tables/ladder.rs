@@ -125,8 +125,9 @@ pub trait Locate: Copy + Default + Send + Sync + std::fmt::Display + Into<f64> {
     fn locate(mean: Self, scale: Self) -> (i32, u16);
 }
 
+// Written so that the compiler makes vectors of it: without branches, and without casts to integers, which saturate.
 macro_rules! locate {
-    ($float:ident, $bits:ident, $signed:ident) => {
+    ($float:ident, $bits:ident) => {
         impl Locate for $float {
             #[inline]
             fn to_f32(self) -> f32 {
@@ -142,42 +143,48 @@ macro_rules! locate {
 
             #[inline]
             fn valid(mean: Self, scale: Self) -> bool {
-                // By its bits, for some processors' settings take the smallest numbers for 0.
-                let bits = scale.to_bits() as $signed;
                 (mean.abs() <= Ladder::MAX_MEAN as $float)
-                    & (bits > 0)
-                    & (bits < $float::INFINITY.to_bits() as $signed)
+                    & (scale >= f32::MIN_POSITIVE as $float)
+                    & (scale <= $float::MAX)
             }
 
             #[inline]
             fn locate(mean: Self, scale: Self) -> (i32, u16) {
+                /// Added and subtracted again, it rounds to the nearest integer: anything up to 2^22.
+                const ROUND: $float = 1.5 / $float::EPSILON;
+                const HALF_BITS: u32 = 16;
+                const HALF: $float = (1 << HALF_BITS) as $float;
+                let round = |x: $float| x + ROUND - ROUND;
+                let integer = |x: $float| (x + ROUND).to_bits().wrapping_sub(ROUND.to_bits()) as i32;
+
                 let level = scale.level();
                 let (octave, step) = (level >> STEP_BITS, level & (STEPS - 1));
                 let fraction_bits = (FRACTION_BITS - octave).max(0);
                 let exponent = ($float::MAX_EXP - 1 + fraction_bits) as $bits;
                 let fractions = $float::from_bits(exponent << ($float::MANTISSA_DIGITS - 1));
-                let shift = mean as i32;
-                // Both exact; less than one, and less than 64.
-                let rest = (mean - shift as $float) * fractions;
-                // The nearest integer, the upper one of two.
-                const ROUND: $float = 1.5 / $float::EPSILON;
-                let nearest = rest + ROUND - ROUND;
+
+                // The mean is an integer, in two halves, and a rest; all this is exact.
+                let high = round(mean / HALF);
+                let low = mean - high * HALF;
+                let rest = (low - round(low)) * fractions;
+                let shift = (integer(high) << HALF_BITS) + integer(low);
+                // The nearest fraction, the upper one of two, within one symbol of 0; then that of 0 or above.
+                let nearest = round(rest);
                 let nearest = nearest + if rest - nearest >= 0.5 { 1.0 } else { 0.0 };
-                let below = nearest < 0.0;
-                let above = nearest >= fractions;
+                let (below, above) = (nearest < 0.0, nearest >= fractions);
+                let fraction = if above { 0.0 } else { nearest + if below { fractions } else { 0.0 } };
                 let shift = shift + i32::from(above) - i32::from(below);
-                let wrapped = if above { 0.0 } else { nearest + if below { fractions } else { 0.0 } };
-                // An octave's rows begin where there would be twice as many to come.
-                let row = wrapped + (step - 2 * STEPS) as $float * fractions;
-                let rows = (2 * STEPS) << FRACTION_BITS;
-                let beyond = (octave - FRACTION_BITS).max(0) << STEP_BITS;
-                (shift, (rows + beyond + row as i32) as u16)
+
+                // After an octave's first row there are as many rows as in 16 levels, down to the last with fractions.
+                let row = integer(fraction + (step - 2 * STEPS) as $float * fractions);
+                let rest = (octave - FRACTION_BITS).max(0) << STEP_BITS;
+                (shift, (((2 * STEPS) << FRACTION_BITS) + row + rest) as u16)
             }
         }
     };
 }
-locate!(f32, u32, i32);
-locate!(f64, u64, i64);
+locate!(f32, u32);
+locate!(f64, u64);
 
 #[cfg(test)]
 mod tests {
@@ -253,15 +260,17 @@ mod tests {
     }
 
     #[test]
-    fn only_finite_means_and_positive_scales_are_valid() {
+    fn only_finite_means_and_normal_scales_are_valid() {
         let limit = (1 << 30) as f32;
         for mean in [0.0, -0.0, 1e-40, limit, -limit] {
-            assert!(f32::valid(mean, 1e-40) && f64::valid(mean.into(), f64::MAX));
+            for scale in [f32::MIN_POSITIVE, f32::MAX] {
+                assert!(f32::valid(mean, scale) && f64::valid(mean.into(), scale.into()));
+            }
         }
         for mean in [limit.next_up(), -f32::INFINITY, f32::NAN] {
             assert!(!f32::valid(mean, 1.0) && !f64::valid(mean.into(), 1.0));
         }
-        for scale in [0.0, -0.0, -1.0, f32::INFINITY, f32::NEG_INFINITY, f32::NAN, -f32::NAN] {
+        for scale in [0.0, -0.0, 1e-40, -1.0, f32::INFINITY, f32::NEG_INFINITY, f32::NAN, -f32::NAN] {
             assert!(!f32::valid(0.0, scale) && !f64::valid(0.0, scale.into()));
         }
     }

@@ -8,8 +8,8 @@ use crate::{Error, Result};
 
 /// Element `i` has the distribution of a [`Ladder`] for its mean and scale.
 ///
-/// Means lie in −2^30..=2^30; scales are positive and finite, and the ladder's first and last level stand for those that
-/// are out of its range.
+/// Means lie in −2^30..=2^30; scales are finite and at least 2^−126 (smaller floats are 0 to some processors). The
+/// ladder's first and last level stand for scales that are out of its range.
 #[derive(Debug, Clone, Copy)]
 pub struct Located<'a, T> {
     ladder: &'static Ladder,
