@@ -9,6 +9,9 @@ use crate::{Error, Result};
 pub trait Index: Copy + Sync {
     /// The row; something beyond every table if the integer is negative or too large.
     fn row(self) -> u32;
+
+    /// The bits that any of the integers has.
+    fn union(indexes: &[Self]) -> Self;
 }
 
 macro_rules! index {
@@ -18,6 +21,11 @@ macro_rules! index {
             fn row(self) -> u32 {
                 // As a sign extension, which vectors have, a negative integer becomes a huge one.
                 self as i32 as u32
+            }
+
+            #[inline]
+            fn union(indexes: &[Self]) -> Self {
+                indexes.iter().fold(0, |union, index| union | index)
             }
         }
     )*};
@@ -48,14 +56,12 @@ impl<I: Index> Model for Rows<'_, I> {
     #[inline]
     fn load(&self, first: usize, count: usize, params: &mut RowParams) -> Result<()> {
         let indexes = &self.indexes[first..first + count];
-        let mut bits = 0;
         for (row, index) in params.0.as_flattened_mut().iter_mut().zip(indexes) {
-            bits |= index.row();
             *row = index.row() as u16;
         }
         // No index has more bits than all together, which the processor finds faster than the highest.
         let rows = self.tables.len();
-        if bits as usize >= rows {
+        if I::union(indexes).row() as usize >= rows {
             if let Some(j) = indexes.iter().position(|index| index.row() as usize >= rows) {
                 let what = format!("the index of element {} is outside the {rows} rows", first + j);
                 return Err(Error::InvalidArgument(what));
