@@ -221,6 +221,108 @@ def test_size_is_near_the_entropy():
     assert size < 1.01 * ideal + 16
 
 
+FAMILIES = [lic_native.Gaussian, lic_native.Laplace, lic_native.Logistic]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_located(family, dtype):
+    rng = np.random.default_rng(0)
+    mean = rng.normal(0, 10, (4, 3, 200)).astype(dtype)
+    scale = np.exp(rng.uniform(-3, 5, (3, 1))).astype(dtype)
+    symbols = np.rint(rng.normal(mean, scale)).astype(np.int32)
+    for parameters in [(mean, scale), (torch.from_numpy(mean), torch.from_numpy(scale)), (0, scale), (mean, 2.5)]:
+        distribution = family(*parameters)
+        data = lic_native.encode(symbols, distribution)
+        assert np.array_equal(lic_native.decode(data, distribution), symbols)
+    assert len(lic_native.encode(symbols, family(mean, scale))) < len(lic_native.encode(symbols, family(0, 10)))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_floats_of_any_width_and_layout_mean_the_same(family):
+    rng = np.random.default_rng(1)
+    mean = rng.normal(0, 10, (30, 20)).astype(np.float32)
+    scale = np.exp(rng.uniform(-3, 5, (30, 20))).astype(np.float32)
+    symbols = np.rint(mean).astype(np.int32)
+    data = lic_native.encode(symbols, family(mean, scale))
+    assert lic_native.encode(symbols, family(mean.astype(np.float64), scale.astype(np.float64))) == data
+    assert lic_native.encode(symbols, family(mean, scale.astype(np.float64))) == data
+    assert lic_native.encode(symbols.T, family(mean.T, scale.T)) == lic_native.encode(
+        symbols.T.copy(), family(mean.T.copy(), scale.T.copy())
+    )
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -1.0, 0.0])
+def test_parameters_that_are_none(family, bad):
+    scale = np.ones(100, np.float32)
+    scale[77] = bad
+    with pytest.raises(ValueError, match="element 77"):
+        lic_native.encode(np.zeros(100, int), family(0, scale))
+    with pytest.raises(ValueError, match="element 77"):
+        lic_native.Encoder().put(np.zeros(100, int), lic_native.Mixture([family(0, scale), family(0, 1)], [1, 1]))
+
+
+def test_a_gaussian_costs_its_entropy():
+    rng = np.random.default_rng(2)
+    mean, scale = rng.normal(0, 9, 400_000), np.exp(rng.uniform(np.log(0.11), np.log(64), 400_000))
+    symbols = np.rint(rng.normal(mean, scale))
+    phi = torch.distributions.Normal(0, 1).cdf
+    distance, half = torch.from_numpy(np.abs(symbols - mean) / scale), torch.from_numpy(0.5 / scale)
+    ideal = -(phi(half - distance) - phi(-half - distance)).clamp(min=2.0**-40).log2().sum().item() / 8
+    size = len(lic_native.encode(symbols.astype(np.int32), lic_native.Gaussian(mean, scale)))
+    assert ideal < size < 1.003 * ideal
+
+
+def test_mixtures():
+    rng = np.random.default_rng(3)
+    mean, scale = rng.normal(0, 20, (2, 500)), np.exp(rng.uniform(-2, 3, (2, 500)))
+    which = rng.random((2, 500)) < 0.3
+    symbols = np.rint(rng.normal(np.where(which, mean, -mean), scale)).astype(np.int16)
+    mixture = lic_native.Mixture([lic_native.Gaussian(mean, scale), lic_native.Logistic(-mean, scale)], [0.3, 0.7])
+    data = lic_native.encode(symbols, mixture)
+    assert np.array_equal(lic_native.decode(data, mixture), symbols)
+    assert len(data) < len(lic_native.encode(symbols, lic_native.Gaussian(mean, scale)))
+    weights = torch.rand(500)
+    mixture = lic_native.Mixture([lic_native.Laplace(mean, 3)] * 3, [weights, 1 - weights, 0])
+    strings = lic_native.encode_batch(torch.from_numpy(symbols), mixture)
+    assert np.array_equal(lic_native.decode_batch(strings, mixture).numpy(), symbols)
+    with pytest.raises(ValueError, match="components"):
+        lic_native.Mixture([lic_native.Laplace(0, 1)], [1, 2])
+    with pytest.raises(ValueError, match="components"):
+        lic_native.encode(symbols, lic_native.Mixture([lic_native.Laplace(0, 1)] * 9, [1] * 9))
+
+
+def test_categorical():
+    rng = np.random.default_rng(4)
+    pmf = rng.dirichlet(np.ones(7), (40, 50))
+    symbols = np.array([[rng.choice(7, p=p) for p in row] for row in pmf], np.uint8)
+    ideal = -np.log2(np.take_along_axis(pmf, symbols[..., None].astype(int), -1)).sum() / 8
+    each = lic_native.Categorical(pmf)
+    assert ideal < len(lic_native.encode(symbols, each)) < 1.005 * ideal + 16
+    symbols[3, 3] = 200  # none of the seven
+    one = lic_native.Categorical(pmf.sum((0, 1)))
+    each = lic_native.Categorical(torch.from_numpy(pmf))
+    sizes = []
+    for distribution in (one, each, lic_native.Categorical(pmf[:, :1])):
+        data = lic_native.encode(symbols, distribution)
+        sizes.append(len(data))
+        assert np.array_equal(lic_native.decode(data, distribution), symbols)
+    assert sizes[1] < sizes[0]
+    strings = lic_native.encode_batch(symbols, each)
+    assert np.array_equal(lic_native.decode_batch(strings, each), symbols)
+    for bad in ([1, -1], [np.nan, 1], [0.0, 0.0]):
+        with pytest.raises(ValueError):
+            lic_native.encode(symbols, lic_native.Categorical(np.tile(bad, (40, 50, 1))))
+
+
+def test_scalars_and_hidden_symbols():
+    assert lic_native.decode(lic_native.encode(np.int16(5), lic_native.Gaussian(5, 1)), lic_native.Gaussian(5, 1)) == 5
+    wide = np.array([2**31 - 1, -(2**31)])
+    for distribution in [*(family(0, 1) for family in FAMILIES), lic_native.Categorical([1, 1]), TABLES[0]]:
+        assert np.array_equal(lic_native.decode(lic_native.encode(wide, distribution), distribution), wide)
+
+
 @pytest.mark.parametrize("module", ["distributions", "stream", "tensor"])
 def test_examples(module):
     module = importlib.import_module(f"lic_native.{module}")

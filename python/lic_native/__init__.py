@@ -11,19 +11,24 @@ torch is imported when a model runs, not before.
 """
 
 from . import errors, jpeg
-from .distributions import Distribution, Tables
+from .distributions import Categorical, Distribution, Gaussian, Laplace, Logistic, Mixture, Tables
 from .errors import CorruptError, LicError, LimitExceededError, TruncatedError, UnsupportedError
 from .stream import Decoder, Encoder
 from .tensor import decode, decode_batch, encode, encode_batch
 
 __version__ = "0.1.0"
 __all__ = [
+    "Categorical",
     "CorruptError",
     "Decoder",
     "Distribution",
     "Encoder",
+    "Gaussian",
+    "Laplace",
     "LicError",
     "LimitExceededError",
+    "Logistic",
+    "Mixture",
     "Tables",
     "TruncatedError",
     "UnsupportedError",

@@ -1,12 +1,13 @@
 //! Distributions for the elements of arrays, as one class whose arrays are borrowed for each call.
 
-use numpy::{PyArrayDyn, PyUntypedArrayMethods};
+use numpy::{Element, PyArrayDyn, PyArrayMethods, PyReadonlyArrayDyn, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 
-use super::arrays::wrong_type;
+use super::arrays::{slice, wrong_type};
 use super::tables::Tables;
-use crate::tables::MIXTURE_PARAMS;
-use crate::Error;
+use crate::ans::{Component, Parameter};
+use crate::tables::{Family, Ladder, MIXTURE_PARAMS};
+use crate::{Error, Result};
 
 /// A distribution for each element of a group; arrays are kept, not copied, and read when something is coded.
 #[pyclass(frozen, module = "lic_native._native")]
@@ -14,13 +15,17 @@ pub(super) struct Model {
     pub(super) kind: Kind,
     /// Of what the distributions are taken from.
     pub(super) fingerprint: u64,
-    len: usize,
+    pub(super) len: usize,
 }
 
 pub(super) enum Kind {
     Rows8(Py<Tables>, Py<PyArrayDyn<u8>>),
     Rows16(Py<Tables>, Py<PyArrayDyn<u16>>),
     Rows32(Py<Tables>, Py<PyArrayDyn<i32>>),
+    Located32(&'static Ladder, [Values<f32>; 2]),
+    Located64(&'static Ladder, [Values<f64>; 2]),
+    MixtureOf(Vec<(Family, [Values<f32>; 3])>),
+    Categoricals(Py<PyArrayDyn<f32>>, usize),
     Mixtures(Py<PyArrayDyn<i16>>),
 }
 
@@ -43,6 +48,48 @@ impl Model {
         Ok(Self { kind, fingerprint, len })
     }
 
+    /// `count` distributions of a family, `gaussian`, `laplace` or `logistic`: means and scales are numbers or arrays, all
+    /// float32 or all float64.
+    #[staticmethod]
+    fn located(
+        family: &str,
+        count: usize,
+        means: &Bound<'_, PyAny>,
+        scales: &Bound<'_, PyAny>,
+    ) -> PyResult<Self> {
+        let ladder = Ladder::get(named(family)?);
+        let kind = match [means, scales].map(|given| Values::<f32>::new(given)) {
+            [Some(means), Some(scales)] => Kind::Located32(ladder, [means, scales]),
+            _ => Kind::Located64(ladder, [Values::take(means, "means")?, Values::take(scales, "scales")?]),
+        };
+        Ok(Self { kind, fingerprint: ladder.fingerprint(), len: count })
+    }
+
+    /// `count` mixtures of components, each a family, weights, means and scales: numbers or float32 arrays.
+    #[staticmethod]
+    fn mixture_of(count: usize, components: Vec<(String, [Bound<'_, PyAny>; 3])>) -> PyResult<Self> {
+        let mut families = Vec::new();
+        let mut kept = Vec::new();
+        for (family, [weights, means, scales]) in &components {
+            let family = named(family)?;
+            families.push(family as u8);
+            let values = [(weights, "weights"), (means, "means"), (scales, "scales")];
+            let [weights, means, scales] = values.map(|(given, name)| Values::take(given, name));
+            kept.push((family, [weights?, means?, scales?]));
+        }
+        let fingerprint = xxhash_rust::xxh3::xxh3_64(&families);
+        Ok(Self { kind: Kind::MixtureOf(kept), fingerprint, len: count })
+    }
+
+    /// Probabilities of symbols 0.. for each element, float32 `[..., symbols]`.
+    #[staticmethod]
+    fn categoricals(probabilities: &Bound<'_, PyArrayDyn<f32>>) -> PyResult<Self> {
+        let symbols = probabilities.shape().last().copied().unwrap_or(0);
+        let len = probabilities.len().checked_div(symbols).unwrap_or(0);
+        let kind = Kind::Categoricals(probabilities.clone().unbind(), symbols);
+        Ok(Self { kind, fingerprint: symbols as u64, len })
+    }
+
     /// Mixtures of two logistic distributions, int16 `params` `[..., 5]` as docs/format.md has them.
     #[staticmethod]
     fn mixtures(params: &Bound<'_, PyArrayDyn<i16>>) -> PyResult<Self> {
@@ -60,10 +107,85 @@ impl Model {
     }
 }
 
+fn named(family: &str) -> Result<Family> {
+    match family {
+        "gaussian" => Ok(Family::Gaussian),
+        "laplace" => Ok(Family::Laplace),
+        "logistic" => Ok(Family::Logistic),
+        _ => Err(Error::InvalidArgument(format!("no family {family}"))),
+    }
+}
+
+/// One number for all elements, or an array of numbers.
+pub(super) enum Values<T> {
+    Constant(T),
+    Each(Py<PyArrayDyn<T>>),
+}
+
+impl<T: Element + Copy> Values<T>
+where
+    for<'a, 'py> T: FromPyObject<'a, 'py>,
+{
+    fn new(given: &Bound<'_, PyAny>) -> Option<Self> {
+        if let Ok(array) = given.cast::<PyArrayDyn<T>>() {
+            return Some(Self::Each(array.clone().unbind()));
+        }
+        // An array of one number would pass for a number.
+        given.cast::<PyUntypedArray>().is_err().then(|| given.extract().ok().map(Self::Constant))?
+    }
+
+    fn take(given: &Bound<'_, PyAny>, name: &str) -> PyResult<Self> {
+        Self::new(given).ok_or_else(|| wrong_type(given, name, std::any::type_name::<T>()))
+    }
+}
+
+impl<T: Element + Copy> Values<T> {
+    pub(super) fn borrow<'py>(&self, py: Python<'py>) -> PyResult<Borrowed<'py, T>> {
+        Ok(match self {
+            Self::Constant(value) => Borrowed::Constant(*value),
+            Self::Each(array) => Borrowed::Each(array.bind(py).try_readonly()?),
+        })
+    }
+}
+
+/// [`Values`] that can be read.
+pub(super) enum Borrowed<'py, T: Element> {
+    Constant(T),
+    Each(PyReadonlyArrayDyn<'py, T>),
+}
+
+impl<T: Element + Copy> Borrowed<'_, T> {
+    pub(super) fn parameter(&self, name: &str) -> PyResult<Parameter<'_, T>> {
+        Ok(match self {
+            Self::Constant(value) => Parameter::Constant(*value),
+            Self::Each(array) => Parameter::Each(slice(array, name)?),
+        })
+    }
+}
+
+pub(super) fn borrow<'py>(
+    py: Python<'py>,
+    [weights, means, scales]: &[Values<f32>; 3],
+) -> PyResult<[Borrowed<'py, f32>; 3]> {
+    Ok([weights.borrow(py)?, means.borrow(py)?, scales.borrow(py)?])
+}
+
+/// The components of mixtures.
+pub(super) fn components<'a>(
+    families: impl Iterator<Item = Family>,
+    borrowed: &'a [[Borrowed<'_, f32>; 3]],
+) -> PyResult<Vec<Component<'a, f32>>> {
+    let component = |(family, [weights, means, scales]): (Family, &'a [Borrowed<'_, f32>; 3])| {
+        let (weights, means) = (weights.parameter("weights")?, means.parameter("means")?);
+        Ok(Component { family, weights, means, scales: scales.parameter("scales")? })
+    };
+    families.zip(borrowed).map(component).collect()
+}
+
 /// Evaluates an expression with `$model` as the [`ans::Model`](crate::ans::Model) that a [`Model`] stands for.
 macro_rules! with_model {
     ($py:expr, $native:expr, $model:ident => $body:expr) => {{
-        use $crate::python::model::{slice_of, Kind};
+        use $crate::python::model::{borrow, components, slice_of, Kind};
         match &$native.kind {
             Kind::Rows8(tables, indexes) => {
                 slice_of!($py, indexes, "indexes", slice);
@@ -78,6 +200,30 @@ macro_rules! with_model {
             Kind::Rows32(tables, indexes) => {
                 slice_of!($py, indexes, "indexes", slice);
                 let $model = $crate::ans::Rows::new(&tables.get().tables, slice);
+                $body
+            }
+            Kind::Located32(ladder, [means, scales]) => {
+                let (means, scales) = (means.borrow($py)?, scales.borrow($py)?);
+                let (means, scales) = (means.parameter("means")?, scales.parameter("scales")?);
+                let $model = $crate::ans::Located::new(ladder, $native.len, means, scales)?;
+                $body
+            }
+            Kind::Located64(ladder, [means, scales]) => {
+                let (means, scales) = (means.borrow($py)?, scales.borrow($py)?);
+                let (means, scales) = (means.parameter("means")?, scales.parameter("scales")?);
+                let $model = $crate::ans::Located::new(ladder, $native.len, means, scales)?;
+                $body
+            }
+            Kind::MixtureOf(kept) => {
+                let borrowed =
+                    kept.iter().map(|(_, values)| borrow($py, values)).collect::<PyResult<Vec<_>>>()?;
+                let components = components(kept.iter().map(|(family, _)| *family), &borrowed)?;
+                let $model = $crate::ans::MixtureOf::new($native.len, &components)?;
+                $body
+            }
+            Kind::Categoricals(probabilities, symbols) => {
+                slice_of!($py, probabilities, "probabilities", slice);
+                let $model = $crate::ans::Categoricals::new(slice, *symbols)?;
                 $body
             }
             Kind::Mixtures(params) => {

@@ -37,6 +37,19 @@ impl Tables {
         Ok(tables::laplace(&scales, fractions)?.into())
     }
 
+    /// Discretised logistic distributions, as `gaussian`.
+    #[staticmethod]
+    #[pyo3(signature = (scales, fractions = 1))]
+    fn logistic(scales: Vec<f64>, fractions: u32) -> PyResult<Self> {
+        Ok(tables::logistic(&scales, fractions)?.into())
+    }
+
+    /// One row, the symbols' probabilities or counts, the first symbol `offset`.
+    #[staticmethod]
+    fn from_pmf(pmf: Vec<f64>, offset: i32) -> PyResult<Self> {
+        Ok(tables::Tables::from_rows(&[tables::Row::from_pmf(&pmf, offset)?])?.into())
+    }
+
     /// Rows in CompressAI's layout: int32 `cdf` `[rows, stride]`, of which row `i` uses the first `lengths[i]`
     /// boundaries, and whose first symbol is `offsets[i]`; both int32 `[rows]`.
     #[staticmethod]
