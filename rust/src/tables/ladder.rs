@@ -240,7 +240,7 @@ mod tests {
         let ladder = Ladder::get(Family::Laplace);
         // Means around all borders between fractions, and some that are large.
         let borders = (-384..=384).map(|i| i as f32 / 128.0);
-        let large = [4_194_303.25, 4_194_304.5, 8_388_607.5, 8_388_609.0, 16_777_217.0, (1 << 30) as f32];
+        let large = [4_194_303.5, 4_194_304.5, 8_388_607.5, 8_388_609.0, 16_777_217.0, (1 << 30) as f32];
         let means = borders.chain(large).chain(large.map(|mean| -mean)).chain([0.49999997, 0.1, -0.3, 7.77]);
         for mean in means {
             for mean in [mean.next_down(), mean, mean.next_up()] {

@@ -93,9 +93,11 @@ fn clamp(scale: f64) -> f64 {
     scale.clamp(MIN_SCALE, MAX_SCALE)
 }
 
-/// The nearest integer of 1/256 symbol steps.
+/// The nearest integer of 1/256 symbol steps, the upper one of two.
 fn round(mean: f64) -> i64 {
-    (mean * f64::from(1 << MEAN_BITS) + 0.5).floor() as i64
+    let above = mean * f64::from(1 << MEAN_BITS) + 0.5;
+    let towards_0 = above as i64;
+    towards_0 - i64::from(towards_0 as f64 > above)
 }
 
 /// The nearest symbol.

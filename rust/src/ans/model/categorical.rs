@@ -13,8 +13,8 @@ const MIN_HIGHEST: f32 = 1.0 / (1u128 << 100) as f32;
 /// Element `i` has `probabilities[i]` for the symbols `0..symbols`: finite floats that are not negative, as `f32`, up to
 /// a common factor.
 ///
-/// With `q` = ⌊p · (2^19 / highest p)⌋, symbol `j` has the slots from `j + ⌊(q_0 + … + q_(j−1)) · ⌊2^32 · (2^15 − symbols
-/// − 1) / (sum of all q)⌋ / 2^32⌋` on. What is left after the last is the escape, for all other symbols.
+/// With `q` the nearest integer to p · (2^19 / highest p) (in `f32`; the even one of two), symbol `j` has the slots from
+/// `j + ⌊(q_0 + … + q_(j−1)) · ⌊2^32 · (2^15 − symbols − 1) / (sum of all q)⌋ / 2^32⌋` on. What is left after the last is the escape, for all other symbols.
 #[derive(Debug, Clone, Copy)]
 pub struct Categoricals<'a, T> {
     probabilities: &'a [T],
@@ -37,19 +37,9 @@ impl<'a, T: Float> Categoricals<'a, T> {
         Ok(Self { probabilities, symbols })
     }
 
-    fn symbols(&self) -> u32 {
-        self.symbols as u32
-    }
-
     /// Boundaries 0..=`symbols` of element `j` of the batch.
     fn boundaries<'b>(&self, params: &'b CategoricalParams, j: usize) -> &'b [u16] {
         &params.boundaries[j * (self.symbols + 1)..][..self.symbols + 1]
-    }
-
-    /// The slots between a boundary and the next.
-    fn interval(&self, boundaries: &[u16], interval: usize) -> Slots {
-        let end = boundaries.get(interval + 1).map_or(TOTAL, |&end| end.into());
-        Slots::new(boundaries[interval].into(), end)
     }
 }
 
@@ -62,11 +52,11 @@ impl<T: Float> Model for Categoricals<'_, T> {
 
     fn load(&self, first: usize, count: usize, params: &mut CategoricalParams) -> Result<()> {
         params.boundaries.resize(count * (self.symbols + 1), 0);
-        params.counts.resize(self.symbols, 0);
+        params.element.resize(self.symbols, 0.0);
         let elements = self.probabilities[first * self.symbols..].chunks_exact(self.symbols);
         let boundaries = params.boundaries.chunks_exact_mut(self.symbols + 1);
         for ((j, element), boundaries) in elements.enumerate().zip(boundaries) {
-            count_slots(element, &mut params.counts, boundaries)
+            count_slots(element, &mut params.element, boundaries)
                 .map_err(|what| Error::InvalidArgument(format!("{what} of element {}", first + j)))?;
         }
         Ok(())
@@ -75,9 +65,9 @@ impl<T: Float> Model for Categoricals<'_, T> {
     #[inline]
     fn slots(&self, params: &CategoricalParams, j: usize, symbol: i32) -> (Slots, Option<u64>) {
         let boundaries = self.boundaries(params, j);
-        let interval = (symbol as u32).min(self.symbols());
-        let outside = (interval == self.symbols()).then(|| distance(symbol, self.symbols()));
-        (self.interval(boundaries, interval as usize), outside)
+        let interval = (symbol as u32 as usize).min(self.symbols);
+        let outside = (interval == self.symbols).then(|| distance(symbol, self.symbols));
+        (interval_of(boundaries, interval), outside)
     }
 
     #[inline]
@@ -86,21 +76,28 @@ impl<T: Float> Model for Categoricals<'_, T> {
         let interval = boundaries.partition_point(|&boundary| u32::from(boundary) <= slot) - 1;
         let inside = interval < self.symbols;
         let place = if inside { Place::Inside(interval as i32) } else { Place::Above };
-        (place, self.interval(boundaries, interval))
+        (place, interval_of(boundaries, interval))
     }
 
     fn symbol_outside(&self, _: &CategoricalParams, _: usize, _: Place, distance: u64) -> Option<i32> {
         let half = i64::try_from(distance / 2).ok()?;
-        let symbol = if distance.is_multiple_of(2) { half + i64::from(self.symbols()) } else { -1 - half };
+        let symbol = if distance.is_multiple_of(2) { half + self.symbols as i64 } else { -1 - half };
         symbol.try_into().ok()
     }
 }
 
+/// The slots between a boundary and the next.
+#[inline]
+fn interval_of(boundaries: &[u16], interval: usize) -> Slots {
+    let end = boundaries.get(interval + 1).map_or(TOTAL, |&end| end.into());
+    Slots::new(boundaries[interval].into(), end)
+}
+
 /// How far outside `0..symbols` a symbol lies: even numbers count up, odd numbers down.
 #[cold]
-fn distance(symbol: i32, symbols: u32) -> u64 {
+fn distance(symbol: i32, symbols: usize) -> u64 {
     match u64::try_from(symbol) {
-        Ok(symbol) => 2 * (symbol - u64::from(symbols)),
+        Ok(symbol) => 2 * (symbol - symbols as u64),
         Err(_) => 2 * u64::from(!symbol as u32) + 1,
     }
 }
@@ -108,15 +105,15 @@ fn distance(symbol: i32, symbols: u32) -> u64 {
 /// Where each symbol's slots begin, and those of the escape.
 fn count_slots<T: Float>(
     probabilities: &[T],
-    counts: &mut [u32],
+    element: &mut [f32],
     boundaries: &mut [u16],
 ) -> std::result::Result<(), &'static str> {
     // Not negative, floats are in the order of their bits.
     let (mut valid, mut highest) = (true, 0);
-    for p in probabilities {
-        let p = p.to_f32();
-        valid &= p >= 0.0;
-        highest = highest.max(p.to_bits() as i32);
+    for (value, p) in element.iter_mut().zip(probabilities) {
+        *value = p.to_f32();
+        valid &= *value >= 0.0;
+        highest = highest.max(value.to_bits() as i32);
     }
     let highest = f32::from_bits(highest as u32);
     if !valid || highest == f32::INFINITY {
@@ -125,21 +122,21 @@ fn count_slots<T: Float>(
     if highest < MIN_HIGHEST {
         return Err("all probabilities are below 2^-100: those");
     }
+    /// Added, it leaves the nearest integer in the last bits. Unlike casts, compilers make vectors of that.
+    const ROUND: f32 = 1.5 / f32::EPSILON;
     let factor = HIGHEST / highest;
-    let mut total = 0;
-    for (count, p) in counts.iter_mut().zip(probabilities) {
-        *count = (p.to_f32() * factor) as i32 as u32;
-        total += *count;
-    }
-    let spare = TOTAL - 1 - probabilities.len() as u32;
+    let count = |value: f32| (value * factor + ROUND).to_bits() - ROUND.to_bits();
+    let total = element.iter().fold(0, |total, &value| total + count(value));
+    let spare = TOTAL - 1 - element.len() as u32;
     let per_count = (u64::from(spare) << 32) / u64::from(total);
     let mut sum = 0;
+    let start = |j: u16, sum: u32| j + ((u64::from(sum) * per_count) >> 32) as u16;
     let (last, firsts) = boundaries.split_last_mut().expect("a boundary for each symbol and one more");
-    for ((j, boundary), count) in (0..).zip(firsts).zip(counts) {
-        *boundary = j + ((sum * per_count) >> 32) as u16;
-        sum += u64::from(*count);
+    for ((j, boundary), &value) in (0..).zip(firsts).zip(&*element) {
+        *boundary = start(j, sum);
+        sum += count(value);
     }
-    *last = probabilities.len() as u16 + ((sum * per_count) >> 32) as u16;
+    *last = start(element.len() as u16, sum);
     Ok(())
 }
 
@@ -147,6 +144,6 @@ fn count_slots<T: Float>(
 #[derive(Debug, Default)]
 pub struct CategoricalParams {
     boundaries: Vec<u16>,
-    /// Of one element, for a while.
-    counts: Vec<u32>,
+    /// One element's probabilities, which are read but once.
+    element: Vec<f32>,
 }
