@@ -177,13 +177,17 @@ def compressai():
 
 
 def network(compressai, name):
-    """A model of random weights, but with latents that are not all zero."""
+    """(A model of random weights whose latents and scales are around 4, a batch of pictures)."""
     torch.manual_seed(1)
-    net = getattr(compressai, name)(1, pretrained=False).eval()
+    net, pictures = getattr(compressai, name)(1, pretrained=False).eval(), torch.rand(2, 3, 64, 128)
     with torch.no_grad():
-        net.g_a[-1].weight *= 40
+        net.g_a[-1].weight *= 4 / net.g_a(pictures).std()
+        if name != "bmshj2018_factorized":
+            layers = getattr(net, "entropy_parameters", net.h_s)
+            parameters = [layer.bias for layer in layers if hasattr(layer, "bias")][-1]  # of scales, then any of means
+            parameters[: net.g_a[-1].out_channels] += 4
     net.update(force=True)
-    return net
+    return net, pictures
 
 
 @torch.no_grad()
@@ -197,9 +201,9 @@ MODELS = ["bmshj2018_factorized", "bmshj2018_hyperprior", "mbt2018_mean", "mbt20
 
 @pytest.mark.parametrize("name", MODELS)
 def test_models_decode_to_the_same_picture(compressai, name):
-    net, x = network(compressai, name), torch.rand(2, 3, 64, 128)
+    net, x = network(compressai, name)
     with torch.no_grad():
-        assert net.g_a(x).round().unique().numel() > 5
+        assert net.g_a(x).round().unique().numel() > 10
     theirs, picture = coded(net, x)
     with use(net):
         ours, restored = coded(net, x)
@@ -207,18 +211,17 @@ def test_models_decode_to_the_same_picture(compressai, name):
     assert [len(strings) for strings in ours] == [len(strings) for strings in theirs]
     assert ours != theirs
     sizes = [sum(len(s) for strings in both for s in strings) for both in (ours, theirs)]
-    assert sizes[0] < 1.01 * sizes[1]
+    assert sizes[0] < 1.002 * sizes[1]
     assert coded(net, x)[0] == theirs
 
 
 def test_what_use_changes_is_changed_back(compressai):
-    net, other = network(compressai, "mbt2018"), network(compressai, "mbt2018")
+    (net, x), (other, _) = network(compressai, "mbt2018"), network(compressai, "mbt2018")
     before = [type(module) for module in net.modules()]
     handle = use(net)
     assert [type(module) for module in net.modules()] != before
     assert all(isinstance(module, cls) for module, cls in zip(net.modules(), before))
     assert net.state_dict().keys() == other.state_dict().keys()
-    x = torch.rand(1, 3, 64, 64)
     strings = coded(net, x)[0]
     assert strings != coded(other, x)[0]
     assert coded(copy.deepcopy(net), x)[0] == strings
