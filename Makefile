@@ -6,7 +6,7 @@ PHOTO ?= tests/data/grace_hopper.jpg
 # Where torch has CPU builds of its own, name their index: PIP_FLAGS="--extra-index-url ..."
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check $(PIP_FLAGS)
 
-.PHONY: demo test rust python lint bench table
+.PHONY: demo test rust python lint bench table compat
 
 demo: .venv/installed
 	@folder=$$(mktemp -d) && trap 'rm -r "$$folder"' EXIT && set -ex && \
@@ -43,6 +43,10 @@ table: .venv/installed
 	$(PIP) ".[bench]"
 	$(BIN)/lic-native evaluate jpeg "$(IMAGES)" --quality $(QUALITY)
 
+# The drop-in for CompressAI's coder inside CompressAI itself, which needs an older NumPy: in .venv-compressai.
+compat: .venv-compressai/installed
+	.venv-compressai/bin/python -m pytest -q tests/test_compat_compressai.py
+
 SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find rust/src python -name '*.rs' -o -name '*.py' -o -name '*.safetensors')
 
 .venv/installed: $(SOURCES)
@@ -54,4 +58,12 @@ SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find rust/src python -na
 .venv/tested: .venv/installed
 	$(PIP) ".[test,dev]" setuptools wheel ninja poetry-core
 	$(PIP) --no-build-isolation --no-deps --no-binary torchjpeg torchjpeg
+	touch $@
+
+# Without lic_native's own dependencies: its NumPy is too new for CompressAI, but an older one does.
+.venv-compressai/installed: $(SOURCES)
+	test -d .venv-compressai || $(PYTHON) -m venv .venv-compressai
+	.venv-compressai/bin/pip install --quiet --disable-pip-version-check $(PIP_FLAGS) \
+		compressai==1.2.8 safetensors pytest pytest-benchmark hypothesis
+	.venv-compressai/bin/pip install --quiet --disable-pip-version-check --no-deps --force-reinstall .
 	touch $@
