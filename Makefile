@@ -60,10 +60,11 @@ SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find rust/src python -na
 	$(PIP) --no-build-isolation --no-deps --no-binary torchjpeg torchjpeg
 	touch $@
 
-# Without lic_native's own dependencies: its NumPy is too new for CompressAI, but an older one does.
+# Without lic_native's own dependencies: its NumPy is too new for CompressAI, but an older one does. CompressAI takes
+# any torch and torchvision, but these two must fit each other.
 .venv-compressai/installed: $(SOURCES)
 	test -d .venv-compressai || $(PYTHON) -m venv .venv-compressai
 	.venv-compressai/bin/pip install --quiet --disable-pip-version-check $(PIP_FLAGS) \
-		compressai==1.2.8 safetensors pytest pytest-benchmark hypothesis
+		compressai==1.2.8 torch==2.14.1 torchvision==0.29.2 safetensors pytest pytest-benchmark hypothesis
 	.venv-compressai/bin/pip install --quiet --disable-pip-version-check --no-deps --force-reinstall .
 	touch $@
