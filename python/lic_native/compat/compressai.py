@@ -152,7 +152,8 @@ def use(model: torch.nn.Module) -> Use:
     The classes of the model's modules are replaced by subclasses of theirs, no other model is touched:
 
     - entropy models (`EntropyBottleneck`, `GaussianConditional` and their like) pass whole tensors to the coder;
-    - methods that name a class of `compressai.ans`, as those of autoregressive models do, find ours instead.
+    - methods that name a class of `compressai.ans`, as those of autoregressive models do, find ours instead (functions
+      outside a class do not).
 
     Undo before pickling the model as a whole (a state dict is as ever). `GaussianMixtureConditional`, which makes a CDF
     for every element, and the bottlenecks of `entropy_models_vbr` keep CompressAI's coder.

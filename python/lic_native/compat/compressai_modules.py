@@ -43,16 +43,16 @@ COUNTERPARTS = {
 class WholeTensors(EntropyModel):  # type: ignore[misc]
     """An entropy model that passes tensors to the coder, not lists.
 
-    A subclass inherits from the class it replaces and from this one, which so comes before `EntropyModel` wherever
-    methods are looked up.
+    A subclass inherits from the class it replaces and then from this one, whose methods so stand in for those of
+    `EntropyModel` even where the replaced class calls them with `super()`.
     """
 
     def compress(self, inputs: Tensor, indexes: Tensor, means: Tensor | None = None) -> list[bytes]:
         symbols = self.quantize(inputs, "symbols", means)
         if inputs.dim() < 2:
-            raise ValueError("Invalid `inputs` size. Expected a tensor with at least 2 dimensions.")
+            raise ValueError(f"inputs need two dimensions or more, not {inputs.dim()}")
         if inputs.shape != indexes.shape:
-            raise ValueError("`inputs` and `indexes` should have the same size.")
+            raise ValueError(f"indexes of {tuple(indexes.shape)} for inputs of {tuple(inputs.shape)}")
         tables = self._tables()
         encode = ours.RansEncoder().encode_with_indexes
         return [encode(*item, *tables) for item in zip(symbols.cpu(), indexes.cpu())]
@@ -61,16 +61,15 @@ class WholeTensors(EntropyModel):  # type: ignore[misc]
         self, strings: list[bytes], indexes: Tensor, dtype: torch.dtype = torch.float, means: Tensor | None = None
     ) -> Tensor:
         if not isinstance(strings, list | tuple):
-            raise ValueError("Invalid `strings` parameter type.")
-        if len(strings) != len(indexes):
-            raise ValueError("Invalid strings or indexes parameters")
+            raise ValueError(f"strings must be a list of bytes, not {type(strings).__name__}")
         if indexes.dim() < 2:
-            raise ValueError("Invalid `indexes` size. Expected a tensor with at least 2 dimensions.")
-        if means is not None:
-            if means.shape[:2] != indexes.shape[:2]:
-                raise ValueError("Invalid means or indexes parameters")
-            if means.shape != indexes.shape and any(size != 1 for size in means.shape[2:]):
-                raise ValueError("Invalid means parameters")
+            raise ValueError(f"indexes need two dimensions or more, not {indexes.dim()}")
+        if len(strings) != len(indexes):
+            raise ValueError(f"{len(strings)} strings for indexes of {tuple(indexes.shape)}")
+        if means is not None and means.shape != indexes.shape:
+            of_channels = means.shape[:2] == indexes.shape[:2] and all(size == 1 for size in means.shape[2:])
+            if not of_channels:
+                raise ValueError(f"means of {tuple(means.shape)} for indexes of {tuple(indexes.shape)}")
         tables = self._tables()
         decode = ours.RansDecoder().decode_with_indexes
         symbols = torch.empty(indexes.shape, dtype=torch.int32)
