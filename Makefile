@@ -6,7 +6,7 @@ PHOTO ?= tests/data/grace_hopper.jpg
 # Where torch has CPU builds of its own, name their index: PIP_FLAGS="--extra-index-url ..."
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check $(PIP_FLAGS)
 
-.PHONY: demo test rust python lint bench table compat
+.PHONY: demo test rust aarch64 python lint bench table compat
 
 demo: .venv/installed
 	@folder=$$(mktemp -d) && trap 'rm -r "$$folder"' EXIT && set -ex && \
@@ -23,6 +23,15 @@ rust:
 	cargo clippy --quiet --all-targets --features python -- -D warnings
 	cargo test --quiet --release
 	! cargo tree --edges normal | grep pyo3
+
+# The Rust tests on an emulated ARM processor; needs Debian's gcc-aarch64-linux-gnu and qemu-user.
+ARM := aarch64-unknown-linux-gnu
+aarch64: export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER := aarch64-linux-gnu-gcc
+aarch64: export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER := qemu-aarch64 -L /usr/aarch64-linux-gnu
+aarch64:
+	rustup target add $(ARM)
+	cargo clippy --quiet --all-targets --target $(ARM) -- -D warnings
+	LIC_REQUIRE_SIMD=neon cargo test --quiet --release --target $(ARM)
 
 lint: .venv/tested
 	$(BIN)/ruff check

@@ -2,10 +2,10 @@
 #![allow(missing_docs)] // of what Criterion's macros make
 
 use criterion::{criterion_group, criterion_main, Criterion, Throughput};
-use lic_native::ans::{Backend, Decoder, Encoder};
+use lic_native::ans::{self, Backend, Decoder, Encoder, Mixtures, Rows};
 use lic_native::tables::{gaussian, scale_table};
 
-const N: usize = 1 << 20;
+const N: usize = 1 << 22;
 
 /// Uniform in 0..1.
 fn random() -> impl FnMut() -> f64 {
@@ -32,20 +32,18 @@ fn tables(criterion: &mut Criterion) {
         let symbol = |index: &u8| (normal(&mut random) * scales[usize::from(*index)]).round() as i32;
         let symbols: Vec<i32> = indexes.iter().map(symbol).collect();
         for backend in Backend::all() {
+            let model = Rows::new(&tables, &indexes);
             let encode = || {
-                let mut encoder = Encoder::new().with_backend(backend);
-                encoder.put_tables(&symbols, &indexes, &tables).unwrap();
-                encoder.finish()
+                let chunks = ans::encode(backend, &symbols, &model, 1).unwrap();
+                let mut bytes = vec![0; chunks.len()];
+                chunks.write(&mut bytes);
+                bytes
             };
             let stream = encode();
             println!("{name}: {:.3} bits per symbol", stream.len() as f64 * 8.0 / N as f64);
             group.bench_function(format!("encode {name} {}", backend.name()), |bencher| bencher.iter(encode));
-            let mut out = vec![0; N];
-            let mut decode = || {
-                let mut decoder = Decoder::new(&stream[..]).unwrap().with_backend(backend);
-                decoder.get_tables(&indexes, &tables, &mut out).unwrap();
-                decoder.finish().unwrap();
-            };
+            let mut out = vec![0i32; N];
+            let mut decode = || ans::decode(backend, &stream, &model, &mut out, 1).unwrap();
             group.bench_function(format!("decode {name} {}", backend.name()), |bencher| {
                 bencher.iter(&mut decode)
             });
@@ -62,28 +60,28 @@ fn mixture(criterion: &mut Criterion) {
     // Scale indices: 8 is 1/32 of a symbol step, 32 is 1/4, 48 is 1.
     for (name, lowest, highest) in [("low", 8.0, 40.0), ("high", 32.0, 72.0)] {
         let mut random = random();
-        let mut params = Vec::new();
+        let mut params: Vec<[i16; 5]> = Vec::new();
         let symbols: Vec<i16> = (0..N)
             .map(|_| {
                 let mean = (normal(&mut random) * 4.0) as i16;
                 let scale = lowest + (highest - lowest) * random();
-                params.extend([mean, mean + 3, scale as i16, scale as i16 + 8, (random() * 128.0) as i16]);
+                params.push([mean, mean + 3, scale as i16, scale as i16 + 8, (random() * 128.0) as i16]);
                 let u = random();
                 (f64::from(mean) / 16.0 + (u / (1.0 - u)).ln() * ((scale - 46.0) / 8.0).exp2()).round() as i16
             })
             .collect();
         let encode = || {
             let mut encoder = Encoder::new();
-            encoder.put_mixture(&symbols, &params).unwrap();
+            encoder.put(&symbols, &Mixtures::new(&params)).unwrap();
             encoder.finish()
         };
         let stream = encode();
         println!("{name}: {:.3} bits per symbol", stream.len() as f64 * 8.0 / N as f64);
         group.bench_function(format!("encode {name}"), |bencher| bencher.iter(encode));
-        let mut out = vec![0; N];
+        let mut out = vec![0i16; N];
         let mut decode = || {
             let mut decoder = Decoder::new(&stream[..]).unwrap();
-            decoder.get_mixture(&params, &mut out).unwrap();
+            decoder.get(&Mixtures::new(&params), &mut out).unwrap();
             decoder.finish().unwrap();
         };
         group.bench_function(format!("decode {name}"), |bencher| bencher.iter(&mut decode));

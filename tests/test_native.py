@@ -28,14 +28,14 @@ def test_groups_come_back_in_order(tables, dtype):
     groups = [latents(n, n) for n in (1, 0, 700, 64, 3)]
     encoder = _native.Encoder()
     for symbols, indexes in groups:
-        encoder.put_tables(symbols, indexes.astype(dtype), tables)
+        encoder.put(symbols, _native.Model.rows(tables, indexes.astype(dtype)))
     bits = encoder.cost_bits()
     stream = encoder.finish()
     assert abs(len(stream) - bits / 8) < 20
     decoder = _native.Decoder(stream)
     for symbols, indexes in groups:
         out = np.empty_like(symbols)
-        decoder.get_tables(indexes.astype(dtype), tables, out)
+        decoder.get(_native.Model.rows(tables, indexes.astype(dtype)), out)
         assert np.array_equal(out, symbols)
     decoder.finish()
 
@@ -45,9 +45,9 @@ def test_tables_of_ones_own(tables):
     own = _native.Tables.from_cdf(cdf, np.array([4, 5], np.int32), np.array([-1, 0], np.int32))
     symbols, indexes = np.array([-1, 0, 2, 1, 0, 9], np.int32), np.array([0, 0, 1, 1, 1, 0], np.int32)
     encoder = _native.Encoder()
-    encoder.put_tables(symbols, indexes, own)
+    encoder.put(symbols, _native.Model.rows(own, indexes))
     out = np.empty_like(symbols)
-    _native.Decoder(encoder.finish()).get_tables(indexes, own, out)
+    _native.Decoder(encoder.finish()).get(_native.Model.rows(own, indexes), out)
     assert np.array_equal(out, symbols)
     assert own.fingerprint() != tables.fingerprint()
     for bad in ([[0, 16384, 16384, 32768]], [[0, 5, 3, 32768]], [[1, 5, 9, 32768]], [[0, 5, 9, 32767]]):
@@ -61,10 +61,10 @@ def test_mixtures_come_back():
     params = rng.integers([-h if i < 2 else 0 for i, h in enumerate(high)], high, (3000, 5)).astype(np.int16)
     symbols = rng.integers(-32768, 32767, 3000).astype(np.int16)
     encoder = _native.Encoder()
-    encoder.put_mixture(symbols, params)
+    encoder.put(symbols, _native.Model.mixtures(params))
     out = np.empty_like(symbols)
     decoder = _native.Decoder(encoder.finish())
-    decoder.get_mixture(params, out)
+    decoder.get(_native.Model.mixtures(params), out)
     decoder.finish()
     assert np.array_equal(out, symbols)
 
@@ -73,18 +73,25 @@ def test_wrong_arguments_are_refused(tables):
     symbols, indexes = latents(10)
     indexes = indexes.astype(np.int32)
     encoder = _native.Encoder()
+    rows = _native.Model.rows
     with pytest.raises(ValueError, match="10"):
-        encoder.put_tables(symbols, indexes[:9].copy(), tables)
+        encoder.put(symbols, rows(tables, indexes[:9].copy()))
     with pytest.raises(ValueError, match="12"):
-        encoder.put_tables(symbols, np.full(10, 12, np.int32), tables)
+        encoder.put(symbols, rows(tables, np.full(10, 12, np.int32)))
     with pytest.raises(ValueError, match="contiguous"):
-        encoder.put_tables(symbols[::2], indexes[::2], tables)
+        encoder.put(symbols[::2], rows(tables, indexes[::2].copy()))
     with pytest.raises(ValueError, match="contiguous"):
-        encoder.put_mixture(np.zeros((4, 6), np.int16), np.asfortranarray(np.zeros((4, 6, 5), np.int16)))
-    with pytest.raises(TypeError):
-        encoder.put_tables(symbols.astype(np.float32), indexes, tables)
+        encoder.put(symbols[::2].copy(), rows(tables, indexes[::2]))
+    with pytest.raises(ValueError, match="contiguous"):
+        encoder.put(
+            np.zeros((4, 6), np.int16), _native.Model.mixtures(np.asfortranarray(np.zeros((4, 6, 5), np.int16)))
+        )
+    with pytest.raises(ValueError, match="5"):
+        _native.Model.mixtures(np.zeros((4, 6), np.int16))
+    with pytest.raises(TypeError, match="int32"):
+        encoder.put(symbols.astype(np.float32), rows(tables, indexes))
     with pytest.raises(TypeError, match="uint8, uint16 or int32"):
-        encoder.put_tables(symbols, indexes.astype(np.int64), tables)
+        rows(tables, indexes.astype(np.int64))
     encoder.finish()
     with pytest.raises(ValueError, match="finished"):
         encoder.finish()
@@ -94,13 +101,13 @@ def test_damaged_streams_never_crash(tables):
     symbols, indexes = latents(300)
     indexes = indexes.astype(np.uint8)
     encoder = _native.Encoder()
-    encoder.put_tables(symbols, indexes, tables)
+    encoder.put(symbols, _native.Model.rows(tables, indexes))
     stream = encoder.finish()
     out = np.empty_like(symbols)
 
     def decode(data: bytes) -> None:
         decoder = _native.Decoder(data)
-        decoder.get_tables(indexes, tables, out)
+        decoder.get(_native.Model.rows(tables, indexes), out)
         decoder.finish()
 
     for end in range(len(stream)):

@@ -101,6 +101,15 @@ def test_no_truncation_or_flip_goes_unnoticed():
             lic_native.decode(bytes(flipped))
 
 
+def test_an_axis_can_be_told():
+    array = np.rint(np.random.default_rng(0).normal(0, np.geomspace(1, 50, 8)[:, None], (3, 8, 400))).astype(np.int16)
+    sizes = [len(lic_native.encode(array, axis=axis)) for axis in (0, 1, -1)]
+    assert sizes[1] == len(lic_native.encode(array)) < min(sizes[0], sizes[2])
+    assert np.array_equal(lic_native.decode(lic_native.encode(array, axis=0)), array)
+    with pytest.raises(IndexError):
+        lic_native.encode(array, axis=3)
+
+
 def test_a_larger_result_than_allowed_is_refused():
     data = lic_native.encode(np.zeros(1000, np.int8))
     assert len(data) < 100

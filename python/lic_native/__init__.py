@@ -4,23 +4,33 @@
     data = lic_native.jpeg.decompress(small)        # the same bytes again
     coded = lic_native.encode(tensor)               # any integer tensor or array -> self-describing bytes
     tensor = lic_native.decode(coded)
+    coded = lic_native.encode(latents, lic_native.Gaussian(mean, scale))  # as few bytes as the distribution says
+    latents = lic_native.decode(coded, lic_native.Gaussian(mean, scale))
 
 torch is imported when a model runs, not before.
 """
 
 from . import errors, jpeg
+from .distributions import Distribution, Tables
 from .errors import CorruptError, LicError, LimitExceededError, TruncatedError, UnsupportedError
-from .tensor import decode, encode
+from .stream import Decoder, Encoder
+from .tensor import decode, decode_batch, encode, encode_batch
 
 __version__ = "0.1.0"
 __all__ = [
     "CorruptError",
+    "Decoder",
+    "Distribution",
+    "Encoder",
     "LicError",
     "LimitExceededError",
+    "Tables",
     "TruncatedError",
     "UnsupportedError",
     "decode",
+    "decode_batch",
     "encode",
+    "encode_batch",
     "errors",
     "jpeg",
 ]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from typing import NamedTuple, Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from . import _native
+from .distributions import LogisticPairs
+from .stream import Decoder, Encoder
 
 
 class Mixture(NamedTuple):
@@ -54,13 +54,12 @@ class StreamEncoder:
     """Puts every group of symbols into one rANS stream."""
 
     def __init__(self) -> None:
-        self._encoder = _native.Encoder()
+        self._encoder = Encoder()
 
     def code(self, mixture: Mixture, symbols: Tensor | None) -> Tensor:
         assert symbols is not None, "an encoder knows its symbols"
-        self._encoder.put_mixture(
-            symbols.to(torch.int16).cpu().contiguous().numpy(), to_params(mixture).cpu().contiguous().numpy()
-        )
+        params = to_params(mixture).cpu().contiguous().numpy()
+        self._encoder.put(symbols.to(torch.int16), LogisticPairs(params))
         return symbols
 
     def finish(self) -> bytes:
@@ -71,13 +70,12 @@ class StreamDecoder:
     """Takes every group of symbols from one rANS stream."""
 
     def __init__(self, stream: bytes) -> None:
-        self._decoder = _native.Decoder(stream)
+        self._decoder = Decoder(stream)
 
     def code(self, mixture: Mixture, symbols: Tensor | None) -> Tensor:
         assert symbols is None, "a decoder finds its symbols"
         params = to_params(mixture)
-        out = np.empty(tuple(params.shape[:-1]), np.int16)
-        self._decoder.get_mixture(params.cpu().contiguous().numpy(), out)
+        out = self._decoder.get(LogisticPairs(params.cpu().contiguous().numpy()), dtype="int16")
         return torch.from_numpy(out).to(params.device).float()
 
     def finish(self) -> None:

@@ -46,5 +46,16 @@ pub enum Error {
     InvalidArgument(String),
 }
 
+impl Error {
+    /// The same for data that begins with what was read only after `bytes` bytes.
+    #[must_use]
+    pub(crate) fn further(mut self, bytes: usize) -> Self {
+        if let Self::Truncated { offset, .. } | Self::Corrupt { offset, .. } = &mut self {
+            *offset += bytes;
+        }
+        self
+    }
+}
+
 /// `Result` with this crate's [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;

@@ -8,6 +8,7 @@ mod varint;
 pub mod ans;
 pub mod container;
 pub mod jpeg;
+pub mod message;
 pub mod tables;
 pub mod tensor;
 

@@ -11,6 +11,11 @@ pub(crate) fn put(bytes: &mut Vec<u8>, mut value: u64) {
     bytes.push(value as u8);
 }
 
+/// How many bytes [`put`] appends.
+pub(crate) fn length(value: u64) -> usize {
+    (u64::BITS - (value | 1).leading_zeros()).div_ceil(7) as usize
+}
+
 /// Reads the integer at `position` and moves past it.
 ///
 /// # Errors
@@ -42,6 +47,7 @@ mod tests {
         for value in [0, 1, 127, 128, 16383, 16384, u64::from(u32::MAX), u64::MAX] {
             let mut bytes = Vec::new();
             put(&mut bytes, value);
+            assert_eq!(bytes.len(), length(value));
             let mut position = 0;
             assert_eq!(take(&bytes, &mut position, "value"), Ok(value));
             assert_eq!(position, bytes.len());

@@ -65,7 +65,7 @@ class BufferedRansEncoder:
         for _, group in groupby(pieces, lambda piece: id(piece[0])):
             tables, symbols, indexes = zip(*group)
             _check_aligned(position, LANES)
-            encoder.put_tables(np.concatenate(symbols), np.concatenate(indexes), tables[0])
+            encoder.put(np.concatenate(symbols), _native.Model.rows(tables[0], np.concatenate(indexes)))
             position += sum(map(len, symbols))
         return encoder.finish()
 
@@ -118,7 +118,7 @@ def _check_aligned(position: int, lanes: int) -> None:
 def _decode(decoder: _native.Decoder, indexes: Any, tables: _native.Tables) -> Any:
     indexes = int32("indexes", indexes)
     symbols = np.empty(indexes.shape, np.int32)
-    decoder.get_tables(indexes, tables, symbols)
+    decoder.get(_native.Model.rows(tables, indexes), symbols)
     return symbols
 
 

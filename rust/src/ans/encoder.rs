@@ -1,10 +1,9 @@
-//! The encoding half: remembers slots, and turns them into words at the end.
+//! The encoding half.
 
-use super::{
-    bits, check_indexes, check_params, element, Backend, Index, BLOCK, HAS_ESCAPES, LOWER_BOUND, MASK,
-    MAX_LANES, STATE_BYTES_SHIFT,
-};
-use crate::tables::{cost_table, LogisticMixture, MixtureConstants, Slots, Tables, COST_BITS, PRECISION};
+use super::stream::Words;
+use super::symbol::{sum_of, widen};
+use super::{bits, check_count, Backend, Model, Stream, Symbol, BATCH, BLOCK, LOWER_BOUND, MASK, MAX_LANES};
+use crate::tables::{cost_table, Slots, COST_BITS, PRECISION};
 use crate::{varint, Result};
 
 /// A lane's first state takes 2 to 3 bytes more than it carries: up to 0.15 % of this many.
@@ -14,10 +13,9 @@ const BYTES_PER_LANE: u64 = 2000;
 #[derive(Debug, Clone, Default)]
 pub struct Encoder {
     backend: Backend,
-    slots: Vec<Slots>,
-    /// Where in `slots` each group ends.
+    queue: Queue,
+    /// Where in the queue each group ends.
     group_ends: Vec<usize>,
-    escapes: Vec<u8>,
 }
 
 impl Encoder {
@@ -32,159 +30,246 @@ impl Encoder {
         Self { backend, ..self }
     }
 
-    /// Codes a group of symbols, `symbols[i]` by row `indexes[i]`.
+    /// Codes a group of symbols, `symbols[i]` by the distribution of element `i` of the model.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) if there is not one index for each symbol or
-    /// a row does not exist; the group is then not coded.
-    pub fn put_tables<I: Index>(&mut self, symbols: &[i32], indexes: &[I], tables: &Tables) -> Result<()> {
-        check_indexes(indexes, symbols.len(), tables.len())?;
-        self.slots.reserve(symbols.len());
-        let done = self.put_blocks(symbols, indexes, tables);
-        let pairs = symbols[done..].iter().zip(&indexes[done..]);
-        self.put(pairs.map(|(&symbol, index)| tables.slots(index.row(), symbol)));
-        self.group_ends.push(self.slots.len());
-        Ok(())
-    }
-
-    /// Codes as many of the first elements as the backend does, and returns how many these are.
-    fn put_blocks<I: Index>(&mut self, symbols: &[i32], indexes: &[I], tables: &Tables) -> usize {
-        let mut done = 0;
-        let mut slots = [Slots::new(0, 1); BLOCK];
-        for (symbols, indexes) in symbols.as_chunks().0.iter().zip(indexes.as_chunks().0) {
-            let Some(escapes) = self.backend.slots(tables, symbols, indexes, &mut slots) else { break };
-            self.slots.extend_from_slice(&slots);
-            bits(escapes)
-                .filter_map(|i| tables.slots(indexes[i].row(), symbols[i]).1)
-                .for_each(|distance| varint::put(&mut self.escapes, distance));
-            done += BLOCK;
+    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) if there are not as many symbols as elements, or the
+    /// model's parameters are wrong; the group is then not coded.
+    pub fn put<S: Symbol, M: Model>(&mut self, symbols: &[S], model: &M) -> Result<()> {
+        check_count(symbols.len(), model.len())?;
+        let before = (self.queue.slots.len(), self.queue.outside.len());
+        let result = self.queue.push(self.backend, symbols, model);
+        if result.is_err() {
+            self.queue.slots.truncate(before.0);
+            self.queue.outside.truncate(before.1);
+        } else {
+            self.group_ends.push(self.queue.slots.len());
         }
-        done
-    }
-
-    /// Codes a group of symbols, each by the [`LogisticMixture`] of its five parameters.
-    ///
-    /// # Errors
-    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) if there are not five parameters for each
-    /// symbol; the group is then not coded.
-    pub fn put_mixture(&mut self, symbols: &[i16], params: &[i16]) -> Result<()> {
-        check_params(params, symbols.len())?;
-        let constants = MixtureConstants::get();
-        let mixture = |i| LogisticMixture::new(constants, element(params, i));
-        self.put(symbols.iter().enumerate().map(|(i, &symbol)| mixture(i).slots(symbol)));
-        self.group_ends.push(self.slots.len());
-        Ok(())
-    }
-
-    fn put(&mut self, group: impl ExactSizeIterator<Item = (Slots, Option<u64>)>) {
-        let escapes = &mut self.escapes;
-        self.slots.extend(group.map(|(slots, outside)| {
-            if let Some(distance) = outside {
-                varint::put(escapes, distance);
-            }
-            slots
-        }));
+        result
     }
 
     /// What the symbols so far cost, without what each stream costs besides (a few bytes for each lane).
     pub fn cost_bits(&self) -> f64 {
-        self.slots_cost(u64::MAX) as f64 / f64::from(1 << COST_BITS) + 8.0 * self.escapes.len() as f64
+        self.queue.cost() as f64 / f64::from(1 << COST_BITS)
     }
 
-    /// The exact cost of the slots in units of 2^−[`COST_BITS`] bits, or something above `enough`.
-    fn slots_cost(&self, enough: u64) -> u64 {
-        let table = cost_table();
-        let mut cost = 0;
-        for block in self.slots.chunks(1 << 12) {
-            cost += block.iter().map(|slots| u64::from(table[slots.freq() as usize])).sum::<u64>();
-            if cost > enough {
-                break;
-            }
-        }
-        cost
+    /// The stream's bytes.
+    pub fn finish(self) -> Vec<u8> {
+        self.stream().to_vec()
     }
 
     /// The stream.
-    pub fn finish(self) -> Vec<u8> {
+    pub fn stream(self) -> Stream {
         let lanes = self.lanes();
-        self.finish_with(lanes)
+        self.stream_with(lanes)
     }
 
-    /// As many lanes as the stream's size pays for, and its groups have elements.
     fn lanes(&self) -> usize {
-        let byte = 8 << COST_BITS;
-        let bytes = self.slots_cost(MAX_LANES as u64 * BYTES_PER_LANE * byte) / byte;
+        // The first slots may already pay for all lanes.
+        let mut cost = 0;
+        for slots in self.queue.slots.chunks(1 << 12) {
+            cost += slots_cost(slots);
+            if affordable_lanes(cost, usize::MAX) == MAX_LANES {
+                break;
+            }
+        }
         let starts = std::iter::once(&0).chain(&self.group_ends);
-        let longest = starts.zip(&self.group_ends).map(|(start, end)| end - start).max().unwrap_or(0);
-        let affordable = ((bytes / BYTES_PER_LANE) as usize).clamp(1, MAX_LANES);
-        1 << affordable.min(longest.max(1)).ilog2()
+        let longest = starts.zip(&self.group_ends).map(|(start, end)| end - start).max();
+        affordable_lanes(cost, longest.unwrap_or(0))
     }
 
-    pub(super) fn finish_with(self, lanes: usize) -> Vec<u8> {
-        // Each symbol makes at most one word. They are made last to first.
-        let mut words = vec![0; self.slots.len()];
-        let mut first = words.len();
-        let mut states = [LOWER_BOUND; MAX_LANES];
-        let mut end = self.slots.len();
+    pub(super) fn stream_with(self, lanes: usize) -> Stream {
+        let Queue { slots, outside } = &self.queue;
+        let mut lanes = Lanes::new(self.backend, lanes, slots.len() / 4);
+        let mut end = slots.len();
         for start in self.group_ends.iter().rev().skip(1).chain(&[0]) {
-            first -= self.encode_group(&self.slots[*start..end], lanes, &mut states, &mut words[..first]);
+            lanes.put(&slots[*start..end]);
             end = *start;
         }
-        self.stream(&states[..lanes], &words[first..])
-    }
-
-    /// Encodes a group's slots last to first; the words become the last of `words`, and the result is how many.
-    pub(super) fn encode_group(
-        &self,
-        slots: &[Slots],
-        lanes: usize,
-        states: &mut [u32; MAX_LANES],
-        words: &mut [u16],
-    ) -> usize {
-        let mut next = words.len();
-        let (blocks, tail) = slots.as_chunks::<BLOCK>();
-        next -= encode_scalar(tail, lanes, states, &mut words[..next]);
-        for block in blocks.iter().rev() {
-            let place = words[..next].last_chunk_mut().expect("each slot has room for a word");
-            next -= self
-                .backend
-                .encode(block, lanes, states, place)
-                .unwrap_or_else(|| encode_scalar(block, lanes, states, place));
-        }
-        words.len() - next
-    }
-
-    fn stream(self, states: &[u32], words: &[u16]) -> Vec<u8> {
-        let highest = states.iter().map(|state| state - LOWER_BOUND).max().unwrap_or(0);
-        if highest == 0 && words.is_empty() && self.escapes.is_empty() {
-            return Vec::new();
-        }
-        let state_bytes = (u32::BITS - highest.leading_zeros()).div_ceil(8);
-        let mut bytes = Vec::with_capacity(self.escapes.len() + 4 * states.len() + 2 * words.len() + 8);
-        bytes.push(states.len().ilog2() as u8 | (state_bytes << STATE_BYTES_SHIFT) as u8);
-        if !self.escapes.is_empty() {
-            bytes[0] |= HAS_ESCAPES;
-            varint::put(&mut bytes, self.escapes.len() as u64);
-            bytes.extend(self.escapes);
-        }
-        for state in states {
-            bytes.extend(&(state - LOWER_BOUND).to_le_bytes()[..state_bytes as usize]);
-        }
-        let first = bytes.len();
-        bytes.resize(first + 2 * words.len(), 0);
-        for (bytes, word) in bytes[first..].as_chunks_mut().0.iter_mut().zip(words) {
-            *bytes = word.to_le_bytes();
-        }
-        bytes
+        lanes.finish(outside.iter())
     }
 }
 
-/// [`Encoder::encode_group`] for slots that begin with lane 0, one by one.
+/// Codes elements from `first` on of a model as one group in a stream of its own: what [`Encoder`] makes of them, but a
+/// piece at a time, so that slots stay in the cache; and the symbols' sum. `cost` is about what they all cost, in
+/// units of 2^−[`COST_BITS`] bits.
+pub(super) fn encode_group<S: Symbol, M: Model>(
+    backend: Backend,
+    symbols: &[S],
+    model: &M,
+    first: usize,
+    cost: u64,
+) -> Result<(Stream, u32)> {
+    const PIECE: usize = 16 * BATCH;
+    let words = (cost >> COST_BITS) as usize / 16;
+    let mut lanes = Lanes::new(backend, affordable_lanes(cost, symbols.len()), words + words / 16);
+    let mut slots = vec![Slots::default(); symbols.len().min(PIECE)];
+    let (mut outside, mut all_outside) = (Vec::new(), Vec::new());
+    let mut sum = 0;
+    for (i, symbols) in symbols.chunks(PIECE).enumerate().rev() {
+        let slots = &mut slots[..symbols.len()];
+        sum = fill_slots(backend, symbols, model, first + i * PIECE, slots, &mut outside)?.wrapping_add(sum);
+        lanes.put(slots);
+        all_outside.extend(outside.drain(..).rev());
+    }
+    Ok((lanes.finish(all_outside.iter().rev()), sum))
+}
+
+/// About what the symbols cost, as a sample of blocks says.
+pub(super) fn estimate_cost<S: Symbol, M: Model>(backend: Backend, symbols: &[S], model: &M) -> Result<u64> {
+    const SAMPLE: usize = 128;
+    let step = symbols.len().div_ceil(BLOCK).div_ceil(SAMPLE).max(1);
+    let (mut cost, mut judged) = (0, 0);
+    let (mut slots, mut outside) = ([Slots::default(); BLOCK], Vec::new());
+    for (i, symbols) in symbols.chunks(BLOCK).enumerate().step_by(step) {
+        let slots = &mut slots[..symbols.len()];
+        fill_slots(backend, symbols, model, i * BLOCK, slots, &mut outside)?;
+        // Exact for a small group; for a large one, the table of costs would have to come to the cache first.
+        cost +=
+            if step == 1 { slots_cost(slots) } else { slots.iter().map(|slots| about_cost(*slots)).sum() };
+        judged += slots.len() as u128;
+    }
+    Ok((u128::from(cost) * symbols.len() as u128 / judged.max(1)) as u64)
+}
+
+/// What a slot costs, within 0.1 bits.
+fn about_cost(slots: Slots) -> u64 {
+    // Read as an integer, a float is its logarithm with 23 fraction bits, linear between powers of two.
+    const MANTISSA_BITS: u32 = f32::MANTISSA_DIGITS - 1;
+    let log2 = u64::from((slots.freq() as f32).to_bits() - 1f32.to_bits());
+    (u64::from(PRECISION) << COST_BITS) - (log2 << (COST_BITS - MANTISSA_BITS))
+}
+
+/// As many lanes as a stream of this cost pays for, and as its longest group has elements.
+fn affordable_lanes(cost: u64, longest_group: usize) -> usize {
+    let bytes = cost >> (COST_BITS + 3);
+    let affordable = ((bytes / BYTES_PER_LANE) as usize).clamp(1, MAX_LANES);
+    1 << affordable.min(longest_group.max(1)).ilog2()
+}
+
+/// The exact cost of the slots in units of 2^−[`COST_BITS`] bits.
+fn slots_cost(slots: &[Slots]) -> u64 {
+    let table = cost_table();
+    slots.iter().map(|slots| u64::from(table[slots.freq() as usize])).sum()
+}
+
+/// Slots to be coded.
+#[derive(Debug, Clone, Default)]
+struct Queue {
+    slots: Vec<Slots>,
+    /// For each escape, in order, how far outside the symbol lies.
+    outside: Vec<u64>,
+}
+
+impl Queue {
+    /// Appends the slots of symbols by a model.
+    fn push<S: Symbol, M: Model>(&mut self, backend: Backend, symbols: &[S], model: &M) -> Result<()> {
+        let mut batch = [Slots::default(); BATCH];
+        self.slots.reserve(symbols.len());
+        for (i, symbols) in symbols.chunks(BATCH).enumerate() {
+            let batch = &mut batch[..symbols.len()];
+            fill_slots(backend, symbols, model, i * BATCH, batch, &mut self.outside)?;
+            self.slots.extend_from_slice(batch);
+        }
+        Ok(())
+    }
+
+    /// The exact cost in units of 2^−[`COST_BITS`] bits.
+    fn cost(&self) -> u64 {
+        let bytes = self.outside.iter().map(|&distance| varint::length(distance) as u64).sum::<u64>();
+        slots_cost(&self.slots) + (bytes << (COST_BITS + 3))
+    }
+}
+
+/// Fills in the slots of symbols whose distributions are those of the model from element `first` on, and appends how far
+/// outside the escapes among them lie; the result is the symbols' sum.
+fn fill_slots<S: Symbol, M: Model>(
+    backend: Backend,
+    symbols: &[S],
+    model: &M,
+    first: usize,
+    slots: &mut [Slots],
+    outside: &mut Vec<u64>,
+) -> Result<u32> {
+    let mut params = M::Params::default();
+    let mut wide = [0; BATCH];
+    let mut sum = 0;
+    for (i, (symbols, slots)) in symbols.chunks(BATCH).zip(slots.chunks_mut(BATCH)).enumerate() {
+        model.load(first + i * BATCH, symbols.len(), &mut params)?;
+        sum = sum_of(symbols, sum);
+        let symbols = widen(symbols, model.shifts(&params), &mut wide);
+        let blocks = symbols.as_chunks::<BLOCK>().0.iter().zip(slots.as_chunks_mut().0);
+        let mut done = 0;
+        for (b, (symbols, slots)) in blocks.enumerate() {
+            let Some((tables, rows)) = model.rows(&params, b) else { break };
+            let escapes = backend.slots(tables, rows, symbols, slots);
+            outside.extend(bits(escapes).filter_map(|j| model.slots(&params, b * BLOCK + j, symbols[j]).1));
+            done += BLOCK;
+        }
+        for j in done..symbols.len() {
+            let distance;
+            (slots[j], distance) = model.slots(&params, j, symbols[j]);
+            outside.extend(distance);
+        }
+    }
+    Ok(sum)
+}
+
+/// The states of a stream that is encoded from its end.
+pub(super) struct Lanes {
+    backend: Backend,
+    states: [u32; MAX_LANES],
+    lanes: usize,
+    words: Words,
+}
+
+impl Lanes {
+    fn new(backend: Backend, lanes: usize, room: usize) -> Self {
+        Self { backend, states: [LOWER_BOUND; MAX_LANES], lanes, words: Words::with_room(room) }
+    }
+
+    /// Encodes slots before those so far; they begin with lane 0.
+    fn put(&mut self, slots: &[Slots]) {
+        for slots in slots.chunks(BLOCK).rev() {
+            let count = encode(self.backend, slots, self.lanes, &mut self.states, self.words.room());
+            self.words.put(count);
+        }
+    }
+
+    fn finish<'a>(self, outside: impl Iterator<Item = &'a u64>) -> Stream {
+        let mut escapes = Vec::new();
+        outside.for_each(|&distance| varint::put(&mut escapes, distance));
+        Stream::new(&self.states[..self.lanes], &escapes, self.words)
+    }
+}
+
+/// Encodes up to 64 slots, last to first; the words become the last of `words`, and the result is how many.
 #[inline]
-fn encode_scalar(slots: &[Slots], lanes: usize, states: &mut [u32; MAX_LANES], words: &mut [u16]) -> usize {
-    let mut next = words.len();
-    for (i, slots) in slots.iter().enumerate().rev() {
-        let state = &mut states[(i & (lanes - 1)) % MAX_LANES];
+pub(super) fn encode(
+    backend: Backend,
+    slots: &[Slots],
+    lanes: usize,
+    states: &mut [u32; MAX_LANES],
+    words: &mut [u16; BLOCK],
+) -> usize {
+    slots
+        .try_into()
+        .ok()
+        .and_then(|slots| backend.encode(slots, lanes, states, words))
+        .unwrap_or_else(|| encode_scalar(slots, lanes, states, words))
+}
+
+/// [`encode`], one by one.
+#[inline]
+fn encode_scalar(
+    slots: &[Slots],
+    lanes: usize,
+    states: &mut [u32; MAX_LANES],
+    words: &mut [u16; BLOCK],
+) -> usize {
+    let mut next = BLOCK;
+    for (j, slots) in slots.iter().enumerate().rev() {
+        let state = &mut states[(j & (lanes - 1)) % MAX_LANES];
         let freq = slots.freq();
         // Would the new state not fit 32 bits? The word is stored in any case: the place is free.
         let full = *state >> (32 - PRECISION) >= freq;
@@ -193,5 +278,5 @@ fn encode_scalar(slots: &[Slots], lanes: usize, states: &mut [u32; MAX_LANES], w
         let fitting = if full { *state >> 16 } else { *state };
         *state = (fitting / freq) << PRECISION | (fitting % freq + slots.start()) & MASK;
     }
-    words.len() - next
+    BLOCK - next
 }

@@ -30,46 +30,37 @@
 //!
 //! Lane count is the encoder's choice. A SIMD [`Backend`] is only faster: it makes the same bytes.
 
+mod chunks;
 mod decoder;
 mod encoder;
+mod model;
 mod simd;
+mod stream;
+mod symbol;
 
+pub use chunks::{decode, encode, Chunks};
 pub use decoder::Decoder;
 pub use encoder::Encoder;
+pub use model::{Index, Mixtures, Model, Rows};
 pub use simd::Backend;
+pub use stream::Stream;
+pub use symbol::Symbol;
 
 /// Frequencies sum to 2^15.
 pub use crate::tables::PRECISION;
-
-use crate::tables::MIXTURE_PARAMS;
 
 /// A state is at least this.
 const LOWER_BOUND: u32 = 1 << 16;
 const MAX_LANES: usize = 64;
 /// Elements that are coded at once: a multiple of every number of lanes.
 const BLOCK: usize = MAX_LANES;
+/// Elements whose parameters are loaded at once, in a form that vectors can take: many, since what was only just stored
+/// piece by piece is slow to load as a whole.
+const BATCH: usize = 16 * BLOCK;
 const MASK: u32 = (1 << PRECISION) - 1;
 
 const HAS_ESCAPES: u8 = 1 << 3;
 const STATE_BYTES_SHIFT: u32 = 4;
-
-/// An integer that names a row of [`Tables`](crate::tables::Tables).
-pub trait Index: Copy + Ord {
-    /// The row; something beyond every table if the integer is negative.
-    fn row(self) -> usize;
-}
-
-macro_rules! index {
-    ($($integer:ty),*) => {$(
-        impl Index for $integer {
-            #[inline]
-            fn row(self) -> usize {
-                usize::try_from(self).unwrap_or(usize::MAX)
-            }
-        }
-    )*};
-}
-index!(u8, u16, u32, i16, i32, i64);
 
 /// The positions of the bits that are set, in order.
 fn bits(mut set: u64) -> impl Iterator<Item = usize> {
@@ -81,34 +72,12 @@ fn bits(mut set: u64) -> impl Iterator<Item = usize> {
     })
 }
 
-/// Every index must name a row, and there must be one for each symbol.
-fn check_indexes<I: Index>(indexes: &[I], symbols: usize, rows: usize) -> crate::Result<()> {
-    if indexes.len() != symbols {
-        return Err(crate::Error::InvalidArgument(format!(
-            "{} indexes for {symbols} symbols",
-            indexes.len()
-        )));
-    }
-    // As two simple loops over small integers, this takes hardly any time.
-    let extremes = [indexes.iter().copied().min(), indexes.iter().copied().max()];
-    if extremes.into_iter().flatten().any(|index| index.row() >= rows) {
-        return Err(crate::Error::InvalidArgument(format!("an index is outside the {rows} rows")));
-    }
-    Ok(())
-}
-
-/// There must be five parameters for each symbol.
-fn check_params(params: &[i16], symbols: usize) -> crate::Result<()> {
-    if symbols.checked_mul(MIXTURE_PARAMS) == Some(params.len()) {
+/// There must be a symbol for each element of the model.
+fn check_count(symbols: usize, elements: usize) -> crate::Result<()> {
+    if symbols == elements {
         return Ok(());
     }
-    Err(crate::Error::InvalidArgument(format!("{} mixture parameters for {symbols} symbols", params.len())))
-}
-
-/// The parameters of element `i`.
-#[inline]
-fn element(params: &[i16], i: usize) -> &[i16; MIXTURE_PARAMS] {
-    params[i * MIXTURE_PARAMS..].first_chunk().expect("checked when the group began")
+    Err(crate::Error::InvalidArgument(format!("{symbols} symbols for {elements} distributions")))
 }
 
 #[cfg(test)]

@@ -37,3 +37,38 @@ pub(super) fn wrong_type(argument: &Bound<'_, PyAny>, name: &str, accepted: &str
     };
     PyTypeError::new_err(format!("{name} must be an array of {accepted}, not {found}"))
 }
+
+/// Evaluates an expression with `$symbols` as the slice of integers that an array of a fitting dtype holds, and
+/// `$array` as the array.
+macro_rules! with_symbols {
+    (mut $out:expr, $symbols:ident => $body:expr) => {
+        with_symbols!(mut $out, $symbols => $body; i32, i16, i8, u8, u16)
+    };
+    ($in:expr, $symbols:ident => $body:expr) => {
+        with_symbols!($in, $symbols, _array => $body; i32, i16, i8, u8, u16)
+    };
+    ($in:expr, $symbols:ident, $array:ident => $body:expr) => {
+        with_symbols!($in, $symbols, $array => $body; i32, i16, i8, u8, u16)
+    };
+    (mut $out:expr, $symbols:ident => $body:expr; $($T:ty),*) => {{
+        let given: &Bound<'_, PyAny> = $out;
+        $(if let Ok(array) = given.cast::<PyArrayDyn<$T>>() {
+            let mut array = numpy::PyArrayMethods::try_readwrite(array)?;
+            let $symbols = slice_mut(&mut array, "out")?;
+            $body
+        } else)* {
+            Err(wrong_type(given, "out", "int8, uint8, int16, uint16 or int32"))
+        }
+    }};
+    ($in:expr, $symbols:ident, $array:ident => $body:expr; $($T:ty),*) => {{
+        let given: &Bound<'_, PyAny> = $in;
+        $(if let Ok($array) = given.cast::<PyArrayDyn<$T>>() {
+            let array = numpy::PyArrayMethods::try_readonly($array)?;
+            let $symbols = $crate::python::arrays::slice(&array, "symbols")?;
+            $body
+        } else)* {
+            Err(wrong_type(given, "symbols", "int8, uint8, int16, uint16 or int32"))
+        }
+    }};
+}
+pub(super) use with_symbols;

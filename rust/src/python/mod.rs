@@ -5,9 +5,13 @@ mod coder;
 mod container;
 mod exceptions;
 mod jpeg;
+mod message;
+mod model;
+mod tables;
 mod tensor;
 
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
 
 use crate::Result;
 
@@ -16,11 +20,19 @@ fn enter<T: Send>(py: Python<'_>, work: impl FnOnce() -> Result<T> + Send) -> Py
     Ok(py.detach(work)?)
 }
 
+/// Bytes of this length, written in place.
+fn bytes(py: Python<'_>, len: usize, write: impl FnOnce(&mut [u8]) + Send) -> PyResult<Bound<'_, PyBytes>> {
+    PyBytes::new_with(py, len, |bytes| {
+        py.detach(|| write(bytes));
+        Ok(())
+    })
+}
+
 /// Native half of lic_native.
 #[pymodule(gil_used = false)]
 mod _native {
     #[pymodule_export]
-    use super::coder::{Decoder, Encoder, Tables};
+    use super::coder::{Decoder, Encoder};
     #[pymodule_export]
     use super::container::{pack_jpeg, store, unpack, verify, Container};
     #[pymodule_export]
@@ -29,6 +41,12 @@ mod _native {
     use super::fingerprint;
     #[pymodule_export]
     use super::jpeg::{jpeg_layout, jpeg_read, jpeg_write, Component, Frame};
+    #[pymodule_export]
+    use super::message::{message_decode, message_encode, message_head};
+    #[pymodule_export]
+    use super::model::Model;
+    #[pymodule_export]
+    use super::tables::Tables;
     #[pymodule_export]
     use super::tensor::{tensor_decode, tensor_encode};
 }

@@ -9,12 +9,13 @@ use super::enter;
 use crate::tensor::{self, Library, Limits, Values};
 use crate::Error;
 
-/// A C-contiguous integer or bool array -> bytes; `torch` says whose it was.
+/// A C-contiguous integer or bool array -> bytes; `torch` says whose it was, `axis` has tables for each of its indexes.
 #[pyfunction]
 pub(super) fn tensor_encode<'py>(
     py: Python<'py>,
     array: &Bound<'py, PyAny>,
     torch: bool,
+    axis: Option<usize>,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let library = if torch { Library::Torch } else { Library::NumPy };
     if array.cast::<PyArrayDyn<bool>>().is_ok() {
@@ -22,13 +23,13 @@ pub(super) fn tensor_encode<'py>(
         let bytes = array.call_method1("view", ("uint8",))?;
         let bytes = bytes.cast::<PyArrayDyn<u8>>()?.try_readonly()?;
         let values: Vec<bool> = slice(&bytes, "array")?.iter().map(|&byte| byte != 0).collect();
-        return encode(py, &values, bytes.shape(), library);
+        return encode(py, &values, bytes.shape(), library, axis);
     }
     macro_rules! try_types {
         ($($T:ty),*) => {$(
             if let Ok(array) = array.cast::<PyArrayDyn<$T>>() {
                 let array = array.try_readonly()?;
-                return encode(py, slice(&array, "array")?, array.shape(), library);
+                return encode(py, slice(&array, "array")?, array.shape(), library, axis);
             }
         )*};
     }
@@ -41,9 +42,10 @@ fn encode<'py, T: tensor::Element + Sync>(
     values: &[T],
     shape: &[usize],
     library: Library,
+    axis: Option<usize>,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let shape: Vec<u64> = shape.iter().map(|&n| n as u64).collect();
-    Ok(PyBytes::new(py, &enter(py, || tensor::encode(values, &shape, library))?))
+    Ok(PyBytes::new(py, &enter(py, || tensor::encode(values, &shape, library, axis))?))
 }
 
 /// Bytes that `tensor_encode` made -> (the array, `torch`).

@@ -120,7 +120,7 @@ fn radius(scale: f64) -> i32 {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
     /// In the support: the symbol.
-    Inside(i16),
+    Inside(i32),
     /// Below it.
     Below,
     /// Above it.
@@ -192,21 +192,21 @@ impl<'a> LogisticMixture<'a> {
 
     /// The slots of a symbol, and how far outside the support it is if these are an escape's.
     #[inline]
-    pub fn slots(&self, symbol: i16) -> (Slots, Option<u64>) {
-        let j = i32::from(symbol) - self.low;
-        if (0..self.symbols).contains(&j) {
+    pub fn slots(&self, symbol: i32) -> (Slots, Option<u64>) {
+        let j = symbol.wrapping_sub(self.low);
+        if (j as u32) < self.symbols as u32 {
             (Slots::new(self.start(j), self.start(j + 1)), None)
         } else {
-            self.slots_outside(j)
+            self.slots_outside(i64::from(symbol) - i64::from(self.low))
         }
     }
 
     #[cold]
-    fn slots_outside(&self, j: i32) -> (Slots, Option<u64>) {
+    fn slots_outside(&self, j: i64) -> (Slots, Option<u64>) {
         if j < 0 {
             (Slots::new(0, self.start(0)), Some((-1 - j) as u64))
         } else {
-            (Slots::new(self.start(self.symbols), TOTAL), Some((j - self.symbols) as u64))
+            (Slots::new(self.start(self.symbols), TOTAL), Some((j - i64::from(self.symbols)) as u64))
         }
     }
 
@@ -225,7 +225,7 @@ impl<'a> LogisticMixture<'a> {
     }
 
     fn inside(&self, j: i32, start: u32, end: u32) -> (Place, Slots) {
-        (Place::Inside((self.low + j) as i16), Slots::new(start, end))
+        (Place::Inside(self.low + j), Slots::new(start, end))
     }
 
     /// The symbol of the window that would have this slot if there were only the heavier component.
@@ -282,14 +282,14 @@ impl<'a> LogisticMixture<'a> {
     }
 
     /// The symbol that lies this far below or above the support, if there is one.
-    pub(crate) fn symbol_outside(&self, place: Place, distance: u64) -> Option<i16> {
-        let distance = i32::try_from(distance).ok()?;
+    pub(crate) fn symbol_outside(&self, place: Place, distance: u64) -> Option<i32> {
+        let distance = i64::try_from(distance).ok()?;
         let symbol = match place {
-            Place::Inside(symbol) => return Some(symbol),
-            Place::Below => (self.low - 1).checked_sub(distance)?,
-            Place::Above => (self.low + self.symbols).checked_add(distance)?,
+            Place::Inside(symbol) => symbol.into(),
+            Place::Below => i64::from(self.low - 1).checked_sub(distance)?,
+            Place::Above => i64::from(self.low + self.symbols).checked_add(distance)?,
         };
-        i16::try_from(symbol).ok()
+        i32::try_from(symbol).ok()
     }
 }
 
@@ -332,12 +332,12 @@ mod tests {
             let mut next = mixture.start(0);
             prop_assert!(next >= 1);
             for symbol in support {
-                let (slots, outside) = mixture.slots(symbol as i16);
+                let (slots, outside) = mixture.slots(symbol);
                 prop_assert_eq!(outside, None);
                 prop_assert_eq!(slots.start(), next);
                 next += slots.freq();
                 for slot in [slots.start(), next - 1] {
-                    prop_assert_eq!(mixture.find(slot), (Place::Inside(symbol as i16), slots));
+                    prop_assert_eq!(mixture.find(slot), (Place::Inside(symbol), slots));
                 }
             }
             prop_assert!(next < TOTAL);
@@ -350,7 +350,7 @@ mod tests {
         }
 
         #[test]
-        fn every_symbol_is_found(params in any::<[i16; 5]>(), symbol in any::<i16>()) {
+        fn every_symbol_is_found(params in any::<[i16; 5]>(), symbol in any::<i32>()) {
             let mixture = mixture(params);
             let (slots, outside) = mixture.slots(symbol);
             let (place, found) = mixture.find(slots.start() + slots.freq() / 2);
@@ -365,7 +365,7 @@ mod tests {
         let logistic = |x: f64| 1.0 / (1.0 + (-x).exp());
         let weight = logistic((f64::from(params[4]) - 64.0) / 8.0);
         let parts = [(params[0], params[2], weight), (params[1], params[3], 1.0 - weight)];
-        let mass = |symbol: i16| {
+        let mass = |symbol: i32| {
             parts.iter().map(move |&(mean, scale, weight)| {
                 let distance = (f64::from(symbol) - f64::from(mean) / 16.0).abs();
                 let scale = ((f64::from(scale) - 48.0) / 8.0).exp2();

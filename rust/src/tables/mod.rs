@@ -33,6 +33,13 @@ const MAX_OFFSET: u32 = 1 << 30;
 #[repr(transparent)]
 pub struct Slots(u32);
 
+/// The first slot alone.
+impl Default for Slots {
+    fn default() -> Self {
+        Self::new(0, 1)
+    }
+}
+
 impl Slots {
     /// The slots `start..end` of 2^[`PRECISION`].
     #[inline]
@@ -80,6 +87,47 @@ pub(crate) struct Bucket {
     interval: u16,
 }
 
+/// The rows of a small set of tables, field by field, where vectors of 16-bit integers can look them up.
+#[derive(Debug, Clone)]
+#[cfg_attr(not(target_arch = "x86_64"), expect(dead_code))]
+pub(crate) struct SmallLayout {
+    /// Positions of first boundaries, and numbers of symbols.
+    pub(crate) first: [u16; Self::ROWS],
+    pub(crate) symbols: [u16; Self::ROWS],
+    /// Symbols of first intervals, as 16-bit integers in two's complement.
+    pub(crate) offset: [u16; Self::ROWS],
+    /// Positions of first buckets in units of [`MIN_BUCKETS`].
+    pub(crate) bucket: [u16; Self::ROWS],
+    pub(crate) shift: [u16; Self::ROWS],
+}
+
+impl SmallLayout {
+    pub(crate) const ROWS: usize = 64;
+
+    /// These rows, if all numbers are small enough. What is missing to 64 rows is as the first.
+    fn of(rows: &[Layout]) -> Option<Box<Self>> {
+        if rows.is_empty() || rows.len() > Self::ROWS {
+            return None;
+        }
+        let row = |i: usize| rows.get(i).unwrap_or(&rows[0]);
+        let small = rows.iter().all(|row| {
+            u16::try_from(row.first).is_ok()
+                && i16::try_from(row.offset).is_ok()
+                && row.bucket.is_multiple_of(MIN_BUCKETS)
+                && u16::try_from(row.bucket / MIN_BUCKETS).is_ok()
+        });
+        small.then(|| {
+            Box::new(Self {
+                first: std::array::from_fn(|i| row(i).first as u16),
+                symbols: std::array::from_fn(|i| row(i).symbols),
+                offset: std::array::from_fn(|i| row(i).offset as u16),
+                bucket: std::array::from_fn(|i| (row(i).bucket / MIN_BUCKETS) as u16),
+                shift: std::array::from_fn(|i| row(i).shift),
+            })
+        })
+    }
+}
+
 /// Checked integer distributions, one row for each table index.
 ///
 /// SIMD backends rely on this of every row, for memory safety: boundaries `first..=first + symbols + 1` are in
@@ -87,6 +135,7 @@ pub(crate) struct Bucket {
 #[derive(Debug, Clone)]
 pub struct Tables {
     rows: Vec<Layout>,
+    small: Option<Box<SmallLayout>>,
     cdf: Vec<u16>,
     buckets: Vec<Bucket>,
 }
@@ -115,6 +164,7 @@ impl Tables {
         if !rest.is_empty() {
             return Err(Error::InvalidArgument(format!("{} boundaries belong to no row", rest.len())));
         }
+        tables.small = SmallLayout::of(&tables.rows);
         Ok(tables)
     }
 
@@ -136,6 +186,7 @@ impl Tables {
             let boundaries = &cdf[row * stride..][..length as usize];
             tables.take(boundaries, precision, offset).map_err(|rule| invalid(row, &rule))?;
         }
+        tables.small = SmallLayout::of(&tables.rows);
         Ok(tables)
     }
 
@@ -169,6 +220,7 @@ impl Tables {
         }
         Ok(Self {
             rows: Vec::with_capacity(lengths.len()),
+            small: None,
             cdf: Vec::with_capacity(total),
             buckets: Vec::new(),
         })
@@ -260,6 +312,12 @@ impl Tables {
         size_of_val(&*self.rows) + size_of_val(&*self.cdf) + size_of_val(&*self.buckets)
     }
 
+    /// The rows once more, if they are small.
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code))]
+    pub(crate) fn small(&self) -> Option<&SmallLayout> {
+        self.small.as_deref()
+    }
+
     /// The parts that SIMD backends read.
     pub(crate) fn parts(&self) -> (&[Layout], &[u16], &[Bucket]) {
         (&self.rows, &self.cdf, &self.buckets)
@@ -336,10 +394,14 @@ impl Layout {
     }
 }
 
+/// The least number of buckets of a row, by which all numbers of buckets can be divided.
+const MIN_BUCKETS: u32 = 1 << MIN_BUCKET_BITS;
+pub(crate) const MIN_BUCKET_BITS: u32 = 8;
+
 /// About four buckets for each interval, but 256 to 4096 of them: of samples from Gaussian rows 0.3 % then need
 /// more than their bucket.
 fn bucket_shift(intervals: usize) -> u16 {
-    let bits = (4 * intervals).next_power_of_two().trailing_zeros().clamp(8, 12);
+    let bits = (4 * intervals).next_power_of_two().trailing_zeros().clamp(MIN_BUCKET_BITS, 12);
     (PRECISION - bits) as u16
 }
 

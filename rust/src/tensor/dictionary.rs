@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{in_payload, unzigzag, zigzag, Candidate, Element, Sink, BLOCK, DICTIONARY};
-use crate::ans::{Decoder, Encoder};
+use crate::ans::{Decoder, Encoder, Rows};
 use crate::tables::{cost_table, Row, Tables, COST_BITS, TOTAL};
 use crate::{varint, Error, Result};
 
@@ -90,7 +90,7 @@ fn encode<T: Element>(values: &[T], counts: &Counts, row: &Row, mut bytes: Vec<u
     for block in values.chunks(BLOCK) {
         let position = |value: &T| counts.partition_point(|&(other, _)| other < value.to_i64()) as i32;
         let symbols: Vec<i32> = block.iter().map(position).collect();
-        encoder.put_tables(&symbols, &indexes[..block.len()], &tables)?;
+        encoder.put(&symbols, &Rows::new(&tables, &indexes[..block.len()]))?;
     }
     bytes.extend(encoder.finish());
     Ok(bytes)
@@ -117,10 +117,10 @@ pub(super) fn decode<T: Element>(payload: &[u8], sink: &mut Sink<T>) -> Result<(
         };
     }
     let mut decoder = Decoder::new(&payload[position..])?;
-    let (indexes, mut symbols) = ([0u8; BLOCK], vec![0; BLOCK]);
+    let (indexes, mut symbols) = ([0u8; BLOCK], vec![0i32; BLOCK]);
     while sink.left() > 0 {
         let n = sink.left().min(BLOCK);
-        decoder.get_tables(&indexes[..n], &tables, &mut symbols[..n])?;
+        decoder.get(&Rows::new(&tables, &indexes[..n]), &mut symbols[..n])?;
         if symbols[..n].iter().any(|&symbol| symbol as usize >= values.len()) {
             return Err(corrupt("symbol outside the dictionary", payload.len()));
         }

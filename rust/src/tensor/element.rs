@@ -26,7 +26,7 @@ pub enum Library {
 
 impl Library {
     /// The library, and the code of the type without its bit.
-    pub(super) fn split(code: u8) -> (Self, u8) {
+    pub(crate) fn split(code: u8) -> (Self, u8) {
         let torch = Self::Torch as u8;
         (if code & torch == 0 { Self::NumPy } else { Self::Torch }, code & !torch)
     }
@@ -93,7 +93,7 @@ impl Dtype {
         with_dtype!(self, T => size_of::<T>())
     }
 
-    pub(super) fn from_code(code: u8) -> Option<Self> {
+    pub(crate) fn from_code(code: u8) -> Option<Self> {
         use Dtype::*;
         [Bool, I8, U8, I16, U16, I32, U32, I64].into_iter().find(|&dtype| dtype as u8 == code)
     }

@@ -96,16 +96,24 @@ struct Candidate<'a> {
     payload: Box<dyn FnOnce() -> Result<Vec<u8>> + 'a>,
 }
 
-/// Encodes an array, given in row-major order, of this library.
+/// Encodes an array, given in row-major order, of this library; with tables for each index of an axis, if one is given.
 ///
 /// # Errors
-/// [`Error::InvalidArgument`] if the shape does not have as many elements as there are values.
-pub fn encode<T: Element>(values: &[T], shape: &[u64], library: Library) -> Result<Vec<u8>> {
+/// [`Error::InvalidArgument`] if the shape does not have as many elements as there are values, or no such axis.
+pub fn encode<T: Element>(
+    values: &[T],
+    shape: &[u64],
+    library: Library,
+    axis: Option<usize>,
+) -> Result<Vec<u8>> {
+    if axis.is_some_and(|axis| axis >= shape.len()) {
+        return Err(Error::InvalidArgument(format!("no axis {} in the shape {shape:?}", axis.unwrap_or(0))));
+    }
     if elements(shape) != Some(values.len() as u64) || shape.len() as u64 > MAX_DIMENSIONS {
         return Err(Error::InvalidArgument(format!("{} values for the shape {shape:?}", values.len())));
     }
     let raw = element::to_bytes(values);
-    let (method, payload) = compress(values, shape, &raw)?;
+    let (method, payload) = compress(values, shape, axis, &raw)?;
 
     let mut bytes = Vec::with_capacity(payload.len() + 64);
     bytes.extend(MAGIC);
@@ -121,12 +129,17 @@ pub fn encode<T: Element>(values: &[T], shape: &[u64], library: Library) -> Resu
 }
 
 /// The smallest payload, and its method.
-fn compress<T: Element>(values: &[T], shape: &[u64], raw: &[u8]) -> Result<(u8, Vec<u8>)> {
+fn compress<T: Element>(
+    values: &[T],
+    shape: &[u64],
+    axis: Option<usize>,
+    raw: &[u8],
+) -> Result<(u8, Vec<u8>)> {
     let symbols: Option<Vec<i32>> = values.iter().map(|value| i32::try_from(value.to_i64()).ok()).collect();
     let mut candidates = vec![zstd_candidate(raw)];
     candidates.extend(dictionary::candidate(values));
     if let Some(symbols) = &symbols {
-        candidates.extend(slices::candidate(symbols, shape));
+        candidates.extend(slices::candidate(symbols, shape, axis));
     }
     let best = candidates.into_iter().min_by_key(|candidate| candidate.bytes);
     if let Some(best) = best.filter(|best| best.bytes < raw.len() as u64) {
@@ -296,7 +309,7 @@ impl<T: Element> Sink<'_, T> {
 }
 
 /// The product of the dimensions.
-fn elements(shape: &[u64]) -> Option<u64> {
+pub(crate) fn elements(shape: &[u64]) -> Option<u64> {
     if shape.contains(&0) {
         return Some(0);
     }

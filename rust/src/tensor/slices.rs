@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use super::{in_payload, unzigzag, zigzag, Candidate, Element, Sink, BLOCK, LAPLACE_SLICES, NORMAL_SLICES};
-use crate::ans::{Decoder, Encoder};
+use crate::ans::{Decoder, Encoder, Rows};
 use crate::tables::{cost_table, gaussian, laplace, scale_table, Tables, COST_BITS, TOTAL};
 use crate::{varint, Error, Result};
 
@@ -73,16 +73,16 @@ struct Slicing {
 }
 
 impl Slicing {
+    /// The indexes of an axis.
+    fn of_axis(shape: &[u64], axis: usize) -> Self {
+        Self { inner: shape[axis + 1..].iter().product(), channels: shape[axis] }
+    }
+
     /// All at once, the indexes of the first two axes and of the last, and blocks.
     fn all(shape: &[u64], count: u64) -> Vec<Self> {
         let mut all = vec![Self { inner: count, channels: 1 }];
-        let mut inner = count;
-        for (axis, &channels) in shape.iter().enumerate() {
-            inner /= channels;
-            if axis < 2 || axis == shape.len() - 1 {
-                all.push(Self { inner, channels });
-            }
-        }
+        let axes = (0..shape.len()).filter(|&axis| axis < 2 || axis == shape.len() - 1);
+        all.extend(axes.map(|axis| Self::of_axis(shape, axis)));
         all.push(Self { inner: BLOCK_SLICE, channels: count.div_ceil(BLOCK_SLICE) });
         all.retain(|slicing| slicing.channels == 1 || slicing.channels <= count / MIN_SLICE);
         all.dedup();
@@ -104,12 +104,16 @@ struct Fit {
     rows: Vec<u8>,
 }
 
-/// Codes by the slicing and family that fit best, if there are values.
-pub(super) fn candidate<'a>(values: &'a [i32], shape: &[u64]) -> Option<Candidate<'a>> {
+/// Codes by the slicing (of an axis, if one is given) and family that fit best, if there are values.
+pub(super) fn candidate<'a>(values: &'a [i32], shape: &[u64], axis: Option<usize>) -> Option<Candidate<'a>> {
     if values.is_empty() {
         return None;
     }
-    let fits = Slicing::all(shape, values.len() as u64).into_iter().flat_map(|slicing| fits(values, slicing));
+    let slicings = match axis {
+        Some(axis) => vec![Slicing::of_axis(shape, axis)],
+        None => Slicing::all(shape, values.len() as u64),
+    };
+    let fits = slicings.into_iter().flat_map(|slicing| fits(values, slicing));
     let (bytes, fit) = fits.map(|fit| (fit.bytes(values), fit)).min_by_key(|(bytes, _)| *bytes)?;
     Some(Candidate { method: fit.family.method, bytes, payload: Box::new(move || fit.encode(values)) })
 }
@@ -179,7 +183,7 @@ impl Fit {
                     .zip(slices)
                     .map(|(value, &slice)| value.wrapping_sub(self.means[slice as usize])),
             );
-            encoder.put_tables(&symbols, &rows, &self.family.tables)?;
+            encoder.put(&symbols, &Rows::new(&self.family.tables, &rows))?;
         }
         let mut bytes = self.header();
         bytes.extend(encoder.finish());
@@ -234,13 +238,13 @@ pub(super) fn decode<T: Element>(payload: &[u8], family: &Family, sink: &mut Sin
 
     let mut decoder = Decoder::new(stream)?;
     let mut assignment = Assignment::new(Slicing { inner, channels }, 0);
-    let (mut block_rows, mut symbols) = (Vec::new(), vec![0; BLOCK]);
+    let (mut block_rows, mut symbols) = (Vec::new(), vec![0i32; BLOCK]);
     while sink.left() > 0 {
         let n = sink.left().min(BLOCK);
         let slices = assignment.next(n);
         block_rows.clear();
         block_rows.extend(slices.iter().map(|&slice| rows[slice as usize]));
-        in_payload(decoder.get_tables(&block_rows, &family.tables, &mut symbols[..n]))?;
+        in_payload(decoder.get(&Rows::new(&family.tables, &block_rows), &mut symbols[..n]))?;
         let symbols = symbols[..n].iter().zip(slices);
         // The difference of two 32-bit integers wraps when it is taken, so the sum wraps back.
         sink.push(

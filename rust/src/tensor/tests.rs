@@ -4,7 +4,7 @@ use super::*;
 use crate::ans::Random;
 
 fn round_trip<T: Element + std::fmt::Debug>(values: &[T], shape: &[u64]) -> Vec<u8> {
-    let bytes = encode(values, shape, Library::NumPy).unwrap();
+    let bytes = encode(values, shape, Library::NumPy, None).unwrap();
     let tensor = decode(&bytes, &Limits::default()).unwrap();
     assert_eq!(tensor.library, Library::NumPy);
     assert_eq!(tensor.shape, shape);
@@ -50,7 +50,7 @@ fn small_and_odd_shapes() {
 #[test]
 fn the_library_is_one_bit() {
     let [numpy, torch] = [Library::NumPy, Library::Torch].map(|library| {
-        let bytes = encode(&[-5i64, 70], &[2], library).unwrap();
+        let bytes = encode(&[-5i64, 70], &[2], library, None).unwrap();
         let values = Values::I64(vec![-5, 70]);
         assert_eq!(decode(&bytes, &Limits::default()), Ok(Tensor { library, shape: vec![2], values }));
         bytes
@@ -62,7 +62,7 @@ fn the_library_is_one_bit() {
 #[test]
 fn unknown_types_are_named() {
     for (code, name) in [(8, "dtype 8"), (0x80 | 9, "dtype 9"), (0xff, "dtype 127")] {
-        let mut bytes = encode(&[1u8, 2], &[2], Library::NumPy).unwrap();
+        let mut bytes = encode(&[1u8, 2], &[2], Library::NumPy, None).unwrap();
         bytes[5] = code;
         let end = bytes.len() - CHECKSUM_BYTES;
         let crc = crc32fast::hash(&bytes[..end]).to_le_bytes();
@@ -192,14 +192,27 @@ fn limits_hold() {
 
 #[test]
 fn golden_bytes() {
-    let hash = |values: &[i32]| xxh3_64(&encode(values, &[values.len() as u64], Library::NumPy).unwrap());
+    let hash =
+        |values: &[i32]| xxh3_64(&encode(values, &[values.len() as u64], Library::NumPy, None).unwrap());
     let normal = latents(64, 900);
     assert_eq!(hash(&normal), 16708085786678885819);
     assert_eq!(
-        encode(&[3i16, 3, 3, 3, 3, 4, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3], &[4, 4], Library::NumPy).unwrap(),
+        encode(&[3i16, 3, 3, 3, 3, 4, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3], &[4, 4], Library::NumPy, None).unwrap(),
         [
             137, 76, 73, 84, 1, 3, 2, 4, 4, 3, 8, 16, 1, 6, 7, 48, 84, 30, 85, 39, 27, 43, 180, 194, 242, 83,
             65, 10, 56, 7, 75
         ]
     );
+}
+
+#[test]
+fn an_axis_can_be_told() {
+    let values = latents(8, 500);
+    let chosen = encode(&values, &[8, 500], Library::NumPy, None).unwrap();
+    let told = |axis| encode(&values, &[8, 500], Library::NumPy, Some(axis));
+    assert_eq!(told(0).unwrap(), chosen);
+    let other = told(1).unwrap();
+    assert!(other.len() > chosen.len());
+    assert_eq!(decode(&other, &Limits::default()).unwrap().values, Values::I32(values.clone()));
+    assert!(matches!(told(2), Err(Error::InvalidArgument(_))));
 }

@@ -2,8 +2,8 @@
 
 use std::arch::x86_64::*;
 
-use super::{row, Found};
-use crate::ans::{Index, BLOCK, LOWER_BOUND, MASK, MAX_LANES};
+use super::{prefetch, row, Found};
+use crate::ans::{BLOCK, LOWER_BOUND, MASK, MAX_LANES};
 use crate::tables::{Slots, Tables, PRECISION, TOTAL};
 
 const N: usize = 8;
@@ -35,17 +35,17 @@ const fn permutations(compact: bool) -> [[u8; N]; 1 << N] {
 
 /// See [`Backend::slots`](super::Backend::slots).
 #[target_feature(enable = "avx2,popcnt")]
-pub(super) fn slots<I: Index>(
+pub(super) fn slots(
     tables: &Tables,
+    rows: &[u16; BLOCK],
     symbols: &[i32; BLOCK],
-    indexes: &[I; BLOCK],
     slots: &mut [Slots; BLOCK],
 ) -> u64 {
     let mut escapes = 0;
+    prefetch(symbols);
     for i in 0..BLOCK / N {
-        let (symbols, indexes) = (&symbols.as_chunks::<N>().0[i], &indexes.as_chunks::<N>().0[i]);
-        let two = |i| two_rows(tables, indexes, i);
-        let [_, offset, first, sizes] = quarters([two(0), two(1), two(2), two(3)]);
+        let (symbols, rows) = (&symbols.as_chunks::<N>().0[i], &rows.as_chunks::<N>().0[i]);
+        let [_, offset, first, sizes] = quarters(tables, rows);
         // SAFETY: the array has 32 bytes.
         let symbol = unsafe { _mm256_loadu_si256(symbols.as_ptr().cast()) };
         let escape = _mm256_and_si256(sizes, _mm256_set1_epi32(0xffff));
@@ -110,9 +110,9 @@ pub(super) fn encode(
 
 /// See [`Backend::decode`](super::Backend::decode).
 #[target_feature(enable = "avx2,popcnt")]
-pub(super) fn decode<I: Index>(
+pub(super) fn decode(
     tables: &Tables,
-    indexes: &[I; BLOCK],
+    rows: &[u16; BLOCK],
     lanes: usize,
     states: &mut [u32; MAX_LANES],
     words: &[u8; 2 * BLOCK],
@@ -121,9 +121,8 @@ pub(super) fn decode<I: Index>(
     let low_half = _mm256_set1_epi32(0xffff);
     let (mut used, mut escapes) = (0, 0);
     for i in 0..BLOCK / N {
-        let indexes = &indexes.as_chunks::<N>().0[i];
-        let two = |i| two_rows(tables, indexes, i);
-        let [bucket, offset, _, sizes] = quarters([two(0), two(1), two(2), two(3)]);
+        let rows = &rows.as_chunks::<N>().0[i];
+        let [bucket, offset, _, sizes] = quarters(tables, rows);
         let states = &mut states.as_chunks_mut::<N>().0[i & (lanes / N - 1)];
         let state = load(states);
         let slot = _mm256_and_si256(state, _mm256_set1_epi32(MASK as i32));
@@ -141,7 +140,7 @@ pub(super) fn decode<I: Index>(
         let beyond = !set(_mm256_cmpgt_epi32(end, slot));
         if beyond != 0 {
             let found = Found { starts: array(start), ends: array(end), symbols: array(symbol) };
-            let found = found.search(tables, indexes, &array(slot), beyond.into());
+            let found = found.search(tables, rows, &array(slot), beyond.into());
             (start, end, symbol) = (load(&found.starts), load(&found.ends), load(&found.symbols));
         }
         // Only the escape ends where all slots end.
@@ -184,16 +183,18 @@ unsafe fn buckets(tables: &Tables, positions: __m256i) -> [__m256i; 2] {
 /// Rows `i` and `i + 4` of 8.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn two_rows<I: Index>(tables: &Tables, indexes: &[I; N], i: usize) -> __m256i {
+fn two_rows(tables: &Tables, rows: &[u16; N], i: usize) -> __m256i {
     // SAFETY: a row has 16 bytes, and as many as its alignment.
-    let row = |i: usize| unsafe { _mm_load_si128((&raw const *row(tables, indexes[i])).cast()) };
+    let row = |i: usize| unsafe { _mm_load_si128((&raw const *row(tables, rows[i])).cast()) };
     _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(row(i)), row(i + 4))
 }
 
 /// The 32-bit quarters of 8 elements' rows, each quarter for all elements.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn quarters([a, b, c, d]: [__m256i; 4]) -> [__m256i; 4] {
+fn quarters(tables: &Tables, rows: &[u16; N]) -> [__m256i; 4] {
+    let [a, b] = [two_rows(tables, rows, 0), two_rows(tables, rows, 1)];
+    let [c, d] = [two_rows(tables, rows, 2), two_rows(tables, rows, 3)];
     let [ab, cd] = [_mm256_unpacklo_epi32(a, b), _mm256_unpacklo_epi32(c, d)];
     let [ab_high, cd_high] = [_mm256_unpackhi_epi32(a, b), _mm256_unpackhi_epi32(c, d)];
     [

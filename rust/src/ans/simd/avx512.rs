@@ -2,28 +2,39 @@
 
 use std::arch::x86_64::*;
 
-use super::{row, Found};
-use crate::ans::{Index, BLOCK, LOWER_BOUND, MASK, MAX_LANES};
-use crate::tables::{Slots, Tables, PRECISION, TOTAL};
+use super::{prefetch, row, Found};
+use crate::ans::{BLOCK, LOWER_BOUND, MASK, MAX_LANES};
+use crate::tables::{Slots, SmallLayout, Tables, MIN_BUCKET_BITS, PRECISION, TOTAL};
 
 const N: usize = 16;
 
 /// See [`Backend::slots`](super::Backend::slots).
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,popcnt")]
-pub(super) fn slots<I: Index>(
+pub(super) fn slots(
     tables: &Tables,
+    rows: &[u16; BLOCK],
     symbols: &[i32; BLOCK],
-    indexes: &[I; BLOCK],
     slots: &mut [Slots; BLOCK],
 ) -> u64 {
     let mut escapes = 0;
+    prefetch(symbols);
     for i in 0..BLOCK / N {
-        let (symbols, indexes) = (&symbols.as_chunks::<N>().0[i], &indexes.as_chunks::<N>().0[i]);
-        let four = |i| four_rows(tables, indexes, i);
-        let [_, offset, first, sizes] = quarters([four(0), four(1), four(2), four(3)]);
+        let rows = &rows.as_chunks::<N>().0[i];
+        let [first, offset, escape] = match tables.small() {
+            Some(small) => {
+                let index = load_indexes(rows);
+                let offset = _mm512_cvtepi16_epi32(look_up(&small.offset, index));
+                let [first, symbols] =
+                    [&small.first, &small.symbols].map(|field| _mm512_cvtepu16_epi32(look_up(field, index)));
+                [first, offset, symbols]
+            }
+            None => {
+                let [_, offset, first, sizes] = quarters(tables, rows);
+                [first, offset, _mm512_and_si512(sizes, _mm512_set1_epi32(0xffff))]
+            }
+        };
         // SAFETY: the array has 64 bytes.
-        let symbol = unsafe { _mm512_loadu_si512(symbols.as_ptr().cast()) };
-        let escape = _mm512_and_si512(sizes, _mm512_set1_epi32(0xffff));
+        let symbol = unsafe { _mm512_loadu_si512(symbols.as_chunks::<N>().0[i].as_ptr().cast()) };
         let interval = _mm512_min_epu32(_mm512_sub_epi32(symbol, offset), escape);
         escapes |= u64::from(_mm512_cmpeq_epi32_mask(interval, escape)) << (N * i);
         let boundary = _mm512_add_epi32(first, interval);
@@ -34,6 +45,23 @@ pub(super) fn slots<I: Index>(
         unsafe { _mm512_storeu_si512(slots.as_chunks_mut::<N>().0[i].as_mut_ptr().cast(), bits) };
     }
     escapes
+}
+
+/// Elements of a field of small rows.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn look_up(field: &[u16; SmallLayout::ROWS], index: __m512i) -> __m256i {
+    let [low, high] = [0, 32].map(|i| field[i..][..32].as_ptr());
+    // SAFETY: both halves have 64 bytes.
+    let [low, high] = unsafe { [_mm512_loadu_si512(low.cast()), _mm512_loadu_si512(high.cast())] };
+    _mm512_castsi512_si256(_mm512_permutex2var_epi16(low, index, high))
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn load_indexes(rows: &[u16; N]) -> __m512i {
+    // SAFETY: the array has 32 bytes.
+    _mm512_castsi256_si512(unsafe { _mm256_loadu_si256(rows.as_ptr().cast()) })
 }
 
 /// See [`Backend::encode`](super::Backend::encode).
@@ -81,18 +109,18 @@ pub(super) fn encode(
 
 /// See [`Backend::decode`](super::Backend::decode).
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,popcnt")]
-pub(super) fn decode<I: Index>(
+pub(super) fn decode(
     tables: &Tables,
-    indexes: &[I; BLOCK],
+    rows: &[u16; BLOCK],
     lanes: usize,
     states: &mut [u32; MAX_LANES],
     words: &[u8; 2 * BLOCK],
     out: &mut [i32; BLOCK],
 ) -> (usize, u64) {
     match lanes / N {
-        1 => decode_turns::<I, 1>(tables, indexes, states, words, out),
-        2 => decode_turns::<I, 2>(tables, indexes, states, words, out),
-        _ => decode_turns::<I, 4>(tables, indexes, states, words, out),
+        1 => decode_turns::<1>(tables, rows, states, words, out),
+        2 => decode_turns::<2>(tables, rows, states, words, out),
+        _ => decode_turns::<4>(tables, rows, states, words, out),
     }
 }
 
@@ -100,9 +128,9 @@ pub(super) fn decode<I: Index>(
 /// gather takes long, but several take hardly longer.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,popcnt")]
-fn decode_turns<I: Index, const REGISTERS: usize>(
+fn decode_turns<const REGISTERS: usize>(
     tables: &Tables,
-    indexes: &[I; BLOCK],
+    rows: &[u16; BLOCK],
     states: &mut [u32; MAX_LANES],
     words: &[u8; 2 * BLOCK],
     out: &mut [i32; BLOCK],
@@ -112,12 +140,22 @@ fn decode_turns<I: Index, const REGISTERS: usize>(
     for turn in 0..BLOCK / N / REGISTERS {
         let mut looked_up = [[_mm512_setzero_si512(); 5]; REGISTERS];
         for (j, looked_up) in looked_up.iter_mut().enumerate() {
-            let indexes = &indexes.as_chunks::<N>().0[turn * REGISTERS + j];
-            let four = |i| four_rows(tables, indexes, i);
-            let [bucket, offset, _, sizes] = quarters([four(0), four(1), four(2), four(3)]);
+            let rows = &rows.as_chunks::<N>().0[turn * REGISTERS + j];
+            let [bucket, offset, shift] = match tables.small() {
+                Some(small) => {
+                    let index = load_indexes(rows);
+                    let offset = _mm512_cvtepi16_epi32(look_up(&small.offset, index));
+                    let [bucket, shift] = [&small.bucket, &small.shift]
+                        .map(|field| _mm512_cvtepu16_epi32(look_up(field, index)));
+                    [_mm512_slli_epi32::<MIN_BUCKET_BITS>(bucket), offset, shift]
+                }
+                None => {
+                    let [bucket, offset, _, sizes] = quarters(tables, rows);
+                    [bucket, offset, _mm512_srli_epi32::<16>(sizes)]
+                }
+            };
             let state = load(&states.as_chunks::<N>().0[j]);
             let slot = _mm512_and_si512(state, _mm512_set1_epi32(MASK as i32));
-            let shift = _mm512_srli_epi32::<16>(sizes);
             let bucket = _mm512_add_epi32(bucket, _mm512_srlv_epi32(slot, shift));
             // SAFETY: slot < 2^15, so this is one of the row's 2^15 >> shift buckets.
             let [lower, upper] = unsafe { buckets(tables, bucket) };
@@ -133,9 +171,9 @@ fn decode_turns<I: Index, const REGISTERS: usize>(
             let mut symbol = _mm512_mask_sub_epi32(symbol, second, symbol, _mm512_set1_epi32(-1));
             let beyond = _mm512_cmple_epu32_mask(end, slot);
             if beyond != 0 {
-                let indexes = &indexes.as_chunks::<N>().0[i];
+                let rows = &rows.as_chunks::<N>().0[i];
                 let found = Found { starts: array(start), ends: array(end), symbols: array(symbol) };
-                let found = found.search(tables, indexes, &array(slot), beyond.into());
+                let found = found.search(tables, rows, &array(slot), beyond.into());
                 (start, end, symbol) = (load(&found.starts), load(&found.ends), load(&found.symbols));
             }
             // Only the escape ends where all slots end.
@@ -176,9 +214,9 @@ unsafe fn buckets(tables: &Tables, positions: __m512i) -> [__m512i; 2] {
 /// Rows `i`, `i + 4`, `i + 8` and `i + 12` of 16.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn four_rows<I: Index>(tables: &Tables, indexes: &[I; N], i: usize) -> __m512i {
+fn four_rows(tables: &Tables, rows: &[u16; N], i: usize) -> __m512i {
     // SAFETY: a row has 16 bytes, and as many as its alignment.
-    let row = |i: usize| unsafe { _mm_load_si128((&raw const *row(tables, indexes[i])).cast()) };
+    let row = |i: usize| unsafe { _mm_load_si128((&raw const *row(tables, rows[i])).cast()) };
     let rows = _mm512_castsi128_si512(row(i));
     let rows = _mm512_inserti32x4::<1>(rows, row(i + 4));
     let rows = _mm512_inserti32x4::<2>(rows, row(i + 8));
@@ -188,7 +226,9 @@ fn four_rows<I: Index>(tables: &Tables, indexes: &[I; N], i: usize) -> __m512i {
 /// The 32-bit quarters of 16 elements' rows, each quarter for all elements.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn quarters([a, b, c, d]: [__m512i; 4]) -> [__m512i; 4] {
+fn quarters(tables: &Tables, rows: &[u16; N]) -> [__m512i; 4] {
+    let [a, b] = [four_rows(tables, rows, 0), four_rows(tables, rows, 1)];
+    let [c, d] = [four_rows(tables, rows, 2), four_rows(tables, rows, 3)];
     let [ab, cd] = [_mm512_unpacklo_epi32(a, b), _mm512_unpacklo_epi32(c, d)];
     let [ab_high, cd_high] = [_mm512_unpackhi_epi32(a, b), _mm512_unpackhi_epi32(c, d)];
     [

@@ -9,10 +9,12 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 
 use std::sync::OnceLock;
 
-use super::{Index, BLOCK, MAX_LANES};
+use super::{BATCH, BLOCK, MAX_LANES};
 use crate::tables::{Layout, Slots, Tables};
 
 /// Fewer lanes are not worth a vector.
@@ -21,7 +23,7 @@ const MIN_LANES: usize = 16;
 /// The instructions that code symbols; whichever they are, the bytes are the same.
 ///
 /// [`Backend::default`] is the fastest, or the one that the environment variable `LIC_SIMD` names (`avx512`,
-/// `avx2` or `scalar`); if this processor does not have it, `scalar`.
+/// `avx2`, `neon` or `scalar`); if this processor does not have it, `scalar`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backend(Isa);
 
@@ -34,6 +36,8 @@ enum Isa {
     Avx2,
     #[cfg(target_arch = "x86_64")]
     Avx512,
+    #[cfg(target_arch = "aarch64")]
+    Neon,
 }
 
 impl Backend {
@@ -57,6 +61,11 @@ impl Backend {
                 all.push(Self(Isa::Avx2));
             }
         }
+        // It takes rows, buckets and words apart as little-endian memory holds them.
+        #[cfg(target_arch = "aarch64")]
+        if cfg!(target_endian = "little") && std::arch::is_aarch64_feature_detected!("neon") {
+            all.push(Self(Isa::Neon));
+        }
         all.push(Self::SCALAR);
         all
     }
@@ -66,7 +75,7 @@ impl Backend {
         Self::all().into_iter().find(|backend| backend.name() == name)
     }
 
-    /// `avx512`, `avx2` or `scalar`.
+    /// `avx512`, `avx2`, `neon` or `scalar`.
     pub fn name(self) -> &'static str {
         match self.0 {
             Isa::Scalar => "scalar",
@@ -74,27 +83,31 @@ impl Backend {
             Isa::Avx2 => "avx2",
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => "avx512",
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => "neon",
         }
     }
 
-    /// Fills in the slots of a block of symbols, and returns a bit for each that is an escape; `None` leaves it to
-    /// the scalar code.
+    /// Fills in the slots of a block of symbols, and returns a bit for each that is an escape.
     #[inline]
-    pub(super) fn slots<I: Index>(
+    pub(super) fn slots(
         self,
         tables: &Tables,
+        rows: &[u16; BLOCK],
         symbols: &[i32; BLOCK],
-        indexes: &[I; BLOCK],
         slots: &mut [Slots; BLOCK],
-    ) -> Option<u64> {
+    ) -> u64 {
         match self.0 {
-            Isa::Scalar => None,
+            Isa::Scalar => scalar_slots(tables, rows, symbols, slots),
             // SAFETY: a processor without AVX2 and POPCNT has no such `Backend`.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => Some(unsafe { avx2::slots(tables, symbols, indexes, slots) }),
+            Isa::Avx2 => unsafe { avx2::slots(tables, rows, symbols, slots) },
             // SAFETY: a processor without these extensions has no such `Backend`.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => Some(unsafe { avx512::slots(tables, symbols, indexes, slots) }),
+            Isa::Avx512 => unsafe { avx512::slots(tables, rows, symbols, slots) },
+            // SAFETY: a processor without NEON has no such `Backend`.
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => unsafe { neon::slots(tables, rows, symbols, slots) },
         }
     }
 
@@ -117,16 +130,19 @@ impl Backend {
             // SAFETY: a processor without these extensions has no such `Backend`.
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => Some(unsafe { avx512::encode(slots, lanes, states, words) }),
+            // SAFETY: a processor without NEON has no such `Backend`.
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => Some(unsafe { neon::encode(slots, lanes, states, words) }),
         }
     }
 
     /// Decodes a block of a group from the next `words`, and returns how many of these it took and a bit for each
     /// element that is an escape, whose symbol is yet to be filled in; `None` leaves it to the scalar code.
     #[inline]
-    pub(super) fn decode<I: Index>(
+    pub(super) fn decode(
         self,
         tables: &Tables,
-        indexes: &[I; BLOCK],
+        rows: &[u16; BLOCK],
         lanes: usize,
         states: &mut [u32; MAX_LANES],
         words: &[u8; 2 * BLOCK],
@@ -137,12 +153,30 @@ impl Backend {
             Isa::Scalar => None,
             // SAFETY: a processor without AVX2 and POPCNT has no such `Backend`.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => Some(unsafe { avx2::decode(tables, indexes, lanes, states, words, out) }),
+            Isa::Avx2 => Some(unsafe { avx2::decode(tables, rows, lanes, states, words, out) }),
             // SAFETY: a processor without these extensions has no such `Backend`.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => Some(unsafe { avx512::decode(tables, indexes, lanes, states, words, out) }),
+            Isa::Avx512 => Some(unsafe { avx512::decode(tables, rows, lanes, states, words, out) }),
+            // SAFETY: a processor without NEON has no such `Backend`.
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => Some(unsafe { neon::decode(tables, rows, lanes, states, words, out) }),
         }
     }
+}
+
+fn scalar_slots(
+    tables: &Tables,
+    rows: &[u16; BLOCK],
+    symbols: &[i32; BLOCK],
+    slots: &mut [Slots; BLOCK],
+) -> u64 {
+    let mut escapes = 0;
+    for j in 0..BLOCK {
+        let outside;
+        (slots[j], outside) = tables.slots(rows[j].into(), symbols[j]);
+        escapes |= u64::from(outside.is_some()) << j;
+    }
+    escapes
 }
 
 impl Default for Backend {
@@ -155,20 +189,33 @@ impl Default for Backend {
     }
 }
 
-/// The row that an index names.
-#[cfg(target_arch = "x86_64")]
+/// A row of the tables.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 #[inline]
-fn row<I: Index>(tables: &Tables, index: I) -> &Layout {
+fn row(tables: &Tables, row: u16) -> &Layout {
     /// One place for all the rows of a loop, which keeps it small.
     #[cold]
-    fn changed() -> ! {
-        panic!("an index is not what it was when the group was checked");
+    fn missing() -> ! {
+        panic!("a model names a row that its tables do not have");
     }
-    tables.parts().0.get(index.row()).unwrap_or_else(|| changed())
+    tables.parts().0.get(usize::from(row)).unwrap_or_else(|| missing())
+}
+
+/// Calls for the symbols a batch further on: large groups are encoded from the end in pieces, each piece from its front,
+/// and the processor by itself expects a page to be followed by the next.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+fn prefetch(symbols: &[i32; BLOCK]) {
+    use std::arch::x86_64::{_mm_prefetch, _MM_HINT_T0};
+    for line in 0..size_of_val(symbols) / 64 {
+        let place = symbols.as_ptr().wrapping_add(BATCH).wrapping_byte_add(64 * line);
+        // SAFETY: whatever the address, nothing is read.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(place.cast()) };
+    }
 }
 
 /// What `N` elements found, as far as their buckets told it.
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 struct Found<const N: usize> {
     starts: [u32; N],
     ends: [u32; N],
@@ -176,13 +223,13 @@ struct Found<const N: usize> {
     symbols: [u32; N],
 }
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 impl<const N: usize> Found<N> {
     /// Searches on for the slots that lie beyond the two intervals of their bucket.
     #[cold]
-    fn search<I: Index>(mut self, tables: &Tables, indexes: &[I; N], slots: &[u32; N], beyond: u32) -> Self {
+    fn search(mut self, tables: &Tables, rows: &[u16; N], slots: &[u32; N], beyond: u32) -> Self {
         for i in (0..N).filter(|i| beyond >> i & 1 == 1) {
-            let (symbol, slots) = tables.find(indexes[i].row(), slots[i]);
+            let (symbol, slots) = tables.find(rows[i].into(), slots[i]);
             self.starts[i] = slots.start();
             self.ends[i] = slots.start() + slots.freq();
             self.symbols[i] = symbol.unwrap_or(0) as u32;

@@ -1,0 +1,104 @@
+//! The bytes of a stream, put together.
+
+use super::{HAS_ESCAPES, LOWER_BOUND, STATE_BYTES_SHIFT};
+use crate::varint;
+
+/// Words that are made last to first.
+#[derive(Debug, Default)]
+pub(super) struct Words {
+    words: Vec<u16>,
+    /// Those before are free.
+    first: usize,
+}
+
+impl Words {
+    /// None yet, with room for so many.
+    pub(super) fn with_room(room: usize) -> Self {
+        Self { words: vec![0; room], first: room }
+    }
+
+    /// The next `N` free places, of which the last are taken first.
+    #[inline]
+    pub(super) fn room<const N: usize>(&mut self) -> &mut [u16; N] {
+        if self.first < N {
+            self.grow(N);
+        }
+        self.words[..self.first].last_chunk_mut().expect("there is room now")
+    }
+
+    #[cold]
+    fn grow(&mut self, room: usize) {
+        let more = self.words.len().max(room);
+        let mut words = vec![0; more + self.words.len()];
+        words[more + self.first..].copy_from_slice(&self.words[self.first..]);
+        self.first += more;
+        self.words = words;
+    }
+
+    /// So many words are in the last free places now.
+    #[inline]
+    pub(super) fn put(&mut self, count: usize) {
+        self.first -= count;
+    }
+
+    fn get(&self) -> &[u16] {
+        &self.words[self.first..]
+    }
+}
+
+/// A coded stream, which can be written to where it is wanted.
+#[derive(Debug, Default)]
+pub struct Stream {
+    head: Vec<u8>,
+    words: Words,
+}
+
+impl Stream {
+    pub(super) fn new(states: &[u32], escapes: &[u8], words: Words) -> Self {
+        let highest = states.iter().map(|state| state - LOWER_BOUND).max().unwrap_or(0);
+        if highest == 0 && words.get().is_empty() && escapes.is_empty() {
+            return Self::default();
+        }
+        let state_bytes = (u32::BITS - highest.leading_zeros()).div_ceil(8);
+        let mut head = vec![states.len().ilog2() as u8 | (state_bytes << STATE_BYTES_SHIFT) as u8];
+        if !escapes.is_empty() {
+            head[0] |= HAS_ESCAPES;
+            varint::put(&mut head, escapes.len() as u64);
+            head.extend(escapes);
+        }
+        for state in states {
+            head.extend(&(state - LOWER_BOUND).to_le_bytes()[..state_bytes as usize]);
+        }
+        Self { head, words }
+    }
+
+    /// Its length in bytes.
+    pub fn len(&self) -> usize {
+        self.head.len() + 2 * self.words.get().len()
+    }
+
+    /// Whether it carries no information.
+    pub fn is_empty(&self) -> bool {
+        self.head.is_empty()
+    }
+
+    /// Writes it.
+    ///
+    /// # Panics
+    /// If `bytes` are not as many as the stream is long.
+    pub fn write(&self, bytes: &mut [u8]) {
+        assert_eq!(bytes.len(), self.len());
+        let (head, words) = bytes.split_at_mut(self.head.len());
+        head.copy_from_slice(&self.head);
+        for (bytes, word) in words.as_chunks_mut().0.iter_mut().zip(self.words.get()) {
+            *bytes = word.to_le_bytes();
+        }
+    }
+
+    /// Its bytes.
+    pub fn to_vec(&self) -> Vec<u8> {
+        let mut bytes = vec![0; self.len()];
+        self.write(&mut bytes);
+        bytes
+    }
+}

@@ -1,0 +1,111 @@
+//! What a symbol may be in memory.
+
+/// An integer that can be coded: coders work on 32 bits.
+pub trait Symbol: Copy + Default + Send + Sync {
+    /// What it is called.
+    const NAME: &'static str;
+
+    /// Its value.
+    fn to_i32(self) -> i32;
+
+    /// The symbol with this value, or with some other one if there is none.
+    fn from_i32(value: i32) -> Self;
+
+    /// The symbols themselves, if these are 32-bit integers.
+    fn as_i32(_symbols: &[Self]) -> Option<&[i32]> {
+        None
+    }
+
+    /// The same, to write to.
+    fn as_i32_mut(_symbols: &mut [Self]) -> Option<&mut [i32]> {
+        None
+    }
+}
+
+macro_rules! symbol {
+    ($($integer:ident $name:literal),*) => {$(
+        impl Symbol for $integer {
+            const NAME: &'static str = $name;
+
+            #[inline]
+            fn to_i32(self) -> i32 {
+                self.into()
+            }
+
+            #[inline]
+            fn from_i32(value: i32) -> Self {
+                value as $integer
+            }
+        }
+    )*};
+}
+symbol!(i8 "int8", u8 "uint8", i16 "int16", u16 "uint16");
+
+impl Symbol for i32 {
+    const NAME: &'static str = "int32";
+
+    #[inline]
+    fn to_i32(self) -> i32 {
+        self
+    }
+
+    #[inline]
+    fn from_i32(value: i32) -> Self {
+        value
+    }
+
+    fn as_i32(symbols: &[Self]) -> Option<&[i32]> {
+        Some(symbols)
+    }
+
+    fn as_i32_mut(symbols: &mut [Self]) -> Option<&mut [i32]> {
+        Some(symbols)
+    }
+}
+
+/// The symbols as 32-bit integers, less the shifts, copied to `wide` if need be.
+#[inline]
+pub(super) fn widen<'a, S: Symbol>(
+    symbols: &'a [S],
+    shifts: Option<&[i32]>,
+    wide: &'a mut [i32],
+) -> &'a [i32] {
+    let wide = &mut wide[..symbols.len()];
+    match (shifts, S::as_i32(symbols)) {
+        (None, Some(symbols)) => return symbols,
+        (None, None) => {
+            for (wide, symbol) in wide.iter_mut().zip(symbols) {
+                *wide = symbol.to_i32();
+            }
+        }
+        (Some(shifts), _) => {
+            for ((wide, symbol), shift) in wide.iter_mut().zip(symbols).zip(shifts) {
+                *wide = symbol.to_i32().wrapping_sub(*shift);
+            }
+        }
+    }
+    wide
+}
+
+/// The inverse; the result is a value that is no symbol, if there is any.
+#[inline]
+pub(super) fn narrow<S: Symbol>(wide: &mut [i32], shifts: Option<&[i32]>, symbols: &mut [S]) -> Option<i32> {
+    for (wide, shift) in wide.iter_mut().zip(shifts.unwrap_or_default()) {
+        *wide = wide.wrapping_add(*shift);
+    }
+    let mut differences = 0;
+    for (symbol, &wide) in symbols.iter_mut().zip(&*wide) {
+        *symbol = S::from_i32(wide);
+        differences |= symbol.to_i32() ^ wide;
+    }
+    if differences == 0 {
+        return None;
+    }
+    wide.iter().copied().find(|&wide| S::from_i32(wide).to_i32() != wide)
+}
+
+/// `sum` and the symbols, modulo 2^32.
+#[inline]
+pub(super) fn sum_of<S: Symbol>(symbols: &[S], sum: u32) -> u32 {
+    symbols.iter().fold(sum, |sum, symbol| sum.wrapping_add(symbol.to_i32() as u32))
+}

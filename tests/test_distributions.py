@@ -1,0 +1,229 @@
+"""`encode` and `decode` with a distribution, in batches and in steps."""
+
+import doctest
+import importlib
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import lic_native
+from lic_native import Tables
+
+SCALES = np.geomspace(0.11, 64, 64)
+TABLES = Tables.gaussian(SCALES)
+
+
+def latents(shape=(2, 3, 40, 50), seed=0):
+    rng = np.random.default_rng(seed)
+    indexes = rng.integers(0, 64, shape).astype(np.uint8)
+    symbols = np.rint(rng.normal(0, SCALES[indexes])).astype(np.int32)
+    symbols.flat[::777] *= 100
+    return symbols, indexes
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64"])
+@pytest.mark.parametrize("library", ["numpy", "torch"])
+def test_values_dtype_shape_and_library_come_back(dtype, library):
+    symbols, indexes = latents((5, 7))
+    symbols = np.abs(symbols % 100).astype(dtype)
+    given = torch.from_numpy(symbols) if library == "torch" else symbols
+    rows = TABLES[torch.from_numpy(indexes) if library == "torch" else indexes]
+    restored = lic_native.decode(lic_native.encode(given, rows), rows)
+    assert type(restored) is type(given) and restored.dtype == given.dtype and restored.shape == given.shape
+    assert np.array_equal(np.asarray(restored), symbols)
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (1,), (3, 0, 2), (1000,), (64, 64), (1, 2, 3, 4, 5)])
+def test_any_shape(shape):
+    symbols, indexes = latents(shape)
+    assert np.array_equal(lic_native.decode(lic_native.encode(symbols, TABLES[indexes]), TABLES[indexes]), symbols)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.uint16, np.int16, np.int32, np.int64, np.uint64])
+def test_indexes_of_any_dtype_make_the_same_bytes(dtype):
+    symbols, indexes = latents((300,))
+    data = lic_native.encode(symbols, TABLES[indexes])
+    assert lic_native.encode(symbols, TABLES[indexes.astype(dtype)]) == data
+    assert lic_native.encode(symbols, TABLES[indexes.tolist()]) == data
+
+
+def test_strided_and_foreign_memory():
+    symbols, indexes = latents((60, 50))
+    data = lic_native.encode(symbols.T.copy(), TABLES[indexes.T.copy()])
+    assert lic_native.encode(symbols.T, TABLES[indexes.T]) == data
+    assert lic_native.encode(symbols.astype(">i4").T, TABLES[indexes.T]) == data
+
+    class Exporter:  # of DLPack and of nothing else
+        def __init__(self, array):
+            self.array = array
+
+        def __dlpack__(self, **options):
+            return self.array.__dlpack__(**options)
+
+        def __dlpack_device__(self):
+            return self.array.__dlpack_device__()
+
+    assert lic_native.encode(Exporter(symbols.T.copy()), TABLES[Exporter(indexes.T.copy())]) == data
+
+
+def test_parameters_broadcast():
+    symbols, _ = latents((4, 3, 20))
+    channel = np.array([5, 30, 63], np.uint8)
+    whole = np.broadcast_to(channel[:, None], symbols.shape).copy()
+    data = lic_native.encode(symbols, TABLES[channel[:, None]])
+    assert data == lic_native.encode(symbols, TABLES[whole])
+    assert np.array_equal(lic_native.decode(data, TABLES[channel[:, None]]), symbols)
+    with pytest.raises(ValueError, match=r"shape \(3,\)"):
+        lic_native.encode(symbols, TABLES[channel])
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int16", "int32"])
+def test_decode_into_memory_of_ones_own(dtype):
+    symbols, indexes = latents((100,))
+    symbols %= 100
+    data = lic_native.encode(symbols, TABLES[indexes])
+    out = np.full(100, 77, dtype)
+    assert lic_native.decode(data, TABLES[indexes], out=out) is out
+    assert np.array_equal(out, symbols)
+    tensor = torch.zeros(100, dtype=getattr(torch, dtype))
+    assert lic_native.decode(data, TABLES[indexes], out=tensor) is tensor
+    assert np.array_equal(tensor.numpy(), symbols)
+    with pytest.raises(ValueError, match="100"):
+        lic_native.decode(data, TABLES[indexes], out=out[:99])
+    with pytest.raises(ValueError, match="contiguous"):
+        lic_native.decode(data, TABLES[indexes], out=np.zeros(200, dtype)[::2])
+
+
+def test_symbols_too_wide_for_out_are_an_error():
+    data = lic_native.encode(np.array([300]), TABLES[[63]])
+    with pytest.raises(lic_native.CorruptError, match="300 is no int8"):
+        lic_native.decode(data, TABLES[[63]], out=np.zeros(1, np.int8))
+
+
+def test_what_is_not_taken():
+    with pytest.raises(TypeError, match="round first"):
+        lic_native.encode(np.zeros(3), TABLES[[0, 0, 0]])
+    with pytest.raises(TypeError, match="integers"):
+        lic_native.encode(np.zeros(3, np.complex64), TABLES[[0, 0, 0]])
+    with pytest.raises(ValueError, match="32 bits"):
+        lic_native.encode(np.array([2**40]), TABLES[[0]])
+    with pytest.raises(TypeError, match="indexes must be integers"):
+        TABLES[np.zeros(3)]
+    with pytest.raises(ValueError, match="64 rows"):
+        lic_native.encode(np.zeros(3, int), TABLES[[0, 64, 0]])
+    with pytest.raises(ValueError, match="64 rows"):
+        lic_native.encode(np.zeros(3, int), TABLES[[0, -1, 0]])
+    with pytest.raises(TypeError, match="not list"):
+        lic_native.encode([1, 2], TABLES[[0, 0]])
+    with pytest.raises(TypeError, match="mask"):
+        lic_native.encode(np.ma.masked_array([1], [True]), TABLES[[0]])
+
+
+def test_another_distribution_is_noticed():
+    symbols, indexes = latents((500,))
+    data = lic_native.encode(symbols, TABLES[indexes])
+    with pytest.raises(lic_native.CorruptError, match="distribution"):
+        lic_native.decode(data, Tables.gaussian(SCALES * 1.01)[indexes])
+    other = indexes.copy()
+    other[250] = 63 - other[250]
+    with pytest.raises(lic_native.LicError):
+        lic_native.decode(data, TABLES[other])
+    with pytest.raises(ValueError, match="shape"):
+        lic_native.decode(data, TABLES[indexes[1:]])
+    with pytest.raises(lic_native.CorruptError, match="not a tensor"):
+        lic_native.decode(data)
+    with pytest.raises(lic_native.CorruptError, match="not a message"):
+        lic_native.decode(lic_native.encode(symbols), TABLES[indexes])
+
+
+def test_damaged_bytes_are_typed_errors():
+    symbols, indexes = latents((200,))
+    data = lic_native.encode(symbols, TABLES[indexes])
+    for end in range(len(data)):
+        with pytest.raises((lic_native.LicError, ValueError)):
+            lic_native.decode(data[:end], TABLES[indexes])
+    for bit in range(8 * len(data)):
+        flipped = bytearray(data)
+        flipped[bit // 8] ^= 1 << bit % 8
+        with pytest.raises((lic_native.LicError, ValueError)):
+            lic_native.decode(flipped, TABLES[indexes])
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=100))
+def test_noise_is_a_typed_error(data):
+    for noise in (data, b"\xd1" + data):
+        with pytest.raises((lic_native.LicError, ValueError)):
+            lic_native.decode(noise, TABLES[[1, 2, 3]])
+
+
+def test_a_promised_size_is_not_allocated():
+    head = bytes([0xD1, 5, 2, *b"\xff\xff\xff\xff\x0f", *b"\xff\xff\xff\xff\x0f"])
+    with pytest.raises(lic_native.LimitExceededError):
+        lic_native.decode(head + bytes(20), TABLES[[[1]]])
+    data = lic_native.encode(np.zeros(1000, np.int32), TABLES[np.zeros(1000, int)])
+    with pytest.raises(lic_native.LimitExceededError, match="4000"):
+        lic_native.decode(data, TABLES[[0]], max_bytes=3999)
+
+
+def test_threads_make_no_difference():
+    symbols, indexes = latents((1_500_000,))
+    data = lic_native.encode(symbols, TABLES[indexes], threads=1)
+    for threads in (0, 2, 5):
+        assert lic_native.encode(symbols, TABLES[indexes], threads=threads) == data
+        assert np.array_equal(lic_native.decode(data, TABLES[indexes], threads=threads), symbols)
+
+
+def test_batches():
+    symbols, indexes = latents((3, 4, 50))
+    rows = TABLES[indexes]
+    strings = lic_native.encode_batch(symbols, rows)
+    assert strings == [lic_native.encode(x, TABLES[i]) for x, i in zip(symbols, indexes)]
+    assert np.array_equal(lic_native.decode_batch(strings, rows), symbols)
+    for shared in (TABLES[indexes[:1]], TABLES[indexes[0]], TABLES[indexes[0, :, :1]]):
+        strings = lic_native.encode_batch(torch.from_numpy(symbols), shared)
+        restored = lic_native.decode_batch(strings, shared)
+        assert isinstance(restored, torch.Tensor) and np.array_equal(restored.numpy(), symbols)
+    assert lic_native.encode_batch(symbols[:0], rows) == []
+
+
+def test_steps():
+    groups = [latents(shape, len(shape)) for shape in [(3, 4), (), (0,), (1000,), (64,)]]
+    encoder = lic_native.Encoder()
+    for symbols, indexes in groups:
+        encoder.put(symbols, TABLES[indexes])
+    bits = encoder.cost_bits()
+    data = encoder.finish()
+    assert abs(8 * len(data) - bits) < 100
+    with pytest.raises(ValueError, match="finished"):
+        encoder.put(np.array([1]), TABLES[[0]])
+    decoder = lic_native.Decoder(data)
+    for symbols, indexes in groups:
+        assert np.array_equal(decoder.get(TABLES[indexes]), symbols)
+    decoder.finish()
+
+
+def test_size_is_near_the_entropy():
+    symbols, indexes = latents((1_000_000,), 3)
+    symbols.flat[::777] //= 100
+    scale = SCALES[indexes].astype(float)
+    phi = torch.distributions.Normal(0, 1).cdf
+    x = torch.from_numpy(np.abs(symbols) / scale)
+    half = torch.from_numpy(0.5 / scale)
+    ideal = -(phi(half - x) - phi(-half - x)).log2().sum().item() / 8
+    size = len(lic_native.encode(symbols, TABLES[indexes]))
+    assert ideal < size < 1.002 * ideal
+    ideal = -(phi(half - x) - phi(-half - x))[:1000].log2().sum().item() / 8
+    size = len(lic_native.encode(symbols[:1000], TABLES[indexes[:1000]]))
+    assert size < 1.01 * ideal + 16
+
+
+@pytest.mark.parametrize("module", ["distributions", "stream", "tensor"])
+def test_examples(module):
+    module = importlib.import_module(f"lic_native.{module}")
+    names = {name: getattr(lic_native, name) for name in lic_native.__all__} | {"np": np, "torch": torch}
+    result = doctest.testmod(module, extraglobs=names)
+    assert result.attempted > 0 and result.failed == 0
