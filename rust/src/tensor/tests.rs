@@ -156,7 +156,7 @@ fn every_truncation_and_flip_is_an_error() {
         vec![1; 400],
         (0..400).map(|i: i32| i.wrapping_mul(0x9e37_79b9_u32 as i32)).collect(),
     ] {
-        let mut bytes = encode(&values, &[4, 100], Library::Torch).unwrap();
+        let mut bytes = encode(&values, &[4, 100], Library::Torch, None).unwrap();
         for length in 0..bytes.len() {
             assert!(matches!(decode(&bytes[..length], &Limits::default()), Err(Error::Truncated { .. })));
         }
@@ -172,7 +172,7 @@ fn every_truncation_and_flip_is_an_error() {
 
 #[test]
 fn limits_hold() {
-    let bytes = encode(&[0u8; 1000], &[1000], Library::NumPy).unwrap();
+    let bytes = encode(&[0u8; 1000], &[1000], Library::NumPy, None).unwrap();
     assert!(decode(&bytes, &Limits { max_bytes: 1000 }).is_ok());
     let error = decode(&bytes, &Limits { max_bytes: 999 });
     assert_eq!(error, Err(Error::LimitExceeded { what: "size of the tensor", value: 1000, limit: 999 }));
@@ -185,9 +185,9 @@ fn limits_hold() {
     for max_bytes in [1 << 31, u64::MAX] {
         assert!(matches!(decode(&huge, &Limits { max_bytes }), Err(Error::LimitExceeded { .. })));
     }
-    assert!(encode(&[0u8; 5], &[4], Library::NumPy).is_err());
-    assert!(encode(&[0u8; 5], &[u64::MAX, 3], Library::NumPy).is_err());
-    assert!(encode(&[0u8], &[1; 65], Library::NumPy).is_err());
+    assert!(encode(&[0u8; 5], &[4], Library::NumPy, None).is_err());
+    assert!(encode(&[0u8; 5], &[u64::MAX, 3], Library::NumPy, None).is_err());
+    assert!(encode(&[0u8], &[1; 65], Library::NumPy, None).is_err());
 }
 
 #[test]
