@@ -6,7 +6,7 @@ PHOTO ?= tests/data/grace_hopper.jpg
 # Where torch has CPU builds of its own, name their index: PIP_FLAGS="--extra-index-url ..."
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check $(PIP_FLAGS)
 
-.PHONY: demo test rust aarch64 python lint bench table compat
+.PHONY: demo test rust aarch64 python lint bench peers table compat
 
 demo: .venv/installed
 	@folder=$$(mktemp -d) && trap 'rm -r "$$folder"' EXIT && set -ex && \
@@ -55,6 +55,13 @@ table: .venv/installed
 # The drop-in for CompressAI's coder inside CompressAI itself, which needs an older NumPy: in .venv-compressai.
 compat: .venv-compressai/installed
 	.venv-compressai/bin/python -m pytest -q tests/test_compat_compressai.py
+
+# The entropy coder beside its peers; Debian's libhtscodecs2 joins in where it is installed. Without their dependencies:
+# all are here but CompressAI's, which are many, and would take NumPy back to 1.
+peers: .venv/tested
+	$(PIP) ".[bench]"
+	$(PIP) --no-deps torch_ans==0.4.0 compressai==1.2.8 constriction==0.5.0 torchac==0.9.3
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python benches/test_entropy.py $(PEERS_FLAGS)
 
 SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find rust/src python -name '*.rs' -o -name '*.py' -o -name '*.safetensors')
 

@@ -8,9 +8,9 @@ import operator
 from types import CellType, CodeType, FunctionType, SimpleNamespace
 from typing import Any
 
-import compressai.ans  # type: ignore[import-not-found]
+import compressai.ans  # type: ignore
 import torch
-from compressai.entropy_models import EntropyModel  # type: ignore[import-not-found]
+from compressai.entropy_models import EntropyModel  # type: ignore
 from torch import Tensor
 
 from lic_native import _native

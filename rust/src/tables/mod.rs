@@ -92,13 +92,13 @@ pub(crate) struct Bucket {
 #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code))]
 pub(crate) struct SmallLayout {
     /// Positions of first boundaries, and numbers of symbols.
-    pub(crate) first: [u16; Self::ROWS],
-    pub(crate) symbols: [u16; Self::ROWS],
-    /// Symbols of first intervals, as 16-bit integers in two's complement.
-    pub(crate) offset: [u16; Self::ROWS],
+    pub(crate) first: [i16; Self::ROWS],
+    pub(crate) symbols: [i16; Self::ROWS],
+    /// Symbols of first intervals.
+    pub(crate) offset: [i16; Self::ROWS],
     /// Positions of first buckets in units of [`MIN_BUCKETS`].
-    pub(crate) bucket: [u16; Self::ROWS],
-    pub(crate) shift: [u16; Self::ROWS],
+    pub(crate) bucket: [i16; Self::ROWS],
+    pub(crate) shift: [i16; Self::ROWS],
 }
 
 impl SmallLayout {
@@ -111,18 +111,19 @@ impl SmallLayout {
         }
         let row = |i: usize| rows.get(i).unwrap_or(&rows[0]);
         let small = rows.iter().all(|row| {
-            u16::try_from(row.first).is_ok()
+            i16::try_from(row.first).is_ok()
+                && i16::try_from(row.symbols).is_ok()
                 && i16::try_from(row.offset).is_ok()
                 && row.bucket.is_multiple_of(MIN_BUCKETS)
-                && u16::try_from(row.bucket / MIN_BUCKETS).is_ok()
+                && i16::try_from(row.bucket / MIN_BUCKETS).is_ok()
         });
         small.then(|| {
             Box::new(Self {
-                first: std::array::from_fn(|i| row(i).first as u16),
-                symbols: std::array::from_fn(|i| row(i).symbols),
-                offset: std::array::from_fn(|i| row(i).offset as u16),
-                bucket: std::array::from_fn(|i| (row(i).bucket / MIN_BUCKETS) as u16),
-                shift: std::array::from_fn(|i| row(i).shift),
+                first: std::array::from_fn(|i| row(i).first as i16),
+                symbols: std::array::from_fn(|i| row(i).symbols as i16),
+                offset: std::array::from_fn(|i| row(i).offset as i16),
+                bucket: std::array::from_fn(|i| (row(i).bucket / MIN_BUCKETS) as i16),
+                shift: std::array::from_fn(|i| row(i).shift as i16),
             })
         })
     }

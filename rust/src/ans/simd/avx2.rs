@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{prefetch, row, Found};
+use super::{check_rows, prefetch, row_unchecked, Found};
 use crate::ans::{BLOCK, LOWER_BOUND, MASK, MAX_LANES};
 use crate::tables::{Slots, Tables, PRECISION, TOTAL};
 
@@ -42,10 +42,12 @@ pub(super) fn slots(
     slots: &mut [Slots; BLOCK],
 ) -> u64 {
     let mut escapes = 0;
+    check_rows(tables, rows);
     prefetch(symbols);
     for i in 0..BLOCK / N {
         let (symbols, rows) = (&symbols.as_chunks::<N>().0[i], &rows.as_chunks::<N>().0[i]);
-        let [_, offset, first, sizes] = quarters(tables, rows);
+        // SAFETY: they are checked.
+        let [_, offset, first, sizes] = unsafe { quarters(tables, rows) };
         // SAFETY: the array has 32 bytes.
         let symbol = unsafe { _mm256_loadu_si256(symbols.as_ptr().cast()) };
         let escape = _mm256_and_si256(sizes, _mm256_set1_epi32(0xffff));
@@ -120,9 +122,11 @@ pub(super) fn decode(
 ) -> (usize, u64) {
     let low_half = _mm256_set1_epi32(0xffff);
     let (mut used, mut escapes) = (0, 0);
+    check_rows(tables, rows);
     for i in 0..BLOCK / N {
         let rows = &rows.as_chunks::<N>().0[i];
-        let [bucket, offset, _, sizes] = quarters(tables, rows);
+        // SAFETY: they are checked.
+        let [bucket, offset, _, sizes] = unsafe { quarters(tables, rows) };
         let states = &mut states.as_chunks_mut::<N>().0[i & (lanes / N - 1)];
         let state = load(states);
         let slot = _mm256_and_si256(state, _mm256_set1_epi32(MASK as i32));
@@ -180,21 +184,17 @@ unsafe fn buckets(tables: &Tables, positions: __m256i) -> [__m256i; 2] {
     [_mm256_castps_si256(even), _mm256_castps_si256(odd)]
 }
 
-/// Rows `i` and `i + 4` of 8.
-#[inline]
-#[target_feature(enable = "avx2")]
-fn two_rows(tables: &Tables, rows: &[u16; N], i: usize) -> __m256i {
-    // SAFETY: a row has 16 bytes, and as many as its alignment.
-    let row = |i: usize| unsafe { _mm_load_si128((&raw const *row(tables, rows[i])).cast()) };
-    _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(row(i)), row(i + 4))
-}
-
 /// The 32-bit quarters of 8 elements' rows, each quarter for all elements.
+///
+/// # Safety
+/// `Tables` must have these rows.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn quarters(tables: &Tables, rows: &[u16; N]) -> [__m256i; 4] {
-    let [a, b] = [two_rows(tables, rows, 0), two_rows(tables, rows, 1)];
-    let [c, d] = [two_rows(tables, rows, 2), two_rows(tables, rows, 3)];
+unsafe fn quarters(tables: &Tables, rows: &[u16; N]) -> [__m256i; 4] {
+    // SAFETY: the caller knows that they are there; a row has 16 bytes, and as many as its alignment.
+    let row = |i: usize| unsafe { _mm_load_si128(row_unchecked(tables, rows[i]).cast()) };
+    let [a, b] = [[row(0), row(4)], [row(1), row(5)]].map(|rows| join(rows));
+    let [c, d] = [[row(2), row(6)], [row(3), row(7)]].map(|rows| join(rows));
     let [ab, cd] = [_mm256_unpacklo_epi32(a, b), _mm256_unpacklo_epi32(c, d)];
     let [ab_high, cd_high] = [_mm256_unpackhi_epi32(a, b), _mm256_unpackhi_epi32(c, d)];
     [
@@ -203,6 +203,12 @@ fn quarters(tables: &Tables, rows: &[u16; N]) -> [__m256i; 4] {
         _mm256_unpacklo_epi64(ab_high, cd_high),
         _mm256_unpackhi_epi64(ab_high, cd_high),
     ]
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn join([low, high]: [__m128i; 2]) -> __m256i {
+    _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(low), high)
 }
 
 /// The elements whose bits are set.

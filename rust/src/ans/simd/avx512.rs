@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{prefetch, row, Found};
+use super::{check_rows, prefetch, row_unchecked, Found};
 use crate::ans::{BLOCK, LOWER_BOUND, MASK, MAX_LANES};
 use crate::tables::{Slots, SmallLayout, Tables, MIN_BUCKET_BITS, PRECISION, TOTAL};
 
@@ -16,23 +16,35 @@ pub(super) fn slots(
     symbols: &[i32; BLOCK],
     slots: &mut [Slots; BLOCK],
 ) -> u64 {
-    let mut escapes = 0;
     prefetch(symbols);
-    for i in 0..BLOCK / N {
-        let rows = &rows.as_chunks::<N>().0[i];
-        let [first, offset, escape] = match tables.small() {
-            Some(small) => {
-                let index = load_indexes(rows);
-                let offset = _mm512_cvtepi16_epi32(look_up(&small.offset, index));
-                let [first, symbols] =
-                    [&small.first, &small.symbols].map(|field| _mm512_cvtepu16_epi32(look_up(field, index)));
-                [first, offset, symbols]
-            }
-            None => {
-                let [_, offset, first, sizes] = quarters(tables, rows);
+    match tables.small() {
+        Some(small) => slots_by(tables, symbols, slots, |i| {
+            let rows = load_rows(&rows.as_chunks::<N>().0[i]);
+            [look_up(&small.first, rows), look_up(&small.offset, rows), look_up(&small.symbols, rows)]
+        }),
+        None => {
+            check_rows(tables, rows);
+            slots_by(tables, symbols, slots, |i| {
+                // SAFETY: they are checked.
+                let [_, offset, first, sizes] = unsafe { quarters(tables, &rows.as_chunks::<N>().0[i]) };
                 [first, offset, _mm512_and_si512(sizes, _mm512_set1_epi32(0xffff))]
-            }
-        };
+            })
+        }
+    }
+}
+
+/// [`slots`], given for each register the first boundaries, first symbols and numbers of symbols.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,popcnt")]
+fn slots_by(
+    tables: &Tables,
+    symbols: &[i32; BLOCK],
+    slots: &mut [Slots; BLOCK],
+    rows: impl Fn(usize) -> [__m512i; 3],
+) -> u64 {
+    let mut escapes = 0;
+    for i in 0..BLOCK / N {
+        let [first, offset, escape] = rows(i);
         // SAFETY: the array has 64 bytes.
         let symbol = unsafe { _mm512_loadu_si512(symbols.as_chunks::<N>().0[i].as_ptr().cast()) };
         let interval = _mm512_min_epu32(_mm512_sub_epi32(symbol, offset), escape);
@@ -47,19 +59,19 @@ pub(super) fn slots(
     escapes
 }
 
-/// Elements of a field of small rows.
+/// A field of 16 small rows, with its sign.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
-fn look_up(field: &[u16; SmallLayout::ROWS], index: __m512i) -> __m256i {
+fn look_up(field: &[i16; SmallLayout::ROWS], rows: __m512i) -> __m512i {
     let [low, high] = [0, 32].map(|i| field[i..][..32].as_ptr());
     // SAFETY: both halves have 64 bytes.
     let [low, high] = unsafe { [_mm512_loadu_si512(low.cast()), _mm512_loadu_si512(high.cast())] };
-    _mm512_castsi512_si256(_mm512_permutex2var_epi16(low, index, high))
+    _mm512_cvtepi16_epi32(_mm512_castsi512_si256(_mm512_permutex2var_epi16(low, rows, high)))
 }
 
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn load_indexes(rows: &[u16; N]) -> __m512i {
+fn load_rows(rows: &[u16; N]) -> __m512i {
     // SAFETY: the array has 32 bytes.
     _mm512_castsi256_si512(unsafe { _mm256_loadu_si256(rows.as_ptr().cast()) })
 }
@@ -117,43 +129,58 @@ pub(super) fn decode(
     words: &[u8; 2 * BLOCK],
     out: &mut [i32; BLOCK],
 ) -> (usize, u64) {
-    match lanes / N {
-        1 => decode_turns::<1>(tables, rows, states, words, out),
-        2 => decode_turns::<2>(tables, rows, states, words, out),
-        _ => decode_turns::<4>(tables, rows, states, words, out),
+    match tables.small() {
+        Some(small) => decode_by(tables, lanes, states, words, (rows, out), |i| {
+            let rows = load_rows(&rows.as_chunks::<N>().0[i]);
+            let bucket = _mm512_slli_epi32::<MIN_BUCKET_BITS>(look_up(&small.bucket, rows));
+            [bucket, look_up(&small.offset, rows), look_up(&small.shift, rows)]
+        }),
+        None => {
+            check_rows(tables, rows);
+            decode_by(tables, lanes, states, words, (rows, out), |i| {
+                // SAFETY: they are checked.
+                let [bucket, offset, _, sizes] = unsafe { quarters(tables, &rows.as_chunks::<N>().0[i]) };
+                [bucket, offset, _mm512_srli_epi32::<16>(sizes)]
+            })
+        }
     }
 }
 
-/// [`decode`] for lanes that fill this many registers: all look into their buckets before the first goes on, for a
+/// [`decode`], given for each register the first buckets, first symbols and shifts.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,popcnt")]
+fn decode_by(
+    tables: &Tables,
+    lanes: usize,
+    states: &mut [u32; MAX_LANES],
+    words: &[u8; 2 * BLOCK],
+    (rows, out): (&[u16; BLOCK], &mut [i32; BLOCK]),
+    fields: impl Fn(usize) -> [__m512i; 3],
+) -> (usize, u64) {
+    match lanes / N {
+        1 => decode_turns::<1>(tables, states, words, (rows, out), fields),
+        2 => decode_turns::<2>(tables, states, words, (rows, out), fields),
+        _ => decode_turns::<4>(tables, states, words, (rows, out), fields),
+    }
+}
+
+/// [`decode_by`] for lanes that fill this many registers: all look into their buckets before the first goes on, for a
 /// gather takes long, but several take hardly longer.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,popcnt")]
 fn decode_turns<const REGISTERS: usize>(
     tables: &Tables,
-    rows: &[u16; BLOCK],
     states: &mut [u32; MAX_LANES],
     words: &[u8; 2 * BLOCK],
-    out: &mut [i32; BLOCK],
+    (rows, out): (&[u16; BLOCK], &mut [i32; BLOCK]),
+    fields: impl Fn(usize) -> [__m512i; 3],
 ) -> (usize, u64) {
     let low_half = _mm512_set1_epi32(0xffff);
     let (mut used, mut escapes) = (0, 0);
     for turn in 0..BLOCK / N / REGISTERS {
         let mut looked_up = [[_mm512_setzero_si512(); 5]; REGISTERS];
         for (j, looked_up) in looked_up.iter_mut().enumerate() {
-            let rows = &rows.as_chunks::<N>().0[turn * REGISTERS + j];
-            let [bucket, offset, shift] = match tables.small() {
-                Some(small) => {
-                    let index = load_indexes(rows);
-                    let offset = _mm512_cvtepi16_epi32(look_up(&small.offset, index));
-                    let [bucket, shift] = [&small.bucket, &small.shift]
-                        .map(|field| _mm512_cvtepu16_epi32(look_up(field, index)));
-                    [_mm512_slli_epi32::<MIN_BUCKET_BITS>(bucket), offset, shift]
-                }
-                None => {
-                    let [bucket, offset, _, sizes] = quarters(tables, rows);
-                    [bucket, offset, _mm512_srli_epi32::<16>(sizes)]
-                }
-            };
+            let [bucket, offset, shift] = fields(turn * REGISTERS + j);
             let state = load(&states.as_chunks::<N>().0[j]);
             let slot = _mm512_and_si512(state, _mm512_set1_epi32(MASK as i32));
             let bucket = _mm512_add_epi32(bucket, _mm512_srlv_epi32(slot, shift));
@@ -211,24 +238,19 @@ unsafe fn buckets(tables: &Tables, positions: __m512i) -> [__m512i; 2] {
     [_mm512_permutex2var_epi32(near, even, far), _mm512_permutex2var_epi32(near, odd, far)]
 }
 
-/// Rows `i`, `i + 4`, `i + 8` and `i + 12` of 16.
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn four_rows(tables: &Tables, rows: &[u16; N], i: usize) -> __m512i {
-    // SAFETY: a row has 16 bytes, and as many as its alignment.
-    let row = |i: usize| unsafe { _mm_load_si128((&raw const *row(tables, rows[i])).cast()) };
-    let rows = _mm512_castsi128_si512(row(i));
-    let rows = _mm512_inserti32x4::<1>(rows, row(i + 4));
-    let rows = _mm512_inserti32x4::<2>(rows, row(i + 8));
-    _mm512_inserti32x4::<3>(rows, row(i + 12))
-}
-
 /// The 32-bit quarters of 16 elements' rows, each quarter for all elements.
+///
+/// # Safety
+/// `Tables` must have these rows.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn quarters(tables: &Tables, rows: &[u16; N]) -> [__m512i; 4] {
-    let [a, b] = [four_rows(tables, rows, 0), four_rows(tables, rows, 1)];
-    let [c, d] = [four_rows(tables, rows, 2), four_rows(tables, rows, 3)];
+unsafe fn quarters(tables: &Tables, rows: &[u16; N]) -> [__m512i; 4] {
+    // SAFETY: the caller knows that they are there; a row has 16 bytes, and as many as its alignment.
+    let row = |i: usize| unsafe { _mm_load_si128(row_unchecked(tables, rows[i]).cast()) };
+    let [a, b] =
+        [[row(0), row(4), row(8), row(12)], [row(1), row(5), row(9), row(13)]].map(|rows| join(rows));
+    let [c, d] =
+        [[row(2), row(6), row(10), row(14)], [row(3), row(7), row(11), row(15)]].map(|rows| join(rows));
     let [ab, cd] = [_mm512_unpacklo_epi32(a, b), _mm512_unpacklo_epi32(c, d)];
     let [ab_high, cd_high] = [_mm512_unpackhi_epi32(a, b), _mm512_unpackhi_epi32(c, d)];
     [
@@ -237,6 +259,15 @@ fn quarters(tables: &Tables, rows: &[u16; N]) -> [__m512i; 4] {
         _mm512_unpacklo_epi64(ab_high, cd_high),
         _mm512_unpackhi_epi64(ab_high, cd_high),
     ]
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn join([a, b, c, d]: [__m128i; 4]) -> __m512i {
+    let joined = _mm512_castsi128_si512(a);
+    let joined = _mm512_inserti32x4::<1>(joined, b);
+    let joined = _mm512_inserti32x4::<2>(joined, c);
+    _mm512_inserti32x4::<3>(joined, d)
 }
 
 #[inline]
