@@ -41,7 +41,7 @@ mod symbol;
 pub use chunks::{decode, encode, Chunks};
 pub use decoder::Decoder;
 pub use encoder::Encoder;
-pub use model::{Index, Mixtures, Model, Rows};
+pub use model::{Categoricals, Component, Index, Located, MixtureOf, Mixtures, Model, Parameter, Rows};
 pub use simd::Backend;
 pub use stream::Stream;
 pub use symbol::Symbol;

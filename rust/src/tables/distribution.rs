@@ -7,6 +7,37 @@ use crate::{Error, Result};
 /// would cost the others more than the escape costs it.
 const TAIL: f64 = 0.25 / TOTAL as f64;
 
+/// A family of distributions that are symmetric around a mean and differ in their scale.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// Normal; the scale is the standard deviation.
+    Gaussian,
+    /// Density exp(−|x − mean| / scale) / (2 scale).
+    Laplace,
+    /// Distribution function 1 / (1 + exp(−(x − mean) / scale)).
+    Logistic,
+}
+
+impl Family {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Gaussian, Self::Laplace, Self::Logistic];
+
+    /// The distribution function for mean 0 and scale 1, with relative accuracy in the lower tail.
+    pub(crate) fn cdf(self) -> fn(f64) -> f64 {
+        match self {
+            Self::Gaussian => real::normal_cdf,
+            Self::Laplace => real::laplace_cdf,
+            Self::Logistic => real::sigmoid,
+        }
+    }
+
+    /// Rows of one scale with the means `k / fractions`.
+    pub(super) fn rows(self, scale: f64, fractions: u32) -> impl Iterator<Item = Row> {
+        let mean = move |k| f64::from(k) / f64::from(fractions);
+        (0..fractions).map(move |k| Row::discretized(self, mean(k), scale))
+    }
+}
+
 /// One distribution over consecutive symbols and the escape, valid by construction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
@@ -27,6 +58,29 @@ impl Row {
         Ok(Self::from_weights(&counts.iter().map(|&n| f64::from(n)).collect::<Vec<_>>(), offset))
     }
 
+    /// The distribution nearest to these probabilities: that of symbol `offset + j` is `pmf[j]`, up to a common
+    /// factor. Every symbol has at least one slot, and so has the escape.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] unless there are 1 to 2^15 − 1 of them, finite, not negative and not all 0.
+    pub fn from_pmf(pmf: &[f64], offset: i32) -> Result<Self> {
+        if !(1..TOTAL as usize).contains(&pmf.len()) {
+            let what = format!("{} probabilities for 1 to 2^15 - 1 symbols", pmf.len());
+            return Err(Error::InvalidArgument(what));
+        }
+        if let Some(j) = pmf.iter().position(|p| !(0.0..=f64::MAX).contains(p)) {
+            let what = format!("probability {} of symbol {j} is not a finite number of at least 0", pmf[j]);
+            return Err(Error::InvalidArgument(what));
+        }
+        let highest = pmf.iter().fold(0.0, |highest: f64, &p| highest.max(p));
+        if highest < f64::MIN_POSITIVE {
+            return Err(Error::InvalidArgument("all probabilities are 0".into()));
+        }
+        // By the highest, so that no sum overflows.
+        let weights: Vec<f64> = pmf.iter().map(|p| p / highest).chain([0.0]).collect();
+        Ok(Self::from_weights(&weights, offset))
+    }
+
     fn from_weights(weights: &[f64], offset: i32) -> Self {
         let mut boundary = 0;
         let mut cdf = vec![0];
@@ -37,9 +91,9 @@ impl Row {
         Self { offset, cdf }
     }
 
-    /// Integrates a density that is symmetric around `mean` over every symbol, as far as the tails are worth
-    /// it.
-    fn discretized(cdf: impl Fn(f64) -> f64, mean: f64, scale: f64) -> Self {
+    /// Integrates a density over every symbol, as far as the tails are worth it.
+    fn discretized(family: Family, mean: f64, scale: f64) -> Self {
+        let cdf = family.cdf();
         // Always from the lower tail, where `cdf` has relative accuracy.
         let upper = |distance: f64| cdf(-distance / scale);
         let mass = |symbol: i32| {
@@ -136,7 +190,7 @@ pub fn scale_table(min: f64, max: f64, levels: usize) -> Result<Vec<f64>> {
 /// # Errors
 /// [`Error::InvalidArgument`] unless every scale lies in 0.01..=512 and `fractions` in 1..=256.
 pub fn gaussian(scales: &[f64], fractions: u32) -> Result<Tables> {
-    parametric(real::normal_cdf, scales, fractions)
+    parametric(Family::Gaussian, scales, fractions)
 }
 
 /// Laplace distributions: row `i * fractions + k` has density exp(−|x − mean| / scale) with mean `k /
@@ -145,21 +199,25 @@ pub fn gaussian(scales: &[f64], fractions: u32) -> Result<Tables> {
 /// # Errors
 /// As [`gaussian`].
 pub fn laplace(scales: &[f64], fractions: u32) -> Result<Tables> {
-    parametric(real::laplace_cdf, scales, fractions)
+    parametric(Family::Laplace, scales, fractions)
 }
 
-fn parametric(cdf: impl Fn(f64) -> f64, scales: &[f64], fractions: u32) -> Result<Tables> {
+/// Logistic distributions: row `i * fractions + k` has scale `scales[i]` and mean `k / fractions`.
+///
+/// # Errors
+/// As [`gaussian`].
+pub fn logistic(scales: &[f64], fractions: u32) -> Result<Tables> {
+    parametric(Family::Logistic, scales, fractions)
+}
+
+fn parametric(family: Family, scales: &[f64], fractions: u32) -> Result<Tables> {
     if let Some(scale) = scales.iter().find(|scale| !(0.01..=512.0).contains(*scale)) {
         return Err(Error::InvalidArgument(format!("scale {scale} is outside 0.01..=512")));
     }
     if !(1..=256).contains(&fractions) {
         return Err(Error::InvalidArgument(format!("{fractions} fractions are not 1..=256")));
     }
-    let means = |_| (0..fractions).map(|k| f64::from(k) / f64::from(fractions));
-    let rows: Vec<Row> = scales
-        .iter()
-        .flat_map(|scale| means(scale).map(|mean| Row::discretized(&cdf, mean, *scale)))
-        .collect();
+    let rows: Vec<Row> = scales.iter().flat_map(|&scale| family.rows(scale, fractions)).collect();
     Tables::from_rows(&rows)
 }
 
@@ -177,5 +235,35 @@ mod tests {
             assert!(freqs.iter().all(|&freq| freq >= 1));
         }
         assert_eq!(quantize(&[3.0, 1.0]), [24576, 8192]);
+    }
+    #[test]
+    fn probabilities_become_rows() {
+        let row = |pmf: &[f64]| Row::from_pmf(pmf, -1);
+        assert_eq!(row(&[1.0]).unwrap().cdf(), [0, 32767, 32768]);
+        assert_eq!(row(&[0.5, 0.0, 0.5]).unwrap().cdf(), [0, 16383, 16384, 32767, 32768]);
+        // Only ratios matter, however large or small the numbers are.
+        let want = row(&[3.0, 1.0, 4.0, 1.5]).unwrap();
+        assert_eq!((want.offset(), want.cdf().len()), (-1, 6));
+        for factor in [1e-300, 2f64.powi(-1000), 2f64.powi(1021)] {
+            assert_eq!(row(&[3.0, 1.0, 4.0, 1.5].map(|p| p * factor)).unwrap(), want);
+        }
+        assert_eq!(row(&[f64::MAX; 3]).unwrap(), row(&[1.0; 3]).unwrap());
+        assert_eq!(row(&[f64::MIN_POSITIVE, f64::from_bits(1)]).unwrap().cdf(), [0, 32766, 32767, 32768]);
+        assert_eq!(row(&vec![1.0; 32767]).unwrap().cdf(), (0..=32768).collect::<Vec<_>>());
+        for bad in [&[][..], &[0.0, -0.0], &[1.0, f64::NAN], &[-1e-9, 1.0], &[f64::INFINITY], &[1.0; 32768]] {
+            assert!(matches!(row(bad), Err(Error::InvalidArgument(_))), "{}", bad.len());
+        }
+    }
+
+    #[test]
+    fn logistic_rows_are_the_logistic_distribution() {
+        let tables = logistic(&[0.8], 4).unwrap();
+        let cdf = |x: f64| 1.0 / (1.0 + (-x / 0.8).exp());
+        for symbol in -3..=3 {
+            let p = cdf(f64::from(symbol) + 0.5 - 0.25) - cdf(f64::from(symbol) - 0.5 - 0.25);
+            let got = f64::from(tables.slots(1, symbol).0.freq()) / f64::from(TOTAL);
+            assert!((got - p).abs() < 1e-4, "{symbol}: {got} is not {p}");
+        }
+        assert!(logistic(&[513.0], 1).is_err());
     }
 }

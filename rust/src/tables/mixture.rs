@@ -13,41 +13,32 @@
 
 use std::sync::OnceLock;
 
-use super::{real, Slots, TOTAL};
+use super::curve::Curve;
+use super::window::{Place, Window};
+use super::{real, Family, Slots, TOTAL};
 
 /// Parameters of one element.
 pub const MIXTURE_PARAMS: usize = 5;
 
 const LEVELS: usize = 128;
-/// The sigmoid is tabulated over ±12, at 64 knots for each unit; its argument has 16 fraction bits.
-const LIMIT: i64 = 12;
-const ARGUMENT_BITS: u32 = 16;
-const KNOT_BITS: u32 = 6;
-const BETWEEN_BITS: u32 = ARGUMENT_BITS - KNOT_BITS;
-const KNOTS: usize = (2 * LIMIT as usize) << KNOT_BITS;
 /// Multiplied by a reciprocal, a distance in 1/16 symbol steps has this many bits more than the sigmoid's
 /// argument.
 const RECIPROCAL_BITS: u32 = 12;
 const WEIGHT_BITS: u32 = 15;
 const SCALE_BITS: u32 = 8;
-const LOGIT_BITS: u32 = 12;
-const LOGIT_SHIFT: u32 = 5;
-const MAX_RADIUS: i32 = 2047;
 
 /// The integer tables behind [`LogisticMixture`].
 #[derive(Debug)]
 pub struct MixtureConstants {
     /// 2^24 / scale.
     reciprocals: [i32; LEVELS],
-    /// Scales in 1/4096 symbol steps, and the inverse of the sigmoid in the middle of each 32 slots: only for guesses.
+    /// Scales in 1/4096 symbol steps: only for guesses.
     scales: [i32; LEVELS],
-    logits: [i32; (TOTAL >> LOGIT_SHIFT) as usize],
     /// How far a window extends around a mean.
     radii: [i32; LEVELS],
     /// The first component's weight in the low 16 bits; all bits above are set if it is at least a half.
     weights: [i32; LEVELS],
-    /// The sigmoid at a knot (times 2^16) in the high half, its growth to the next knot in the low half.
-    sigmoid: [u32; KNOTS + 1],
+    sigmoid: Curve,
 }
 
 impl MixtureConstants {
@@ -60,14 +51,12 @@ impl MixtureConstants {
     fn build() -> Self {
         let indices = std::array::from_fn::<f64, LEVELS, _>(|i| i as f64);
         let scales = indices.map(|s| real::exp((s - 48.0) / 8.0 * std::f64::consts::LN_2));
-        let knots: Vec<u32> = (0..=KNOTS + 1).map(knot).collect();
         Self {
             reciprocals: scales.map(|scale| (f64::from(1 << 24) / scale).round() as i32),
             scales: scales.map(|scale| (scale * f64::from(16 << SCALE_BITS)).round() as i32),
-            logits: std::array::from_fn(logit),
             radii: scales.map(radius),
             weights: indices.map(weight),
-            sigmoid: std::array::from_fn(|i| knots[i] << 16 | (knots[i + 1] - knots[i])),
+            sigmoid: Curve::of(Family::Logistic),
         }
     }
 
@@ -76,22 +65,8 @@ impl MixtureConstants {
         let mut hash = xxhash_rust::xxh3::Xxh3::new();
         let signed = self.reciprocals.iter().chain(&self.radii).chain(&self.weights);
         signed.for_each(|value| hash.update(&value.to_le_bytes()));
-        self.sigmoid.iter().for_each(|value| hash.update(&value.to_le_bytes()));
+        self.sigmoid.knots.iter().for_each(|value| hash.update(&value.to_le_bytes()));
         hash.digest()
-    }
-
-    /// The sigmoid times 2^16, never decreasing in `u`, which has 16 fraction bits.
-    #[inline]
-    fn sigmoid(&self, u: i64) -> u32 {
-        // Without branches, which would be hard to predict.
-        let position = u + (LIMIT << ARGUMENT_BITS);
-        let position = position & !(position >> 63);
-        let above = position - ((2 * LIMIT) << ARGUMENT_BITS);
-        let position = (position - (above & !(above >> 63))) as u32;
-        let knot = self.sigmoid[(position >> BETWEEN_BITS) as usize];
-        let between = position & ((1 << BETWEEN_BITS) - 1);
-        let growth = (knot & 0xffff) * between + (1 << (BETWEEN_BITS - 1));
-        (knot >> 16) + (growth >> BETWEEN_BITS)
     }
 }
 
@@ -100,31 +75,10 @@ fn weight(index: f64) -> i32 {
     weight | if weight >= 1 << (WEIGHT_BITS - 1) { -1 << 16 } else { 0 }
 }
 
-fn logit(i: usize) -> i32 {
-    let p = (i as f64 + 0.5) / f64::from(TOTAL >> LOGIT_SHIFT);
-    (real::ln(p / (1.0 - p)) * f64::from(1 << LOGIT_BITS)).round() as i32
-}
-
-fn knot(i: usize) -> u32 {
-    let u = i.min(KNOTS) as f64 / f64::from(1 << KNOT_BITS) - LIMIT as f64;
-    (real::sigmoid(u) * 65536.0).round().min(65535.0) as u32
-}
-
 /// Beyond this distance a symbol is worth less than its slot.
 fn radius(scale: f64) -> i32 {
     let reach = scale * (real::ln(f64::from(TOTAL)) - real::ln(scale));
-    (reach.ceil() as i32 + 1).clamp(2, MAX_RADIUS)
-}
-
-/// Where a symbol lies, relative to a distribution's support.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
-    /// In the support: the symbol.
-    Inside(i32),
-    /// Below it.
-    Below,
-    /// Above it.
-    Above,
+    (reach.ceil() as i32 + 1).clamp(2, Window::MAX_RADIUS)
 }
 
 /// The distribution of one element.
@@ -134,9 +88,7 @@ pub struct LogisticMixture<'a> {
     means: [i32; 2],
     reciprocals: [i32; 2],
     weight: u32,
-    /// The window's first symbol, and the number of symbols in it.
-    low: i32,
-    symbols: i32,
+    window: Window,
     /// Mean and scale of the heavier component, in 1/16 and 1/4096 symbol steps: where a search begins.
     mean: i32,
     scale: i32,
@@ -156,15 +108,14 @@ impl<'a> LogisticMixture<'a> {
         let scale = scale2 as i32 + ((scale1 as i32 - scale2 as i32) & first_is_heavier);
         let [nearest1, nearest2, centre] = [mean1, mean2, mean].map(|mean| (mean + 8) >> 4);
         let (radius1, radius2) = (constants.radii[scale1], constants.radii[scale2]);
-        let low = (nearest1 - radius1).min(nearest2 - radius2).max(centre - MAX_RADIUS);
-        let high = (nearest1 + radius1).max(nearest2 + radius2).min(centre + MAX_RADIUS);
+        let low = (nearest1 - radius1).min(nearest2 - radius2).max(centre - Window::MAX_RADIUS);
+        let high = (nearest1 + radius1).max(nearest2 + radius2).min(centre + Window::MAX_RADIUS);
         Self {
             constants,
             means: [mean1, mean2],
             reciprocals: [constants.reciprocals[scale1], constants.reciprocals[scale2]],
             weight: weight as u32 & 0xffff,
-            low,
-            symbols: high - low + 1,
+            window: Window { low, symbols: high - low + 1 },
             mean,
             scale: constants.scales[scale as usize],
         }
@@ -172,124 +123,46 @@ impl<'a> LogisticMixture<'a> {
 
     /// The symbols that have slots of their own.
     pub fn support(&self) -> std::ops::Range<i32> {
-        self.low..self.low + self.symbols
+        self.window.support()
     }
 
     /// The first slot of symbol `j` of the window, 0..=n: strictly increasing, and within 1..2^15.
     #[inline]
     fn start(&self, j: i32) -> u32 {
-        let boundary = (self.low + j) * 16 - 8;
+        let boundary = (self.window.low + j) * 16 - 8;
         let component = |i: usize| {
             let distance = i64::from(boundary - self.means[i]);
-            self.constants.sigmoid((distance * i64::from(self.reciprocals[i])) >> RECIPROCAL_BITS)
+            self.constants.sigmoid.at((distance * i64::from(self.reciprocals[i])) >> RECIPROCAL_BITS)
         };
         let (one, other) = (component(0), component(1));
         // The difference may be negative, the whole is not.
         let mixed = (other << WEIGHT_BITS).wrapping_add(self.weight.wrapping_mul(one.wrapping_sub(other)));
-        let spare = TOTAL - 2 - self.symbols as u32;
-        1 + j as u32 + (((mixed >> WEIGHT_BITS) * spare) >> 16)
+        1 + j as u32 + (((mixed >> WEIGHT_BITS) * self.window.spare()) >> 16)
     }
 
     /// The slots of a symbol, and how far outside the support it is if these are an escape's.
     #[inline]
     pub fn slots(&self, symbol: i32) -> (Slots, Option<u64>) {
-        let j = symbol.wrapping_sub(self.low);
-        if (j as u32) < self.symbols as u32 {
-            (Slots::new(self.start(j), self.start(j + 1)), None)
-        } else {
-            self.slots_outside(i64::from(symbol) - i64::from(self.low))
-        }
-    }
-
-    #[cold]
-    fn slots_outside(&self, j: i64) -> (Slots, Option<u64>) {
-        if j < 0 {
-            (Slots::new(0, self.start(0)), Some((-1 - j) as u64))
-        } else {
-            (Slots::new(self.start(self.symbols), TOTAL), Some((j - i64::from(self.symbols)) as u64))
-        }
+        self.window.slots(symbol, |j| self.start(j))
     }
 
     /// What owns a slot, and all its slots.
     #[inline]
     pub(crate) fn find(&self, slot: u32) -> (Place, Slots) {
-        let guess = self.quantile(slot);
-        let (start, end) = (self.start(guess), self.start(guess + 1));
-        if slot < start {
-            self.find_below(slot, (guess, start))
-        } else if slot >= end {
-            self.find_above(slot, (guess + 1, end))
-        } else {
-            self.inside(guess, start, end)
-        }
-    }
-
-    fn inside(&self, j: i32, start: u32, end: u32) -> (Place, Slots) {
-        (Place::Inside(self.low + j), Slots::new(start, end))
+        self.window.find(slot, self.quantile(slot), |j| self.start(j))
     }
 
     /// The symbol of the window that would have this slot if there were only the heavier component.
     #[inline]
     fn quantile(&self, slot: u32) -> i32 {
-        let logit = self.constants.logits[(slot >> LOGIT_SHIFT) as usize];
-        let distance = (i64::from(self.scale) * i64::from(logit)) >> (SCALE_BITS + LOGIT_BITS);
-        let nearest = (self.mean + distance as i32 + 8) >> 4;
-        (nearest - self.low).clamp(0, self.symbols - 1)
-    }
-
-    /// The symbol with a slot before the first one of symbol `high`, by steps of doubling length down from there,
-    /// then halving ones.
-    fn find_below(&self, slot: u32, (mut high, mut end): (i32, u32)) -> (Place, Slots) {
-        let mut step = 1;
-        loop {
-            let low = (high - step).max(0);
-            let start = self.start(low);
-            if start <= slot {
-                return self.bisect(slot, (low, start), (high, end));
-            }
-            if low == 0 {
-                return (Place::Below, Slots::new(0, start));
-            }
-            (high, end, step) = (low, start, 2 * step);
-        }
-    }
-
-    /// The same upwards, from symbol `low` with a first slot at or before this one.
-    fn find_above(&self, slot: u32, (mut low, mut start): (i32, u32)) -> (Place, Slots) {
-        let mut step = 1;
-        loop {
-            if low == self.symbols {
-                return (Place::Above, Slots::new(start, TOTAL));
-            }
-            let high = (low + step).min(self.symbols);
-            let end = self.start(high);
-            if slot < end {
-                return self.bisect(slot, (low, start), (high, end));
-            }
-            (low, start, step) = (high, end, 2 * step);
-        }
-    }
-
-    /// Finds the slot's symbol, given a symbol that starts at or before the slot and one that starts after
-    /// it.
-    fn bisect(&self, slot: u32, mut low: (i32, u32), mut high: (i32, u32)) -> (Place, Slots) {
-        while high.0 - low.0 > 1 {
-            let middle = low.0 + (high.0 - low.0) / 2;
-            let start = self.start(middle);
-            *(if start <= slot { &mut low } else { &mut high }) = (middle, start);
-        }
-        self.inside(low.0, low.1, high.1)
+        let guess = self.constants.sigmoid.guess(slot);
+        let distance = (i64::from(self.scale) * i64::from(guess)) >> (SCALE_BITS + Curve::GUESS_BITS);
+        ((self.mean + distance as i32 + 8) >> 4) - self.window.low
     }
 
     /// The symbol that lies this far below or above the support, if there is one.
     pub(crate) fn symbol_outside(&self, place: Place, distance: u64) -> Option<i32> {
-        let distance = i64::try_from(distance).ok()?;
-        let symbol = match place {
-            Place::Inside(symbol) => symbol.into(),
-            Place::Below => i64::from(self.low - 1).checked_sub(distance)?,
-            Place::Above => i64::from(self.low + self.symbols).checked_add(distance)?,
-        };
-        i32::try_from(symbol).ok()
+        self.window.symbol_outside(place, distance)
     }
 }
 
@@ -306,20 +179,6 @@ mod tests {
     #[test]
     fn constants_are_the_same_everywhere() {
         assert_eq!(MixtureConstants::get().fingerprint(), 2454806567363430442);
-    }
-
-    #[test]
-    fn sigmoid_is_accurate_and_monotone() {
-        let constants = MixtureConstants::get();
-        let mut last = 0;
-        for u in (-13 << 16)..(13 << 16) {
-            let value = constants.sigmoid(u);
-            assert!(value >= last);
-            last = value;
-            let want = 65536.0 / (1.0 + (-(u as f64) / 65536.0).exp());
-            assert!((f64::from(value) - want).abs() < 1.6, "{u}: {value} is not {want}");
-        }
-        assert_eq!(last, 65535);
     }
 
     proptest! {

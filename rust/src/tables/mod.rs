@@ -5,18 +5,27 @@
 //! instead.
 
 mod cost;
+mod curve;
 mod distribution;
+mod ladder;
 mod mixture;
+mod mixture_of;
 pub(crate) mod real;
 mod requantize;
+mod window;
 
 use crate::{Error, Result};
 
 pub(crate) use cost::{cost_table, COST_BITS};
-pub use distribution::{gaussian, laplace, scale_table, Row};
-pub(crate) use mixture::Place;
+pub(crate) use curve::Curve;
+pub use distribution::{gaussian, laplace, logistic, scale_table, Family, Row};
+pub(crate) use ladder::Locate;
+pub use ladder::{Float, Ladder};
 pub use mixture::{LogisticMixture, MixtureConstants, MIXTURE_PARAMS};
+pub use mixture_of::MAX_COMPONENTS;
+pub(crate) use mixture_of::{Component as MixtureComponent, Mixture, Outline};
 use requantize::{requantize, MAX_PRECISION};
+pub(crate) use window::Place;
 
 /// Frequencies of a distribution sum to 2^15.
 pub const PRECISION: u32 = 15;
@@ -254,7 +263,7 @@ impl Tables {
 
     fn push(&mut self, boundaries: &[i32], offset: i32) {
         let intervals = boundaries.len() - 1;
-        let shift = bucket_shift(intervals);
+        let shift = bucket_shift(boundaries);
         self.rows.push(Layout {
             bucket: self.buckets.len() as u32,
             offset,
@@ -397,12 +406,14 @@ impl Layout {
 
 /// The least number of buckets of a row, by which all numbers of buckets can be divided.
 const MIN_BUCKETS: u32 = 1 << MIN_BUCKET_BITS;
-pub(crate) const MIN_BUCKET_BITS: u32 = 8;
+pub(crate) const MIN_BUCKET_BITS: u32 = 3;
+const MAX_BUCKET_BITS: u32 = 12;
 
-/// About four buckets for each interval, but 256 to 4096 of them: of samples from Gaussian rows 0.3 % then need
-/// more than their bucket.
-fn bucket_shift(intervals: usize) -> u16 {
-    let bits = (4 * intervals).next_power_of_two().trailing_zeros().clamp(MIN_BUCKET_BITS, 12);
+/// A slot's bucket is `slot >> shift`. A search costs more than a vector of elements, so buckets leave it at most 1/128
+/// of the slots; but they are no more than that takes, for tables should stay in the cache.
+fn bucket_shift(boundaries: &[i32]) -> u16 {
+    let enough = |bits: &u32| slots_to_search(boundaries, PRECISION - bits) <= TOTAL as i32 / 128;
+    let bits = (MIN_BUCKET_BITS..MAX_BUCKET_BITS).find(enough).unwrap_or(MAX_BUCKET_BITS);
     (PRECISION - bits) as u16
 }
 
@@ -412,6 +423,19 @@ fn precision(cdf: &[i32], lengths: &[i32]) -> Result<u32> {
     let end = *cdf.get(length as usize - 1).ok_or_else(|| invalid(0, "lies beyond the buffer"))?;
     let power = (1..=MAX_PRECISION).find(|power| end == 1 << power);
     power.ok_or_else(|| invalid(0, "does not end at a power of two from 2 to 2^24"))
+}
+
+/// How many slots lie beyond the two intervals of their bucket.
+fn slots_to_search(boundaries: &[i32], shift: u32) -> i32 {
+    let mut interval = 0;
+    let beyond = |bucket: i32| {
+        while boundaries[interval + 1] <= bucket << shift {
+            interval += 1;
+        }
+        let end = boundaries.get(interval + 2).copied().unwrap_or(TOTAL as i32);
+        (((bucket + 1) << shift) - end).max(0)
+    };
+    (0..TOTAL as i32 >> shift).map(beyond).sum()
 }
 
 fn invalid(row: usize, rule: &str) -> Error {

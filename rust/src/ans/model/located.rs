@@ -1,0 +1,127 @@
+//! Distributions of one family, with a mean and a scale for each element.
+
+use super::super::{BATCH, BLOCK};
+use super::rows::RowParams;
+use super::{Model, Parameter};
+use crate::tables::{Float, Ladder, Place, Slots, Tables};
+use crate::{Error, Result};
+
+/// Element `i` has the distribution of a [`Ladder`] for its mean and scale.
+///
+/// Means lie in −2^30..=2^30; scales are finite and at least 2^−126 (smaller floats are 0 to some processors). The
+/// ladder's first and last level stand for scales that are out of its range.
+#[derive(Debug, Clone, Copy)]
+pub struct Located<'a, T> {
+    ladder: &'static Ladder,
+    count: usize,
+    means: Parameter<'a, T>,
+    scales: Parameter<'a, T>,
+}
+
+impl<'a, T: Float> Located<'a, T> {
+    /// Means and scales for `count` elements; they are checked as they are used.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] if there are more or fewer.
+    pub fn new(
+        ladder: &'static Ladder,
+        count: usize,
+        means: Parameter<'a, T>,
+        scales: Parameter<'a, T>,
+    ) -> Result<Self> {
+        means.check(count, "means")?;
+        scales.check(count, "scales")?;
+        Ok(Self { ladder, count, means, scales })
+    }
+}
+
+impl<T: Float> Model for Located<'_, T> {
+    type Params = LocatedParams;
+
+    fn len(&self) -> usize {
+        self.count
+    }
+
+    fn load(&self, first: usize, count: usize, params: &mut LocatedParams) -> Result<()> {
+        let (mut means, mut scales) = ([T::default(); BLOCK], [T::default(); BLOCK]);
+        let blocks = params.rows.0.iter_mut().zip(params.shifts.as_chunks_mut().0);
+        for (b, (rows, shifts)) in blocks.enumerate().take(count.div_ceil(BLOCK)) {
+            let elements = first + b * BLOCK..first + count.min((b + 1) * BLOCK);
+            self.means.copy(elements.clone(), &mut means);
+            self.scales.copy(elements.clone(), &mut scales);
+            if !locate(&means, &scales, shifts, rows) {
+                check(elements.start, &means[..elements.len()], &scales[..elements.len()])?;
+            }
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn slots(&self, params: &LocatedParams, j: usize, symbol: i32) -> (Slots, Option<u64>) {
+        self.ladder.tables().slots(params.rows.row(j), symbol)
+    }
+
+    #[inline]
+    fn find(&self, params: &LocatedParams, j: usize, slot: u32) -> (Place, Slots) {
+        let (symbol, slots) = self.ladder.tables().find(params.rows.row(j), slot);
+        (symbol.map_or(Place::Above, Place::Inside), slots)
+    }
+
+    fn symbol_outside(&self, params: &LocatedParams, j: usize, _: Place, distance: u64) -> Option<i32> {
+        self.ladder.tables().symbol_outside(params.rows.row(j), distance)
+    }
+
+    #[inline]
+    fn shifts<'a>(&self, params: &'a LocatedParams) -> Option<&'a [i32]> {
+        Some(&params.shifts)
+    }
+
+    #[inline]
+    fn rows<'a>(&'a self, params: &'a LocatedParams, b: usize) -> Option<(&'a Tables, &'a [u16; BLOCK])> {
+        Some((self.ladder.tables(), &params.rows.0[b]))
+    }
+}
+
+/// Shifts and rows of a block, and whether all are valid.
+#[inline(never)]
+fn locate<T: Float>(
+    means: &[T; BLOCK],
+    scales: &[T; BLOCK],
+    shifts: &mut [i32; BLOCK],
+    rows: &mut [u16; BLOCK],
+) -> bool {
+    let mut valid = true;
+    for j in 0..BLOCK {
+        (shifts[j], rows[j]) = T::locate(means[j], scales[j]);
+        valid &= T::valid(means[j], scales[j]);
+    }
+    valid
+}
+
+/// Finds the first element whose parameters have no row.
+#[cold]
+fn check<T: Float>(first: usize, means: &[T], scales: &[T]) -> Result<()> {
+    let invalid = |(mean, scale): (&T, &T)| !T::valid(*mean, *scale);
+    match means.iter().zip(scales).position(invalid) {
+        None => Ok(()),
+        Some(j) => Err(Error::InvalidArgument(format!(
+            "mean {} and scale {} of element {} are not finite, beyond 2^30 or not positive",
+            means[j],
+            scales[j],
+            first + j
+        ))),
+    }
+}
+
+/// The rows of a batch, and the whole symbols that its means are away from them.
+#[derive(Debug)]
+pub struct LocatedParams {
+    rows: RowParams,
+    shifts: [i32; BATCH],
+}
+
+impl Default for LocatedParams {
+    fn default() -> Self {
+        Self { rows: RowParams::default(), shifts: [0; BATCH] }
+    }
+}

@@ -1,0 +1,369 @@
+use std::fmt::Debug;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::ans::{self, Backend, Decoder, Encoder, Random, Symbol};
+use crate::tables::{Family, Float, Ladder};
+use crate::Error;
+
+/// Symbols come back from every backend by whichever door, and their bytes are the same.
+fn check_round_trip<S: Symbol + Debug + PartialEq, M: Model>(symbols: &[S], model: &M) {
+    let encode = |backend, lanes| {
+        let mut encoder = Encoder::new().with_backend(backend);
+        encoder.put(symbols, model).unwrap();
+        encoder.stream_with(lanes).to_vec()
+    };
+    let chunks = |backend, threads| {
+        let chunks = ans::encode(backend, symbols, model, threads).unwrap();
+        let mut bytes = vec![0; chunks.len()];
+        chunks.write(&mut bytes);
+        bytes
+    };
+    let mut out = vec![S::default(); symbols.len()];
+    for lanes in [1, 2, 4, 8, 16, 32, 64] {
+        let bytes = encode(Backend::SCALAR, lanes);
+        for backend in Backend::all() {
+            assert_eq!(encode(backend, lanes), bytes, "{}", backend.name());
+            out.fill(S::default());
+            let mut decoder = Decoder::new(&bytes[..]).unwrap().with_backend(backend);
+            decoder.get(model, &mut out).unwrap();
+            decoder.finish().unwrap();
+            assert_eq!(out, symbols, "{}", backend.name());
+        }
+    }
+    let bytes = chunks(Backend::SCALAR, 1);
+    for backend in Backend::all() {
+        assert_eq!(chunks(backend, 2), bytes, "{}", backend.name());
+        out.fill(S::default());
+        ans::decode(backend, &bytes, model, &mut out, 2).unwrap();
+        assert_eq!(out, symbols, "{}", backend.name());
+    }
+}
+
+/// The error that both doors give when they load these elements.
+fn load_error<M: Model>(model: &M) -> String {
+    let symbols = vec![0; model.len()];
+    let error = ans::encode(Backend::default(), &symbols, model, 1).unwrap_err();
+    assert_eq!(Encoder::new().put(&symbols, model), Err(error.clone()));
+    match error {
+        Error::InvalidArgument(what) => what,
+        other => panic!("{other}"),
+    }
+}
+
+fn symbol() -> impl Strategy<Value = i32> {
+    prop_oneof![20 => -3..4, 5 => -200..200, 1 => any::<i32>(), 1 => Just(i32::MIN), 1 => Just(i32::MAX)]
+}
+
+fn mean() -> impl Strategy<Value = f32> {
+    prop_oneof![8 => -3f32..3.0, 2 => -300f32..300.0, 1 => -1e9f32..1e9, 1 => Just(0.0)]
+}
+
+fn scale() -> impl Strategy<Value = f32> {
+    prop_oneof![8 => 0.01f32..3.0, 4 => 1f32..600.0, 1 => Just(f32::MAX), 1 => Just(f32::MIN_POSITIVE)]
+}
+
+fn wide(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|&value| value.into()).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn located_round_trips(
+        elements in prop::collection::vec((symbol(), mean(), scale()), 0..400),
+        family in prop::sample::select(&Family::ALL[..]),
+        (mean, scale) in (mean(), scale()),
+    ) {
+        let ladder = Ladder::get(family);
+        let (means, scales): (Vec<f32>, Vec<f32>) = elements.iter().map(|element| (element.1, element.2)).unzip();
+        let symbols: Vec<i32> =
+            elements.iter().map(|&(symbol, mean, _)| symbol.wrapping_add(mean as i32)).collect();
+        let n = symbols.len();
+        let model = Located::new(ladder, n, Parameter::Each(&means), Parameter::Each(&scales)).unwrap();
+        check_round_trip(&symbols, &model);
+        let constant = Located::new(ladder, n, Parameter::Constant(mean), Parameter::Constant(scale)).unwrap();
+        check_round_trip(&symbols, &constant);
+        // The same numbers as f64 make the same bytes.
+        let (wide_means, wide_scales) = (wide(&means), wide(&scales));
+        let wide = Located::new(ladder, n, Parameter::Each(&wide_means), Parameter::Each(&wide_scales)).unwrap();
+        check_round_trip(&symbols, &wide);
+        let bytes = |encoder: &mut Encoder| std::mem::take(encoder).finish();
+        let mut encoder = Encoder::new();
+        encoder.put(&symbols, &model).unwrap();
+        let narrow_bytes = bytes(&mut encoder);
+        encoder.put(&symbols, &wide).unwrap();
+        prop_assert_eq!(bytes(&mut encoder), narrow_bytes);
+    }
+}
+
+#[test]
+fn large_groups_of_located_round_trip() {
+    let mut random = Random::new(5);
+    let mut uniform = || f64::from(random.next()) / 2f64.powi(32);
+    let n = 500_000;
+    let means: Vec<f32> = (0..n).map(|_| (uniform() * 40.0 - 20.0) as f32).collect();
+    let scales: Vec<f32> = (0..n).map(|_| (0.05 * 2f64.powf(uniform() * 13.0)) as f32).collect();
+    let logistic = |u: f64| (u / (1.0 - u)).ln();
+    let symbols: Vec<i16> = means
+        .iter()
+        .zip(&scales)
+        .map(|(mean, scale)| (f64::from(*mean) + f64::from(*scale) * logistic(uniform())).round() as i16)
+        .collect();
+    let ladder = Ladder::get(Family::Logistic);
+    check_round_trip(
+        &symbols,
+        &Located::new(ladder, n, Parameter::Each(&means), Parameter::Each(&scales)).unwrap(),
+    );
+}
+
+#[test]
+fn wrong_located_parameters_are_errors() {
+    fn check<T: Float + From<f32>>() {
+        let ladder = Ladder::get(Family::Gaussian);
+        let good = [1.0f32; 200].map(T::from);
+        for position in [0, 63, 130, 199] {
+            for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                let mut values = good;
+                values[position] = bad.into();
+                for (means, scales) in [(&good, &values), (&values, &good)] {
+                    let (means, scales) = (Parameter::Each(&means[..]), Parameter::Each(&scales[..]));
+                    let what = load_error(&Located::new(ladder, 200, means, scales).unwrap());
+                    assert!(what.contains(&format!("element {position} ")), "{what}");
+                }
+            }
+            for bad in [0.0, -1.0] {
+                let mut scales = good;
+                scales[position] = bad.into();
+                let scales = Parameter::Each(&scales[..]);
+                let what =
+                    load_error(&Located::new(ladder, 200, Parameter::Constant(good[0]), scales).unwrap());
+                assert!(what.contains(&format!("element {position} ")), "{what}");
+            }
+        }
+        let constant = Parameter::Constant(good[0]);
+        assert!(Located::new(ladder, 199, Parameter::Each(&good[..]), constant).is_err());
+        assert!(Located::new(ladder, 201, constant, Parameter::Each(&good[..])).is_err());
+        let nan = Parameter::Constant(T::from(f32::NAN));
+        load_error(&Located::new(ladder, 3, constant, nan).unwrap());
+        assert_eq!(
+            Encoder::new().put::<i32, _>(&[], &Located::new(ladder, 0, constant, nan).unwrap()),
+            Ok(())
+        );
+    }
+    check::<f32>();
+    check::<f64>();
+}
+
+/// 1 to 8 components of `n` elements, `[family, weights, means, scales]`.
+type Components = Vec<(Family, Vec<f32>, Vec<f32>, Vec<f32>)>;
+
+fn components(n: usize) -> impl Strategy<Value = Components> {
+    let weight = prop_oneof![4 => 0f32..1.0, 1 => Just(0.0), 1 => Just(f32::MAX), 1 => Just(1e-30)];
+    let parameters = |strategy: BoxedStrategy<f32>| prop::collection::vec(strategy, n);
+    let component = (
+        prop::sample::select(&Family::ALL[..]),
+        parameters(weight.boxed()),
+        parameters(mean().boxed()),
+        parameters(scale().boxed()),
+    );
+    prop::collection::vec(component, 1..=8).prop_map(|mut components| {
+        components[0].1.iter_mut().for_each(|weight| *weight += 0.01);
+        components
+    })
+}
+
+fn mixture_of(components: &Components, n: usize) -> MixtureOf<'_, f32> {
+    let mut parts = Vec::new();
+    for (family, weights, means, scales) in components {
+        let [weights, means, scales] = [weights, means, scales].map(|values| Parameter::Each(&values[..]));
+        parts.push(Component { family: *family, weights, means, scales });
+    }
+    MixtureOf::new(n, &parts).unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn mixtures_of_anything_round_trip(
+        (symbols, components) in prop::collection::vec(symbol(), 0..300)
+            .prop_flat_map(|symbols| { let n = symbols.len(); (Just(symbols), components(n)) }),
+    ) {
+        let model = mixture_of(&components, symbols.len());
+        check_round_trip(&symbols, &model);
+    }
+
+    #[test]
+    fn categoricals_round_trip(
+        symbols in 1..300usize,
+        elements in prop::collection::vec((any::<u32>(), symbol()), 0..200),
+        seed in any::<u64>(),
+    ) {
+        let mut random = Random::new(seed);
+        let mut probability = || match random.below(8) {
+            0 => 0.0,
+            1 => 1.0,
+            2 => 1e-9,
+            _ => random.below(1000) as f32 / 1000.0,
+        };
+        let mut probabilities: Vec<f32> = (0..symbols * elements.len()).map(|_| probability()).collect();
+        probabilities.chunks_exact_mut(symbols).for_each(|element| element[symbols / 2] += 1e-6);
+        let values: Vec<i32> = elements
+            .iter()
+            .map(|&(inside, any)| if inside % 8 == 0 { any } else { (inside as usize % symbols) as i32 })
+            .collect();
+        check_round_trip(&values, &Categoricals::new(&probabilities, symbols).unwrap());
+        let wide = wide(&probabilities);
+        let bytes = |encoder: &mut Encoder| std::mem::take(encoder).finish();
+        let mut encoder = Encoder::new();
+        encoder.put(&values, &Categoricals::new(&probabilities, symbols).unwrap()).unwrap();
+        let narrow_bytes = bytes(&mut encoder);
+        encoder.put(&values, &Categoricals::new(&wide, symbols).unwrap()).unwrap();
+        prop_assert_eq!(bytes(&mut encoder), narrow_bytes);
+    }
+}
+
+#[test]
+fn constant_and_wide_parameters_make_the_same_mixtures() {
+    fn bytes<T: Float>(components: &[Component<T>]) -> Vec<u8> {
+        let symbols: Vec<i32> = (0..300).map(|i| i * i % 17 - 8).collect();
+        let mut encoder = Encoder::new();
+        encoder.put(&symbols, &MixtureOf::new(300, components).unwrap()).unwrap();
+        encoder.finish()
+    }
+    let values = [[0.25f32, 1.3, 0.7], [0.6, -3.77, 2.9]];
+    let constant = values.map(|element| element.map(Parameter::Constant));
+    let each = values.map(|element| element.map(|value| vec![value; 300]));
+    let wide = values.map(|element| element.map(|value| Parameter::Constant(f64::from(value))));
+    let families = [Family::Laplace, Family::Gaussian];
+    fn components<'a, T: Copy>(
+        families: [Family; 2],
+        values: [[Parameter<'a, T>; 3]; 2],
+    ) -> [Component<'a, T>; 2] {
+        std::array::from_fn(|k| {
+            let [weights, means, scales] = values[k];
+            Component { family: families[k], weights, means, scales }
+        })
+    }
+    let each =
+        std::array::from_fn(|k: usize| std::array::from_fn(|i: usize| Parameter::Each(&each[k][i][..])));
+    let want = bytes(&components(families, constant));
+    assert_eq!(bytes(&components(families, each)), want);
+    assert_eq!(bytes(&components(families, wide)), want);
+}
+
+#[test]
+fn wrong_mixtures_are_errors() {
+    let constant = Parameter::Constant;
+    let good = Component {
+        family: Family::Gaussian,
+        weights: constant(1.0f32),
+        means: constant(0.0),
+        scales: constant(1.0),
+    };
+    assert!(MixtureOf::new(1, &[good; 0]).is_err());
+    assert!(MixtureOf::new(1, &[good; 9]).is_err());
+    assert!(MixtureOf::new(2, &[good, Component { means: Parameter::Each(&[0.0; 3]), ..good }]).is_err());
+    for bad in [f32::NAN, f32::INFINITY, -1.0] {
+        let mut values = [1.0; 100];
+        values[77] = bad;
+        let each = Parameter::Each(&values[..]);
+        let weights = Component { weights: each, ..good };
+        let scales = Component { scales: each, ..good };
+        for component in [weights, scales] {
+            let what = load_error(&MixtureOf::new(100, &[good, component]).unwrap());
+            assert!(what.contains("component 1 of element 77 "), "{what}");
+        }
+    }
+    let nothing = Component { weights: constant(0.0), ..good };
+    assert!(load_error(&MixtureOf::new(5, &[nothing, nothing]).unwrap()).contains("all weights of element 0"));
+    check_round_trip(&[3, -2, 5], &MixtureOf::new(3, &[nothing, good]).unwrap());
+}
+
+#[test]
+fn wrong_categoricals_are_errors() {
+    assert!(Categoricals::new(&[1.0f32], 0).is_err());
+    assert!(Categoricals::new(&[1.0f32; 4097], 4097).is_err());
+    assert!(Categoricals::new(&[1.0f32; 7], 3).is_err());
+    for bad in [f64::NAN, f64::INFINITY, -1e-9, 1e300] {
+        let mut values = [0.5; 700];
+        values[600] = bad;
+        let what = load_error(&Categoricals::new(&values, 7).unwrap());
+        assert!(what.contains("element 85"), "{what}");
+    }
+    let mut values = [0.5; 700];
+    values[21..28].fill(0.0);
+    assert!(load_error(&Categoricals::new(&values, 7).unwrap()).contains("element 3"));
+    check_round_trip(
+        &[0, 4095, 17, 4096, -1],
+        &Categoricals::new(&[-0.0f32, 1.0].repeat(5 * 2048), 4096).unwrap(),
+    );
+    check_round_trip(&[0, 0, 1, i32::MIN, i32::MAX], &Categoricals::new(&[f32::MAX; 5], 1).unwrap());
+}
+
+/// Every slot belongs to the symbol whose slots it is found with, and none to two.
+#[test]
+fn categorical_slots_partition_the_total() {
+    let mut random = Random::new(9);
+    for symbols in [1, 2, 3, 100, 4096] {
+        let probabilities: Vec<f32> = (0..symbols).map(|_| random.below(1 << 20) as f32).collect();
+        let model = Categoricals::new(&probabilities, symbols).unwrap();
+        let mut params = Default::default();
+        model.load(0, 1, &mut params).unwrap();
+        let mut next = 0;
+        for symbol in 0..=symbols as i32 {
+            let (slots, outside) = model.slots(&params, 0, symbol);
+            let escape = symbol == symbols as i32;
+            assert_eq!((slots.start(), outside), (next, escape.then_some(0)));
+            next += slots.freq();
+            let place = if escape { Place::Above } else { Place::Inside(symbol) };
+            for slot in [slots.start(), next - 1] {
+                assert_eq!(model.find(&params, 0, slot), (place, slots));
+            }
+        }
+        assert_eq!(next, 1 << 15);
+    }
+}
+
+/// Expected bits of categorical distributions, over their entropy.
+#[test]
+fn categoricals_cost_little_more_than_their_entropy() {
+    let mut random = Random::new(13);
+    for (symbols, limit) in [(2, 1.001), (16, 1.001), (256, 1.01)] {
+        let (mut actual, mut ideal) = (0.0, 0.0);
+        for _ in 0..50 {
+            // Logits of which some are much larger than others.
+            let logit = |_| (f64::from(random.next()) / 2f64.powi(32) * 6.0).exp();
+            let weights: Vec<f64> = (0..symbols).map(logit).collect();
+            let total: f64 = weights.iter().sum();
+            let probabilities: Vec<f64> = weights.iter().map(|weight| weight / total).collect();
+            let model = Categoricals::new(&probabilities, symbols).unwrap();
+            let mut params = Default::default();
+            model.load(0, 1, &mut params).unwrap();
+            for (symbol, p) in (0..).zip(&probabilities) {
+                actual += p * (15.0 - f64::from(model.slots(&params, 0, symbol).0.freq()).log2());
+                ideal -= p * p.log2();
+            }
+        }
+        println!("{symbols} symbols: {:.4} % over {:.4} bits", (actual / ideal - 1.0) * 100.0, ideal / 50.0);
+        assert!(actual / ideal < limit);
+    }
+}
+
+#[test]
+fn categorical_slots_are_the_same_everywhere() {
+    let mut hash = xxhash_rust::xxh3::Xxh3::new();
+    for symbols in [1usize, 5, 60, 999] {
+        let probabilities: Vec<f32> = (0..symbols).map(|i| (i * i % 31) as f32 / 7.3 + 1e-4).collect();
+        let model = Categoricals::new(&probabilities, symbols).unwrap();
+        let mut params = Default::default();
+        model.load(0, 1, &mut params).unwrap();
+        for symbol in 0..symbols {
+            hash.update(&model.slots(&params, 0, symbol as i32).0.start().to_le_bytes());
+        }
+    }
+    assert_eq!(hash.digest(), 6905664749442797671);
+}
