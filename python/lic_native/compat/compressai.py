@@ -15,7 +15,6 @@ The bytes are not CompressAI's: what one of the two has written, the other can't
 
 from __future__ import annotations
 
-from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,9 +27,6 @@ if TYPE_CHECKING:
     import torch
 
 __all__ = ["BufferedRansEncoder", "RansDecoder", "RansEncoder", "use"]
-
-#: The most lanes that a stream has: a group of symbols can be put or got in pieces of this many.
-LANES = 64
 
 
 class RansEncoder:
@@ -46,27 +42,16 @@ class BufferedRansEncoder:
     """Codes the symbols of several calls in one stream, which may be read in other pieces than it was written."""
 
     def __init__(self) -> None:
-        self._pieces: list[tuple[_native.Tables, Any, Any]] = []
+        self._encoder = _native.Encoder()
 
     def encode_with_indexes(self, symbols: Any, indexes: Any, cdfs: Any, cdfs_sizes: Any, offsets: Any) -> None:
-        symbols, indexes = int32("symbols", symbols).reshape(-1), int32("indexes", indexes).reshape(-1)
-        if symbols.size != indexes.size:
-            raise ValueError(f"{indexes.size} indexes for {symbols.size} symbols")
-        self._pieces.append((native_tables(cdfs, cdfs_sizes, offsets), symbols, indexes))
+        tables = native_tables(cdfs, cdfs_sizes, offsets)
+        self._encoder.put(int32("symbols", symbols), _native.Model.rows(tables, int32("indexes", indexes)))
 
     def flush(self) -> bytes:
-        """The stream of everything since the last flush.
-
-        Raises:
-            ValueError: an index has no CDF, or CDFs change after a number of symbols that is no multiple of 64.
-        """
-        pieces, self._pieces = self._pieces, []
-        encoder, position = _native.Encoder(), 0
-        for _, group in groupby(pieces, lambda piece: id(piece[0])):
-            tables, symbols, indexes = zip(*group)
-            _check_aligned(position, LANES)
-            encoder.put(np.concatenate(symbols), _native.Model.rows(tables[0], np.concatenate(indexes)))
-            position += sum(map(len, symbols))
+        """The stream of everything since the last flush."""
+        encoder, self._encoder = self._encoder, _native.Encoder()
+        encoder.join_groups()
         return encoder.finish()
 
 
@@ -79,8 +64,6 @@ class RansDecoder:
 
     def __init__(self) -> None:
         self._decoder: _native.Decoder | None = None
-        self._lanes = 1
-        self._position = 0
 
     def decode_with_indexes(self, encoded: bytes, indexes: Any, cdfs: Any, cdfs_sizes: Any, offsets: Any) -> Any:
         decoder = _native.Decoder(bytes(encoded))
@@ -90,29 +73,17 @@ class RansDecoder:
 
     def set_stream(self, encoded: bytes) -> None:
         self._decoder = _native.Decoder(bytes(encoded))
-        self._lanes = 1 << (encoded[0] & 7) if encoded else 1
-        self._position = 0
 
     def decode_stream(self, indexes: Any, cdfs: Any, cdfs_sizes: Any, offsets: Any) -> Any:
-        """The next symbols.
-
-        Raises:
-            ValueError: earlier calls, taken together, did not decode a multiple of the stream's lanes (64 at most).
-        """
+        """The next symbols."""
         if self._decoder is None:
             raise ValueError("decode_stream needs set_stream first")
-        _check_aligned(self._position, self._lanes)
         symbols = _decode(self._decoder, indexes, self._tables(cdfs, cdfs_sizes, offsets))
-        self._position += symbols.size
+        self._decoder.continue_group(symbols.size)
         return _like(indexes, symbols)
 
     def _tables(self, cdfs: Any, cdfs_sizes: Any, offsets: Any) -> _native.Tables:
         return native_tables(cdfs, cdfs_sizes, offsets)
-
-
-def _check_aligned(position: int, lanes: int) -> None:
-    if position % lanes:
-        raise ValueError(f"after {position} symbols, no multiple of {lanes}, this stream can't be interrupted")
 
 
 def _decode(decoder: _native.Decoder, indexes: Any, tables: _native.Tables) -> Any:
