@@ -6,7 +6,7 @@ PHOTO ?= tests/data/grace_hopper.jpg
 # Where torch has CPU builds of its own, name their index: PIP_FLAGS="--extra-index-url ..."
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check $(PIP_FLAGS)
 
-.PHONY: demo test rust aarch64 python lint bench peers table
+.PHONY: demo test rust aarch64 python lint bench peers table compat
 
 demo: .venv/installed
 	@folder=$$(mktemp -d) && trap 'rm -r "$$folder"' EXIT && set -ex && \
@@ -52,6 +52,10 @@ table: .venv/installed
 	$(PIP) ".[bench]"
 	$(BIN)/lic-native evaluate jpeg "$(IMAGES)" --quality $(QUALITY)
 
+# The drop-in for CompressAI's coder inside CompressAI itself, which needs an older NumPy: in .venv-compressai.
+compat: .venv-compressai/installed
+	.venv-compressai/bin/python -m pytest -q tests/test_compat_compressai.py
+
 # The entropy coder beside its peers; Debian's libhtscodecs2 joins in where it is installed. Without their dependencies:
 # all are here but CompressAI's, which are many, and would take NumPy back to 1.
 peers: .venv/tested
@@ -70,4 +74,13 @@ SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find rust/src python -na
 .venv/tested: .venv/installed
 	$(PIP) ".[test,dev]" setuptools wheel ninja poetry-core
 	$(PIP) --no-build-isolation --no-deps --no-binary torchjpeg torchjpeg
+	touch $@
+
+# Without lic_native's own dependencies: its NumPy is too new for CompressAI, but an older one does. CompressAI takes
+# any torch and torchvision, but these two must fit each other.
+.venv-compressai/installed: $(SOURCES)
+	test -d .venv-compressai || $(PYTHON) -m venv .venv-compressai
+	.venv-compressai/bin/pip install --quiet --disable-pip-version-check $(PIP_FLAGS) \
+		compressai==1.2.8 torch==2.14.1 torchvision==0.29.2 safetensors pytest pytest-benchmark hypothesis
+	.venv-compressai/bin/pip install --quiet --disable-pip-version-check --no-deps --force-reinstall .
 	touch $@

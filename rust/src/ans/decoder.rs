@@ -79,6 +79,12 @@ impl<D: AsRef<[u8]>> Decoder<D> {
         blocks.try_for_each(|(b, out)| self.lanes.get(bytes, model, params, b, out))
     }
 
+    /// Has what is decoded next belong to the same group as the `decoded` symbols of the last call.
+    pub fn continue_group(&mut self, decoded: usize) {
+        let lanes = &mut self.lanes;
+        lanes.states[..=lanes.lane_mask].rotate_left(decoded & lanes.lane_mask);
+    }
+
     /// Checks that the stream ends here.
     ///
     /// # Errors

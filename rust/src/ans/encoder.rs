@@ -48,6 +48,12 @@ impl Encoder {
         result
     }
 
+    /// Makes all symbols so far one group, which [`Decoder::continue_group`](super::Decoder::continue_group) can read in
+    /// any pieces.
+    pub fn join_groups(&mut self) {
+        self.group_ends = vec![self.queue.slots.len()];
+    }
+
     /// What the symbols so far cost, without what each stream costs besides (a few bytes for each lane).
     pub fn cost_bits(&self) -> f64 {
         self.queue.cost() as f64 / f64::from(1 << COST_BITS)

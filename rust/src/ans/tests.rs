@@ -390,3 +390,27 @@ fn headers_are_checked() {
     assert!(matches!(Decoder::new([0x40, 0, 0, 0xff]), Err(Error::Truncated { .. })));
     assert!(matches!(Decoder::new([HAS_ESCAPES, 2, 1]), Err(Error::Truncated { .. })));
 }
+
+#[test]
+fn joined_groups_are_read_in_any_pieces() {
+    let (tables, mut random) = (gaussians(), Random::new(3));
+    let (symbols, indexes) = sample(&tables, 5000, &mut random);
+    for lanes in [1, 8, 64] {
+        let mut encoder = Encoder::new();
+        for (symbols, indexes) in symbols.chunks(777).zip(indexes.chunks(777)) {
+            encoder.put(symbols, &Rows::new(&tables, indexes)).unwrap();
+        }
+        encoder.join_groups();
+        let mut decoder = Decoder::new(encoder.stream_with(lanes).to_vec()).unwrap();
+        let mut decoded = vec![0; symbols.len()];
+        let mut start = 0;
+        while start < decoded.len() {
+            let end = decoded.len().min(start + random.below(200) as usize);
+            decoder.get(&Rows::new(&tables, &indexes[start..end]), &mut decoded[start..end]).unwrap();
+            decoder.continue_group(end - start);
+            start = end;
+        }
+        decoder.finish().unwrap();
+        assert_eq!(decoded, symbols);
+    }
+}

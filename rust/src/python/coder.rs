@@ -35,6 +35,12 @@ impl Encoder {
         }))
     }
 
+    /// Make what was put so far one group, to be read in any pieces with `continue_group`.
+    fn join_groups(&mut self) -> PyResult<()> {
+        self.open()?.join_groups();
+        Ok(())
+    }
+
     /// Bits that what was put will take.
     fn cost_bits(&mut self, py: Python<'_>) -> PyResult<f64> {
         let encoder = self.open()?;
@@ -65,6 +71,11 @@ impl Decoder {
     fn get(&mut self, py: Python<'_>, model: &Model, out: &Bound<'_, PyAny>) -> PyResult<()> {
         let decoder = &mut self.0;
         with_symbols!(mut out, out => with_model!(py, model, model => enter(py, || decoder.get(&model, out))))
+    }
+
+    /// Have the next call go on with the group of which the last one got `decoded` symbols.
+    fn continue_group(&mut self, decoded: usize) {
+        self.0.continue_group(decoded);
     }
 
     /// Check that the stream ends here.

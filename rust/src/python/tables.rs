@@ -51,7 +51,8 @@ impl Tables {
     }
 
     /// Rows in CompressAI's layout: int32 `cdf` `[rows, stride]`, of which row `i` uses the first `lengths[i]`
-    /// boundaries, and whose first symbol is `offsets[i]`; both int32 `[rows]`.
+    /// boundaries, and whose first symbol is `offsets[i]`; both int32 `[rows]`. Rows of another precision than 15 bits
+    /// are converted.
     #[staticmethod]
     fn from_cdf(
         cdf: PyReadonlyArray2<'_, i32>,

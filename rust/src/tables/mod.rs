@@ -11,6 +11,7 @@ mod ladder;
 mod mixture;
 mod mixture_of;
 pub(crate) mod real;
+mod requantize;
 mod window;
 
 use crate::{Error, Result};
@@ -23,6 +24,7 @@ pub use ladder::{Float, Ladder};
 pub use mixture::{LogisticMixture, MixtureConstants, MIXTURE_PARAMS};
 pub use mixture_of::MAX_COMPONENTS;
 pub(crate) use mixture_of::{Component as MixtureComponent, Mixture, Outline};
+use requantize::{requantize, MAX_PRECISION};
 pub(crate) use window::Place;
 
 /// Frequencies of a distribution sum to 2^15.
@@ -149,20 +151,25 @@ pub struct Tables {
 }
 
 impl Tables {
-    /// Takes rows laid end to end in `cdf`: row `i` has `lengths[i]` boundaries, from 0 strictly increasing
-    /// to 2^15, its first interval is symbol `offsets[i]` and its last interval the escape.
+    /// Takes rows laid end to end in `cdf`: row `i` has `lengths[i]` boundaries, which rise from 0 to the number
+    /// of slots, its first interval is symbol `offsets[i]` and its last interval the escape.
+    ///
+    /// The number of slots is a power of two, 2 to 2^24, the same for all rows. If it is 2^[`PRECISION`] rows are
+    /// taken as they are, so every interval needs a slot. Other rows are converted, always alike: symbols at the
+    /// ends of the support for which a slot would be too much join the escape, all others get at least one.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] says which row breaks which rule.
     pub fn new(cdf: &[i32], lengths: &[i32], offsets: &[i32]) -> Result<Self> {
         let mut tables = Self::sized(lengths, offsets)?;
+        let precision = precision(cdf, lengths)?;
         let mut rest = cdf;
         for (row, (&length, &offset)) in lengths.iter().zip(offsets).enumerate() {
             let boundaries;
             (boundaries, rest) = rest
                 .split_at_checked(length as usize)
                 .ok_or_else(|| invalid(row, "lies beyond the buffer"))?;
-            tables.push(boundaries, offset).map_err(|rule| invalid(row, rule))?;
+            tables.take(boundaries, precision, offset).map_err(|rule| invalid(row, &rule))?;
         }
         if !rest.is_empty() {
             return Err(Error::InvalidArgument(format!("{} boundaries belong to no row", rest.len())));
@@ -175,18 +182,19 @@ impl Tables {
     /// `_offset` hold them.
     ///
     /// # Errors
-    /// As [`Tables::new`]; CompressAI's usual precision of 16 bits is one of them.
+    /// As [`Tables::new`].
     pub fn from_padded(cdf: &[i32], stride: usize, lengths: &[i32], offsets: &[i32]) -> Result<Self> {
         let mut tables = Self::sized(lengths, offsets)?;
         if stride.checked_mul(lengths.len()) != Some(cdf.len()) {
             return Err(Error::InvalidArgument(format!("{} boundaries for rows of {stride}", cdf.len())));
         }
+        if let Some(row) = lengths.iter().position(|&length| length as usize > stride) {
+            return Err(invalid(row, "is longer than the stride"));
+        }
+        let precision = precision(cdf, lengths)?;
         for (row, (&length, &offset)) in lengths.iter().zip(offsets).enumerate() {
-            let boundaries = cdf[row * stride..][..stride].get(..length as usize);
-            boundaries
-                .ok_or("is longer than the stride")
-                .and_then(|boundaries| tables.push(boundaries, offset))
-                .map_err(|rule| invalid(row, rule))?;
+            let boundaries = &cdf[row * stride..][..length as usize];
+            tables.take(boundaries, precision, offset).map_err(|rule| invalid(row, &rule))?;
         }
         tables.small = SmallLayout::of(&tables.rows);
         Ok(tables)
@@ -212,8 +220,8 @@ impl Tables {
                 offsets.len()
             )));
         }
-        if let Some(row) = lengths.iter().position(|&n| !(2..=TOTAL as i32 + 1).contains(&n)) {
-            return Err(invalid(row, "does not have 2 to 2^15 + 1 boundaries"));
+        if let Some(row) = lengths.iter().position(|&n| !(2..=(1 << MAX_PRECISION) + 1).contains(&n)) {
+            return Err(invalid(row, "does not have 2 to 2^24 + 1 boundaries"));
         }
         let total = lengths.iter().map(|&n| n as usize).sum::<usize>();
         if lengths.len() > MAX_ROWS || total > MAX_CDF {
@@ -228,16 +236,32 @@ impl Tables {
         })
     }
 
-    fn push(&mut self, boundaries: &[i32], offset: i32) -> std::result::Result<(), &'static str> {
-        if boundaries.first() != Some(&0) || boundaries.last() != Some(&(TOTAL as i32)) {
-            return Err("does not run from 0 to 2^15");
+    /// Adds a row of the caller's once it is known to be sane.
+    fn take(&mut self, boundaries: &[i32], precision: u32, offset: i32) -> std::result::Result<(), String> {
+        if boundaries.first() != Some(&0) || boundaries.last() != Some(&(1 << precision)) {
+            return Err(format!("does not run from 0 to 2^{precision}"));
         }
-        if boundaries.windows(2).any(|pair| pair[0] >= pair[1]) {
-            return Err("is not strictly increasing");
+        let falls = |pair: &[i32]| pair[0] > pair[1] || (pair[0] == pair[1] && precision == PRECISION);
+        if let Some(i) = boundaries.windows(2).position(falls) {
+            return Err(format!(
+                "has no slots at position {i}: its boundaries are {} and {}",
+                boundaries[i],
+                boundaries[i + 1]
+            ));
         }
         if offset.unsigned_abs() > MAX_OFFSET {
-            return Err("has an offset beyond 2^30");
+            return Err("has an offset beyond 2^30".into());
         }
+        if precision == PRECISION {
+            self.push(boundaries, offset);
+        } else {
+            let row = requantize(boundaries, precision, offset);
+            self.push(row.cdf(), row.offset());
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, boundaries: &[i32], offset: i32) {
         let intervals = boundaries.len() - 1;
         let shift = bucket_shift(boundaries);
         self.rows.push(Layout {
@@ -259,7 +283,6 @@ impl Tables {
                 interval: interval as u16,
             }
         }));
-        Ok(())
     }
 
     /// The number of rows.
@@ -392,6 +415,14 @@ fn bucket_shift(boundaries: &[i32]) -> u16 {
     let enough = |bits: &u32| slots_to_search(boundaries, PRECISION - bits) <= TOTAL as i32 / 128;
     let bits = (MIN_BUCKET_BITS..MAX_BUCKET_BITS).find(enough).unwrap_or(MAX_BUCKET_BITS);
     (PRECISION - bits) as u16
+}
+
+/// The logarithm of the number of slots, which is the first row's last boundary.
+fn precision(cdf: &[i32], lengths: &[i32]) -> Result<u32> {
+    let Some(&length) = lengths.first() else { return Ok(PRECISION) };
+    let end = *cdf.get(length as usize - 1).ok_or_else(|| invalid(0, "lies beyond the buffer"))?;
+    let power = (1..=MAX_PRECISION).find(|power| end == 1 << power);
+    power.ok_or_else(|| invalid(0, "does not end at a power of two from 2 to 2^24"))
 }
 
 /// How many slots lie beyond the two intervals of their bucket.

@@ -135,7 +135,9 @@ fn bad_tables_are_errors() {
     assert!(invalid(&[0, 5, 4, end], &[4], &[0]));
     assert!(invalid(&[1, 5, end], &[3], &[0]));
     assert!(invalid(&[0, 5, end - 1], &[3], &[0]));
-    assert!(invalid(&[0, 5, 2 * end], &[3], &[0]));
+    assert!(invalid(&[0, 5, end, 0, 5, 2 * end], &[3, 3], &[0, 0]));
+    assert!(invalid(&[0, 5, 1 << 25], &[3], &[0]));
+    assert!(invalid(&[0, 5, 4, 2 * end], &[4], &[0]));
     assert!(invalid(&[0], &[1], &[0]));
     assert!(invalid(&[0, end], &[-2], &[0]));
     assert!(invalid(&[0, end], &[2], &[i32::MIN]));
