@@ -1,6 +1,6 @@
 //! The decoding half.
 
-use super::symbol::{narrow, sum_of};
+use super::symbol::narrow;
 use super::{
     bits, check_count, Backend, Model, Symbol, BATCH, BLOCK, HAS_ESCAPES, LOWER_BOUND, MASK, MAX_LANES,
     STATE_BYTES_SHIFT,
@@ -44,7 +44,7 @@ impl<D: AsRef<[u8]>> Decoder<D> {
         self.get_part(model, 0, out).map(drop)
     }
 
-    /// Decodes elements from `first` on of a model as a group, and returns their sum.
+    /// Decodes elements from `first` on of a model as a group, and returns the sum of what was coded.
     pub(super) fn get_part<S: Symbol, M: Model>(
         &mut self,
         model: &M,
@@ -58,25 +58,24 @@ impl<D: AsRef<[u8]>> Decoder<D> {
             model.load(first + i * BATCH, out.len(), &mut params)?;
             let shifts = model.shifts(&params);
             if let (None, Some(out)) = (shifts, S::as_i32_mut(out)) {
-                self.get_batch(model, &params, out)?;
-                sum = sum_of(out, sum);
+                sum = self.get_batch(model, &params, out)?.wrapping_add(sum);
                 continue;
             }
             let wide = &mut wide[..out.len()];
-            self.get_batch(model, &params, wide)?;
+            sum = self.get_batch(model, &params, wide)?.wrapping_add(sum);
             if let Some(symbol) = narrow(wide, shifts, out) {
                 let what = format!("symbol {symbol} is no {}", S::NAME);
                 return Err(Error::Corrupt { what, offset: self.lanes.next_word });
             }
-            sum = sum_of(out, sum);
         }
         Ok(sum)
     }
 
-    fn get_batch<M: Model>(&mut self, model: &M, params: &M::Params, out: &mut [i32]) -> Result<()> {
+    fn get_batch<M: Model>(&mut self, model: &M, params: &M::Params, out: &mut [i32]) -> Result<u32> {
         let bytes = self.data.as_ref();
         let mut blocks = out.chunks_mut(BLOCK).enumerate();
-        blocks.try_for_each(|(b, out)| self.lanes.get(bytes, model, params, b, out))
+        blocks.try_for_each(|(b, out)| self.lanes.get(bytes, model, params, b, out))?;
+        Ok(self.lanes.backend.sum(out))
     }
 
     /// Has what is decoded next belong to the same group as the `decoded` symbols of the last call.

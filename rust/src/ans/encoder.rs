@@ -1,7 +1,8 @@
 //! The encoding half.
 
+use super::simd::prefetch;
 use super::stream::Words;
-use super::symbol::{sum_of, widen};
+use super::symbol::widen;
 use super::{bits, check_count, Backend, Model, Stream, Symbol, BATCH, BLOCK, LOWER_BOUND, MASK, MAX_LANES};
 use crate::tables::{cost_table, Slots, COST_BITS, PRECISION};
 use crate::{varint, Result};
@@ -106,7 +107,7 @@ pub(super) fn encode_group<S: Symbol, M: Model>(
     first: usize,
     cost: u64,
 ) -> Result<(Stream, u32)> {
-    const PIECE: usize = 16 * BATCH;
+    const PIECE: usize = 32 * BATCH;
     let words = (cost >> COST_BITS) as usize / 16;
     let mut lanes = Lanes::new(backend, affordable_lanes(cost, symbols.len()), words + words / 16);
     let mut slots = vec![Slots::default(); symbols.len().min(PIECE)];
@@ -114,6 +115,8 @@ pub(super) fn encode_group<S: Symbol, M: Model>(
     let mut sum = 0;
     for (i, symbols) in symbols.chunks(PIECE).enumerate().rev() {
         let slots = &mut slots[..symbols.len()];
+        // The piece before this one is next.
+        prefetch(symbols.as_ptr().wrapping_sub(PIECE), BATCH);
         sum = fill_slots(backend, symbols, model, first + i * PIECE, slots, &mut outside)?.wrapping_add(sum);
         lanes.put(slots);
         all_outside.extend(outside.drain(..).rev());
@@ -123,7 +126,7 @@ pub(super) fn encode_group<S: Symbol, M: Model>(
 
 /// About what the symbols cost, as a sample of blocks says.
 pub(super) fn estimate_cost<S: Symbol, M: Model>(backend: Backend, symbols: &[S], model: &M) -> Result<u64> {
-    const SAMPLE: usize = 128;
+    const SAMPLE: usize = 64;
     let step = symbols.len().div_ceil(BLOCK).div_ceil(SAMPLE).max(1);
     let (mut cost, mut judged) = (0, 0);
     let (mut slots, mut outside) = ([Slots::default(); BLOCK], Vec::new());
@@ -202,8 +205,8 @@ fn fill_slots<S: Symbol, M: Model>(
     let mut sum = 0;
     for (i, (symbols, slots)) in symbols.chunks(BATCH).zip(slots.chunks_mut(BATCH)).enumerate() {
         model.load(first + i * BATCH, symbols.len(), &mut params)?;
-        sum = sum_of(symbols, sum);
         let symbols = widen(symbols, model.shifts(&params), &mut wide);
+        sum = backend.sum(symbols).wrapping_add(sum);
         let blocks = symbols.as_chunks::<BLOCK>().0.iter().zip(slots.as_chunks_mut().0);
         let mut done = 0;
         for (b, (symbols, slots)) in blocks.enumerate() {

@@ -103,9 +103,3 @@ pub(super) fn narrow<S: Symbol>(wide: &mut [i32], shifts: Option<&[i32]>, symbol
     }
     wide.iter().copied().find(|&wide| S::from_i32(wide).to_i32() != wide)
 }
-
-/// `sum` and the symbols, modulo 2^32.
-#[inline]
-pub(super) fn sum_of<S: Symbol>(symbols: &[S], sum: u32) -> u32 {
-    symbols.iter().fold(sum, |sum, symbol| sum.wrapping_add(symbol.to_i32() as u32))
-}

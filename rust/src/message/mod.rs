@@ -6,7 +6,7 @@
 //! | 1 | bits 0–6: [`Dtype`]; 7: [`Library`] |
 //! | varint, then a varint each | number of dimensions, dimensions |
 //! | … | the symbols in row-major order, as [`ans::encode`] codes them |
-//! | 2 | sum of the symbols modulo 2^16 |
+//! | 2 | sum of the symbols, less what a model subtracts from them, modulo 2^16 |
 //! | 2 | low 16 bits of the XXH3-64 of everything before, seeded with the distribution's fingerprint |
 //!
 //! The hash tells damaged bytes and other tables before anything is decoded; that every lane ends where it must and

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{check_rows, prefetch, row_unchecked, Found};
+use super::{check_rows, prefetch_next, row_unchecked, Found};
 use crate::ans::{BLOCK, LOWER_BOUND, MASK, MAX_LANES};
 use crate::tables::{Float, Slots, Tables, PRECISION, TOTAL};
 
@@ -33,6 +33,12 @@ const fn permutations(compact: bool) -> [[u8; N]; 1 << N] {
     permutations
 }
 
+/// See [`Backend::sum`](super::Backend::sum).
+#[target_feature(enable = "avx2,popcnt")]
+pub(super) fn sum(integers: &[i32]) -> u32 {
+    super::sum(integers)
+}
+
 /// See [`Backend::locate`](super::Backend::locate): the scalar code, for which the compiler has these instructions here.
 #[target_feature(enable = "avx2,popcnt")]
 pub(super) fn locate<T: Float>(
@@ -54,7 +60,7 @@ pub(super) fn slots(
 ) -> u64 {
     let mut escapes = 0;
     check_rows(tables, rows);
-    prefetch(symbols);
+    prefetch_next(symbols);
     for i in 0..BLOCK / N {
         let (symbols, rows) = (&symbols.as_chunks::<N>().0[i], &rows.as_chunks::<N>().0[i]);
         // SAFETY: they are checked.

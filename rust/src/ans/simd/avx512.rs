@@ -2,11 +2,17 @@
 
 use std::arch::x86_64::*;
 
-use super::{check_rows, prefetch, row_unchecked, Found};
+use super::{check_rows, prefetch_next, row_unchecked, Found};
 use crate::ans::{BLOCK, LOWER_BOUND, MASK, MAX_LANES};
 use crate::tables::{Float, Slots, SmallLayout, Tables, MIN_BUCKET_BITS, PRECISION, TOTAL};
 
 const N: usize = 16;
+
+/// See [`Backend::sum`](super::Backend::sum).
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,popcnt")]
+pub(super) fn sum(integers: &[i32]) -> u32 {
+    super::sum(integers)
+}
 
 /// See [`Backend::locate`](super::Backend::locate): the scalar code, for which the compiler has these instructions here.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,popcnt")]
@@ -27,7 +33,7 @@ pub(super) fn slots(
     symbols: &[i32; BLOCK],
     slots: &mut [Slots; BLOCK],
 ) -> u64 {
-    prefetch(symbols);
+    prefetch_next(symbols);
     match tables.small() {
         Some(small) => slots_by(tables, symbols, slots, |i| {
             let rows = load_rows(&rows.as_chunks::<N>().0[i]);

@@ -108,6 +108,19 @@ impl Backend {
         }
     }
 
+    /// The sum of integers modulo 2^32.
+    pub(super) fn sum(self, integers: &[i32]) -> u32 {
+        match self.0 {
+            // SAFETY: a processor without AVX2 and POPCNT has no such `Backend`.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => unsafe { avx2::sum(integers) },
+            // SAFETY: a processor without these extensions has no such `Backend`.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => unsafe { avx512::sum(integers) },
+            _ => sum(integers),
+        }
+    }
+
     /// Fills in the slots of a block of symbols, and returns a bit for each that is an escape.
     #[inline]
     pub(super) fn slots(
@@ -184,6 +197,11 @@ impl Backend {
     }
 }
 
+#[inline(always)]
+fn sum(integers: &[i32]) -> u32 {
+    integers.iter().fold(0, |sum, &integer| sum.wrapping_add(integer as u32))
+}
+
 fn scalar_slots(
     tables: &Tables,
     rows: &[u16; BLOCK],
@@ -244,15 +262,20 @@ fn row(tables: &Tables, row: u16) -> &Layout {
 /// and the processor by itself expects a page to be followed by the next.
 #[cfg(target_arch = "x86_64")]
 #[inline]
-fn prefetch(symbols: &[i32; BLOCK]) {
-    use crate::ans::BATCH;
-    use std::arch::x86_64::{_mm_prefetch, _MM_HINT_T0};
+fn prefetch_next(symbols: &[i32; BLOCK]) {
+    prefetch(symbols.as_ptr().wrapping_add(crate::ans::BATCH), BLOCK);
+}
 
-    for line in 0..size_of_val(symbols) / 64 {
-        let place = symbols.as_ptr().wrapping_add(BATCH).wrapping_byte_add(64 * line);
+/// Calls for `count` elements, which need not exist.
+#[inline]
+pub(super) fn prefetch<T>(elements: *const T, count: usize) {
+    #[cfg(target_arch = "x86_64")]
+    for line in 0..count * size_of::<T>() / 64 {
+        use std::arch::x86_64::{_mm_prefetch, _MM_HINT_T0};
         // SAFETY: whatever the address, nothing is read.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(place.cast()) };
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(elements.wrapping_byte_add(64 * line).cast()) };
     }
+    let _ = (elements, count);
 }
 
 /// What `N` elements found, as far as their buckets told it.
