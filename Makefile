@@ -24,12 +24,12 @@ rust:
 	cargo test --quiet --release
 	! cargo tree --edges normal | grep pyo3
 
-# The Rust tests on an emulated ARM processor; needs Debian's gcc-aarch64-linux-gnu and qemu-user.
+# The Rust tests on an emulated ARM processor. Needs Debian's gcc-aarch64-linux-gnu and qemu-user, and Rust's standard
+# library for that target, from one's distribution (Debian: libstd-rust-dev:arm64) or from rustup.
 ARM := aarch64-unknown-linux-gnu
 aarch64: export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER := aarch64-linux-gnu-gcc
 aarch64: export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER := qemu-aarch64 -L /usr/aarch64-linux-gnu
 aarch64:
-	rustup target add $(ARM)
 	cargo clippy --quiet --all-targets --target $(ARM) -- -D warnings
 	LIC_REQUIRE_SIMD=neon cargo test --quiet --release --target $(ARM)
 

@@ -274,6 +274,19 @@ def test_a_gaussian_costs_its_entropy():
     assert ideal < size < 1.003 * ideal
 
 
+def test_scales_become_rows_by_exact_comparisons():
+    middles = np.sqrt(SCALES[1:] * SCALES[:-1]).astype(np.float32)
+    assert np.array_equal(TABLES.indexes(SCALES), np.arange(64))
+    for scale, rows in [(middles, np.arange(1, 64)), (np.nextafter(middles, np.float32(0)), np.arange(63))]:
+        assert np.array_equal(TABLES.indexes(scale), rows)
+        assert np.array_equal(TABLES.indexes(torch.from_numpy(scale)), rows)
+        assert np.array_equal(TABLES.indexes(scale.astype(np.float64)), rows)
+    assert TABLES.indexes(torch.tensor([0.0, 5, 1e9], dtype=torch.bfloat16)).tolist() == [0, TABLES.indexes(5.0), 63]
+    assert Tables.laplace(np.geomspace(0.1, 9, 300)).indexes(9.0) == 299
+    with pytest.raises(ValueError, match="scales"):
+        Tables([[0, 5, 32768]]).indexes(1.0)
+
+
 def test_mixtures():
     rng = np.random.default_rng(3)
     mean, scale = rng.normal(0, 20, (2, 500)), np.exp(rng.uniform(-2, 3, (2, 500)))

@@ -6,7 +6,9 @@ DLPack objects or numbers.
 
 from __future__ import annotations
 
+import itertools
 import math
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -57,7 +59,8 @@ class Tables:
         [0, -1, 5]
     """
 
-    __slots__ = ("_native",)
+    __slots__ = ("_native", "_thresholds")
+    _thresholds: NDArray[np.float32] | None
 
     def __init__(self, cdf: ArrayLike, lengths: ArrayLike | None = None, offsets: ArrayLike | None = None) -> None:
         boundaries = _int32(cdf, "cdf")
@@ -69,27 +72,33 @@ class Tables:
             np.full(rows, width, np.int32) if lengths is None else _int32(lengths, "lengths"),
             np.zeros(rows, np.int32) if offsets is None else _int32(offsets, "offsets"),
         )
+        self._thresholds = None
 
     @classmethod
-    def _of(cls, native: _native.Tables) -> Tables:
+    def _of(cls, native: _native.Tables, scales: list[float] | None = None) -> Tables:
         tables = cls.__new__(cls)
         tables._native = native
+        middles = [math.sqrt(low * high) for low, high in itertools.pairwise(scales or [])]
+        tables._thresholds = None if scales is None else np.array(middles, np.float32)
         return tables
 
     @classmethod
     def gaussian(cls, scales: Sequence[float] | NDArray[Any]) -> Tables:
         """A row for each standard deviation: normal distributions with mean 0, integrated over each integer's unit."""
-        return cls._of(_native.Tables.gaussian([float(s) for s in scales]))
+        scales = [float(s) for s in scales]
+        return cls._of(_native.Tables.gaussian(scales), scales)
 
     @classmethod
     def logistic(cls, scales: Sequence[float] | NDArray[Any]) -> Tables:
         """A row for each scale: distributions with the cumulative distribution 1 / (1 + exp(-x / scale))."""
-        return cls._of(_native.Tables.logistic([float(s) for s in scales]))
+        scales = [float(s) for s in scales]
+        return cls._of(_native.Tables.logistic(scales), scales)
 
     @classmethod
     def laplace(cls, scales: Sequence[float] | NDArray[Any]) -> Tables:
         """A row for each scale: distributions with density proportional to exp(-|x| / scale), as `gaussian`."""
-        return cls._of(_native.Tables.laplace([float(s) for s in scales]))
+        scales = [float(s) for s in scales]
+        return cls._of(_native.Tables.laplace(scales), scales)
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -98,6 +107,31 @@ class Tables:
     def fingerprint(self) -> int:
         """A 64-bit hash of all rows, the same on every machine."""
         return self._native.fingerprint()
+
+    def indexes(self, scale: ArrayLike) -> Any:
+        """The row whose scale is nearest, by ratio, for each element: a tensor on the same device, or an array.
+
+        The step from a model's scales to integers: comparisons with constants only (the float32 next to the geometric
+        mean of neighbouring scales), so that equal scales give equal rows on every device.
+
+        Args:
+            scale: positive floats or integers of any shape. Float64 is rounded to float32 first.
+
+        Raises:
+            ValueError: the rows are not in increasing order of scale, or have none: see `gaussian`.
+
+        Example:
+            >>> Tables.gaussian([0.5, 1, 2]).indexes(np.array([0.01, 0.8, 1.3, 1.5, 99.0]))
+            array([0, 1, 1, 2, 2], dtype=uint8)
+        """
+        if self._thresholds is None or (np.diff(self._thresholds) <= 0).any():
+            raise ValueError("the rows of these tables have no scales in increasing order")
+        dtype = "uint8" if len(self) <= 256 else "int32"
+        torch = sys.modules.get("torch")
+        if torch is not None and isinstance(scale, torch.Tensor):
+            thresholds = torch.from_numpy(self._thresholds).to(scale.device)
+            return torch.bucketize(scale.detach().float(), thresholds, right=True).to(getattr(torch, dtype))
+        return np.searchsorted(self._thresholds, to_numpy(scale)[0].astype(np.float32), "right").astype(dtype)
 
     def __getitem__(self, indexes: ArrayLike) -> Rows:
         """The distributions of elements that have these rows: integers of any shape."""

@@ -14,7 +14,7 @@ mod neon;
 
 use std::sync::OnceLock;
 
-use super::{BATCH, BLOCK, MAX_LANES};
+use super::{BLOCK, MAX_LANES};
 use crate::tables::{Layout, Slots, Tables};
 
 /// Fewer lanes are not worth a vector.
@@ -225,7 +225,9 @@ fn row(tables: &Tables, row: u16) -> &Layout {
 #[cfg(target_arch = "x86_64")]
 #[inline]
 fn prefetch(symbols: &[i32; BLOCK]) {
+    use crate::ans::BATCH;
     use std::arch::x86_64::{_mm_prefetch, _MM_HINT_T0};
+
     for line in 0..size_of_val(symbols) / 64 {
         let place = symbols.as_ptr().wrapping_add(BATCH).wrapping_byte_add(64 * line);
         // SAFETY: whatever the address, nothing is read.
