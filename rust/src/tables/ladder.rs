@@ -129,26 +129,26 @@ pub trait Locate: Copy + Default + Send + Sync + std::fmt::Display + Into<f64> {
 macro_rules! locate {
     ($float:ident, $bits:ident) => {
         impl Locate for $float {
-            #[inline]
+            #[inline(always)]
             fn to_f32(self) -> f32 {
                 self as f32
             }
 
-            #[inline]
+            #[inline(always)]
             fn level(self) -> i32 {
                 const STEP_SHIFT: u32 = $float::MANTISSA_DIGITS - 1 - STEP_BITS;
                 const FIRST: i32 = ($float::MAX_EXP - 1 + MIN_EXPONENT) << STEP_BITS;
                 ((self.to_bits() >> STEP_SHIFT) as i32 - FIRST).clamp(0, LEVELS - 1)
             }
 
-            #[inline]
+            #[inline(always)]
             fn valid(mean: Self, scale: Self) -> bool {
                 (mean.abs() <= Ladder::MAX_MEAN as $float)
                     & (scale >= f32::MIN_POSITIVE as $float)
                     & (scale <= $float::MAX)
             }
 
-            #[inline]
+            #[inline(always)]
             fn locate(mean: Self, scale: Self) -> (i32, u16) {
                 /// Added and subtracted again, it rounds to the nearest integer: anything up to 2^22.
                 const ROUND: $float = 1.5 / $float::EPSILON;

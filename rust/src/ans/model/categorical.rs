@@ -129,14 +129,14 @@ fn count_slots<T: Float>(
     let total = element.iter().fold(0, |total, &value| total + count(value));
     let spare = TOTAL - 1 - element.len() as u32;
     let per_count = (u64::from(spare) << 32) / u64::from(total);
-    let mut sum = 0;
-    let start = |j: u16, sum: u32| j + ((u64::from(sum) * per_count) >> 32) as u16;
+    let (mut least, mut sum) = (0, 0u64);
     let (last, firsts) = boundaries.split_last_mut().expect("a boundary for each symbol and one more");
-    for ((j, boundary), &value) in (0..).zip(firsts).zip(&*element) {
-        *boundary = start(j, sum);
-        sum += count(value);
+    for (boundary, &value) in firsts.iter_mut().zip(&*element) {
+        *boundary = least + ((sum * per_count) >> 32) as u16;
+        least += 1;
+        sum += u64::from(count(value));
     }
-    *last = start(element.len() as u16, sum);
+    *last = least + ((sum * per_count) >> 32) as u16;
     Ok(())
 }
 

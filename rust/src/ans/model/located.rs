@@ -1,6 +1,6 @@
 //! Distributions of one family, with a mean and a scale for each element.
 
-use super::super::{BATCH, BLOCK};
+use super::super::{Backend, BATCH, BLOCK};
 use super::rows::RowParams;
 use super::{Model, Parameter};
 use crate::tables::{Float, Ladder, Place, Slots, Tables};
@@ -49,7 +49,7 @@ impl<T: Float> Model for Located<'_, T> {
             let elements = first + b * BLOCK..first + count.min((b + 1) * BLOCK);
             self.means.copy(elements.clone(), &mut means);
             self.scales.copy(elements.clone(), &mut scales);
-            if !locate(&means, &scales, shifts, rows) {
+            if !Backend::default().locate(&means, &scales, shifts, rows) {
                 check(elements.start, &means[..elements.len()], &scales[..elements.len()])?;
             }
         }
@@ -82,9 +82,9 @@ impl<T: Float> Model for Located<'_, T> {
     }
 }
 
-/// Shifts and rows of a block, and whether all are valid.
-#[inline(never)]
-fn locate<T: Float>(
+/// Shifts and rows of a block, and whether all are valid: [`Backend::locate`] makes it of its instructions.
+#[inline(always)]
+pub(in crate::ans) fn locate<T: Float>(
     means: &[T; BLOCK],
     scales: &[T; BLOCK],
     shifts: &mut [i32; BLOCK],

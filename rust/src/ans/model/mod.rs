@@ -7,6 +7,7 @@ mod parameter;
 mod rows;
 
 pub use categorical::Categoricals;
+pub(super) use located::locate;
 pub use located::Located;
 pub use mixture::{Component, MixtureOf, Mixtures};
 pub use parameter::Parameter;

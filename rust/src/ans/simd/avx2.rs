@@ -4,7 +4,7 @@ use std::arch::x86_64::*;
 
 use super::{check_rows, prefetch, row_unchecked, Found};
 use crate::ans::{BLOCK, LOWER_BOUND, MASK, MAX_LANES};
-use crate::tables::{Slots, Tables, PRECISION, TOTAL};
+use crate::tables::{Float, Slots, Tables, PRECISION, TOTAL};
 
 const N: usize = 8;
 
@@ -31,6 +31,17 @@ const fn permutations(compact: bool) -> [[u8; N]; 1 << N] {
         set += 1;
     }
     permutations
+}
+
+/// See [`Backend::locate`](super::Backend::locate): the scalar code, for which the compiler has these instructions here.
+#[target_feature(enable = "avx2,popcnt")]
+pub(super) fn locate<T: Float>(
+    means: &[T; BLOCK],
+    scales: &[T; BLOCK],
+    shifts: &mut [i32; BLOCK],
+    rows: &mut [u16; BLOCK],
+) -> bool {
+    crate::ans::model::locate(means, scales, shifts, rows)
 }
 
 /// See [`Backend::slots`](super::Backend::slots).

@@ -4,9 +4,20 @@ use std::arch::x86_64::*;
 
 use super::{check_rows, prefetch, row_unchecked, Found};
 use crate::ans::{BLOCK, LOWER_BOUND, MASK, MAX_LANES};
-use crate::tables::{Slots, SmallLayout, Tables, MIN_BUCKET_BITS, PRECISION, TOTAL};
+use crate::tables::{Float, Slots, SmallLayout, Tables, MIN_BUCKET_BITS, PRECISION, TOTAL};
 
 const N: usize = 16;
+
+/// See [`Backend::locate`](super::Backend::locate): the scalar code, for which the compiler has these instructions here.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,popcnt")]
+pub(super) fn locate<T: Float>(
+    means: &[T; BLOCK],
+    scales: &[T; BLOCK],
+    shifts: &mut [i32; BLOCK],
+    rows: &mut [u16; BLOCK],
+) -> bool {
+    crate::ans::model::locate(means, scales, shifts, rows)
+}
 
 /// See [`Backend::slots`](super::Backend::slots).
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,popcnt")]

@@ -14,8 +14,9 @@ mod neon;
 
 use std::sync::OnceLock;
 
+use super::model::locate;
 use super::{BLOCK, MAX_LANES};
-use crate::tables::{Layout, Slots, Tables};
+use crate::tables::{Float, Layout, Slots, Tables};
 
 /// Fewer lanes are not worth a vector.
 const MIN_LANES: usize = 16;
@@ -85,6 +86,25 @@ impl Backend {
             Isa::Avx512 => "avx512",
             #[cfg(target_arch = "aarch64")]
             Isa::Neon => "neon",
+        }
+    }
+
+    /// Fills in the shifts and rows of a block of distributions, and returns whether all have them.
+    pub(super) fn locate<T: Float>(
+        self,
+        means: &[T; BLOCK],
+        scales: &[T; BLOCK],
+        shifts: &mut [i32; BLOCK],
+        rows: &mut [u16; BLOCK],
+    ) -> bool {
+        match self.0 {
+            // SAFETY: a processor without AVX2 and POPCNT has no such `Backend`.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => unsafe { avx2::locate(means, scales, shifts, rows) },
+            // SAFETY: a processor without these extensions has no such `Backend`.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => unsafe { avx512::locate(means, scales, shifts, rows) },
+            _ => locate(means, scales, shifts, rows),
         }
     }
 
