@@ -1,10 +1,7 @@
 """lic_native.compat.compressai: its classes alone, and in CompressAI's models if that is installed (`make compat`)."""
 
 import copy
-import doctest
-import re
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -281,11 +278,3 @@ def test_decorated_methods_and_those_that_name_the_module(compressai):
     with use(net):
         assert net.compress(None) == RansEncoder().encode_with_indexes([3] * 99, [0] * 99, *TABLES)
     assert net.compress(None) == theirs
-
-
-def test_what_the_documentation_shows():
-    text = (Path(__file__).parents[1] / "docs" / "coming-from.md").read_text()
-    (section,) = re.findall(r"^## From CompressAI\n(.*?)(?=^## |\Z)", text, re.DOTALL | re.MULTILINE)
-    examples = doctest.DocTestParser().get_doctest(section.replace("```", ""), {}, "coming-from.md", None, 0)
-    assert len(examples.examples) > 10
-    assert doctest.DocTestRunner().run(examples).failed == 0

@@ -1,0 +1,401 @@
+"""Messages read by a decoder that follows docs/format.md, sections 5, 7 and 8, and shares no code with ours."""
+
+import math
+import struct
+from bisect import bisect
+from functools import cache
+
+import numpy as np
+import pytest
+
+import lic_native
+from lic_native import _native
+
+TOTAL = 1 << 15
+DTYPES = {1: "int8", 2: "uint8", 3: "int16", 4: "uint16", 5: "int32", 6: "uint32", 7: "int64"}
+
+
+# Section 5
+
+
+class Bytes:
+    def __init__(self, data: bytes):
+        self.data, self.position = data, 0
+
+    def take(self, count: int) -> bytes:
+        taken = self.data[self.position :][:count]
+        assert len(taken) == count
+        self.position += count
+        return taken
+
+    def integer(self, count: int) -> int:
+        return int.from_bytes(self.take(count), "little")
+
+    def varint(self) -> int:
+        byte = self.integer(1)
+        return byte if byte < 128 else byte - 128 + 128 * self.varint()
+
+
+def decode_group(data: bytes, count: int, distribution) -> list[int]:
+    """The symbols of a stream of one group; `distribution(i)` is a `Row` or a `Window`."""
+    stream = Bytes(data)
+    head = stream.integer(1) if data else 0
+    lanes = 1 << (head & 7)
+    escapes = Bytes(stream.take(stream.varint()) if head & 8 else b"")
+    states = [(1 << 16) + stream.integer(head >> 4) for _ in range(lanes)]
+    symbols = []
+    for i in range(count):
+        state = states[i % lanes]
+        slot = state % TOTAL
+        place, start, end = distribution(i).find(slot)
+        state = (end - start) * (state // TOTAL) + slot - start
+        states[i % lanes] = state if state >= 1 << 16 else state * (1 << 16) + stream.integer(2)
+        symbols.append(distribution(i).symbol(place, escapes))
+    assert states == [1 << 16] * lanes
+    assert (escapes.position, stream.position) == (len(escapes.data), len(data))
+    return symbols
+
+
+# Section 7
+
+
+def decode_message(data: bytes, distribution) -> np.ndarray:
+    message = Bytes(data)
+    assert message.integer(1) == 0xD1
+    dtype = DTYPES[message.integer(1) & 127]
+    shape = tuple(message.varint() for _ in range(message.varint()))
+    count = math.prod(shape)
+    parts = message.varint() + 1
+    lengths = [message.varint() for _ in range(parts - 1)]
+    lengths.append(len(data) - 4 - message.position - sum(lengths))
+    blocks = -(-count // 64)
+    starts = [min(64 * (blocks * i // parts), count) for i in range(parts + 1)]
+    symbols = []
+    for length, start, end in zip(lengths, starts, starts[1:]):
+        symbols += decode_group(message.take(length), end - start, lambda i, start=start: distribution(start + i))
+    assert message.integer(2) == sum(symbols) % 2**16
+    return np.array(symbols, np.int64).astype(dtype).reshape(shape)
+
+
+# Section 8
+
+
+class Row:
+    """Symbols from `first` on, and one escape."""
+
+    def __init__(self, first: int, boundaries: list[int], shift: int = 0):
+        self.first, self.boundaries, self.shift = first, boundaries, shift
+
+    def find(self, slot: int) -> tuple[int, int, int]:
+        j = bisect(self.boundaries, slot) - 1
+        return j, self.boundaries[j], self.boundaries[j + 1]
+
+    def symbol(self, j: int, escapes: Bytes) -> int:
+        symbols = len(self.boundaries) - 2
+        if j == symbols:
+            distance = escapes.varint()
+            j = -1 - distance // 2 if distance % 2 else symbols + distance // 2
+        return self.first + j + self.shift
+
+
+def fingerprint(rows: list[Row]) -> int:
+    packed = [struct.pack(f"<iI{len(r.boundaries)}H", r.first, len(r.boundaries) - 2, *r.boundaries) for r in rows]
+    return _native.fingerprint(b"".join(packed))
+
+
+def add(values) -> float:
+    total = 0.0
+    for value in values:
+        total += value
+    return total
+
+
+def row(first: int, weights: list[float]) -> Row:
+    freqs, total, rest = [0] * len(weights), TOTAL, add(weights)
+    while True:
+        per_weight = total / rest if rest else math.nan
+        light = [i for i, w in enumerate(weights) if not freqs[i] and not w * per_weight >= 1]
+        if not light:
+            break
+        for i in light:
+            freqs[i] = 1
+        total, rest = total - len(light), rest - add(weights[i] for i in light)
+    remainders = []
+    for i, weight in enumerate(weights):
+        if not freqs[i]:
+            ideal = weight * (total / rest)
+            freqs[i] = int(ideal)
+            remainders.append((freqs[i] - ideal, i))
+    order = [i for _, i in sorted(remainders)] or list(range(len(weights)))
+    left = TOTAL - sum(freqs)
+    for rank, i in enumerate(order):
+        freqs[i] += left // len(order) + (rank < left % len(order))
+    return Row(first, [0, *np.cumsum(freqs).tolist()])
+
+
+def exp(x: float) -> float:
+    if x < -700:
+        return 0.0
+    k = round_away(x * 1.4426950408889634)
+    r = (x - k * 0.6931471803691238) - k * 1.9082149292705877e-10
+    series = 1.0
+    for n in range(18, 0, -1):
+        series = 1.0 + series * r / n
+    return series * 2.0**k
+
+
+def round_away(x: float) -> int:
+    """Halves away from zero."""
+    return int(x + math.copysign(0.5, x))
+
+
+def gaussian(x: float) -> float:
+    if x > 0:
+        return 1.0 - gaussian(-x)
+    t, density = -x, 0.3989422804014327 * exp(-0.5 * x * x)
+    if t < 3:
+        term = total = t
+        n = 1.0
+        while term > total * 1e-17:
+            n += 2.0
+            term *= t * t / n
+            total += term
+        return 0.5 - density * total
+    fraction = t
+    for n in range(80, 0, -1):
+        fraction = t + n / fraction
+    return density / fraction
+
+
+def laplace(x: float) -> float:
+    return 1.0 - 0.5 * exp(-x) if x > 0 else 0.5 * exp(x)
+
+
+def logistic(x: float) -> float:
+    return 1.0 / (1.0 + exp(-x))
+
+
+FAMILIES = {"Gaussian": gaussian, "Laplace": laplace, "Logistic": logistic}
+
+
+def parametric(cdf, mean: float, scale: float) -> Row:
+    def upper(distance: float) -> float:
+        return cdf(-distance / scale)
+
+    def mass(x: int) -> float:
+        d = abs(x - mean)
+        return 1.0 - upper(0.5 - d) - upper(0.5 + d) if d < 0.5 else upper(d - 0.5) - upper(d + 0.5)
+
+    low = high = round_away(mean)
+    while mass(low - 1) >= 2.0**-17:
+        low -= 1
+    while mass(high + 1) >= 2.0**-17:
+        high += 1
+    weights = [mass(x) for x in range(low, high + 1)]
+    return row(low, [*weights, upper(mean - low + 0.5) + upper(high + 0.5 - mean)])
+
+
+def level(scale: float) -> int:
+    mantissa, exponent = math.frexp(scale)
+    return min(max(8 * (exponent - 1 + 4) + int(16 * mantissa) - 8, 0), 103)
+
+
+def begin(level: int) -> float:
+    return (8 + level % 8) / 8 * 2.0 ** (level // 8) / 16
+
+
+@cache
+def ladder_row(family: str, level: int, k: int) -> Row:
+    fractions = max(64 >> level // 8, 1)
+    return parametric(FAMILIES[family], k / fractions, math.sqrt(begin(level) * begin(level + 1)))
+
+
+def located(family: str, mean: float, scale: float) -> Row:
+    fractions = max(64 >> level(scale) // 8, 1)
+    n = math.floor(mean * fractions + 0.5)
+    found = ladder_row(family, level(scale), n % fractions)
+    return Row(found.first, found.boundaries, n // fractions)
+
+
+class Window:
+    """Symbols from `low` on, and an escape on either side: symbol `low + j` has the slots from `starts[j]` on."""
+
+    def __init__(self, low: int, starts: list[int]):
+        self.low, self.starts = low, starts
+
+    def find(self, slot: int) -> tuple[int, int, int]:
+        j = bisect(self.starts, slot) - 1
+        return j, self.starts[j] if j >= 0 else 0, self.starts[j + 1] if j + 1 < len(self.starts) else TOTAL
+
+    def symbol(self, j: int, escapes: Bytes) -> int:
+        if j < 0:
+            return self.low - 1 - escapes.varint()
+        return self.low + j + (escapes.varint() if j + 1 == len(self.starts) else 0)
+
+
+@cache
+def knots(family: str) -> list[int]:
+    values = [min(round_away(FAMILIES[family](i / 64 - 12) * 65536), 65535) for i in range(1537)]
+    return [*values, values[-1]]
+
+
+def curve(family: str, a: int) -> int:
+    i, between = divmod(min(max(a, -12 << 16), 12 << 16) + (12 << 16), 1024)
+    here, there = knots(family)[i : i + 2]
+    return here + ((there - here) * between + 512 >> 10)
+
+
+@cache
+def radius(family: str, level: int) -> int:
+    cdf, end = FAMILIES[family], begin(level + 1)
+    masses = ((d, cdf((0.5 - d) / end) - cdf((-0.5 - d) / end)) for d in range(1, 2047))
+    return next((d for d, mass in masses if mass * TOTAL < 1), 2047)
+
+
+def mixture(components: list[tuple[str, float, float, float]]) -> Window:
+    highest = max(weight for _, weight, _, _ in components)
+    total, so_far, before, shares = add(w / highest for _, w, _, _ in components), 0.0, 0, []
+    for _, weight, _, _ in components:
+        so_far += weight / highest
+        shares.append(int(so_far * TOTAL / total + 0.5) - before)
+        before += shares[-1]
+    means = [math.floor(256 * mean + 0.5) for _, _, mean, _ in components]
+    reciprocals = [int(2**32 / min(max(scale, 2**-6), 2**16)) for _, _, _, scale in components]
+    centres = [mean + 128 >> 8 for mean in means]
+    centre = centres[shares.index(max(shares))]
+    reaches = [(c, radius(f, level(s))) for share, c, (f, _, _, s) in zip(shares, centres, components) if share]
+    low = max(min(c - r for c, r in reaches), centre - 2047)
+    n = min(max(c + r for c, r in reaches), centre + 2047) - low + 1
+    distances = [min(max(mean - 256 * low, -(2**22)), 2**22) for mean in means]
+    starts = []
+    for j in range(n + 1):
+        parts = zip(components, shares, reciprocals, distances)
+        mixed = sum(share * curve(f, (256 * j - 128 - d) * r >> 24) for (f, _, _, _), share, r, d in parts)
+        starts.append(1 + j + ((mixed >> 15) * (TOTAL - 2 - n) >> 16))
+    return Window(low, starts)
+
+
+def categorical(probabilities: np.ndarray) -> Row:
+    p = probabilities.astype(np.float32)
+    q = [int(x) for x in np.rint(p * (np.float32(2**19) / p.max()))]
+    n = len(q)
+    step = (TOTAL - 1 - n << 32) // sum(q)
+    return Row(0, [j + (sum(q[:j]) * step >> 32) for j in range(n + 1)] + [TOTAL])
+
+
+def converted(first: int, boundaries: list[int], bits: int) -> Row:
+    if bits == 15:
+        return Row(first, boundaries)
+    slot = 1 << 31 - bits
+    weights = [int(f) * slot for f in np.diff(boundaries)][:-1]
+    for _end in range(2 if bits > 15 else 0):
+        tail = next((j for j, weight in enumerate(weights) if weight > slot), None)
+        if tail is not None:
+            total, weight = sum(weights[:tail]), max(weights[tail : tail + 2])
+            body = weight
+            for j in range(tail - 1, -1, -1):
+                weight = weight * total // (body + total)
+                weights[j] = weight
+        weights.reverse()
+    while weights and (min(weights[0], weights[-1]) < 1 << 14 or len(weights) >= TOTAL):
+        if weights[0] <= weights[-1]:
+            weights, first = weights[1:], first + 1
+        else:
+            weights = weights[:-1]
+    return row(first, [*map(float, weights), float((1 << 31) - sum(weights))])
+
+
+# What the library writes
+
+
+def check(symbols: np.ndarray, distribution, model) -> None:
+    decoded = decode_message(lic_native.encode(symbols, distribution), model)
+    assert decoded.dtype == symbols.dtype and np.array_equal(decoded, symbols)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_tables(family, rng):
+    scales = [0.11, 0.5, 3.0, 40.0]
+    rows = [parametric(FAMILIES[family], 0.0, scale) for scale in scales]
+    tables = getattr(lic_native.Tables, family.lower())(scales)
+    assert fingerprint(rows) == tables.fingerprint()
+    indexes = rng.integers(0, 4, (7, 500))
+    symbols = np.rint(rng.normal(0, np.array(scales)[indexes])).astype(np.int16)
+    symbols[::3, ::100] = 20_000
+    check(symbols, tables[indexes], lambda i: rows[indexes.flat[i]])
+
+
+def test_several_parts(rng):
+    symbols = rng.integers(0, TOTAL - 1, 220_000, np.uint16)
+    flat = Row(0, list(range(TOTAL + 1)))
+    data = lic_native.encode(symbols, lic_native.Tables([flat.boundaries])[0])
+    assert data[6] > 0
+    assert np.array_equal(decode_message(data, lambda _: flat), symbols)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_located(family, rng):
+    mean, scale = rng.normal(0, 5, 2000).astype(np.float32), np.exp(rng.uniform(-4, 8, 2000)).astype(np.float32)
+    symbols = np.rint(rng.normal(mean, scale)).astype(np.int32)
+    rows = [located(family, float(m), float(s)) for m, s in zip(mean, scale)]
+    check(symbols, getattr(lic_native, family)(mean, scale), rows.__getitem__)
+
+
+def test_mixtures(rng):
+    families = ["Logistic", "Gaussian", "Laplace"]
+    weights = rng.random((3, 300)).astype(np.float32) * (rng.random((3, 300)) < 0.9) + np.float32(1e-9)
+    means = rng.normal(0, 30, (3, 300)).astype(np.float32)
+    scales = np.exp(rng.uniform(-4, 7, (3, 300))).astype(np.float32)
+    symbols = np.rint(rng.normal(means[0], scales[0])).astype(np.int32)
+    symbols[:3] = 2**31 - 1, -(2**31), 5000
+    windows = [
+        mixture([(f, float(w[i]), float(m[i]), float(s[i])) for f, w, m, s in zip(families, weights, means, scales)])
+        for i in range(300)
+    ]
+    components = [getattr(lic_native, f)(m, s) for f, m, s in zip(families, means, scales)]
+    check(symbols, lic_native.Mixture(components, list(weights)), windows.__getitem__)
+
+
+def test_categorical(rng):
+    pmf = rng.dirichlet(np.full(9, 0.3), 1000).astype(np.float32)
+    symbols = rng.integers(-2, 12, 1000, np.int8)
+    rows = [categorical(p) for p in pmf]
+    check(symbols, lic_native.Categorical(pmf), rows.__getitem__)
+    one = row(0, [*(pmf[0].astype(float) / float(pmf[0].max())), 0.0])
+    check(symbols, lic_native.Categorical(pmf[0].astype(float)), lambda _: one)
+
+
+@pytest.mark.parametrize("bits", [1, 3, 12, 15, 16, 20, 24])
+def test_cdfs_of_any_precision(bits, rng):
+    end, rows = 1 << bits, []
+    for first in range(-3, 3):
+        inner = rng.integers(1, end, 500)
+        inner = np.concatenate([np.arange(min(40, end // 4)), inner, np.arange(end - min(30, end // 4), end)])
+        rows.append((first, [0, *sorted(set(inner.tolist()) - {0}), end]))
+    cdf = np.zeros((6, max(len(b) for _, b in rows)), np.int32)
+    for padded, (_, boundaries) in zip(cdf, rows):
+        padded[: len(boundaries)] = boundaries
+    tables = lic_native.Tables(cdf, [len(b) for _, b in rows], [first for first, _ in rows])
+    assert fingerprint([converted(first, b, bits) for first, b in rows]) == tables.fingerprint()
+
+
+def test_the_hash_of_a_message_is_seeded_with_the_fingerprint(rng):
+    """XXH3 with a seed is in no library that the tests need."""
+    xxhash = pytest.importorskip("xxhash")
+    symbols, tables = rng.integers(-3, 4, 100, np.int8), lic_native.Tables.gaussian([2.0])
+    ladder = [ladder_row("Laplace", at, k) for at in range(104) for k in range(max(64 >> at // 8, 1))]
+    pairs = lic_native.Mixture([lic_native.Gaussian(0, 1), lic_native.Logistic(0, 1)], [1, 1])
+    for distribution, seed in (
+        (tables[0], tables.fingerprint()),
+        (lic_native.Laplace(0, 2), fingerprint(ladder)),
+        (pairs, _native.fingerprint(bytes([0, 2]))),
+        (lic_native.Categorical(np.ones((100, 5))), 5),
+        (lic_native.Categorical([1, 1]), fingerprint([row(0, [1.0, 1.0, 0.0])])),
+    ):
+        data = lic_native.encode(symbols, distribution)
+        assert xxhash.xxh3_64_intdigest(data[:-2], seed) % 2**16 == int.from_bytes(data[-2:], "little")
