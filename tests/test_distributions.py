@@ -161,12 +161,29 @@ def test_noise_is_a_typed_error(data):
 
 
 def test_a_promised_size_is_not_allocated():
-    head = bytes([0xD1, 5, 2, *b"\xff\xff\xff\xff\x0f", *b"\xff\xff\xff\xff\x0f"])
-    with pytest.raises(lic_native.LimitExceededError):
-        lic_native.decode(head + bytes(20), TABLES[[[1]]])
+    import tracemalloc
+
+    # 2^28 int8, where parameters would be copied for each: refused by the hash before.
+    head = bytes([0xD1, 1, 1, 0x80, 0x80, 0x80, 0x80, 1])
+    for distribution in (TABLES[[1]], lic_native.Gaussian([0.0], 1), lic_native.Categorical([[1, 1]])):
+        tracemalloc.start()
+        with pytest.raises(lic_native.CorruptError, match="damaged"):
+            lic_native.decode(head + bytes(20), distribution)
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+        tracemalloc.stop()
     data = lic_native.encode(np.zeros(1000, np.int32), TABLES[np.zeros(1000, int)])
     with pytest.raises(lic_native.LimitExceededError, match="4000"):
         lic_native.decode(data, TABLES[[0]], max_bytes=3999)
+
+
+def test_tables_from_probabilities():
+    tables = Tables.from_pmf([[1, 1, 2], [0.5, 0, 0]], [-1, 7])
+    symbols = np.array([-1, 0, 1, 1, 7, 7, 8, 99])
+    rows = tables[[0, 0, 0, 0, 1, 1, 1, 1]]
+    assert np.array_equal(lic_native.decode(lic_native.encode(symbols, rows), rows), symbols)
+    for bad in ([[1, -1]], [[0, 0]], [[np.nan]], [1, 2]):
+        with pytest.raises(ValueError):
+            Tables.from_pmf(bad)
 
 
 def test_threads_make_no_difference():
@@ -188,6 +205,8 @@ def test_batches():
         restored = lic_native.decode_batch(strings, shared)
         assert isinstance(restored, torch.Tensor) and np.array_equal(restored.numpy(), symbols)
     assert lic_native.encode_batch(symbols[:0], rows) == []
+    wide = lic_native.decode_batch(lic_native.encode_batch(symbols.astype(np.int64), rows), rows)
+    assert wide.dtype == np.int64 and np.array_equal(wide, symbols)
 
 
 def test_steps():

@@ -100,6 +100,23 @@ class Tables:
         scales = [float(s) for s in scales]
         return cls._of(_native.Tables.laplace(scales), scales)
 
+    @classmethod
+    def from_pmf(cls, pmf: ArrayLike, offsets: ArrayLike | None = None) -> Tables:
+        """Rows of probabilities or counts `[rows, n]`, in any proportion; row `i` begins with symbol `offsets[i]` or 0.
+
+        Even a symbol with none keeps the least slot, as does the escape.
+
+        Raises:
+            ValueError: a row has negative numbers, or none above 0, or more than 2^15 - 1 of them.
+        """
+        (array,) = _floats(pmf=pmf)
+        if array.ndim != 2:
+            raise ValueError(f"pmf of shape {array.shape}, not [rows, n]")
+        firsts = np.zeros(len(array), np.int32) if offsets is None else _int32(offsets, "offsets")
+        if len(firsts) != len(array):
+            raise ValueError(f"{len(firsts)} offsets for {len(array)} rows")
+        return cls._of(_native.Tables.from_pmf(array.tolist(), firsts.tolist()))
+
     def __len__(self) -> int:
         """Number of rows."""
         return len(self._native)
@@ -264,7 +281,7 @@ class Mixture(Distribution):
 
 
 class Categorical(Distribution):
-    """Symbols 0 to n - 1 with any probabilities, n up to 4096 (2^15 if they are the same for all elements).
+    """Symbols 0 to n - 1 with any probabilities, n up to 4096 (2^15 - 1 if they are the same for all elements).
 
     Args:
         pmf: `[..., n]` probabilities or counts, not negative, in any proportion: the leading dimensions broadcast to
@@ -286,7 +303,7 @@ class Categorical(Distribution):
         self.shape = array.shape[:-1]
         self._pmf = array
         # One distribution for all elements is a table, which is faster.
-        self._rows = Tables._of(_native.Tables.from_pmf(array.tolist(), 0))[0] if array.ndim == 1 else None
+        self._rows = Tables.from_pmf(array[None])[0] if array.ndim == 1 else None
 
     def _model(self, shape: tuple[int, ...]) -> _native.Model:
         if self._rows is not None:

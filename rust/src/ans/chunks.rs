@@ -30,7 +30,7 @@ pub struct Chunks {
 }
 
 impl Chunks {
-    /// The sum modulo 2^32 of all symbols, less their shifts, which [`decode`] finds again: it costs next to nothing.
+    /// The sum of all symbols modulo 2^32, which [`decode`] finds again: it costs next to nothing.
     pub fn sum(&self) -> u32 {
         self.sum
     }
@@ -95,7 +95,7 @@ pub fn encode<S: Symbol, M: Model>(
     Ok(Chunks { index, streams, sum: sums.into_iter().fold(0, u32::wrapping_add) })
 }
 
-/// Decodes what [`encode`] made, with the same model, and returns the sum of the symbols, less their shifts.
+/// Decodes what [`encode`] made, with the same model, and returns the sum of the symbols.
 ///
 /// # Errors
 /// [`Error::InvalidArgument`] if there are not as many symbols as elements, or the model's parameters are wrong;

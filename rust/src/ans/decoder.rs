@@ -44,7 +44,7 @@ impl<D: AsRef<[u8]>> Decoder<D> {
         self.get_part(model, 0, out).map(drop)
     }
 
-    /// Decodes elements from `first` on of a model as a group, and returns the sum of what was coded.
+    /// Decodes elements from `first` on of a model as a group, and returns their sum.
     pub(super) fn get_part<S: Symbol, M: Model>(
         &mut self,
         model: &M,
@@ -56,13 +56,14 @@ impl<D: AsRef<[u8]>> Decoder<D> {
         let mut sum = 0;
         for (i, out) in out.chunks_mut(BATCH).enumerate() {
             model.load(first + i * BATCH, out.len(), &mut params)?;
-            let shifts = model.shifts(&params);
+            let shifts = model.shifts(&params).map(|shifts| &shifts[..out.len()]);
             if let (None, Some(out)) = (shifts, S::as_i32_mut(out)) {
                 sum = self.get_batch(model, &params, out)?.wrapping_add(sum);
                 continue;
             }
             let wide = &mut wide[..out.len()];
             sum = self.get_batch(model, &params, wide)?.wrapping_add(sum);
+            sum = self.lanes.backend.sum(shifts.unwrap_or_default()).wrapping_add(sum);
             if let Some(symbol) = narrow(wide, shifts, out) {
                 let what = format!("symbol {symbol} is no {}", S::NAME);
                 return Err(Error::Corrupt { what, offset: self.lanes.next_word });
@@ -71,6 +72,7 @@ impl<D: AsRef<[u8]>> Decoder<D> {
         Ok(sum)
     }
 
+    /// Decodes a batch, shifts aside, and returns the sum of what it found.
     fn get_batch<M: Model>(&mut self, model: &M, params: &M::Params, out: &mut [i32]) -> Result<u32> {
         let bytes = self.data.as_ref();
         let mut blocks = out.chunks_mut(BLOCK).enumerate();

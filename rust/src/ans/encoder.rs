@@ -202,11 +202,12 @@ fn fill_slots<S: Symbol, M: Model>(
 ) -> Result<u32> {
     let mut params = M::Params::default();
     let mut wide = [0; BATCH];
-    let mut sum = 0;
+    let mut sum = 0u32;
     for (i, (symbols, slots)) in symbols.chunks(BATCH).zip(slots.chunks_mut(BATCH)).enumerate() {
         model.load(first + i * BATCH, symbols.len(), &mut params)?;
-        let symbols = widen(symbols, model.shifts(&params), &mut wide);
-        sum = backend.sum(symbols).wrapping_add(sum);
+        let shifts = model.shifts(&params).map(|shifts| &shifts[..symbols.len()]);
+        let symbols = widen(symbols, shifts, &mut wide);
+        sum = sum.wrapping_add(backend.sum(symbols)).wrapping_add(backend.sum(shifts.unwrap_or_default()));
         let blocks = symbols.as_chunks::<BLOCK>().0.iter().zip(slots.as_chunks_mut().0);
         let mut done = 0;
         for (b, (symbols, slots)) in blocks.enumerate() {

@@ -6,7 +6,7 @@
 //! | 1 | bits 0–6: [`Dtype`]; 7: [`Library`] |
 //! | varint, then a varint each | number of dimensions, dimensions |
 //! | … | the symbols in row-major order, as [`ans::encode`] codes them |
-//! | 2 | sum of the symbols, less what a model subtracts from them, modulo 2^16 |
+//! | 2 | sum of the symbols modulo 2^16 |
 //! | 2 | low 16 bits of the XXH3-64 of everything before, seeded with the distribution's fingerprint |
 //!
 //! The hash tells damaged bytes and other tables before anything is decoded; that every lane ends where it must and
@@ -138,6 +138,23 @@ pub fn read_head(bytes: &[u8]) -> Result<(Array, usize)> {
     Ok((Array { dtype, library, shape }, position))
 }
 
+/// Checks a message's hash: nothing is known yet of the parameters of single elements.
+///
+/// # Errors
+/// [`Error::Truncated`], [`Error::Corrupt`] or [`Error::Unsupported`].
+pub fn verify(bytes: &[u8], fingerprint: u64) -> Result<()> {
+    let (_, start) = read_head(bytes)?;
+    if bytes.len() < start + TRAILER_BYTES {
+        return Err(Error::Truncated { what: "checksums", offset: bytes.len() });
+    }
+    let (content, hash) = bytes.split_at(bytes.len() - 2);
+    if hash != hash_of(content, fingerprint) {
+        let what = "the bytes are damaged, or the distribution is not that of the encoder";
+        return Err(Error::Corrupt { what: what.into(), offset: content.len() });
+    }
+    Ok(())
+}
+
 /// Decodes the symbols of a message with the same model.
 ///
 /// # Errors
@@ -156,20 +173,13 @@ pub fn decode<S: Symbol, M: Model>(
         let what = format!("a message of {} symbols for {}", array.elements()?, out.len());
         return Err(Error::InvalidArgument(what));
     }
-    let damaged = |what: &str, offset| Error::Corrupt { what: what.into(), offset };
-    let end = bytes.len().checked_sub(TRAILER_BYTES).filter(|&end| end >= start);
-    let end = end.ok_or(Error::Truncated { what: "checksums", offset: bytes.len() })?;
-    let (sum, hash) = (&bytes[end..end + 2], &bytes[end + 2..]);
-    if hash != hash_of(&bytes[..end + 2], fingerprint) {
-        return Err(damaged(
-            "the bytes are damaged, or the distribution is not that of the encoder",
-            end + 2,
-        ));
-    }
+    verify(bytes, fingerprint)?;
+    let end = bytes.len() - TRAILER_BYTES;
     let decoded = ans::decode(Backend::default(), &bytes[start..end], model, out, threads)
         .map_err(|error| error.further(start))?;
-    if sum != (decoded as u16).to_le_bytes() {
-        return Err(damaged("wrong sum: the distribution's parameters are not those of the encoder", end));
+    if bytes[end..end + 2] != (decoded as u16).to_le_bytes() {
+        let what = "wrong sum: the distribution's parameters are not those of the encoder";
+        return Err(Error::Corrupt { what: what.into(), offset: end });
     }
     Ok(())
 }

@@ -46,14 +46,21 @@ pub(super) fn message_encode<'py>(
     bytes(py, message.len(), |bytes| message.write(bytes))
 }
 
-/// The dtype, whether it was torch's, and the shape of what a message holds.
+/// The dtype, whether it was torch's, and the shape of what a message holds; with a `model`, once the message's hash is
+/// found to be right for distributions as those of it.
 #[pyfunction]
+#[pyo3(signature = (data, model = None))]
 pub(super) fn message_head<'py>(
     py: Python<'py>,
     data: &[u8],
+    model: Option<Bound<'py, Model>>,
 ) -> PyResult<(&'static str, bool, Bound<'py, PyTuple>)> {
     let (array, _) = message::read_head(data)?;
     array.elements()?;
+    if let Some(model) = model {
+        let fingerprint = model.get().fingerprint;
+        enter(py, || message::verify(data, fingerprint))?;
+    }
     let named = DTYPES.iter().find(|(_, dtype)| *dtype == array.dtype);
     let &(name, _) = named.ok_or_else(|| Error::Unsupported(format!("a message of {:?}", array.dtype)))?;
     Ok((name, array.library == Library::Torch, PyTuple::new(py, array.shape)?))

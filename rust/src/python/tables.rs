@@ -44,10 +44,11 @@ impl Tables {
         Ok(tables::logistic(&scales, fractions)?.into())
     }
 
-    /// One row, the symbols' probabilities or counts, the first symbol `offset`.
+    /// Rows of symbols' probabilities or counts, each from its first symbol on.
     #[staticmethod]
-    fn from_pmf(pmf: Vec<f64>, offset: i32) -> PyResult<Self> {
-        Ok(tables::Tables::from_rows(&[tables::Row::from_pmf(&pmf, offset)?])?.into())
+    fn from_pmf(pmfs: Vec<Vec<f64>>, offsets: Vec<i32>) -> PyResult<Self> {
+        let rows = pmfs.iter().zip(&offsets).map(|(pmf, &offset)| tables::Row::from_pmf(pmf, offset));
+        Ok(tables::Tables::from_rows(&rows.collect::<crate::Result<Vec<_>>>()?)?.into())
     }
 
     /// Rows in CompressAI's layout: int32 `cdf` `[rows, stride]`, of which row `i` uses the first `lengths[i]`

@@ -1,5 +1,6 @@
 //! Rows of tables, one named for each element.
 
+use super::super::simd::prefetch;
 use super::super::{BATCH, BLOCK};
 use super::Model;
 use crate::tables::{Place, Slots, Tables};
@@ -56,6 +57,7 @@ impl<I: Index> Model for Rows<'_, I> {
     #[inline]
     fn load(&self, first: usize, count: usize, params: &mut RowParams) -> Result<()> {
         let indexes = &self.indexes[first..first + count];
+        prefetch(self.indexes.as_ptr().wrapping_add(first + BATCH), BATCH);
         for (row, index) in params.0.as_flattened_mut().iter_mut().zip(indexes) {
             *row = index.row() as u16;
         }
