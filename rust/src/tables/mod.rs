@@ -161,7 +161,7 @@ impl Tables {
     /// # Errors
     /// [`Error::InvalidArgument`] says which row breaks which rule.
     pub fn new(cdf: &[i32], lengths: &[i32], offsets: &[i32]) -> Result<Self> {
-        let mut tables = Self::sized(lengths, offsets)?;
+        let mut tables = Self::sized(cdf, lengths, offsets)?;
         let precision = precision(cdf, lengths)?;
         let mut rest = cdf;
         for (row, (&length, &offset)) in lengths.iter().zip(offsets).enumerate() {
@@ -184,7 +184,7 @@ impl Tables {
     /// # Errors
     /// As [`Tables::new`].
     pub fn from_padded(cdf: &[i32], stride: usize, lengths: &[i32], offsets: &[i32]) -> Result<Self> {
-        let mut tables = Self::sized(lengths, offsets)?;
+        let mut tables = Self::sized(cdf, lengths, offsets)?;
         if stride.checked_mul(lengths.len()) != Some(cdf.len()) {
             return Err(Error::InvalidArgument(format!("{} boundaries for rows of {stride}", cdf.len())));
         }
@@ -212,7 +212,7 @@ impl Tables {
     }
 
     /// An empty set with room for rows of these lengths, once they and the offsets are known to be sane.
-    fn sized(lengths: &[i32], offsets: &[i32]) -> Result<Self> {
+    fn sized(cdf: &[i32], lengths: &[i32], offsets: &[i32]) -> Result<Self> {
         if lengths.len() != offsets.len() {
             return Err(Error::InvalidArgument(format!(
                 "{} lengths, {} offsets",
@@ -231,7 +231,8 @@ impl Tables {
         Ok(Self {
             rows: Vec::with_capacity(lengths.len()),
             small: None,
-            cdf: Vec::with_capacity(total),
+            // Lengths alone have not earned any memory.
+            cdf: Vec::with_capacity(total.min(cdf.len())),
             buckets: Vec::new(),
         })
     }

@@ -149,3 +149,10 @@ fn bad_tables_are_errors() {
     assert!(gaussian(&[1.0], 0).is_err());
     assert!(scale_table(1.0, 0.5, 8).is_err());
 }
+
+#[test]
+fn lengths_alone_take_no_memory() {
+    let (cdf, lengths) = ([0, 1 << 15], [1 << 24; 3]);
+    assert!(Tables::sized(&cdf, &lengths, &[0; 3]).unwrap().cdf.capacity() <= cdf.len());
+    assert!(Tables::new(&cdf, &lengths, &[0; 3]).is_err());
+}

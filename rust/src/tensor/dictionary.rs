@@ -39,7 +39,7 @@ fn count<T: Element>(values: &[T]) -> Option<Counts> {
     let counts: Counts = if let Some(range) = range {
         let mut counts = vec![0; range as usize + 1];
         all().for_each(|value| counts[(value - low) as usize] += 1);
-        (low..).zip(counts).filter(|&(_, count)| count > 0).collect()
+        (low..=high).zip(counts).filter(|&(_, count)| count > 0).collect()
     } else {
         let mut counts = HashMap::new();
         for value in all() {

@@ -40,6 +40,7 @@ fn small_and_odd_shapes() {
     round_trip(&[-1i8, -128, 127], &[1, 3, 1]);
     round_trip(&[u32::MAX, 0, 5, 5], &[2, 2]);
     round_trip(&[i64::MIN, i64::MAX, 0, -1, i64::MAX - 1], &[5]);
+    round_trip(&[i64::MAX; 100], &[100]);
     round_trip(&[i32::MIN, i32::MAX, 0, -1], &[4]);
     let edges: Vec<i32> = (0..4000).map(|i| if i % 2 == 0 { i32::MIN } else { i32::MAX }).collect();
     round_trip(&edges, &[4000]);

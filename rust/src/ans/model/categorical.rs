@@ -81,7 +81,8 @@ impl<T: Float> Model for Categoricals<'_, T> {
 
     fn symbol_outside(&self, _: &CategoricalParams, _: usize, _: Place, distance: u64) -> Option<i32> {
         let half = i64::try_from(distance / 2).ok()?;
-        let symbol = if distance.is_multiple_of(2) { half + self.symbols as i64 } else { -1 - half };
+        let symbol =
+            if distance.is_multiple_of(2) { half.checked_add(self.symbols as i64)? } else { -1 - half };
         symbol.try_into().ok()
     }
 }

@@ -367,3 +367,12 @@ fn categorical_slots_are_the_same_everywhere() {
     }
     assert_eq!(hash.digest(), 16675628743689566915);
 }
+
+#[test]
+fn categorical_escapes_beyond_all_integers() {
+    let probabilities = [0.5f32; 3];
+    let model = Categoricals::new(&probabilities, 3).unwrap();
+    for distance in [u64::MAX, u64::MAX - 1, 1 << 33] {
+        assert_eq!(model.symbol_outside(&Default::default(), 0, Place::Above, distance), None);
+    }
+}
