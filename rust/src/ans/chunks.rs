@@ -10,7 +10,7 @@ use super::{check_count, Backend, Decoder, Model, Stream, Symbol, BLOCK};
 use crate::tables::COST_BITS;
 use crate::{varint, Error, Result};
 
-/// A part takes about so many bytes, of which its lanes' first states are a thousandth.
+/// A part takes at least so many bytes, of which its lanes' first states are a thousandth.
 const CHUNK_BYTES: u64 = 192 << 10;
 const MAX_CHUNKS: u64 = 1 << 16;
 
@@ -82,7 +82,9 @@ pub fn encode<S: Symbol, M: Model>(
     check_count(symbols.len(), model.len())?;
     let cost = estimate_cost(backend, symbols, model)?;
     let most = (symbols.len() / BLOCK) as u64;
-    let parts = (cost / (CHUNK_BYTES << (COST_BITS + 3))).min(most).clamp(1, MAX_CHUNKS) as usize;
+    let parts = (cost / (CHUNK_BYTES << (COST_BITS + 3))).min(most).clamp(1, MAX_CHUNKS);
+    // A power of two, which most numbers of cores divide.
+    let parts = 1 << parts.ilog2();
     let parts = in_parallel(parts, threads, |i| {
         let range = part(symbols.len(), parts, i);
         encode_group(backend, &symbols[range.clone()], model, range.start, cost / parts as u64)
