@@ -9,6 +9,8 @@ use crate::{varint, Result};
 
 /// A lane's first state takes 2 to 3 bytes more than it carries: up to 0.15 % of this many.
 const BYTES_PER_LANE: u64 = 2000;
+/// From here on there are two lanes, which take hardly longer than one: a lane waits for itself most of the time.
+const BYTES_OF_TWO: u64 = 400;
 
 /// Collects groups of symbols and codes them all in [`Encoder::finish`].
 #[derive(Debug, Clone, Default)]
@@ -152,7 +154,8 @@ fn about_cost(slots: Slots) -> u64 {
 /// As many lanes as a stream of this cost pays for, and as its longest group has elements.
 fn affordable_lanes(cost: u64, longest_group: usize) -> usize {
     let bytes = cost >> (COST_BITS + 3);
-    let affordable = ((bytes / BYTES_PER_LANE) as usize).clamp(1, MAX_LANES);
+    let least = if bytes < BYTES_OF_TWO { 1 } else { 2 };
+    let affordable = ((bytes / BYTES_PER_LANE) as usize).clamp(least, MAX_LANES);
     1 << affordable.min(longest_group.max(1)).ilog2()
 }
 
