@@ -3,10 +3,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 QUALITY ?= 75
 PHOTO ?= tests/data/grace_hopper.jpg
+SECONDS ?= 60
 # Where torch has CPU builds of its own, name their index: PIP_FLAGS="--extra-index-url ..."
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check $(PIP_FLAGS)
 
-.PHONY: demo test rust aarch64 python lint bench peers table compat
+.PHONY: demo test rust aarch64 fuzz python lint bench peers table compat
 
 demo: .venv/installed
 	@folder=$$(mktemp -d) && trap 'rm -r "$$folder"' EXIT && set -ex && \
@@ -32,6 +33,14 @@ aarch64: export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER := qemu-aarch64 -L
 aarch64:
 	cargo clippy --quiet --all-targets --target $(ARM) -- -D warnings
 	LIC_REQUIRE_SIMD=neon cargo test --quiet --release --target $(ARM)
+
+# Hostile input for the entropy coder, each target for so many seconds, e.g. make fuzz SECONDS=600; needs nightly Rust
+# and cargo-fuzz. What fails is kept in rust/fuzz/artifacts. No target has use for an allocation of 64 MB.
+fuzz:
+	set -e; for target in $(notdir $(basename $(wildcard rust/fuzz/fuzz_targets/*.rs))); do \
+		cargo +nightly fuzz run --fuzz-dir rust/fuzz $$target -- -max_total_time=$(SECONDS) -timeout=20 \
+			-rss_limit_mb=2048 -malloc_limit_mb=64 -len_control=0 -max_len=4096; \
+	done
 
 lint: .venv/tested
 	$(BIN)/ruff check

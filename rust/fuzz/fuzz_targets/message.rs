@@ -1,11 +1,15 @@
 //! Any bytes as a message or as its parts. The hash is put right, so that what it protects is read.
 #![no_main]
 
-use arbitrary::Unstructured;
+use arbitrary::{Arbitrary, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use lic_native::ans::{self, Model, Symbol};
-use lic_native::message;
-use lic_native_fuzz::{on_all, widen, with_symbols, AnyModel, SymbolType, Visitor};
+use lic_native::message::{self, Array};
+use lic_native::tensor::{Dtype, Library};
+use lic_native::Result;
+use lic_native_fuzz::{
+    cycle, is_invalid_argument, on_all, widen, with_symbols, AnyModel, Integer, SymbolType, Visitor,
+};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 const FINGERPRINT: u64 = 0x1234_5678_9abc_def0;
@@ -51,21 +55,23 @@ impl Decode {
     }
 }
 
-fuzz_target!(|data: &[u8]| {
-    let mut data = Unstructured::new(data);
-    let Ok((model, symbols, threads)) = data.arbitrary::<(AnyModel, SymbolType, bool)>() else { return };
-    let message = data.take_rest().to_vec();
-    let Ok((array, start)) = message::read_head(&message) else { return };
-    let count = array.elements().unwrap_or(u64::MAX);
-    if message.len() < start + 4 || count > MAX_SYMBOLS {
-        // Nothing is allocated for what the message only claims.
-        let claim = Claim(message, symbols);
-        model.visit(10, claim).ok();
-        return;
-    }
-    model.visit(count as usize, Decode { message, start, symbols, threads: 1 + usize::from(threads) }).ok();
-});
+/// The message of some symbols.
+struct Encode<'a>(&'a [Integer], SymbolType);
 
+impl Visitor for Encode<'_> {
+    type Output = Result<Vec<u8>>;
+
+    fn visit<M: Model>(self, model: &M) -> Self::Output {
+        let shape = vec![model.len() as u64];
+        let array = Array { dtype: Dtype::I32, library: Library::NumPy, shape };
+        with_symbols!(self.1, S => {
+            let symbols: Vec<S> = self.0.iter().map(|symbol| S::from_i32(symbol.to_i32())).collect();
+            message::encode(&cycle(&symbols, model.len()), &array, model, FINGERPRINT, 1).map(|message| message.to_vec())
+        })
+    }
+}
+
+/// A message too long, or too short for what it claims, which takes no memory.
 struct Claim(Vec<u8>, SymbolType);
 
 impl Visitor for Claim {
@@ -78,3 +84,45 @@ impl Visitor for Claim {
         });
     }
 }
+
+/// Bytes of a true message that are others now.
+#[derive(Arbitrary, Debug)]
+struct Damage {
+    symbols: Vec<Integer>,
+    count: u16,
+    bytes: Vec<(u16, u8)>,
+}
+
+impl Damage {
+    fn message(&self, model: &AnyModel, symbols: SymbolType) -> Result<Vec<u8>> {
+        let count = u64::from(self.count) % MAX_SYMBOLS;
+        let mut message =
+            model.visit(count as usize, Encode(&self.symbols, symbols)).and_then(|result| result)?;
+        for &(place, byte) in &self.bytes {
+            if let Some(place) = message.get_mut(usize::from(place)) {
+                *place = byte;
+            }
+        }
+        Ok(message)
+    }
+}
+
+fuzz_target!(|data: &[u8]| {
+    let mut data = Unstructured::new(data);
+    let input = data.arbitrary::<(AnyModel, SymbolType, bool, Option<Damage>)>();
+    let Ok((model, symbols, threads, damage)) = input else { return };
+    let message = match damage {
+        Some(damage) => match damage.message(&model, symbols) {
+            Ok(message) => message,
+            Err(error) => return assert!(is_invalid_argument(&error), "{error}"),
+        },
+        None => data.take_rest().to_vec(),
+    };
+    let Ok((array, start)) = message::read_head(&message) else { return };
+    let count = array.elements().unwrap_or(u64::MAX);
+    if message.len() < start + 4 || count > MAX_SYMBOLS {
+        model.visit(10, Claim(message, symbols)).ok();
+        return;
+    }
+    model.visit(count as usize, Decode { message, start, symbols, threads: 1 + usize::from(threads) }).ok();
+});

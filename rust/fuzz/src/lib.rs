@@ -260,8 +260,8 @@ fn categorical<T: Float, V: Visitor>(
     convert: fn(f64) -> T,
     visitor: V,
 ) -> Result<V::Output> {
-    let symbols = usize::from(symbols % 5000);
-    // As many probabilities as elements may want would be too many where there are many symbols.
+    // Many symbols for few elements only.
+    let symbols = usize::from(symbols % 5000).min((1 << 20) / count.max(1));
     let probabilities: Vec<T> = probabilities.iter().map(|value| convert(value.to_f64())).collect();
     let probabilities = cycle(&probabilities, count * symbols);
     Ok(visitor.visit(&Categoricals::new(&probabilities, symbols)?))

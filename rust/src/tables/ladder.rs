@@ -121,7 +121,7 @@ pub trait Locate: Copy + Default + Send + Sync + std::fmt::Display + Into<f64> {
     /// Whether a ladder has rows for this mean and scale.
     fn valid(mean: Self, scale: Self) -> bool;
 
-    /// Their shift and row.
+    /// Their shift and row; anything, if there are none.
     fn locate(mean: Self, scale: Self) -> (i32, u16);
 }
 
@@ -167,18 +167,18 @@ macro_rules! locate {
                 let high = round(mean / HALF);
                 let low = mean - high * HALF;
                 let rest = (low - round(low)) * fractions;
-                let shift = (integer(high) << HALF_BITS) + integer(low);
+                let shift = (integer(high) << HALF_BITS).wrapping_add(integer(low));
                 // The nearest fraction, the upper one of two, within one symbol of 0; then that of 0 or above.
                 let nearest = round(rest);
                 let nearest = nearest + if rest - nearest >= 0.5 { 1.0 } else { 0.0 };
                 let (below, above) = (nearest < 0.0, nearest >= fractions);
                 let fraction = if above { 0.0 } else { nearest + if below { fractions } else { 0.0 } };
-                let shift = shift + i32::from(above) - i32::from(below);
+                let shift = shift.wrapping_add(i32::from(above) - i32::from(below));
 
                 // After an octave's first row there are as many rows as in 16 levels, down to the last with fractions.
                 let row = integer(fraction + (step - 2 * STEPS) as $float * fractions);
                 let rest = (octave - FRACTION_BITS).max(0) << STEP_BITS;
-                (shift, (((2 * STEPS) << FRACTION_BITS) + row + rest) as u16)
+                (shift, (((2 * STEPS) << FRACTION_BITS) + rest).wrapping_add(row) as u16)
             }
         }
     };

@@ -155,6 +155,9 @@ fn wrong_located_parameters_are_errors() {
     }
     check::<f32>();
     check::<f64>();
+    // So far that its shift, which nobody uses, overflows.
+    let [mean, scale] = [9.071241630357883e21, 1.0].map(Parameter::Constant);
+    load_error(&Located::new(Ladder::get(Family::Gaussian), 3, mean, scale).unwrap());
 }
 
 /// 1 to 8 components of `n` elements, `[family, weights, means, scales]`.
