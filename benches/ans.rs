@@ -2,8 +2,8 @@
 #![allow(missing_docs)] // of what Criterion's macros make
 
 use criterion::{criterion_group, criterion_main, Criterion, Throughput};
-use lic_native::ans::{self, Backend, Decoder, Encoder, Mixtures, Rows};
-use lic_native::tables::{gaussian, scale_table};
+use lic_native::ans::{self, Backend, Decoder, Encoder, Located, Mixtures, Parameter, Rows};
+use lic_native::tables::{gaussian, scale_table, Family, Ladder};
 
 const N: usize = 1 << 22;
 
@@ -91,5 +91,35 @@ fn mixture(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, tables, mixture);
+fn located(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("located");
+    group.throughput(Throughput::Elements(N as u64)).sample_size(20);
+    let mut random = random();
+    let scales: Vec<f32> = (0..N).map(|_| (0.11 * 580f64.powf(random())) as f32).collect();
+    let means: Vec<f32> = (0..N).map(|_| (9.0 * normal(&mut random)) as f32).collect();
+    let parameters = means.iter().zip(&scales);
+    let symbols: Vec<i32> = parameters
+        .map(|(mean, scale)| (normal(&mut random) * f64::from(*scale) + f64::from(*mean)).round() as i32)
+        .collect();
+    let (ladder, means) = (Ladder::get(Family::Gaussian), Parameter::Each(&means));
+    let model = Located::new(ladder, N, means, Parameter::Each(&scales)).unwrap();
+    for backend in Backend::all() {
+        let encode = || {
+            let chunks = ans::encode(backend, &symbols, &model, 1).unwrap();
+            let mut bytes = vec![0; chunks.len()];
+            chunks.write(&mut bytes);
+            bytes
+        };
+        let stream = encode();
+        group.bench_function(format!("encode {}", backend.name()), |bencher| bencher.iter(encode));
+        let mut out = vec![0i32; N];
+        let mut decode = || ans::decode(backend, &stream, &model, &mut out, 1).unwrap();
+        group.bench_function(format!("decode {}", backend.name()), |bencher| bencher.iter(&mut decode));
+        decode();
+        assert!(out == symbols);
+    }
+    group.finish();
+}
+
+criterion_group!(benches, tables, located, mixture);
 criterion_main!(benches);
