@@ -22,7 +22,7 @@ rust:
 	cargo fmt --check
 	cargo clippy --quiet --all-targets -- -D warnings
 	cargo clippy --quiet --all-targets --features python -- -D warnings
-	cargo test --quiet --release
+	cargo test --quiet --profile checked
 	! cargo tree --edges normal | grep pyo3
 
 # The Rust tests on an emulated ARM processor. Needs Debian's gcc-aarch64-linux-gnu and qemu-user, and Rust's standard

@@ -158,8 +158,8 @@ pub fn verify(bytes: &[u8], fingerprint: u64) -> Result<()> {
 /// Decodes the symbols of a message with the same model.
 ///
 /// # Errors
-/// [`Error::InvalidArgument`] if `out` does not have the message's type or number of elements, or the model's
-/// parameters are wrong; [`Error::Truncated`], [`Error::Corrupt`] or [`Error::Unsupported`] if the bytes are not what
+/// [`Error::InvalidArgument`] if `out` does not have the message's number of elements (its type is the caller's choice,
+/// if the symbols fit), or the model's parameters are wrong; [`Error::Truncated`], [`Error::Corrupt`] or [`Error::Unsupported`] if the bytes are not what
 /// [`encode`] made with this model.
 pub fn decode<S: Symbol, M: Model>(
     bytes: &[u8],
