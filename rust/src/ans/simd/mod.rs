@@ -104,7 +104,9 @@ impl Backend {
             // SAFETY: a processor without these extensions has no such `Backend`.
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => unsafe { avx512::locate(means, scales, shifts, rows) },
-            _ => locate(means, scales, shifts, rows),
+            Isa::Scalar => locate(means, scales, shifts, rows),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => locate(means, scales, shifts, rows),
         }
     }
 
@@ -117,7 +119,9 @@ impl Backend {
             // SAFETY: a processor without these extensions has no such `Backend`.
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => unsafe { avx512::sum(integers) },
-            _ => sum(integers),
+            Isa::Scalar => sum(integers),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => sum(integers),
         }
     }
 
