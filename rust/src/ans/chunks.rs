@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Mutex;
 
-use super::encoder::{encode_group, estimate_cost};
+use super::encoder::{encode_group, encode_small, estimate_cost, SMALL};
 use super::{check_count, Backend, Decoder, Model, Stream, Symbol, BLOCK};
 use crate::tables::COST_BITS;
 use crate::{varint, Error, Result};
@@ -80,6 +80,10 @@ pub fn encode<S: Symbol, M: Model>(
     threads: usize,
 ) -> Result<Chunks> {
     check_count(symbols.len(), model.len())?;
+    if symbols.len() <= SMALL {
+        let (stream, sum) = encode_small(backend, symbols, model)?;
+        return Ok(Chunks { index: vec![0], streams: vec![stream], sum });
+    }
     let cost = estimate_cost(backend, symbols, model)?;
     let most = (symbols.len() / BLOCK) as u64;
     let parts = (cost / (CHUNK_BYTES << (COST_BITS + 3))).min(most).clamp(1, MAX_CHUNKS);

@@ -12,6 +12,11 @@ const BYTES_PER_LANE: u64 = 2000;
 /// From here on there are two lanes, which take hardly longer than one: a lane waits for itself most of the time.
 const BYTES_OF_TWO: u64 = 400;
 
+/// So many blocks tell what a large group costs.
+const SAMPLE: usize = 64;
+/// A group of no more elements is too small to be judged by a sample.
+pub(super) const SMALL: usize = SAMPLE * BLOCK;
+
 /// Collects groups of symbols and codes them all in [`Encoder::finish`].
 #[derive(Debug, Clone, Default)]
 pub struct Encoder {
@@ -48,7 +53,7 @@ impl Encoder {
         } else {
             self.group_ends.push(self.queue.slots.len());
         }
-        result
+        result.map(drop)
     }
 
     /// Makes all symbols so far one group, which [`Decoder::continue_group`](super::Decoder::continue_group) can read in
@@ -99,6 +104,19 @@ impl Encoder {
     }
 }
 
+/// Codes all elements of a model as one group in a stream of its own, and returns their sum as well. The slots are
+/// remembered, which suits up to [`SMALL`] elements.
+pub(super) fn encode_small<S: Symbol, M: Model>(
+    backend: Backend,
+    symbols: &[S],
+    model: &M,
+) -> Result<(Stream, u32)> {
+    let mut encoder = Encoder::new().with_backend(backend);
+    let sum = encoder.queue.push(backend, symbols, model)?;
+    encoder.group_ends.push(symbols.len());
+    Ok((encoder.stream(), sum))
+}
+
 /// Codes elements from `first` on of a model as one group in a stream of its own: what [`Encoder`] makes of them, but a
 /// piece at a time, so that slots stay in the cache; and the symbols' sum. `cost` is about what they all cost, in
 /// units of 2^−[`COST_BITS`] bits.
@@ -126,18 +144,16 @@ pub(super) fn encode_group<S: Symbol, M: Model>(
     Ok((lanes.finish(all_outside.iter().rev()), sum))
 }
 
-/// About what the symbols cost, as a sample of blocks says.
+/// About what many symbols cost, as a sample of blocks says.
 pub(super) fn estimate_cost<S: Symbol, M: Model>(backend: Backend, symbols: &[S], model: &M) -> Result<u64> {
-    const SAMPLE: usize = 64;
     let step = symbols.len().div_ceil(BLOCK).div_ceil(SAMPLE).max(1);
     let (mut cost, mut judged) = (0, 0);
     let (mut slots, mut outside) = ([Slots::default(); BLOCK], Vec::new());
     for (i, symbols) in symbols.chunks(BLOCK).enumerate().step_by(step) {
         let slots = &mut slots[..symbols.len()];
         fill_slots(backend, symbols, model, i * BLOCK, slots, &mut outside)?;
-        // Exact for a small group; for a large one, the table of costs would have to come to the cache first.
-        cost +=
-            if step == 1 { slots_cost(slots) } else { slots.iter().map(|slots| about_cost(*slots)).sum() };
+        // Not exactly, for the table of costs would have to come to the cache first.
+        cost += slots.iter().map(|slots| about_cost(*slots)).sum::<u64>();
         judged += slots.len() as u128;
     }
     Ok((u128::from(cost) * symbols.len() as u128 / judged.max(1)) as u64)
@@ -174,16 +190,18 @@ struct Queue {
 }
 
 impl Queue {
-    /// Appends the slots of symbols by a model.
-    fn push<S: Symbol, M: Model>(&mut self, backend: Backend, symbols: &[S], model: &M) -> Result<()> {
+    /// Appends the slots of symbols by a model, and returns the symbols' sum.
+    fn push<S: Symbol, M: Model>(&mut self, backend: Backend, symbols: &[S], model: &M) -> Result<u32> {
         let mut batch = [Slots::default(); BATCH];
+        let mut sum = 0u32;
         self.slots.reserve(symbols.len());
         for (i, symbols) in symbols.chunks(BATCH).enumerate() {
             let batch = &mut batch[..symbols.len()];
-            fill_slots(backend, symbols, model, i * BATCH, batch, &mut self.outside)?;
+            let more = fill_slots(backend, symbols, model, i * BATCH, batch, &mut self.outside)?;
+            sum = sum.wrapping_add(more);
             self.slots.extend_from_slice(batch);
         }
-        Ok(())
+        Ok(sum)
     }
 
     /// The exact cost in units of 2^−[`COST_BITS`] bits.
