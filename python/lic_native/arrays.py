@@ -67,11 +67,23 @@ def to_symbols(given: ArrayLike) -> tuple[NDArray[Any], str, bool]:
     if name is None:
         advice = ": round first" if array.dtype.kind == "f" else ""
         raise TypeError(f"symbols must be integers ({', '.join(INTEGERS.values())}), not {array.dtype}{advice}")
-    if array.dtype in _TOO_WIDE:
-        if array.size and not (array.min() >= -(2**31) and array.max() < 2**31):
-            raise ValueError(f"{name} symbols must fit 32 bits: they are in {array.min()}..{array.max()}")
-        array = array.astype(np.int32, order="C")
-    return in_order(array), name, is_torch
+    return to_int32(array, f"{name} symbols") if array.dtype in _TOO_WIDE else in_order(array), name, is_torch
+
+
+def to_int32(array: NDArray[Any], name: str) -> NDArray[np.int32]:
+    """Integers as int32 in order: the array itself, or a copy.
+
+    Raises:
+        TypeError: they are not integers.
+        ValueError: some do not fit.
+    """
+    if array.dtype != np.int32 and array.size:
+        if array.dtype.kind not in "iu":
+            raise TypeError(f"{name} must be integers, not {array.dtype}")
+        low, high = int(array.min()), int(array.max())
+        if low < -(2**31) or high >= 2**31:
+            raise ValueError(f"{name} must fit 32 bits: they are in {low}..{high}")
+    return in_order(array.astype(np.int32, copy=False))
 
 
 def like(array: NDArray[Any], is_torch: bool) -> Any:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _native
-from .arrays import ArrayLike, broadcast, in_order, to_numpy
+from .arrays import ArrayLike, broadcast, in_order, to_int32, to_numpy
 
 _INDEXES = frozenset(map(np.dtype, ("uint8", "uint16", "int32")))
 
@@ -347,12 +347,7 @@ def _parameter(array: NDArray[Any], shape: tuple[int, ...], name: str) -> Any:
 
 
 def _int32(given: ArrayLike, name: str) -> NDArray[np.int32]:
-    array, _ = to_numpy(given)
-    if array.dtype.kind not in "iu" and array.size:
-        raise TypeError(f"{name} must be integers, not {array.dtype}")
-    if array.size and not (array.min() >= -(2**31) and array.max() < 2**31):
-        raise ValueError(f"{name} must fit 32 bits: they are in {array.min()}..{array.max()}")
-    return in_order(array.astype(np.int32, copy=False))
+    return to_int32(to_numpy(given)[0], name)
 
 
 def _item(array: NDArray[Any], i: int, dimensions: int) -> NDArray[Any]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lic_native import _native
+from lic_native.arrays import to_int32
 
 #: Sets of CDFs that are remembered: those of a few models.
 REMEMBERED = 8
@@ -22,14 +23,7 @@ def int32(name: str, values: Any) -> NDArray[np.int32]:
         TypeError: they are no integers.
         ValueError: some do not fit.
     """
-    array = np.asarray(_plain(values))
-    if array.dtype != np.int32 and array.size:
-        if array.dtype.kind not in "iu":
-            raise TypeError(f"{name} must be integers, not {array.dtype}")
-        low, high = int(array.min()), int(array.max())
-        if low < -(2**31) or high >= 2**31:
-            raise ValueError(f"{name} from {low} to {high} don't fit 32 bits")
-    return np.require(array, np.int32, ["C", "A"])
+    return to_int32(np.asarray(_plain(values)), name)
 
 
 def native_tables(cdfs: Any, sizes: Any, offsets: Any) -> _native.Tables:
