@@ -101,12 +101,29 @@ def train_jpeg(
     rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 2e-3,
     device: Device = None,
     limit: Annotated[int | None, typer.Option(help="Read only so many images.")] = None,
-    start: Annotated[Path | None, typer.Option(help="Exported weights that a new run begins with.")] = None,
+    profile: Annotated[str, typer.Option(help="fast or best: the network's size.")] = "fast",
+    start: Annotated[
+        Path | None, typer.Option(help="Exported weights, as wide or narrower, that a new run begins with.")
+    ] = None,
+    bf16: Annotated[bool | None, typer.Option(help="Matrix products in bfloat16; by default on cuda.")] = None,
+    report_minutes: Annotated[float, typer.Option(help="Between validations and checkpoints.")] = 5.0,
 ) -> None:
     """Train the JPEG model. Called again on the same folder, it goes on where it stopped."""
     from .training.jpeg import train
 
-    train(data, out, minutes, batch=batch, rate=rate, device=device, limit=limit, start=start)
+    train(
+        data,
+        out,
+        minutes,
+        batch=batch,
+        rate=rate,
+        device=device,
+        limit=limit,
+        profile=profile,
+        start=start,
+        bf16=bf16,
+        report_minutes=report_minutes,
+    )
 
 
 #: stdin or stdout.

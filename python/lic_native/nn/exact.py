@@ -59,26 +59,19 @@ class Snap(nn.Module):
 
 
 class Compand(nn.Module):
-    """log(1 + x) of x >= 0: in an exact network, on a grid of 1/32 by comparison with stored thresholds."""
+    """log2(1 + x) of x >= 0 with a linear mantissa, on a grid of 1/32: the leading bits of a float32, so exact anywhere.
 
-    LEVELS = 256
+    Of data only: it has no gradient.
+    """
 
-    def __init__(self) -> None:
-        super().__init__()
-        levels = torch.arange(1, self.LEVELS, dtype=torch.float64)
-        self.register_buffer("thresholds", torch.expm1((levels - 0.5) / 32).float())
-        self.exact = False
-
-    @property
-    def step(self) -> float:
-        return 1 / 32
-
-    @property
-    def limit(self) -> float:
-        return self.LEVELS / 32
+    step = 1 / 32
+    limit = 12.0
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.bucketize(x, self.thresholds).float() * self.step if self.exact else torch.log1p(x)
+        bits = (x.detach().float() + 1).view(torch.int32)
+        # Exponent and the mantissa's first five bits, rounded; 127 is the exponent's bias.
+        level = ((bits + (1 << 17)) >> 18) - (127 << 5)
+        return level.clamp_(max=int(self.limit / self.step)).to(torch.float32).mul_(self.step)
 
 
 def log2_table(q: Tensor) -> Tensor:
