@@ -8,7 +8,9 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from . import _native
 from .distributions import LogisticPairs
+from .nn.exact import in_one_pass
 from .stream import Decoder, Encoder
 
 
@@ -35,6 +37,10 @@ class Coder(Protocol):
         ...
 
 
+#: Scale indices in an e-fold.
+OCTAVE = 8 / math.log(2)
+
+
 def to_params(mixture: Mixture) -> Tensor:
     """A mixture as the native coder takes it: int16 `[..., n, 5]`.
 
@@ -42,19 +48,27 @@ def to_params(mixture: Mixture) -> Tensor:
     Single multiplications, additions and roundings only, so exact inputs give the same integers on every device.
     """
     raw, mean, unit, level = mixture
+    gain, offset = 16 * unit, level * OCTAVE + 48
+    if in_one_pass(raw) and gain.numel() == offset.numel() == gain.shape[-1]:
+        means = None if mean is None else mean.contiguous().numpy()
+        units = (gain.reshape(-1).numpy(), offset.reshape(-1).numpy())
+        return torch.from_numpy(_native.mixture_params(raw.contiguous().numpy(), means, *units, OCTAVE))
     means = raw[..., :2] if mean is None else raw[..., :2] + mean[..., None]
-    means = (means * (16 * unit[..., None])).round().clamp(-32767, 32767)
-    octave = 8 / math.log(2)
-    scales = (raw[..., 2:4] * octave + (level * octave + 48)[..., None]).round().clamp(0, 127)
+    means = (means * gain[..., None]).round().clamp(-32767, 32767)
+    scales = (raw[..., 2:4] * OCTAVE + offset[..., None]).round().clamp(0, 127)
     weight = (raw[..., 4:] * 8 + 64).round().clamp(0, 127)
     return torch.cat([means, scales, weight], -1).to(torch.int16)
+
+
+#: Of a stream of mixtures, which are coded one by one: enough for a processor to overlap their work.
+LANES = 8
 
 
 class StreamEncoder:
     """Puts every group of symbols into one rANS stream."""
 
     def __init__(self) -> None:
-        self._encoder = Encoder()
+        self._encoder = Encoder(max_lanes=LANES)
 
     def code(self, mixture: Mixture, symbols: Tensor | None) -> Tensor:
         assert symbols is not None, "an encoder knows its symbols"

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
 #: What names of JPEG files end in.
 SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif"}
-#: Luma blocks on a side of what is coded in one piece: 2048 pixels. Bounds memory; part of the format.
-TILE = 256
+#: Blocks on a side of what is coded in one piece: 1024 pixels. Bounds memory and keeps all cores busy; part of the format.
+#: Pieces of this size cost 0.1 % more than pieces twice as large.
+TILE = 128
 #: Largest file that `decompress` restores unless told otherwise.
 MAX_OUTPUT_BYTES = 2**31
 
@@ -224,15 +225,24 @@ def tiles(part: Part, sizes: list[tuple[int, int]]) -> Iterator[Tile]:
     from .models.mlcc import Shape
 
     rows, columns = sizes[0]
-    for top in range(0, rows, TILE):
-        for left in range(0, columns, TILE):
+    for top, bottom in cuts(rows):
+        for left, right in cuts(columns):
             areas = []
             for height, width in sizes:
-                y0, y1 = (min(n, rows) * height // rows for n in (top, top + TILE))
-                x0, x1 = (min(n, columns) * width // columns for n in (left, left + TILE))
+                y0, y1 = (n * height // rows for n in (top, bottom))
+                x0, x1 = (n * width // columns for n in (left, right))
                 areas.append((slice(y0, y1), slice(x0, x1)))
             extents = [(a.stop - a.start, b.stop - b.start) for a, b in areas]
             yield Tile(Shape(part.sampling, extents[0], extents[1] if len(extents) > 1 else (0, 0)), areas)
+
+
+def cuts(blocks: int) -> list[tuple[int, int]]:
+    """Cut a side into the fewest pieces of at most `TILE` blocks: begins and ends, the pieces as equal as multiples of 4
+    allow."""
+    quads = -(-blocks // 4)
+    count = -(-4 * quads // TILE)
+    edges = [min(4 * (quads * i // count), blocks) for i in range(count + 1)]
+    return list(zip(edges, edges[1:]))
 
 
 def encode_planes(model: Mlcc, frame: _native.Frame, planes: list[np.ndarray]) -> list[bytes]:

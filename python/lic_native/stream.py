@@ -14,6 +14,13 @@ from .distributions import Distribution
 class Encoder:
     """Collects groups of symbols and turns them into one rANS stream (docs/format.md, section 5).
 
+    Args:
+        max_lanes: the stream has no more than so many interleaved states, 1 to 64. Each takes 2 to 3 bytes; the vector
+            instructions, which are for tables, want 16 or more.
+
+    Raises:
+        ValueError: there can't be that many lanes.
+
     Example:
         >>> tables = Tables.gaussian([1.0, 4.0])
         >>> encoder = Encoder()
@@ -27,8 +34,8 @@ class Encoder:
         >>> decoder.finish()
     """
 
-    def __init__(self) -> None:
-        self._native = _native.Encoder()
+    def __init__(self, *, max_lanes: int = 64) -> None:
+        self._native = _native.Encoder(max_lanes)
 
     def put(self, symbols: ArrayLike, distribution: Distribution) -> None:
         """Code a group: integers of any shape that the distribution's parameters broadcast to.

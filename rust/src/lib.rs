@@ -1,12 +1,13 @@
 //! The native half of `lic_native`: rANS coding, integer CDF tables, JPEG coefficients and the `.lic` container.
 //!
-//! Nothing here knows of Python (outside the `python` feature) or of neural networks.
+//! Nothing here knows of Python (outside the `python` feature) or of torch.
 
 mod error;
 mod varint;
 
 pub mod ans;
 pub mod container;
+pub mod elementwise;
 pub mod jpeg;
 pub mod message;
 pub mod tables;

@@ -33,7 +33,18 @@ from torch import Tensor, nn
 
 from .. import _native
 from ..coder import Coder, Mixture, RateMeter
-from ..nn.exact import Compand, Snap, check_products, conv3x3, exact_arithmetic, fix_weight, log2_table
+from ..nn.exact import (
+    SLOPE,
+    Compand,
+    Linear,
+    Snap,
+    check_products,
+    conv3x3,
+    exact_arithmetic,
+    fix_weight,
+    in_one_pass,
+    log2_table,
+)
 
 PHASES = ((0, 0), (1, 1), (0, 1), (1, 0))
 LUMA_GROUPS = ((36, 64), (28, 36), (21, 28), (15, 21), (10, 15), (6, 10), (3, 6), (1, 3), (0, 1))
@@ -105,10 +116,6 @@ class Scale(NamedTuple):
     level: Tensor
 
 
-def leaky(x: Tensor) -> Tensor:
-    return F.leaky_relu(x, 0.125)
-
-
 def space_to_depth(x: Tensor, v: int, h: int) -> Tensor:
     """`[B, H*v, W*h, C]` -> `[B, H, W, v*h*C]`."""
     if v == h == 1:
@@ -135,9 +142,20 @@ class Normalise(nn.Module):
 
     def forward(self, x: Tensor, inverse: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """x `[..., n]` integers, inverse `[..., n]` or broadcast -> three tensors `[..., n]`."""
+        if self.in_one_pass(x, inverse):
+            arrays = _native.normalise(x.contiguous().numpy(), inverse.reshape(-1).numpy(), *self.grids())
+            fine, coarse, magnitude = map(torch.from_numpy, arrays)
+            return fine, coarse, magnitude
         x = x * inverse
         fine = self.fine(x.clamp(-self.LIMIT, self.LIMIT))
         return fine, self.coarse(fine), self.compand(2 * x.abs())
+
+    def in_one_pass(self, x: Tensor, inverse: Tensor) -> bool:
+        """Whether the native functions can take x: those of one picture on the CPU."""
+        return self.fine.exact and in_one_pass(x) and inverse.numel() == inverse.shape[-1]
+
+    def grids(self) -> tuple[float, tuple[float, float, float], tuple[float, float, float]]:
+        return self.LIMIT, self.fine.scale, self.coarse.scale
 
 
 class Features(nn.Module):
@@ -155,7 +173,13 @@ class Features(nn.Module):
         self.exact = False
 
     def forward(self, x: Tensor, inverse: Tensor) -> Tensor:
-        fine, coarse, magnitude = self.normalise(x[..., : self.bands], inverse[..., : self.bands])
+        inverse = inverse[..., : self.bands]
+        if self.normalise.in_one_pass(x, inverse):
+            units, grids = inverse.reshape(-1).numpy(), self.normalise.grids()
+            return torch.from_numpy(
+                _native.features(x.contiguous().numpy(), units, self.pools.numpy(), *grids, self.FINE)
+            )
+        fine, coarse, magnitude = self.normalise(x[..., : self.bands], inverse)
         with torch.autocast(x.device.type, enabled=False):
             pooled = self.normalise.compand(x.abs() @ self.pools)
         parts = [coarse, magnitude, pooled, torch.ones_like(pooled[..., :1])]
@@ -221,12 +245,12 @@ class Trunk(nn.Module):
         super().__init__()
         self.width, self.skip = width, skip
         self.context = nn.Conv2d(inputs, width + skip, 3, padding=1, bias=False) if inputs else None
-        self.side = nn.Linear(side, width, bias=False) if side else None
-        self.film = nn.Linear(table_width, 2 * width)
+        self.side = Linear(side, width, bias=False) if side else None
+        self.film = Linear(table_width, 2 * width)
         self.input = Snap(9)
-        self.inner = nn.Linear(width, width)
+        self.inner = Linear(width, width)
         self.middle = Snap(9)
-        self.outer = nn.Linear(width, width)
+        self.outer = Linear(width, width)
         with torch.no_grad():
             self.film.weight.mul_(0.3)
             if self.context is not None:
@@ -242,8 +266,8 @@ class Trunk(nn.Module):
             t, skip = (embedding.new_zeros(len(embedding), *grid, n) for n in (self.width, self.skip))
         if self.side is not None and side is not None:
             t = t + self.side(side)
-        t = self.input(leaky(t * (1 + gain) + shift))
-        return t + self.outer(self.middle(leaky(self.inner(t)))), skip
+        t = self.input.rectified(t * (1 + gain) + shift)
+        return t + self.outer(self.middle.rectified(self.inner(t))), skip
 
     def fix(self, features: Features, side: Snap | None, embedding: Snap) -> None:
         if self.context is not None:
@@ -264,11 +288,11 @@ class Head(nn.Module):
         self.groups, self.hidden, self.skip = groups, hidden, skip
         self.normalise = Normalise()
         self.input = Snap(10)
-        self.state = nn.Linear(width, len(groups) * hidden)
-        self.known = nn.ModuleList(nn.Linear(2 * (64 - b), hidden, bias=False) for _, b in groups[1:])
-        self.mean = nn.ModuleList(nn.Linear(64 - b, b - a, bias=False) for a, b in groups[1:])
+        self.state = Linear(width, len(groups) * hidden)
+        self.known = nn.ModuleList(Linear(2 * (64 - b), hidden, bias=False) for _, b in groups[1:])
+        self.mean = nn.ModuleList(Linear(64 - b, b - a, bias=False) for a, b in groups[1:])
         self.middle = nn.ModuleList(Snap(10) for _ in groups)
-        self.out = nn.ModuleList(nn.Linear(hidden, 5 * (b - a)) for a, b in groups)
+        self.out = nn.ModuleList(Linear(hidden, 5 * (b - a)) for a, b in groups)
         with torch.no_grad():
             for layer in self.mean:
                 layer.weight.zero_()
@@ -290,7 +314,7 @@ class Head(nn.Module):
                 hidden = hidden + self.known[g - 1](torch.cat(coarse + magnitude, -1))
             if b <= self.skip:
                 mean = skip[..., a:b] if mean is None else mean + skip[..., a:b]
-            raw = self.out[g](self.middle[g](leaky(hidden))).unflatten(-1, (b - a, 5))
+            raw = self.out[g](self.middle[g].rectified(hidden)).unflatten(-1, (b - a, 5))
             mixture = Mixture(raw, mean, scale.unit[..., a:b], scale.level[..., a:b])
             y = coder.code(mixture, None if x is None else x[..., a:b])
             coded.insert(0, y)
@@ -320,7 +344,7 @@ def repeated(ranges: tuple[Tensor, Tensor], inputs: int) -> tuple[Tensor, Tensor
     return ranges[0].repeat(inputs // len(ranges[0])), ranges[1].repeat(inputs // len(ranges[1]))
 
 
-def fix_linear(layer: nn.Linear, snap: Snap) -> None:
+def fix_linear(layer: Linear, snap: Snap) -> None:
     ranges = constant(layer.in_features, float(snap.step), float(snap.limit))
     fix_weight(layer.weight, layer.bias, *ranges)
 
@@ -345,9 +369,7 @@ class Mlcc(nn.Module):
         self.luma_features = Features(28, luma_pools())
         self.chroma_features = Features(15, chroma_pools())
         luma, chroma = self.luma_features.channels, self.chroma_features.channels
-        self.tables = nn.Sequential(
-            nn.Linear(128 + len(SAMPLINGS), 64), nn.LeakyReLU(0.125), nn.Linear(64, c.table_width)
-        )
+        self.tables = nn.Sequential(Linear(128 + len(SAMPLINGS), 64), nn.LeakyReLU(SLOPE), Linear(64, c.table_width))
         self.chroma_trunks = nn.ModuleList(
             Trunk(chroma * k, c.chroma_width, c.chroma_skip, c.table_width, 0) for k in range(8)
         )
@@ -473,7 +495,7 @@ class Mlcc(nn.Module):
             features = [self.chroma_features(x, scale.inverse)[..., :n] for x, scale in zip(chroma, scales)]
             planes = space_to_depth(torch.cat(features, -1), *SAMPLINGS[shape.sampling])
             layer = self.chroma_context[shape.sampling]
-            context = self.side(leaky(conv3x3(planes, layer.weight) + layer.bias))
+            context = self.side.rectified(conv3x3(planes, layer.weight) + layer.bias)
         scale = self._scale(0, tables[:, 0])
         luma = self._walk_luma(coder, shape, scale, embedding, context, picture.luma if picture else None)
         return Picture(luma, tuple(chroma))

@@ -19,8 +19,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .. import _native
+
 #: Integers up to here, and their sums, are exact in float32.
 EXACT = 2.0**24
+
+
+#: Of the leaky rectifier below zero: a power of two.
+SLOPE = 0.125
+
+
+def in_one_pass(x: Tensor) -> bool:
+    """Whether the native functions, which do in one pass what torch does in many, can take x."""
+    return x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_grad_enabled()
 
 
 class Snap(nn.Module):
@@ -36,15 +47,24 @@ class Snap(nn.Module):
         self.register_buffer("step", torch.tensor(limit / 2**bits if limit else 0.0))
         self.watching = False
         self.exact = False
-        self._scale = (0.0, 0.0, 0.0)
+        #: 1 / step, limit / step, step
+        self.scale = (0.0, 0.0, 0.0)
 
     def forward(self, x: Tensor) -> Tensor:
         if self.exact:
-            inverse, bound, step = self._scale
+            inverse, bound, step = self.scale
             return (x * inverse).round_().clamp_(-bound, bound).mul_(step)
         if self.watching:
             self.limit.copy_(torch.maximum(self.limit, x.detach().abs().amax()))
         return x
+
+    def rectified(self, x: Tensor) -> Tensor:
+        """This, of the leaky rectifier of x, which may be overwritten."""
+        if self.exact and in_one_pass(x):
+            x = x.contiguous()
+            _native.activate(x.numpy(), SLOPE, self.scale)
+            return x
+        return self(F.leaky_relu(x, SLOPE))
 
     def fix(self) -> None:
         limit = 2.0 ** math.ceil(math.log2(max(float(self.limit), 2.0**-20)))
@@ -54,12 +74,12 @@ class Snap(nn.Module):
     def load(self) -> None:
         """Take up the stored limit and step."""
         step = float(self.step)
-        self._scale = (1 / step, float(self.limit) / step, step)
+        self.scale = (1 / step, float(self.limit) / step, step)
         self.exact = True
 
 
 class Compand(nn.Module):
-    """log2(1 + x) of x >= 0 with a linear mantissa, on a grid of 1/32: the leading bits of a float32, so exact anywhere.
+    """log2(1 + x) of x >= 0, linear between powers of two, on a grid of 1/32: the leading bits of a float32.
 
     Of data only: it has no gradient.
     """
@@ -163,6 +183,32 @@ def _direct_convolution_is_exact() -> bool:
     weight = torch.randint(-9000, 9001, (96, 64, 3, 3), generator=generator).float()
     with exact_arithmetic(x.device):
         return torch.equal(_direct_convolution(x, weight), conv3x3_as_product(x, weight))
+
+
+class Linear(nn.Linear):
+    """A matrix product by oneDNN where torch's own choice on a CPU is MKL, which takes twice as long on AMD's."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.device.type == "cpu" and not torch.is_grad_enabled() and _onednn_is_exact():
+            return _onednn_linear(x, self.weight, self.bias)
+        return super().forward(x)
+
+
+def _onednn_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    y: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+    return y
+
+
+@cache
+def _onednn_is_exact() -> bool:
+    """Whether oneDNN is there and passes the same test."""
+    if not torch.backends.mkldnn.is_available() or not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
+        return False
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randint(-3, 4, (64, 576), generator=generator).float()
+    weight = torch.randint(-9000, 9001, (96, 576), generator=generator).float()
+    with exact_arithmetic(x.device):
+        return torch.equal(_onednn_linear(x, weight, None).double(), x.double() @ weight.double().T)
 
 
 def fix_weight(weight: Tensor, bias: Tensor | None, steps: Tensor, limits: Tensor) -> None:

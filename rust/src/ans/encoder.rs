@@ -5,7 +5,7 @@ use super::stream::Words;
 use super::symbol::widen;
 use super::{bits, check_count, Backend, Model, Stream, Symbol, BATCH, BLOCK, LOWER_BOUND, MASK, MAX_LANES};
 use crate::tables::{cost_table, Slots, COST_BITS, PRECISION};
-use crate::{varint, Result};
+use crate::{varint, Error, Result};
 
 /// A lane's first state takes 2 to 3 bytes more than it carries: up to 0.15 % of this many.
 const BYTES_PER_LANE: u64 = 2000;
@@ -18,18 +18,39 @@ const SAMPLE: usize = 64;
 pub(super) const SMALL: usize = SAMPLE * BLOCK;
 
 /// Collects groups of symbols and codes them all in [`Encoder::finish`].
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Encoder {
     backend: Backend,
+    max_lanes: usize,
     queue: Queue,
     /// Where in the queue each group ends.
     group_ends: Vec<usize>,
+}
+
+impl Default for Encoder {
+    fn default() -> Self {
+        let (backend, queue, group_ends) = Default::default();
+        Self { backend, max_lanes: MAX_LANES, queue, group_ends }
+    }
 }
 
 impl Encoder {
     /// An encoder without symbols.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Makes a stream of no more than so many lanes, 1 to 64.
+    ///
+    /// Each takes 2 to 3 bytes. The vector instructions, which are for tables, want 16 or more.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] if there can't be that many.
+    pub fn with_max_lanes(self, max_lanes: usize) -> Result<Self> {
+        if !(1..=MAX_LANES).contains(&max_lanes) {
+            return Err(Error::InvalidArgument(format!("{max_lanes} lanes are not 1 to {MAX_LANES}")));
+        }
+        Ok(Self { max_lanes, ..self })
     }
 
     /// Encodes with this backend from here on.
@@ -41,7 +62,7 @@ impl Encoder {
     /// Codes a group of symbols, `symbols[i]` by the distribution of element `i` of the model.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) if there are not as many symbols as elements, or the
+    /// [`Error::InvalidArgument`] if there are not as many symbols as elements, or the
     /// model's parameters are wrong; the group is then not coded.
     pub fn put<S: Symbol, M: Model>(&mut self, symbols: &[S], model: &M) -> Result<()> {
         check_count(symbols.len(), model.len())?;
@@ -89,7 +110,7 @@ impl Encoder {
         }
         let starts = std::iter::once(&0).chain(&self.group_ends);
         let longest = starts.zip(&self.group_ends).map(|(start, end)| end - start).max();
-        affordable_lanes(cost, longest.unwrap_or(0))
+        affordable_lanes(cost, longest.unwrap_or(0).min(self.max_lanes))
     }
 
     pub(super) fn stream_with(self, lanes: usize) -> Stream {

@@ -25,7 +25,7 @@ const CRC_BYTES: usize = 4;
 /// than it is.
 const SKELETON_SURPLUS: u64 = 1 << 20;
 /// The tiles of the largest frame: no component has more than 8193x8193 blocks, and no frame more than four.
-const MAX_STREAMS: usize = 4 * 33 * 33;
+const MAX_STREAMS: usize = 4 * 65 * 65;
 
 /// A parsed `.lic` file.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -23,8 +23,9 @@ impl Encoder {
 #[pymethods]
 impl Encoder {
     #[new]
-    fn new() -> Self {
-        Self(Some(ans::Encoder::new()))
+    #[pyo3(signature = (max_lanes = 64))]
+    fn new(max_lanes: usize) -> PyResult<Self> {
+        Ok(Self(Some(ans::Encoder::new().with_max_lanes(max_lanes)?)))
     }
 
     /// Code a group of `symbols`, int8, uint8, int16, uint16 or int32 of any shape, each under its element of `model`.

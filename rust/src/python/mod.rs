@@ -3,6 +3,7 @@
 mod arrays;
 mod coder;
 mod container;
+mod elementwise;
 mod exceptions;
 mod jpeg;
 mod message;
@@ -35,6 +36,8 @@ mod _native {
     use super::coder::{Decoder, Encoder};
     #[pymodule_export]
     use super::container::{pack_jpeg, store, unpack, verify, Container};
+    #[pymodule_export]
+    use super::elementwise::{activate, features, mixture_params, normalise};
     #[pymodule_export]
     use super::exceptions::{CorruptError, LicError, LimitExceededError, TruncatedError, UnsupportedError};
     #[pymodule_export]

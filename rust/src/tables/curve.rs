@@ -47,14 +47,11 @@ impl Curve {
     }
 
     /// Its value times 2^16, never decreasing in `u`, which has 16 fraction bits.
-    #[inline]
+    #[inline(always)]
     pub(super) fn at(&self, u: i64) -> u32 {
-        // Without branches, which would be hard to predict.
-        let position = u + (LIMIT << ARGUMENT_BITS);
-        let position = position & !(position >> 63);
-        let above = position - ((2 * LIMIT) << ARGUMENT_BITS);
-        let position = (position - (above & !(above >> 63))) as u32;
-        let knot = self.knots[(position >> BETWEEN_BITS) as usize];
+        // Without branches, which would be hard to predict and keep the compiler from using vectors.
+        let position = (u + (LIMIT << ARGUMENT_BITS)).clamp(0, (2 * LIMIT) << ARGUMENT_BITS) as u32;
+        let knot = self.knots[((position >> BETWEEN_BITS) as usize).min(KNOTS)];
         let between = position & ((1 << BETWEEN_BITS) - 1);
         let growth = (knot & 0xffff) * between + (1 << (BETWEEN_BITS - 1));
         (knot >> 16) + (growth >> BETWEEN_BITS)

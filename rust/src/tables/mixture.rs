@@ -96,7 +96,7 @@ pub struct LogisticMixture<'a> {
 
 impl<'a> LogisticMixture<'a> {
     /// The distribution for these parameters; all values are allowed.
-    #[inline]
+    #[inline(always)]
     pub fn new(constants: &'a MixtureConstants, params: &[i16; MIXTURE_PARAMS]) -> Self {
         let &[mean1, mean2, scale1, scale2, weight] = params;
         let index = |i: i16| i.clamp(0, LEVELS as i16 - 1) as usize;
@@ -127,7 +127,7 @@ impl<'a> LogisticMixture<'a> {
     }
 
     /// The first slot of symbol `j` of the window, 0..=n: strictly increasing, and within 1..2^15.
-    #[inline]
+    #[inline(always)]
     fn start(&self, j: i32) -> u32 {
         let boundary = (self.window.low + j) * 16 - 8;
         let component = |i: usize| {
@@ -158,6 +158,14 @@ impl<'a> LogisticMixture<'a> {
         let guess = self.constants.sigmoid.guess(slot);
         let distance = (i64::from(self.scale) * i64::from(guess)) >> (SCALE_BITS + Curve::GUESS_BITS);
         ((self.mean + distance as i32 + 8) >> 4) - self.window.low
+    }
+
+    /// The symbol at the mean of the heavier component, and its slots.
+    #[inline(always)]
+    pub(crate) fn centre(&self) -> (i32, Slots) {
+        let symbol = (self.mean + 8) >> 4;
+        let j = symbol - self.window.low;
+        (symbol, Slots::new(self.start(j), self.start(j + 1)))
     }
 
     /// The symbol that lies this far below or above the support, if there is one.

@@ -1,5 +1,6 @@
 //! Mixtures, whose intervals are computed when they are needed.
 
+use super::super::{Backend, BLOCK};
 use super::{Model, Parameter};
 use crate::tables::{
     Curve, Family, Float, LogisticMixture, Mixture, MixtureComponent, MixtureConstants, Outline, Place,
@@ -22,31 +23,66 @@ impl<'a> Mixtures<'a> {
 }
 
 impl Model for Mixtures<'_> {
-    type Params = Vec<[i16; MIXTURE_PARAMS]>;
+    type Params = Centres;
 
     fn len(&self) -> usize {
         self.params.len()
     }
 
-    #[inline]
-    fn load(&self, first: usize, count: usize, params: &mut Self::Params) -> Result<()> {
-        params.clear();
-        params.extend_from_slice(&self.params[first..first + count]);
+    fn load(&self, first: usize, count: usize, params: &mut Centres) -> Result<()> {
+        params.mixtures.clear();
+        params.mixtures.extend_from_slice(&self.params[first..first + count]);
+        params.mixtures.resize(count.next_multiple_of(BLOCK), [0; MIXTURE_PARAMS]);
+        params.symbols.resize(params.mixtures.len(), 0);
+        params.slots.resize(params.mixtures.len(), Slots::default());
+        let out = params.symbols.as_chunks_mut().0.iter_mut().zip(params.slots.as_chunks_mut().0);
+        for (mixtures, (symbols, slots)) in params.mixtures.as_chunks().0.iter().zip(out) {
+            Backend::default().centres(self.constants, mixtures, symbols, slots);
+        }
         Ok(())
     }
 
     #[inline]
-    fn slots(&self, params: &Self::Params, j: usize, symbol: i32) -> (Slots, Option<u64>) {
-        LogisticMixture::new(self.constants, &params[j]).slots(symbol)
+    fn slots(&self, params: &Centres, j: usize, symbol: i32) -> (Slots, Option<u64>) {
+        if symbol == params.symbols[j] {
+            return (params.slots[j], None);
+        }
+        LogisticMixture::new(self.constants, &params.mixtures[j]).slots(symbol)
     }
 
     #[inline]
-    fn find(&self, params: &Self::Params, j: usize, slot: u32) -> (Place, Slots) {
-        LogisticMixture::new(self.constants, &params[j]).find(slot)
+    fn find(&self, params: &Centres, j: usize, slot: u32) -> (Place, Slots) {
+        let slots = params.slots[j];
+        if slot.wrapping_sub(slots.start()) < slots.freq() {
+            return (Place::Inside(params.symbols[j]), slots);
+        }
+        LogisticMixture::new(self.constants, &params.mixtures[j]).find(slot)
     }
 
-    fn symbol_outside(&self, params: &Self::Params, j: usize, place: Place, distance: u64) -> Option<i32> {
-        LogisticMixture::new(self.constants, &params[j]).symbol_outside(place, distance)
+    fn symbol_outside(&self, params: &Centres, j: usize, place: Place, distance: u64) -> Option<i32> {
+        LogisticMixture::new(self.constants, &params.mixtures[j]).symbol_outside(place, distance)
+    }
+}
+
+/// The mixtures of a batch, and of each the likeliest symbol or a near one, with its slots: these are worked out for a
+/// whole block at once, and are what is asked for most of the time.
+#[derive(Debug, Default)]
+pub struct Centres {
+    mixtures: Vec<[i16; MIXTURE_PARAMS]>,
+    symbols: Vec<i32>,
+    slots: Vec<Slots>,
+}
+
+/// Centres of a block: [`Backend::centres`] makes it of its instructions.
+#[inline(always)]
+pub(in crate::ans) fn centres(
+    constants: &MixtureConstants,
+    mixtures: &[[i16; MIXTURE_PARAMS]; BLOCK],
+    symbols: &mut [i32; BLOCK],
+    slots: &mut [Slots; BLOCK],
+) {
+    for j in 0..BLOCK {
+        (symbols[j], slots[j]) = LogisticMixture::new(constants, &mixtures[j]).centre();
     }
 }
 

@@ -4,7 +4,7 @@ use std::arch::x86_64::*;
 
 use super::{check_rows, prefetch_next, row_unchecked, Found};
 use crate::ans::{BLOCK, LOWER_BOUND, MASK, MAX_LANES};
-use crate::tables::{Float, Slots, Tables, PRECISION, TOTAL};
+use crate::tables::{Float, MixtureConstants, Slots, Tables, MIXTURE_PARAMS, PRECISION, TOTAL};
 
 const N: usize = 8;
 
@@ -48,6 +48,17 @@ pub(super) fn locate<T: Float>(
     rows: &mut [u16; BLOCK],
 ) -> bool {
     crate::ans::model::locate(means, scales, shifts, rows)
+}
+
+/// See [`Backend::centres`](super::Backend::centres): the scalar code likewise.
+#[target_feature(enable = "avx2,popcnt")]
+pub(super) fn centres(
+    constants: &MixtureConstants,
+    mixtures: &[[i16; MIXTURE_PARAMS]; BLOCK],
+    symbols: &mut [i32; BLOCK],
+    slots: &mut [Slots; BLOCK],
+) {
+    crate::ans::model::centres(constants, mixtures, symbols, slots);
 }
 
 /// See [`Backend::slots`](super::Backend::slots).

@@ -4,7 +4,9 @@ use std::arch::x86_64::*;
 
 use super::{check_rows, prefetch_next, row_unchecked, Found};
 use crate::ans::{BLOCK, LOWER_BOUND, MASK, MAX_LANES};
-use crate::tables::{Float, Slots, SmallLayout, Tables, MIN_BUCKET_BITS, PRECISION, TOTAL};
+use crate::tables::{
+    Float, MixtureConstants, Slots, SmallLayout, Tables, MIN_BUCKET_BITS, MIXTURE_PARAMS, PRECISION, TOTAL,
+};
 
 const N: usize = 16;
 
@@ -23,6 +25,17 @@ pub(super) fn locate<T: Float>(
     rows: &mut [u16; BLOCK],
 ) -> bool {
     crate::ans::model::locate(means, scales, shifts, rows)
+}
+
+/// See [`Backend::centres`](super::Backend::centres): the scalar code likewise.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,popcnt")]
+pub(super) fn centres(
+    constants: &MixtureConstants,
+    mixtures: &[[i16; MIXTURE_PARAMS]; BLOCK],
+    symbols: &mut [i32; BLOCK],
+    slots: &mut [Slots; BLOCK],
+) {
+    crate::ans::model::centres(constants, mixtures, symbols, slots);
 }
 
 /// See [`Backend::slots`](super::Backend::slots).

@@ -14,9 +14,9 @@ mod neon;
 
 use std::sync::OnceLock;
 
-use super::model::locate;
+use super::model::{centres, locate};
 use super::{BLOCK, MAX_LANES};
-use crate::tables::{Float, Layout, Slots, Tables};
+use crate::tables::{Float, Layout, MixtureConstants, Slots, Tables, MIXTURE_PARAMS};
 
 /// Fewer lanes are not worth a vector.
 const MIN_LANES: usize = 16;
@@ -107,6 +107,27 @@ impl Backend {
             Isa::Scalar => locate(means, scales, shifts, rows),
             #[cfg(target_arch = "aarch64")]
             Isa::Neon => locate(means, scales, shifts, rows),
+        }
+    }
+
+    /// Fills in the symbols at the centres of a block of mixtures, and their slots.
+    pub(super) fn centres(
+        self,
+        constants: &MixtureConstants,
+        mixtures: &[[i16; MIXTURE_PARAMS]; BLOCK],
+        symbols: &mut [i32; BLOCK],
+        slots: &mut [Slots; BLOCK],
+    ) {
+        match self.0 {
+            // SAFETY: a processor without AVX2 and POPCNT has no such `Backend`.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => unsafe { avx2::centres(constants, mixtures, symbols, slots) },
+            // SAFETY: a processor without these extensions has no such `Backend`.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => unsafe { avx512::centres(constants, mixtures, symbols, slots) },
+            Isa::Scalar => centres(constants, mixtures, symbols, slots),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => centres(constants, mixtures, symbols, slots),
         }
     }
 
