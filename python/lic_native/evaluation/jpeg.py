@@ -90,11 +90,11 @@ def made_jpeg(path: Path, quality: int, sampling: str) -> bytes:
     return buffer.getvalue()
 
 
-def measure(codec: Codec, files: FileSet) -> Row:
+def measure(codec: Codec, file_set: FileSet) -> Row:
     """Encode and decode every file once, after a warm-up on the first."""
     coded_bytes = exact = refused = busy = 0
     encoding = decoding = 0.0
-    for i, data in enumerate([files.files[0], *files.files]):
+    for i, data in enumerate([file_set.files[0], *file_set.files]):
         try:
             start = time.perf_counter()
             coded = codec.encode(data)
@@ -112,12 +112,12 @@ def measure(codec: Codec, files: FileSet) -> Row:
             busy += len(data)
             encoding += middle - start
             decoding += end - middle
-    total = sum(map(len, files.files))
+    total = sum(map(len, file_set.files))
     return Row(
-        files.quality,
-        files.sampling,
+        file_set.quality,
+        file_set.sampling,
         codec.name,
-        len(files.files),
+        len(file_set.files),
         total,
         coded_bytes,
         round(100 * (1 - coded_bytes / total), 2),
@@ -128,9 +128,9 @@ def measure(codec: Codec, files: FileSet) -> Row:
     )
 
 
-def evaluate(files: FileSet, profiles: Sequence[str] = (), device: str | None = None) -> list[Row]:
+def evaluate(file_set: FileSet, profiles: Sequence[str] = (), device: str | None = None) -> list[Row]:
     """One row for each codec (`peers.codecs`)."""
-    return [measure(codec, files) for codec in codecs(profiles, device)]
+    return [measure(codec, file_set) for codec in codecs(profiles, device)]
 
 
 def table(rows: list[Row]) -> str:

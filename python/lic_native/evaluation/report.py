@@ -37,14 +37,14 @@ def run(
     rows: list[Row] = []
     stage_rows: list[stages.StageRow] = []
     sets = 0
-    for files in file_sets(folder, qualities, samplings):
-        rows += (measured := evaluate(files, profiles, device))
+    for file_set in file_sets(folder, qualities, samplings):
+        rows += (measured := evaluate(file_set, profiles, device))
         if not as_json:
-            print(f"{files}\n\n{table(measured)}\n", flush=True)
+            print(f"{file_set}\n\n{table(measured)}\n", flush=True)
         if with_stages:
-            found = [row for p in profiles or zoo.available() for row in stages.measure_stages(p, files, device)]
+            found = [row for p in profiles or zoo.available() for row in stages.measure_stages(p, file_set, device)]
             stage_rows += found
-            if not as_json:
+            if found and not as_json:
                 print(f"{stages.table(found)}\n", flush=True)
         sets += 1
     if as_json:
