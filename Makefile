@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 QUALITY ?= 75
+SAMPLING ?= 4:2:0
 PHOTO ?= tests/data/grace_hopper.jpg
 SECONDS ?= 60
 # Where torch has CPU builds of its own, name their index: PIP_FLAGS="--extra-index-url ..."
@@ -56,10 +57,12 @@ bench: .venv/tested
 	cargo bench --quiet
 	$(BIN)/pytest -q benches
 
-# Saving and speed beside Lepton and JPEG XL, e.g. make table IMAGES=photographs
+# Saving and speed beside Lepton, JPEG XL and brunsli, and other peers on the PATH; several qualities, samplings (4:2:0,
+# 4:2:2, 4:4:4, gray) and other options if asked for, e.g.
+# make table IMAGES=photographs QUALITY="50 75" SAMPLING="4:2:0 4:4:4" TABLE_FLAGS="--stages --plot table.png"
 table: .venv/installed
 	$(PIP) ".[bench]"
-	$(BIN)/lic-native evaluate jpeg "$(IMAGES)" --quality $(QUALITY)
+	$(BIN)/lic-native evaluate jpeg "$(IMAGES)" $(QUALITY:%=--quality %) $(SAMPLING:%=--sampling %) $(TABLE_FLAGS)
 
 # The drop-in for CompressAI's coder inside CompressAI itself, which needs an older NumPy: in .venv-compressai.
 compat: .venv-compressai/installed

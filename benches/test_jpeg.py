@@ -1,10 +1,10 @@
-"""lic_native beside Lepton and JPEG XL on one photograph. `make table` measures whole folders."""
+"""lic_native beside its peers on one photograph. `make table` measures whole folders."""
 
 from pathlib import Path
 
 import pytest
 
-from lic_native.evaluation.jpeg import codecs
+from lic_native.evaluation.peers import codecs
 
 PHOTO = (Path(__file__).parents[1] / "tests" / "data" / "grace_hopper.jpg").read_bytes()
 

@@ -81,15 +81,39 @@ def inspect(
 @evaluate_app.command("jpeg")
 def evaluate_jpeg(
     folder: Annotated[Path, typer.Argument(help="JPEG files, or other images to make JPEG files of.")],
-    quality: Annotated[int, typer.Option(help="Of the JPEG files made from other images.")] = 75,
+    quality: Annotated[
+        list[int] | None, typer.Option(help="Of the JPEG files made from other images; more than once for several.")
+    ] = None,
+    sampling: Annotated[
+        list[str] | None, typer.Option(help="Theirs: 4:2:0, 4:2:2, 4:4:4 or gray; more than once for several.")
+    ] = None,
+    profile: Annotated[
+        list[str] | None, typer.Option(help="One of lic_native's, or more than once several; by default all.")
+    ] = None,
     device: Device = None,
+    stages: Annotated[bool, typer.Option("--stages", help="Also print where lic_native's time goes.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    csv: Annotated[Path | None, typer.Option(help="File for the rows as CSV.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Picture of the rows, .png or .svg; needs matplotlib.")] = None,
 ) -> None:
-    """Saving, speed and exactness of lic_native, Lepton and JPEG XL on the same files, in one run."""
-    from .evaluation.jpeg import evaluate, table
+    """Saving, speed and exactness of lic_native and of every peer installed, on the same files in one run.
 
-    rows = evaluate(folder, quality, device)
-    print(json.dumps([asdict(row) for row in rows]) if as_json else table(rows))
+    Peers are Lepton (lepton-jpeg-python), JPEG XL and brunsli (imagecodecs), and on the PATH brunsli's, packJPG's and
+    paq8px's commands.
+    """
+    from .evaluation import report
+
+    report.run(
+        folder,
+        qualities=quality or [75],
+        samplings=sampling or ["4:2:0"],
+        profiles=profile or [],
+        device=device,
+        with_stages=stages,
+        as_json=as_json,
+        csv_file=csv,
+        plot_file=plot,
+    )
 
 
 @train_app.command("jpeg")

@@ -4,24 +4,36 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib import import_module
-from importlib.util import find_spec
+from itertools import groupby
 from pathlib import Path
 
 from PIL import Image
 
 from .. import jpeg
+from .peers import Codec, codecs
+
+#: What Pillow can write, and the mode of the image that it writes so.
+SAMPLINGS = {"4:2:0": "RGB", "4:2:2": "RGB", "4:4:4": "RGB", "gray": "L"}
+#: Images that JPEG files are made of.
+IMAGE_SUFFIXES = {".png", ".webp", ".tif", ".tiff", ".bmp"}
 
 
 @dataclass(frozen=True)
-class Codec:
-    """A program that makes JPEG files smaller without loss."""
+class FileSet:
+    """JPEG files of one kind.
 
-    name: str
-    encode: Callable[[bytes], bytes]
-    decode: Callable[[bytes], bytes]
+    quality, sampling: those that Pillow made the files with; None for files that were JPEG already.
+    """
+
+    quality: int | None
+    sampling: str | None
+    files: list[bytes]
+
+    def __str__(self) -> str:
+        kind = "as they are" if self.quality is None else f"quality {self.quality}, {self.sampling}"
+        return f"{len(self.files)} files, {kind}: {sum(map(len, self.files)):,} bytes of JPEG"
 
 
 @dataclass(frozen=True)
@@ -31,6 +43,8 @@ class Row:
     A file that the codec refuses counts as stored: its own size, and no time.
     """
 
+    quality: int | None
+    sampling: str | None
     codec: str
     files: int
     jpeg_bytes: int
@@ -42,42 +56,45 @@ class Row:
     refused: int
 
 
-def codecs(device: str | None = None) -> list[Codec]:
-    """lic_native, and those of Lepton (lepton-jpeg-python) and JPEG XL (imagecodecs) that are installed."""
-    found = [
-        Codec("lic_native", lambda x: jpeg.compress(x, device=device), lambda x: jpeg.decompress(x, device=device))
-    ]
-    if find_spec("lepton_jpeg_python"):
-        lepton = import_module("lepton_jpeg_python")
-        found.append(Codec("Lepton", lepton.compress_bytes, lepton.decompress_bytes))
-    if find_spec("imagecodecs"):
-        imagecodecs = import_module("imagecodecs")
-        if imagecodecs.JPEGXL.available:
-            found.append(Codec("JPEG XL", imagecodecs.jpegxl_encode_jpeg, imagecodecs.jpegxl_decode_jpeg))
-    return found
+def file_sets(folder: Path, qualities: Sequence[int], samplings: Sequence[str]) -> Iterator[FileSet]:
+    """The JPEG files below a folder as they are, then its other images, made JPEG in each of these ways.
 
-
-def jpeg_files(folder: Path, quality: int) -> list[bytes]:
-    """The JPEG files below a folder as they are; any other image as Pillow saves it, 4:2:0 at `quality`."""
-    result = []
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        if path.suffix.lower() in jpeg.SUFFIXES:
-            if data := path.read_bytes():
-                result.append(data)
-        elif path.suffix.lower() in {".png", ".webp", ".tif", ".tiff", ".bmp"}:
-            buffer = io.BytesIO()
-            Image.open(path).convert("RGB").save(buffer, "JPEG", quality=quality)
-            result.append(buffer.getvalue())
-    if not result:
+    Raises:
+        ValueError: Pillow can't write that.
+        FileNotFoundError: there are no images.
+    """
+    for sampling in samplings:
+        if sampling not in SAMPLINGS:
+            raise ValueError(f"sampling {sampling!r} is none of {', '.join(SAMPLINGS)}")
+    for quality in qualities:
+        if not 1 <= quality <= 100:
+            raise ValueError(f"quality {quality} is not from 1 to 100")
+    paths = sorted(p for p in folder.rglob("*") if p.is_file())
+    originals = [data for p in paths if p.suffix.lower() in jpeg.SUFFIXES and (data := p.read_bytes())]
+    images = [p for p in paths if p.suffix.lower() in IMAGE_SUFFIXES]
+    if not originals and not images:
         raise FileNotFoundError(f"no images below {folder}")
-    return result
+    if originals:
+        yield FileSet(None, None, originals)
+    if images:
+        for sampling in dict.fromkeys(samplings):
+            for quality in dict.fromkeys(qualities):
+                yield FileSet(quality, sampling, [made_jpeg(path, quality, sampling) for path in images])
 
 
-def measure(codec: Codec, files: list[bytes]) -> Row:
+def made_jpeg(path: Path, quality: int, sampling: str) -> bytes:
+    buffer = io.BytesIO()
+    subsampling = {} if sampling == "gray" else {"subsampling": sampling}
+    with Image.open(path) as image:
+        image.convert(SAMPLINGS[sampling]).save(buffer, "JPEG", quality=quality, **subsampling)
+    return buffer.getvalue()
+
+
+def measure(codec: Codec, file_set: FileSet) -> Row:
     """Encode and decode every file once, after a warm-up on the first."""
     coded_bytes = exact = refused = busy = 0
     encoding = decoding = 0.0
-    for i, data in enumerate([files[0], *files]):
+    for i, data in enumerate([file_set.files[0], *file_set.files]):
         try:
             start = time.perf_counter()
             coded = codec.encode(data)
@@ -95,10 +112,12 @@ def measure(codec: Codec, files: list[bytes]) -> Row:
             busy += len(data)
             encoding += middle - start
             decoding += end - middle
-    total = sum(map(len, files))
+    total = sum(map(len, file_set.files))
     return Row(
+        file_set.quality,
+        file_set.sampling,
         codec.name,
-        len(files),
+        len(file_set.files),
         total,
         coded_bytes,
         round(100 * (1 - coded_bytes / total), 2),
@@ -109,17 +128,14 @@ def measure(codec: Codec, files: list[bytes]) -> Row:
     )
 
 
-def evaluate(folder: str | Path, quality: int = 75, device: str | None = None) -> list[Row]:
-    """One row for each codec over the images below `folder`."""
-    files = jpeg_files(Path(folder), quality)
-    return [measure(codec, files) for codec in codecs(device)]
+def evaluate(file_set: FileSet, profiles: Sequence[str] = (), device: str | None = None) -> list[Row]:
+    """One row for each codec (`peers.codecs`)."""
+    return [measure(codec, file_set) for codec in codecs(profiles, device)]
 
 
 def table(rows: list[Row]) -> str:
-    """Rows as a Markdown table."""
+    """The rows of one set as a Markdown table."""
     lines = [
-        f"{rows[0].files} files, {rows[0].jpeg_bytes:,} bytes of JPEG",
-        "",
         "| codec | bytes | saving | encode MB/s | decode MB/s | exact | refused |",
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
@@ -128,4 +144,15 @@ def table(rows: list[Row]) -> str:
         f"| {r.decode_mb_per_s:.2f} | {r.exact}/{r.files} | {r.refused} |"
         for r in rows
     ]
+    return "\n".join(lines)
+
+
+def summary(rows: list[Row]) -> str:
+    """The savings of all sets as a Markdown table, a line for each set and a column for each codec."""
+    sets = [list(group) for _, group in groupby(rows, lambda r: (r.quality, r.sampling))]
+    names = [r.codec for r in sets[0]]
+    lines = [f"| quality | sampling | {' | '.join(names)} |", f"|---:|---|{'---:|' * len(names)}"]
+    for same in sets:
+        quality, sampling = same[0].quality or "", same[0].sampling or "as they are"
+        lines.append(f"| {quality} | {sampling} | {' | '.join(f'{r.saving_percent:.2f} %' for r in same)} |")
     return "\n".join(lines)

@@ -1,0 +1,176 @@
+"""Where the time of our own codec goes: the steps of `jpeg.compress` and `jpeg.decompress`, one by one on the clock."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import astuple, dataclass, fields
+from typing import Any, TypeVar, cast
+
+from .. import _native, jpeg
+from ..models import zoo
+from .jpeg import FileSet
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Stages:
+    """Seconds on the wall clock; a tile's are shared out as its thread spent them.
+
+    parse: the JPEG file, or the `.lic` file, to what the coefficients' coding takes.
+    network: it, and from its output the integers that are the coder's parameters.
+    coder: coefficients to bytes and back.
+    write: the file that results.
+    verification: that the coefficients give the file, that the result does; or the checksum.
+    """
+
+    parse: float = 0.0
+    network: float = 0.0
+    coder: float = 0.0
+    write: float = 0.0
+    verification: float = 0.0
+
+    def __add__(self, other: Stages) -> Stages:
+        return Stages(*(a + b for a, b in zip(astuple(self), astuple(other))))
+
+
+@dataclass(frozen=True)
+class StageRow:
+    """Where a codec's time went over the files of a set that it codes and does not store."""
+
+    quality: int | None
+    sampling: str | None
+    codec: str
+    direction: str
+    jpeg_bytes: int
+    seconds: Stages
+
+
+def measure_stages(profile: str, file_set: FileSet, device: str | None = None) -> list[StageRow]:
+    """Two rows: encode and decode. No row if every file is stored."""
+    total, encoding, decoding = 0, Stages(), Stages()
+    for data in file_set.files:
+        # Doing it unobserved is a warm-up, says with which model, and gives the bytes that must come out.
+        packed = jpeg.compress(data, profile=profile, device=device)
+        if _native.unpack(packed, len(data)).stored is None:
+            total += len(data)
+            encoding += encode(data, packed, device)
+            decoding += decode(packed, device)
+    if not total:
+        return []
+    row = (file_set.quality, file_set.sampling, f"lic_native {profile}")
+    return [StageRow(*row, "encode", total, encoding), StageRow(*row, "decode", total, decoding)]
+
+
+def encode(data: bytes, packed: bytes, device: str | None) -> Stages:
+    """`jpeg.compress`, which makes `packed` of `data`, by stages."""
+    container = _native.unpack(packed, len(data))
+    model = zoo.load(zoo.model_name(container.model), device)
+    clock = Clock()
+    with clock("parse"):
+        frame, planes, skeleton = _native.jpeg_read(data)
+    with clock("verification"):
+        same = _native.jpeg_write(skeleton, planes, len(data)) == data
+    streams = clock.walk(model, lambda timed: jpeg.encode_planes(timed, frame, planes))
+    with clock("write"):
+        result = _native.pack_jpeg(data, container.model, model.fingerprint(), skeleton, streams)
+    with clock("verification"):
+        same &= jpeg.decompress(result, device=device, max_output=len(data)) == data
+    if not same or result != packed:
+        raise RuntimeError("these stages are no longer those of jpeg.compress")
+    return clock.stages()
+
+
+def decode(packed: bytes, device: str | None) -> Stages:
+    """`jpeg.decompress` by stages."""
+    clock = Clock()
+    with clock("parse"):
+        container = _native.unpack(packed, jpeg.MAX_OUTPUT_BYTES)
+        frame = _native.jpeg_layout(container.skeleton, min(8 * container.size, jpeg.MAX_BLOCKS))
+    model = zoo.load(zoo.model_name(container.model), device)
+    planes = clock.walk(model, lambda timed: jpeg.decode_planes(timed, frame, container.streams))
+    with clock("write"):
+        restored = _native.jpeg_write(container.skeleton, planes, container.size)
+    with clock("verification"):
+        _native.verify(restored, container.size, container.checksum)
+    return clock.stages()
+
+
+class Clock:
+    """Adds up the time of stages."""
+
+    def __init__(self) -> None:
+        self._seconds: dict[str, float] = defaultdict(float)
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self._seconds[stage] += time.perf_counter() - start
+
+    def walk(self, model: Any, work: Callable[[Any], T]) -> T:
+        """What `work` makes of a model; its time is split between the network and the coder as its threads' time is."""
+        timed = TimedModel(model)
+        start = time.perf_counter()
+        result = work(timed)
+        seconds = time.perf_counter() - start
+        coder = sum(stream.seconds for stream in timed.streams)
+        share = coder / (coder + sum(timed.network))
+        self._seconds["coder"] += share * seconds
+        self._seconds["network"] += (1 - share) * seconds
+        return result
+
+    def stages(self) -> Stages:
+        return Stages(**self._seconds)
+
+
+class TimedModel:
+    """A model that notes, of every run, how long its coder's rANS stream took and how long all the rest."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self.streams: list[TimedStream] = []
+        self.network: list[float] = []
+
+    def run(self, coder: Any, *args: Any) -> Any:
+        side = "_encoder" if hasattr(coder, "_encoder") else "_decoder"
+        stream = TimedStream(getattr(coder, side))
+        setattr(coder, side, stream)
+        self.streams.append(stream)
+        start = time.perf_counter()
+        result = self._model.run(coder, *args)
+        self.network.append(time.perf_counter() - start - stream.seconds)
+        return result
+
+
+class TimedStream:
+    """A `stream.Encoder` or `stream.Decoder` that adds up the time of its calls."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self.seconds = 0.0
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        method = getattr(self._stream, name)
+
+        def timed(*args: Any, **options: Any) -> Any:
+            start = time.perf_counter()
+            result = method(*args, **options)
+            self.seconds += time.perf_counter() - start
+            return result
+
+        return timed
+
+
+def table(rows: list[StageRow]) -> str:
+    """Milliseconds for a megabyte of JPEG, as a Markdown table."""
+    names = [field.name for field in fields(Stages)]
+    lines = [f"| ms for a MB of JPEG | {' | '.join(names)} | all |", f"|---|{'---:|' * (len(names) + 1)}"]
+    for row in rows:
+        seconds = cast("tuple[float, ...]", astuple(row.seconds))
+        cells = [f"{1e9 * s / row.jpeg_bytes:,.1f}" for s in (*seconds, sum(seconds))]
+        lines.append(f"| {row.codec}, {row.direction} | {' | '.join(cells)} |")
+    return "\n".join(lines)
