@@ -23,11 +23,12 @@ impl Grid {
     }
 }
 
+/// Where floats are whole numbers: adding this rounds. Unlike `round_ties_even` that needs no instruction beyond SSE2.
+const WHOLE: f32 = (3 << 22) as f32;
+
 /// The whole number nearest to x within ±bound, bound being at most 2^22; of two, the even one.
 #[inline]
 fn nearest(x: f32, bound: f32) -> f32 {
-    // Where floats are whole numbers, adding rounds. Unlike `round_ties_even` this needs no instruction beyond SSE2.
-    const WHOLE: f32 = (3 << 22) as f32;
     x.clamp(-bound, bound) + WHOLE - WHOLE
 }
 
@@ -86,7 +87,7 @@ impl Normaliser<'_> {
     }
 
     /// Blocks of coefficients `[N, 64]` -> channels of context `[N, 2 bands + P + 1 + remainders]`: of the first `bands`
-    /// coefficients the coarse values and the magnitudes, the companded sums over the pools `[64, P]`, one, and what the
+    /// coefficients the coarse values and the magnitudes, the companded sums of magnitudes over the pools `[P, 64]`, one, and what the
     /// first `remainders` fine values are above the coarse ones.
     pub fn features(&self, x: &[f32], pools: &[f32], remainders: usize, out: &mut [f32]) {
         let bands = self.inverse.len();
@@ -102,11 +103,8 @@ impl Normaliser<'_> {
             for ((&x, &inverse), ((fine, coarse), magnitude)) in x.iter().zip(self.inverse).zip(values) {
                 (*fine, *coarse, *magnitude) = self.at(x, inverse);
             }
-            pooled.fill(0.0);
-            for (x, pools) in x.iter().zip(pools.chunks_exact(pool_count)) {
-                pooled.iter_mut().zip(pools).for_each(|(sum, &pool)| *sum += x.abs() * pool);
-            }
-            pooled.iter_mut().for_each(|sum| *sum = compand(*sum));
+            let sums = pools.as_chunks().0.iter().map(|pool| sum_of_magnitudes(x, pool));
+            pooled.iter_mut().zip(sums).for_each(|(out, sum)| *out = compand(sum));
             one.fill(1.0);
             let both = fine.iter().zip(&*coarse);
             remainder.iter_mut().zip(both).for_each(|(out, (fine, coarse))| *out = fine - coarse);
@@ -116,6 +114,19 @@ impl Normaliser<'_> {
 
 /// Coefficients of a block.
 const BLOCK: usize = 64;
+
+/// Of the coefficients whose factor in `pool` is 1. They are whole numbers, so the order of adding is free: 16 sums at a
+/// time suit vectors.
+#[inline]
+fn sum_of_magnitudes(x: &[f32], pool: &[f32; BLOCK]) -> f32 {
+    let mut sums = [0.0; 16];
+    for (x, pool) in x.as_chunks::<16>().0.iter().zip(pool.as_chunks::<16>().0) {
+        for i in 0..16 {
+            sums[i] += x[i].abs() * pool[i];
+        }
+    }
+    sums.iter().sum()
+}
 
 /// What a network says of mixtures -> their integer parameters (see [`crate::tables::LogisticMixture`]).
 #[derive(Debug, Clone, Copy)]
@@ -130,24 +141,37 @@ pub struct MixtureUnits<'a> {
 
 impl MixtureUnits<'_> {
     /// `raw` `[N, n, 5]` and what is added to both means, `[N, n]` or nothing -> `[N, n, 5]`.
-    pub fn params(&self, raw: &[[f32; 5]], mean: Option<&[f32]>, out: &mut [[i16; 5]]) {
-        let n = self.gain.len();
-        for (i, (raw, out)) in raw.chunks_exact(n).zip(out.chunks_exact_mut(n)).enumerate() {
-            let mean = mean.map(|mean| &mean[i * n..][..n]);
-            for (k, (raw, out)) in raw.iter().zip(out).enumerate() {
-                let mean = mean.map_or(0.0, |mean| mean[k]);
-                let position = |x: f32| nearest((x + mean) * self.gain[k], 32767.0) as i16;
-                let index = |x: f32| nearest(x.max(-1.0), 128.0).clamp(0.0, 127.0) as i16;
-                let scale = |x: f32| index(x * self.octave + self.offset[k]);
-                *out = [
-                    position(raw[0]),
-                    position(raw[1]),
-                    scale(raw[2]),
-                    scale(raw[3]),
-                    index(raw[4] * 8.0 + 64.0),
-                ];
+    pub fn params(&self, raw: &[f32], mean: Option<&[f32]>, out: &mut [i16]) {
+        // All five are (raw + shift) * gain + offset, rounded and clamped: one loop over them suits vectors.
+        let gains = self.fives(|k| [self.gain[k], self.gain[k], self.octave, self.octave, 8.0]);
+        let offsets = self.fives(|k| [0.0, 0.0, self.offset[k], self.offset[k], 64.0]);
+        let bounds = self.fives(|_| [32767.0, 32767.0, 127.0, 127.0, 127.0]);
+        let floors = self.fives(|_| [-32767.0, -32767.0, 0.0, 0.0, 0.0]);
+        let mut shifts = vec![0.0; gains.len()];
+        let rows = raw.chunks_exact(gains.len()).zip(out.chunks_exact_mut(gains.len()));
+        for (i, (raw, out)) in rows.enumerate() {
+            if let Some(mean) = mean {
+                let means = mean[i * self.gain.len()..].iter();
+                for (shifts, &mean) in shifts.as_chunks_mut::<5>().0.iter_mut().zip(means) {
+                    (shifts[0], shifts[1]) = (mean, mean);
+                }
+            }
+            let n = gains.len();
+            let (shifts, gains, offsets) = (&shifts[..n], &gains[..n], &offsets[..n]);
+            let (floors, bounds) = (&floors[..n], &bounds[..n]);
+            let (raw, out) = (&raw[..n], &mut out[..n]);
+            for i in 0..n {
+                let value = (raw[i] + shifts[i]) * gains[i] + offsets[i];
+                let value = if value > floors[i] { value } else { floors[i] };
+                let value = if value < bounds[i] { value } else { bounds[i] };
+                // The integer stands in the sum's last bits, those of `WHOLE` itself being 0.
+                out[i] = (value + WHOLE).to_bits() as i16;
             }
         }
+    }
+
+    fn fives(&self, of: impl Fn(usize) -> [f32; 5]) -> Vec<f32> {
+        (0..self.gain.len()).flat_map(of).collect()
     }
 }
 

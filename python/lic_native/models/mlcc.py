@@ -177,7 +177,7 @@ class Features(nn.Module):
         if self.normalise.in_one_pass(x, inverse):
             units, grids = inverse.reshape(-1).numpy(), self.normalise.grids()
             return torch.from_numpy(
-                _native.features(x.contiguous().numpy(), units, self.pools.numpy(), *grids, self.FINE)
+                _native.features(x.contiguous().numpy(), units, self.pools.T.contiguous().numpy(), *grids, self.FINE)
             )
         fine, coarse, magnitude = self.normalise(x[..., : self.bands], inverse)
         with torch.autocast(x.device.type, enabled=False):

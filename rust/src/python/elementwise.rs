@@ -81,8 +81,8 @@ pub(super) fn features<'py>(
 ) -> PyResult<Bound<'py, PyArrayDyn<f32>>> {
     let (values, inverse, sums) = (slice(&x, "x")?, slice(&inverse, "inverse")?, slice(&pools, "pools")?);
     check(
-        x.shape().last() == Some(&64) && pools.shape().first() == Some(&64),
-        "x is not [..., 64], or pools not [64, n]",
+        x.shape().last() == Some(&64) && pools.shape().last() == Some(&64),
+        "x is not [..., 64], or pools not [n, 64]",
     )?;
     check(remainders <= inverse.len() && inverse.len() <= 64 && !sums.is_empty(), "bands are not 0 to 64")?;
     let mut shape = x.shape().to_vec();
@@ -112,6 +112,5 @@ pub(super) fn mixture_params<'py>(
         "raw is not [..., n, 5] with mean of [..., n]",
     )?;
     let units = MixtureUnits { gain, offset, octave };
-    let params = |out: &mut [i16]| units.params(values.as_chunks().0, mean, out.as_chunks_mut().0);
-    filled(py, raw.shape(), params)
+    filled(py, raw.shape(), |out| units.params(values, mean, out))
 }

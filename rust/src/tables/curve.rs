@@ -10,7 +10,7 @@ use super::{Family, TOTAL};
 const LIMIT: i64 = 12;
 pub(super) const ARGUMENT_BITS: u32 = 16;
 const KNOT_BITS: u32 = 6;
-const BETWEEN_BITS: u32 = ARGUMENT_BITS - KNOT_BITS;
+pub(super) const BETWEEN_BITS: u32 = ARGUMENT_BITS - KNOT_BITS;
 const KNOTS: usize = (2 * LIMIT as usize) << KNOT_BITS;
 /// Guesses are the same for so many slots.
 const GUESS_SHIFT: u32 = 5;
@@ -20,7 +20,8 @@ const GUESSES: usize = (TOTAL >> GUESS_SHIFT) as usize;
 #[derive(Debug)]
 pub(crate) struct Curve {
     /// Its value at a knot (times 2^16) in the high half, its growth to the next knot in the low half.
-    pub(super) knots: [u32; KNOTS + 1],
+    /// A power of two of them, so that an index needs no check; the last are never used.
+    pub(super) knots: [u32; Self::KNOT_ROOM],
     /// The inverse of the curve in the middle of each 32 slots, times 2^[`Curve::GUESS_BITS`]: only for guesses.
     guesses: [i32; GUESSES],
     /// For each level of a [`Ladder`](super::Ladder), how far from the mean a symbol is still worth a slot.
@@ -29,6 +30,7 @@ pub(crate) struct Curve {
 
 impl Curve {
     pub(super) const GUESS_BITS: u32 = 12;
+    pub(super) const KNOT_ROOM: usize = (KNOTS + 1).next_power_of_two();
 
     /// The one instance for a family, built on first use.
     pub(crate) fn get(family: Family) -> &'static Self {
@@ -38,10 +40,10 @@ impl Curve {
 
     pub(super) fn of(family: Family) -> Self {
         let cdf = family.cdf();
-        let knots: Vec<u32> = (0..=KNOTS + 1).map(|i| knot(cdf, i)).collect();
+        let knots: Vec<u32> = (0..=Self::KNOT_ROOM).map(|i| knot(cdf, i.min(KNOTS + 1))).collect();
         Self {
             knots: std::array::from_fn(|i| knots[i] << 16 | (knots[i + 1] - knots[i])),
-            guesses: std::array::from_fn(|i| guess(&knots, i)),
+            guesses: std::array::from_fn(|i| guess(&knots[..KNOTS + 2], i)),
             radii: std::array::from_fn(|level| radius(cdf, ladder::begin(level as i32 + 1))),
         }
     }
@@ -49,12 +51,28 @@ impl Curve {
     /// Its value times 2^16, never decreasing in `u`, which has 16 fraction bits.
     #[inline(always)]
     pub(super) fn at(&self, u: i64) -> u32 {
+        let position = Self::position(u);
+        Self::between(self.knots[(position >> BETWEEN_BITS) as usize % Self::KNOT_ROOM], position)
+    }
+
+    /// Where in the table an argument lies, with [`BETWEEN_BITS`] fraction bits.
+    #[inline(always)]
+    pub(super) fn position(u: i64) -> u32 {
         // Without branches, which would be hard to predict and keep the compiler from using vectors.
-        let position = (u + (LIMIT << ARGUMENT_BITS)).clamp(0, (2 * LIMIT) << ARGUMENT_BITS) as u32;
-        let knot = self.knots[((position >> BETWEEN_BITS) as usize).min(KNOTS)];
+        (u + (LIMIT << ARGUMENT_BITS)).clamp(0, (2 * LIMIT) << ARGUMENT_BITS) as u32
+    }
+
+    /// The value at a position, given the knot before it.
+    #[inline(always)]
+    pub(super) fn between(knot: u32, position: u32) -> u32 {
         let between = position & ((1 << BETWEEN_BITS) - 1);
         let growth = (knot & 0xffff) * between + (1 << (BETWEEN_BITS - 1));
         (knot >> 16) + (growth >> BETWEEN_BITS)
+    }
+
+    /// The knots that are used.
+    pub(super) fn knots(&self) -> &[u32] {
+        &self.knots[..=KNOTS]
     }
 
     /// Where it is about `slot` / 2^15, times 2^[`Curve::GUESS_BITS`].
@@ -108,7 +126,7 @@ mod tests {
         let hash = |family| {
             let mut hash = xxhash_rust::xxh3::Xxh3::new();
             let curve = Curve::get(family);
-            curve.knots.iter().for_each(|value| hash.update(&value.to_le_bytes()));
+            curve.knots().iter().for_each(|value| hash.update(&value.to_le_bytes()));
             curve.radii.iter().for_each(|value| hash.update(&value.to_le_bytes()));
             hash.digest()
         };

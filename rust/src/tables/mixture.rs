@@ -13,7 +13,7 @@
 
 use std::sync::OnceLock;
 
-use super::curve::Curve;
+use super::curve::{Curve, BETWEEN_BITS};
 use super::window::{Place, Window};
 use super::{real, Family, Slots, TOTAL};
 
@@ -60,12 +60,62 @@ impl MixtureConstants {
         }
     }
 
+    /// Of each mixture the symbol at the mean of the heavier component, and its slots.
+    ///
+    /// Loops over arrays, one short step each, become vector instructions.
+    #[inline(always)]
+    pub(crate) fn centres<const N: usize>(
+        &self,
+        mixtures: &[[i16; MIXTURE_PARAMS]; N],
+        symbols: &mut [i32; N],
+        slots: &mut [Slots; N],
+    ) {
+        let (mut lows, mut spares, mut weights) = ([0; N], [0; N], [0; N]);
+        let (mut means, mut reciprocals) = ([[0; N]; 2], [[0; N]; 2]);
+        for (j, params) in mixtures.iter().enumerate() {
+            let mixture = LogisticMixture::new(self, params);
+            symbols[j] = (mixture.mean + 8) >> 4;
+            (lows[j], spares[j]) = (mixture.window.low, mixture.window.spare());
+            weights[j] = mixture.weight;
+            for i in 0..2 {
+                (means[i][j], reciprocals[i][j]) = (mixture.means[i], mixture.reciprocals[i]);
+            }
+        }
+        let mut starts = [[0; N]; 2];
+        for (next, starts) in starts.iter_mut().enumerate() {
+            let mut components = [[0; N]; 2];
+            for (i, components) in components.iter_mut().enumerate() {
+                let mut positions = [0; N];
+                for j in 0..N {
+                    let boundary = (symbols[j] + next as i32) * 16 - 8;
+                    let distance = i64::from(boundary - means[i][j]);
+                    positions[j] =
+                        Curve::position((distance * i64::from(reciprocals[i][j])) >> RECIPROCAL_BITS);
+                }
+                for j in 0..N {
+                    components[j] =
+                        self.sigmoid.knots[(positions[j] >> BETWEEN_BITS) as usize % Curve::KNOT_ROOM];
+                }
+                for j in 0..N {
+                    components[j] = Curve::between(components[j], positions[j]);
+                }
+            }
+            for j in 0..N {
+                let mixed = mix(weights[j], components[0][j], components[1][j]);
+                starts[j] = 1 + (symbols[j] + next as i32 - lows[j]) as u32 + ((mixed * spares[j]) >> 16);
+            }
+        }
+        for j in 0..N {
+            slots[j] = Slots::new(starts[0][j], starts[1][j]);
+        }
+    }
+
     /// A hash of the tables that define the distributions, the same on every machine.
     pub fn fingerprint(&self) -> u64 {
         let mut hash = xxhash_rust::xxh3::Xxh3::new();
         let signed = self.reciprocals.iter().chain(&self.radii).chain(&self.weights);
         signed.for_each(|value| hash.update(&value.to_le_bytes()));
-        self.sigmoid.knots.iter().for_each(|value| hash.update(&value.to_le_bytes()));
+        self.sigmoid.knots().iter().for_each(|value| hash.update(&value.to_le_bytes()));
         hash.digest()
     }
 }
@@ -73,6 +123,13 @@ impl MixtureConstants {
 fn weight(index: f64) -> i32 {
     let weight = (real::sigmoid((index - 64.0) / 8.0) * f64::from(1 << WEIGHT_BITS)).round() as i32;
     weight | if weight >= 1 << (WEIGHT_BITS - 1) { -1 << 16 } else { 0 }
+}
+
+/// Two values of the curve in the proportion of `weight` to the rest of 2^15.
+#[inline(always)]
+fn mix(weight: u32, one: u32, other: u32) -> u32 {
+    // The difference may be negative, the whole is not.
+    (other << WEIGHT_BITS).wrapping_add(weight.wrapping_mul(one.wrapping_sub(other))) >> WEIGHT_BITS
 }
 
 /// Beyond this distance a symbol is worth less than its slot.
@@ -134,10 +191,8 @@ impl<'a> LogisticMixture<'a> {
             let distance = i64::from(boundary - self.means[i]);
             self.constants.sigmoid.at((distance * i64::from(self.reciprocals[i])) >> RECIPROCAL_BITS)
         };
-        let (one, other) = (component(0), component(1));
-        // The difference may be negative, the whole is not.
-        let mixed = (other << WEIGHT_BITS).wrapping_add(self.weight.wrapping_mul(one.wrapping_sub(other)));
-        1 + j as u32 + (((mixed >> WEIGHT_BITS) * self.window.spare()) >> 16)
+        let mixed = mix(self.weight, component(0), component(1));
+        1 + j as u32 + ((mixed * self.window.spare()) >> 16)
     }
 
     /// The slots of a symbol, and how far outside the support it is if these are an escape's.
@@ -158,14 +213,6 @@ impl<'a> LogisticMixture<'a> {
         let guess = self.constants.sigmoid.guess(slot);
         let distance = (i64::from(self.scale) * i64::from(guess)) >> (SCALE_BITS + Curve::GUESS_BITS);
         ((self.mean + distance as i32 + 8) >> 4) - self.window.low
-    }
-
-    /// The symbol at the mean of the heavier component, and its slots.
-    #[inline(always)]
-    pub(crate) fn centre(&self) -> (i32, Slots) {
-        let symbol = (self.mean + 8) >> 4;
-        let j = symbol - self.window.low;
-        (symbol, Slots::new(self.start(j), self.start(j + 1)))
     }
 
     /// The symbol that lies this far below or above the support, if there is one.

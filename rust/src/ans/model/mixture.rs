@@ -81,9 +81,7 @@ pub(in crate::ans) fn centres(
     symbols: &mut [i32; BLOCK],
     slots: &mut [Slots; BLOCK],
 ) {
-    for j in 0..BLOCK {
-        (symbols[j], slots[j]) = LogisticMixture::new(constants, &mixtures[j]).centre();
-    }
+    constants.centres(mixtures, symbols, slots);
 }
 
 /// One component of a mixture for each element.
