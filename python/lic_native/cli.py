@@ -17,6 +17,7 @@ import typer
 
 from . import jpeg
 from .errors import LicError
+from .models import zoo
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 train_app = typer.Typer(no_args_is_help=True, help="Train a model.")
@@ -33,11 +34,20 @@ Device = Annotated[str | None, typer.Option(help="cpu or cuda; cuda by default i
 
 
 @app.command()
-def compress(paths: Paths, output: Output = None, force: Force = False, device: Device = None) -> None:
+def compress(
+    paths: Paths,
+    output: Output = None,
+    force: Force = False,
+    profile: Annotated[
+        str | None, typer.Option(help="fast, or best: smaller and slower. By default best on cuda, fast on cpu.")
+    ] = None,
+    device: Device = None,
+) -> None:
     """Make a smaller .lic of each JPEG file. A folder's JPEG files are found at any depth; the originals stay."""
+    zoo.of_profile(profile, device)
 
     def work(data: bytes) -> bytes:
-        return jpeg.compress(data, device=device)
+        return jpeg.compress(data, profile=profile, device=device)
 
     jobs = plan(paths, output, lambda path: path.suffix.lower() in jpeg.SUFFIXES, lambda name: name + SUFFIX, force)
     before, after = run(jobs, work, force)

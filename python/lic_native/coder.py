@@ -50,9 +50,9 @@ def to_params(mixture: Mixture) -> Tensor:
     raw, mean, unit, level = mixture
     gain, offset = 16 * unit, level * OCTAVE + 48
     if in_one_pass(raw) and gain.numel() == offset.numel() == gain.shape[-1]:
-        means = None if mean is None else mean.contiguous().numpy()
+        given = (raw.contiguous().numpy(), None if mean is None else mean.contiguous().numpy())
         units = (gain.reshape(-1).numpy(), offset.reshape(-1).numpy())
-        return torch.from_numpy(_native.mixture_params(raw.contiguous().numpy(), means, *units, OCTAVE))
+        return torch.from_numpy(_native.mixture_params(*given, *units, OCTAVE))
     means = raw[..., :2] if mean is None else raw[..., :2] + mean[..., None]
     means = (means * gain[..., None]).round().clamp(-32767, 32767)
     scales = (raw[..., 2:4] * OCTAVE + offset[..., None]).round().clamp(0, 127)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 
 #: What names of JPEG files end in.
 SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif"}
-#: Blocks on a side of what is coded in one piece: 1024 pixels. Bounds memory and keeps all cores busy; part of the format.
-#: Pieces of this size cost 0.1 % more than pieces twice as large.
+#: Blocks on a side of what is coded in one piece: 1024 pixels. Part of the format. It bounds memory and keeps all cores
+#: busy; pieces of this size cost 0.1 % more than pieces twice as large.
 TILE = 128
 #: Largest file that `decompress` restores unless told otherwise.
 MAX_OUTPUT_BYTES = 2**31
@@ -77,7 +78,7 @@ def read_coefficients(data: Bytes) -> Coefficients:
     return Coefficients(result, tables, frame.width, frame.height, [(c.h, c.v) for c in components])
 
 
-def compress(data: Bytes, *, device: str | None = None) -> bytes:
+def compress(data: Bytes, *, profile: str | None = None, device: str | None = None) -> bytes:
     """A JPEG file, or any bytes at all -> a `.lic` file that restores exactly them.
 
     What is no JPEG, or a JPEG that can't be rebuilt bit by bit from its coefficients, is stored (with zstd). Nothing
@@ -85,10 +86,15 @@ def compress(data: Bytes, *, device: str | None = None) -> bytes:
 
     Args:
         data: the file's content.
+        profile: "fast", or "best": smaller files by a network that takes three times as long. Either file says which
+            it is and is restored on any device. Default: "best" on "cuda", "fast" on "cpu".
         device: where torch runs the model, "cpu" or "cuda"; the file is the same. Default: "cuda" if there is one.
+
+    Raises:
+        ValueError: there is no such profile or device.
     """
     data = bytes(data)
-    packed = _compressed(data, device)
+    packed = _compressed(data, zoo.of_profile(profile, device), device)
     if packed is not None and len(packed) < 0.9 * len(data):
         return packed
     stored = _native.store(data)
@@ -157,8 +163,8 @@ def inspect(data: Bytes) -> Info:
     )
 
 
-def _compressed(data: bytes, device: str | None) -> bytes | None:
-    """A file that has been seen to restore `data` from its coefficients, or None if there is none."""
+def _compressed(data: bytes, name: str, device: str | None) -> bytes | None:
+    """A file that has been seen to restore `data` from its coefficients by a model, or None if there is none."""
     try:
         frame, planes, skeleton = _native.jpeg_read(data)
         # Far sooner than coding them, this shows whether the coefficients give the file at all.
@@ -166,14 +172,15 @@ def _compressed(data: bytes, device: str | None) -> bytes | None:
             return None
     except LicError:
         return None
-    model = zoo.load(zoo.DEFAULT, device)
-    streams = encode_planes(model, frame, planes)
-    del planes
-    packed = _native.pack_jpeg(data, zoo.NUMBERS[zoo.DEFAULT], model.fingerprint(), skeleton, streams)
+    model = zoo.load(name, device)
     try:
-        return packed if decompress(packed, device=device, max_output=len(data)) == data else None
+        streams, planes = encode_and_decode(model, frame, planes)
+        packed = _native.pack_jpeg(data, zoo.NUMBERS[name], model.fingerprint(), skeleton, streams)
+        container = _native.unpack(packed, len(data))
+        same = container.streams == streams and _native.jpeg_write(container.skeleton, planes, len(data)) == data
     except LicError:
         return None
+    return packed if same else None
 
 
 def _restore(container: _native.Container, device: str | None, max_output: int) -> bytes:
@@ -237,68 +244,103 @@ def tiles(part: Part, sizes: list[tuple[int, int]]) -> Iterator[Tile]:
 
 
 def cuts(blocks: int) -> list[tuple[int, int]]:
-    """Cut a side into the fewest pieces of at most `TILE` blocks: begins and ends, the pieces as equal as multiples of 4
-    allow."""
+    """Begins and ends of the fewest pieces of at most `TILE` blocks of a side, as equal as multiples of 4 allow."""
     quads = -(-blocks // 4)
     count = -(-4 * quads // TILE)
     edges = [min(4 * (quads * i // count), blocks) for i in range(count + 1)]
-    return list(zip(edges, edges[1:]))
+    return list(pairwise(edges))
 
 
 def encode_planes(model: Mlcc, frame: _native.Frame, planes: list[np.ndarray]) -> list[bytes]:
     """One rANS stream for each tile of each part."""
-    from .coder import StreamEncoder
-
-    def encode(pieces: list[np.ndarray], shape: Shape, tables: torch.Tensor) -> bytes:
-        coder = StreamEncoder()
-        model.run(coder, shape, tables, _picture(pieces, shape))
-        return coder.finish()
-
-    jobs = []
-    for part in parts(frame):
-        jobs += _jobs(
-            frame, part, [oriented(planes[c].reshape(_grid(frame.components[c])), part) for c in part.components]
-        )
-    return _in_parallel(encode, jobs)
+    return _in_parallel(partial(encode_tile, model), Grids(frame, planes).tiles)
 
 
 def decode_planes(model: Mlcc, frame: _native.Frame, streams: list[bytes]) -> list[np.ndarray]:
     """The inverse of `encode_planes`. Raises CorruptError or TruncatedError if the streams don't fit the frame."""
+    grids = Grids(frame)
+    if len(grids.tiles) != len(streams):
+        raise CorruptError(f"{len(streams)} coefficient streams for a frame of {len(grids.tiles)} tiles")
+    _in_parallel(partial(decode_tile, model), [(*tile, stream) for tile, stream in zip(grids.tiles, streams)])
+    return grids.planes()
+
+
+def encode_and_decode(
+    model: Mlcc, frame: _native.Frame, planes: list[np.ndarray]
+) -> tuple[list[bytes], list[np.ndarray]]:
+    """What `encode_planes` makes of the planes, and `decode_planes` of that; both of a tile before the next."""
+    grids = Grids(frame)
+
+    def both(tile: TileOfGrids, decoded: TileOfGrids) -> bytes:
+        stream = encode_tile(model, *tile)
+        decode_tile(model, *decoded, stream)
+        return stream
+
+    return _in_parallel(both, list(zip(Grids(frame, planes).tiles, grids.tiles))), grids.planes()
+
+
+def encode_tile(model: Mlcc, pieces: list[np.ndarray], shape: Shape, tables: torch.Tensor) -> bytes:
+    """The rANS stream of a tile."""
+    from .coder import StreamEncoder
+
+    coder = StreamEncoder()
+    model.run(coder, shape, tables, _picture(pieces, shape))
+    return coder.finish()
+
+
+def decode_tile(model: Mlcc, pieces: list[np.ndarray], shape: Shape, tables: torch.Tensor, stream: bytes) -> None:
+    """The inverse: fill in the pieces. Raises CorruptError or TruncatedError."""
     from .coder import StreamDecoder
 
-    def decode(pieces: list[np.ndarray], shape: Shape, tables: torch.Tensor, stream: bytes) -> None:
-        coder = StreamDecoder(stream)
-        luma, chroma = model.run(coder, shape, tables)
-        coder.finish()
-        for piece, decoded in zip(pieces, (luma, *reversed(chroma))):
-            piece[:] = decoded[0, : piece.shape[0], : piece.shape[1]].cpu().numpy()
-
-    whole: dict[int, tuple[np.ndarray, Part]] = {}
-    jobs = []
-    for part in parts(frame):
-        shapes = [_grid(frame.components[c]) for c in part.components]
-        grids = [np.zeros((w, h, 64) if part.transposed else (h, w, 64), np.int16) for h, w, _ in shapes]
-        jobs += _jobs(frame, part, grids)
-        whole |= {c: (grid, part) for c, grid in zip(part.components, grids)}
-    if len(jobs) != len(streams):
-        raise CorruptError(f"{len(streams)} coefficient streams for a frame of {len(jobs)} tiles")
-    _in_parallel(decode, [(*job, stream) for job, stream in zip(jobs, streams)])
-    return [np.ascontiguousarray(oriented(*whole[c])).reshape(-1) for c in range(len(frame.components))]
+    coder = StreamDecoder(stream)
+    luma, chroma = model.run(coder, shape, tables)
+    coder.finish()
+    for piece, decoded in zip(pieces, (luma, *reversed(chroma))):
+        piece[:] = decoded[0, : piece.shape[0], : piece.shape[1]].cpu().numpy()
 
 
-def _jobs(
-    frame: _native.Frame, part: Part, grids: list[np.ndarray]
-) -> list[tuple[list[np.ndarray], Shape, torch.Tensor]]:
-    """For each tile of a part, in the order of its stream: views of its blocks in `grids`, its shape, its tables."""
-    tables = _tables(frame, part)
-    cut = tiles(part, [grid.shape[:2] for grid in grids])
-    return [([grid[area] for grid, area in zip(grids, tile.areas)], tile.shape, tables) for tile in cut]
+class TileOfGrids(NamedTuple):
+    """A tile's blocks `[rows, columns, 64]` of each component, as views of the picture's, its shape, and its tables."""
+
+    pieces: list[np.ndarray]
+    shape: Shape
+    tables: torch.Tensor
 
 
-def _in_parallel(work: Callable[..., T], jobs: list[tuple[Any, ...]]) -> list[T]:
+class Grids:
+    """The coefficients of a frame, part by part as the model sees them: those of `planes`, or zeros to be filled in.
+
+    tiles: all, in the order of their streams.
+    """
+
+    def __init__(self, frame: _native.Frame, planes: list[np.ndarray] | None = None) -> None:
+        self.tiles: list[TileOfGrids] = []
+        self._grids: dict[int, tuple[np.ndarray, Part]] = {}
+        for part in parts(frame):
+            grids = []
+            for c in part.components:
+                h, w = frame.components[c].blocks_h, frame.components[c].blocks_w
+                if planes is not None:
+                    grid = oriented(planes[c].reshape(h, w, 64), part)
+                else:
+                    grid = np.zeros((w, h, 64) if part.transposed else (h, w, 64), np.int16)
+                self._grids[c] = (grid, part)
+                grids.append(grid)
+            tables = _tables(frame, part)
+            for tile in tiles(part, [grid.shape[:2] for grid in grids]):
+                pieces = [grid[area] for grid, area in zip(grids, tile.areas)]
+                self.tiles.append(TileOfGrids(pieces, tile.shape, tables))
+
+    def planes(self) -> list[np.ndarray]:
+        """Of each component in the frame's order, flat."""
+        grids = (oriented(*self._grids[c]) for c in range(len(self._grids)))
+        return [np.ascontiguousarray(grid).reshape(-1) for grid in grids]
+
+
+def _in_parallel(work: Callable[..., T], jobs: Sequence[tuple[Any, ...]]) -> list[T]:
     """Results of `work` on each job, in order. One thread a tile: its many small steps gain little from more.
 
-    The bytes don't depend on the number of threads. Memory does: a tile takes up to 300 MB while it is worked on.
+    The bytes don't depend on the number of threads. Memory does: a tile takes up to 100 MB while it is worked on.
     """
     import torch
 
@@ -311,10 +353,6 @@ def _in_parallel(work: Callable[..., T], jobs: list[tuple[Any, ...]]) -> list[T]
 
     with single_threaded, ThreadPoolExecutor(max(1, min(len(jobs), MAX_THREADS))) as pool:
         return list(pool.map(alone, jobs))
-
-
-def _grid(component: _native.Component) -> tuple[int, int, int]:
-    return component.blocks_h, component.blocks_w, 64
 
 
 def oriented(blocks: np.ndarray, part: Part) -> np.ndarray:

@@ -33,12 +33,12 @@ def codecs(profiles: Sequence[str] = (), device: str | None = None) -> list[Code
     Raises:
         ValueError: there is no such profile.
     """
-    return [*map(partial(ours, device=device), profiles or zoo.available()), *peers()]
+    return [*map(partial(ours, device=device), profiles or zoo.PROFILES), *peers()]
 
 
 def ours(profile: str, device: str | None = None) -> Codec:
-    if profile not in zoo.available():
-        raise ValueError(f"no profile {profile!r} here; there is {', '.join(zoo.available())}")
+    if profile not in zoo.PROFILES:
+        raise ValueError(f"no profile {profile!r} here; there is {', '.join(zoo.PROFILES)}")
     return Codec(
         f"lic_native {profile}",
         partial(jpeg.compress, profile=profile, device=device),

@@ -42,7 +42,7 @@ def run(
         if not as_json:
             print(f"{file_set}\n\n{table(measured)}\n", flush=True)
         if with_stages:
-            found = [row for p in profiles or zoo.available() for row in stages.measure_stages(p, file_set, device)]
+            found = [row for p in profiles or zoo.PROFILES for row in stages.measure_stages(p, file_set, device)]
             stage_rows += found
             if found and not as_json:
                 print(f"{stages.table(found)}\n", flush=True)

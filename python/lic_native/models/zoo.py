@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from .mlcc import Mlcc
 
 #: Model numbers as they stand in files. A number is never used again for another model.
-NUMBERS = {"mlcc-fast": 1}
-DEFAULT = "mlcc-fast"
+NUMBERS = {"mlcc-fast": 1, "mlcc-best": 2}
+#: The profiles that a user picks from, and their models.
+PROFILES = {"fast": "mlcc-fast", "best": "mlcc-best"}
 
 
 def model_name(number: int) -> str:
@@ -22,6 +23,19 @@ def model_name(number: int) -> str:
         if known == number:
             return name
     raise UnsupportedError(f"model number {number} is not in this release; it has {NUMBERS}")
+
+
+def of_profile(profile: str | None, device: str | None = None) -> str:
+    """The name of a profile's model. Without one, "best" where CUDA runs it and "fast" elsewhere.
+
+    Raises:
+        ValueError: there is no such profile.
+    """
+    if profile is None:
+        return PROFILES["fast" if (device or _default_device()) == "cpu" else "best"]
+    if profile not in PROFILES:
+        raise ValueError(f"profile {profile!r} is none of {', '.join(PROFILES)}")
+    return PROFILES[profile]
 
 
 def load(name: str, device: str | None = None) -> Mlcc:
@@ -33,13 +47,18 @@ def load(name: str, device: str | None = None) -> Mlcc:
     """
     import torch
 
-    has_cuda = torch.cuda.is_available()
-    device = device or ("cuda" if has_cuda else "cpu")
+    device = device or _default_device()
     if device.partition(":")[0] not in ("cpu", "cuda"):
         raise ValueError(f"device {device!r} is neither cpu nor cuda")
-    if device != "cpu" and not has_cuda:
+    if device != "cpu" and not torch.cuda.is_available():
         raise ValueError("torch finds no CUDA device")
     return _load(name, str(torch.device(device)))
+
+
+def _default_device() -> str:
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 @cache

@@ -64,7 +64,7 @@ class Snap(nn.Module):
             x = x.contiguous()
             _native.activate(x.numpy(), SLOPE, self.scale)
             return x
-        return self(F.leaky_relu(x, SLOPE))
+        return self.forward(F.leaky_relu(x, SLOPE))
 
     def fix(self) -> None:
         limit = 2.0 ** math.ceil(math.log2(max(float(self.limit), 2.0**-20)))

@@ -1,4 +1,4 @@
-"""Start a wide network from a narrow one that is trained: function-preserving growth, after Net2Net (arXiv 1511.05641)."""
+"""Start a wide network from a narrow one that is trained: growth as in Net2Net (arXiv 1511.05641)."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def grown(narrow: Mlcc, config: Config) -> Mlcc:
     for name, new in wide.named_parameters():
         old = narrow.get_parameter(name)
         owner, layer, _ = name.rsplit(".", 2)
-        parts, before = (outputs(model.get_submodule(owner), layer) for model in (wide, narrow))
-        implant(new, old, parts or [len(new)], before or [len(old)])
+        parts, old_parts = (outputs(model.get_submodule(owner), layer) for model in (wide, narrow))
+        implant(new, old, parts or [len(new)], old_parts or [len(old)])
     for trunk, before in zip(trunks(wide), trunks(narrow)):
         if trunk.context is not None:
             trunk.context.weight[trunk.width + before.skip :] = 0
