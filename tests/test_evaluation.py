@@ -195,7 +195,7 @@ def test_command_prints_tables_and_writes_files(images, tmp_path, capsys):
 
 def test_command_prints_json(images, capsys):
     (images / "b.png").unlink()
-    app(["evaluate", "jpeg", str(images), "--json", "--stages"], standalone_mode=False)
+    app(["evaluate", "jpeg", str(images), "--json", "--stages", "--profile", "fast"], standalone_mode=False)
     result = json.loads(capsys.readouterr().out)
     assert result["rows"][0]["codec"] == "lic_native fast" and result["rows"][0]["exact"] == 1
     assert [row["direction"] for row in result["stages"]] == ["encode", "decode"]
