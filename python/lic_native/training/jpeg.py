@@ -108,6 +108,7 @@ def train(
     examples = {quality: validation_examples(photographs, quality) for quality in VALIDATION_QUALITIES}
     calibration = calibration_pictures(photographs)
     names, shares = list(SAMPLING_SHARES), torch.tensor(list(SAMPLING_SHARES.values()))
+    scores: dict[int, Score] = {}
     loss_sum, loss_count, last = 0.0, 0, time.monotonic()
     next_report = clock["elapsed"] + report_minutes * 60
     while clock[unit] < clock["end"]:
@@ -154,7 +155,7 @@ def train(
             checkpoint.with_suffix(".tmp").replace(checkpoint)
             export(average, calibration, out / "mlcc.safetensors")
             last = time.monotonic()
-    return validate(average, examples[75]).saving
+    return (scores or {75: validate(average, examples[75])})[75].saving
 
 
 def follow(average: torch.nn.Module, model: torch.nn.Module, decay: float) -> None:
