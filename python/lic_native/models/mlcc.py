@@ -250,9 +250,9 @@ class Trunk(nn.Module):
         self,
         planes: Tensor | None,
         side: Tensor | None,
-        prior: Tensor | None,
         embedding: Tensor,
         grid: tuple[int, int],
+        prior: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         gain, shift = self.film(embedding)[:, None, None].split(self.width, -1)
         if self.context is not None:
@@ -559,7 +559,7 @@ class Mlcc(nn.Module):
             for p, (i, j) in enumerate(PHASES):
                 context = torch.cat(planes, -1) if planes else None
                 prior = None if priors is None else self.hyper.chroma_trunks[4 * c + p](priors.chroma[c])
-                state = self.chroma_trunks[4 * c + p](context, None, prior, embedding, (height, width))
+                state = self.chroma_trunks[4 * c + p](context, None, embedding, (height, width), prior)
                 x = None if known is None else known[c][:, i::2, j::2]
                 coded = code_phase(coder, self.chroma_heads[c], state, scales[c], x, phase_size(shape.chroma, i, j))
                 phases.append(coded)
@@ -588,7 +588,7 @@ class Mlcc(nn.Module):
                 coded = self._walk_first_phase(coder, size, scale, embedding, context, priors, x, grid)
             else:
                 prior = None if priors is None else self.hyper.luma_trunks[3 + p](priors.luma)
-                state = self.luma_trunks[3 + p](torch.cat(planes, -1), context, prior, embedding, (height, width))
+                state = self.luma_trunks[3 + p](torch.cat(planes, -1), context, embedding, (height, width), prior)
                 coded = code_phase(coder, self.luma_heads[p], state, scale, x, size)
             phases.append(coded)
             planes.append(self.luma_features(coded, scale.inverse))
@@ -611,7 +611,7 @@ class Mlcc(nn.Module):
             side = None if context is None else context[:, i::2, j::2]
             before = torch.cat(planes, -1) if planes else None
             prior = None if priors is None else self.hyper.luma_trunks[p](priors.luma[:, i::2, j::2])
-            state = self.luma_trunks[p](before, side, prior, embedding, grid)
+            state = self.luma_trunks[p](before, side, embedding, grid, prior)
             x = None if known is None else known[:, i::2, j::2]
             coded = code_phase(coder, self.luma_heads[0], state, scale, x, phase_size(size, i, j))
             phases.append(coded)
