@@ -2,6 +2,7 @@
 
 import csv
 import io
+import sys
 import tarfile
 
 import pytest
@@ -11,6 +12,7 @@ from PIL import Image
 
 from lic_native import _native, jpeg
 from lic_native.models.mlcc import Mlcc
+from lic_native.training import jpeg as training
 from lic_native.training import photographs
 from lic_native.training.jpeg import train
 
@@ -60,6 +62,65 @@ def test_a_run_is_resumed_and_its_export_codes_files(shard, tmp_path, capsys):
     frame, planes, skeleton = _native.jpeg_read(data)
     streams = jpeg.encode_planes(model, frame, planes)
     assert _native.jpeg_write(skeleton, jpeg.decode_planes(model, frame, streams)) == data
+
+
+@pytest.fixture
+def few_pictures(monkeypatch):
+    """Exporting looks at two crops of each sampling instead of 64, validation at one photograph."""
+
+    def pictures(data):
+        generator, tables = torch.Generator().manual_seed(0), photographs.annex_k(torch.tensor([50.0, 90.0]))
+        for sampling in training.SAMPLING_SHARES:
+            shape, picture = photographs.quantised(data.crops(2, 64, generator), sampling, tables)
+            yield shape, tables, picture
+
+    every = training.validation_examples
+    monkeypatch.setattr(training, "calibration_pictures", lambda data: list(pictures(data)))
+    monkeypatch.setattr(training, "validation_examples", lambda data, quality: every(data, quality, 1))
+
+
+def test_runs_of_a_number_of_steps_and_one_seed_are_the_same(shard, tmp_path, few_pictures):
+    """Whether they were stopped on the way or not."""
+    options = {"batch": 2, "device": "cpu", "profile": "tiny", "hyper": 4, "seed": 3}
+
+    def curve(name):
+        return [{k: v for k, v in row.items() if k != "minutes"} for row in read_curve(tmp_path / name)]
+
+    train(shard, tmp_path / "one", steps=3, **options)
+    train(shard, tmp_path / "two", steps=3, **options)
+    assert curve("one") == curve("two")
+    assert [row["steps"] for row in curve("one")] == ["3"]
+    assert float(curve("one")[0]["q75_bpp"]) > float(curve("one")[0]["q75_side_bpp"]) > 0
+
+    # A finished run goes on, warmly restarted, where its crops ended.
+    for name in ("one", "two"):
+        train(shard, tmp_path / name, steps=5, **options)
+    assert curve("one") == curve("two")
+    assert [row["steps"] for row in curve("one")] == ["3", "5"]
+    assert Mlcc.load(tmp_path / "one" / "mlcc.safetensors").config.hyper == 4
+
+
+def test_a_run_ends_after_minutes_or_after_steps(tmp_path):
+    for end in ({}, {"minutes": 1, "steps": 1}):
+        with pytest.raises(ValueError, match="minutes or after steps"):
+            train(tmp_path, tmp_path / "run", **end)
+
+
+def test_the_learning_curve_is_drawn_where_matplotlib_is_installed(tmp_path):
+    pytest.importorskip("matplotlib")
+    curve = tmp_path / "curve.csv"
+    curve.write_text("minutes,steps,q75_saving_percent,q95_saving_percent\n1,50,20.5,\n2,100,21.5,18.0\n")
+    training.plot(curve)
+    with Image.open(tmp_path / "curve.png") as image:
+        assert image.format == "PNG"
+
+
+def test_a_learning_curve_needs_no_matplotlib(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    curve = tmp_path / "curve.csv"
+    curve.write_text("minutes,steps,q75_saving_percent\n1,50,20.5\n")
+    training.plot(curve)
+    assert list(tmp_path.iterdir()) == [curve]
 
 
 def test_exported_weights_can_be_trained_on(shard):

@@ -130,16 +130,19 @@ def evaluate_jpeg(
 def train_jpeg(
     data: Annotated[Path, typer.Option(help="Folder of photographs, plain or in .tar shards.")],
     out: Annotated[Path, typer.Option(help="Folder of the run: checkpoint, learning curve, weights.")],
-    minutes: Annotated[float, typer.Option(help="Training time of the run, over all calls.")],
+    minutes: Annotated[float | None, typer.Option(help="Training time of the run, over all calls.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Its length in steps instead, for fair comparisons.")] = None,
     batch: Annotated[int, typer.Option(help="Crops of 256x256 in a step.")] = 8,
     rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 2e-3,
     device: Device = None,
     limit: Annotated[int | None, typer.Option(help="Read only so many images.")] = None,
-    profile: Annotated[str, typer.Option(help="fast or best: the network's size.")] = "fast",
+    profile: Annotated[str, typer.Option(help="tiny, fast or best: the network's size.")] = "fast",
+    hyper: Annotated[int, typer.Option(help="Channels of side information of a new run's network.")] = 0,
     start: Annotated[
         Path | None, typer.Option(help="Exported weights, as wide or narrower, that a new run begins with.")
     ] = None,
     bf16: Annotated[bool | None, typer.Option(help="Matrix products in bfloat16; by default on cuda.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Runs of equal seed see the same crops.")] = None,
     report_minutes: Annotated[float, typer.Option(help="Between validations and checkpoints.")] = 5.0,
 ) -> None:
     """Train the JPEG model. Called again on the same folder, it goes on where it stopped."""
@@ -149,13 +152,16 @@ def train_jpeg(
         data,
         out,
         minutes,
+        steps=steps,
         batch=batch,
         rate=rate,
         device=device,
         limit=limit,
         profile=profile,
+        hyper=hyper,
         start=start,
         bf16=bf16,
+        seed=seed,
         report_minutes=report_minutes,
     )
 

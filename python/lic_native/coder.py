@@ -51,8 +51,8 @@ def to_params(mixture: Mixture) -> Tensor:
     gain, offset = 16 * unit, level * OCTAVE + 48
     if in_one_pass(raw) and gain.numel() == offset.numel() == gain.shape[-1]:
         given = (raw.contiguous().numpy(), None if mean is None else mean.contiguous().numpy())
-        units = (gain.reshape(-1).numpy(), offset.reshape(-1).numpy())
-        return torch.from_numpy(_native.mixture_params(*given, *units, OCTAVE))
+        gains, offsets = (x.reshape(-1).expand(raw.shape[-2]).contiguous().numpy() for x in (gain, offset))
+        return torch.from_numpy(_native.mixture_params(*given, gains, offsets, OCTAVE))
     means = raw[..., :2] if mean is None else raw[..., :2] + mean[..., None]
     means = (means * gain[..., None]).round().clamp(-32767, 32767)
     scales = (raw[..., 2:4] * OCTAVE + offset[..., None]).round().clamp(0, 127)

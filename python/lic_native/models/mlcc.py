@@ -1,5 +1,6 @@
 """JPEG coefficient model after MLCC: Guo et al., "Practical Learned Lossless JPEG Recompression with Multi-Level
-Cross-Channel Entropy Model in the DCT Domain", CVPR 2022 (arXiv 2203.16357). Context only: no side information is sent.
+Cross-Channel Entropy Model in the DCT Domain", CVPR 2022 (arXiv 2203.16357). The paper's side information is in
+`hyperprior.py`; the shipped models send none, context does the work.
 
     Cr --4 phases--> Cb | Cr --4 phases--> Y | Cb, Cr --4 phases, the first in 4 sub-phases-->
 
@@ -23,7 +24,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -46,6 +47,9 @@ from ..nn.exact import (
     log2_table,
 )
 
+if TYPE_CHECKING:
+    from .hyperprior import Priors
+
 PHASES = ((0, 0), (1, 1), (0, 1), (1, 0))
 LUMA_GROUPS = ((36, 64), (28, 36), (21, 28), (15, 21), (10, 15), (6, 10), (3, 6), (1, 3), (0, 1))
 CHROMA_GROUPS = ((28, 64), (15, 28), (6, 15), (3, 6), (1, 3), (0, 1))
@@ -55,7 +59,10 @@ SAMPLINGS = {"4:2:0": (1, 1), "4:2:2": (2, 1), "4:4:4": (2, 2), "gray": ()}
 
 @dataclass(frozen=True)
 class Config:
-    """Widths of the network. The defaults are the profile `fast`: about 5.6 kMAC a luma pixel."""
+    """Widths of the network. The defaults are the profile `fast`: about 5.6 kMAC a luma pixel.
+
+    hyper: channels of side information, a vector every 8x8 luma blocks; 0 sends none.
+    """
 
     luma_width: int = 96
     luma_head: int = 64
@@ -65,10 +72,17 @@ class Config:
     chroma_skip: int = 10
     chroma_context: int = 64
     table_width: int = 32
+    hyper: int = 0
+
+    def metadata(self) -> str:
+        """As JSON, of which a model's fingerprint takes account: without `hyper`, which is newer, if it is 0."""
+        return json.dumps({name: value for name, value in asdict(self).items() if name != "hyper" or value})
 
 
-#: Widths by profile. `best` takes about 19 kMAC a luma pixel.
+#: Widths by profile. `best` takes about 19 kMAC a luma pixel; `tiny`, half as wide as `fast`, is for comparing designs
+#: in short runs and has no weights.
 PROFILES = {
+    "tiny": Config(luma_width=48, luma_head=32, chroma_width=32, chroma_head=16, chroma_context=32),
     "fast": Config(),
     "best": Config(
         luma_width=256,
@@ -257,7 +271,12 @@ class Trunk(nn.Module):
                 self.context.weight[width:].mul_(0.05)
 
     def forward(
-        self, planes: Tensor | None, side: Tensor | None, embedding: Tensor, grid: tuple[int, int]
+        self,
+        planes: Tensor | None,
+        side: Tensor | None,
+        embedding: Tensor,
+        grid: tuple[int, int],
+        prior: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         gain, shift = self.film(embedding)[:, None, None].split(self.width, -1)
         if self.context is not None:
@@ -266,6 +285,8 @@ class Trunk(nn.Module):
             t, skip = (embedding.new_zeros(len(embedding), *grid, n) for n in (self.width, self.skip))
         if self.side is not None and side is not None:
             t = t + self.side(side)
+        if prior is not None:
+            t = t + prior
         t = self.input.rectified(t * (1 + gain) + shift)
         return t + self.outer(self.middle.rectified(self.inner(t))), skip
 
@@ -360,6 +381,8 @@ class Mlcc(nn.Module):
     """
 
     def __init__(self, sigma: Tensor, config: Config = Config()) -> None:
+        from .hyperprior import Hyperprior  # which is made of this module's parts
+
         super().__init__()
         self.config = c = config
         self._fingerprint: int | None = None
@@ -387,6 +410,8 @@ class Mlcc(nn.Module):
             Trunk(luma * k, c.luma_width, c.luma_skip, c.table_width, c.chroma_context) for k in (0, 1, 2, 3, 1, 2, 3)
         )
         self.luma_heads = nn.ModuleList(Head(LUMA_GROUPS, c.luma_width, c.luma_head, c.luma_skip) for _ in range(4))
+        # Last, so that a seed gives the same weights as without.
+        self.hyper = Hyperprior(c, luma, chroma) if c.hyper else None
 
     @classmethod
     def load(cls, path: str | Path, device: torch.device | str = "cpu") -> Mlcc:
@@ -422,13 +447,13 @@ class Mlcc(nn.Module):
     def save(self, path: str | Path) -> None:
         """Write the model as safetensors, its configuration in the metadata."""
         tensors = {name: value.detach().cpu().contiguous() for name, value in self.state_dict().items()}
-        save_file(tensors, path, {"config": json.dumps(asdict(self.config))})
+        save_file(tensors, path, {"config": self.config.metadata()})
 
     def fingerprint(self) -> int:
         """32 bits that change with the configuration and any weight or table of a model that is exact."""
         if self._fingerprint is None:
             state = [v.cpu().contiguous().numpy().tobytes() for _, v in sorted(self.state_dict().items())]
-            config = json.dumps(asdict(self.config)).encode()
+            config = self.config.metadata().encode()
             self._fingerprint = _native.fingerprint(b"".join([config, *state])) & 0xFFFFFFFF
         return self._fingerprint
 
@@ -461,6 +486,8 @@ class Mlcc(nn.Module):
             fix_weight(layer.weight, layer.bias, *repeated((steps, limits), layer.weight.shape[1]))
         for head in (*self.chroma_heads, *self.luma_heads):
             head.fix()
+        if self.hyper is not None:
+            self.hyper.fix()
         self._become_exact()
         return self
 
@@ -486,19 +513,33 @@ class Mlcc(nn.Module):
         """
         log_q = log2_table(tables) * math.log(2)
         embedding = self._embed(log_q, shape.sampling)
+        priors = None if self.hyper is None else self.walk_hyper(coder, shape, tables, picture)
         chroma: list[Tensor] = []
         context = None
         if SAMPLINGS[shape.sampling]:
             scales = [self._scale(1, tables[:, -1]), self._scale(1, tables[:, 1])]
-            chroma = self._walk_chroma(coder, shape, scales, embedding, picture.chroma if picture else None)
-            n = self.chroma_features.channels
-            features = [self.chroma_features(x, scale.inverse)[..., :n] for x, scale in zip(chroma, scales)]
-            planes = space_to_depth(torch.cat(features, -1), *SAMPLINGS[shape.sampling])
+            chroma = self._walk_chroma(coder, shape, scales, embedding, priors, picture.chroma if picture else None)
+            planes = space_to_depth(self._both_chroma(chroma, scales), *SAMPLINGS[shape.sampling])
             layer = self.chroma_context[shape.sampling]
             context = self.side.rectified(conv3x3(planes, layer.weight) + layer.bias)
         scale = self._scale(0, tables[:, 0])
-        luma = self._walk_luma(coder, shape, scale, embedding, context, picture.luma if picture else None)
+        luma = self._walk_luma(coder, shape, scale, embedding, context, priors, picture.luma if picture else None)
         return Picture(luma, tuple(chroma))
+
+    def walk_hyper(self, coder: Coder, shape: Shape, tables: Tensor, picture: Picture | None = None) -> Priors:
+        """The first part of `walk` of a model that has side information: code it."""
+        features = None
+        if picture is not None:
+            luma = self.luma_features(picture.luma, self._scale(0, tables[:, 0]).inverse)
+            scales = [self._scale(1, tables[:, -1]), self._scale(1, tables[:, 1])]
+            chroma = self._both_chroma(picture.chroma, scales) if picture.chroma else None
+            features = luma[..., : self.luma_features.channels], chroma
+        result: Priors = self.hyper.walk(coder, shape, len(tables), features)
+        return result
+
+    def _both_chroma(self, chroma: Iterable[Tensor], scales: list[Scale]) -> Tensor:
+        n = self.chroma_features.channels
+        return torch.cat([self.chroma_features(x, scale.inverse)[..., :n] for x, scale in zip(chroma, scales)], -1)
 
     @torch.inference_mode()
     def run(self, coder: Coder, shape: Shape, tables: Tensor, picture: Picture | None = None) -> Picture:
@@ -523,7 +564,13 @@ class Mlcc(nn.Module):
         return result
 
     def _walk_chroma(
-        self, coder: Coder, shape: Shape, scales: list[Scale], embedding: Tensor, known: tuple[Tensor, ...] | None
+        self,
+        coder: Coder,
+        shape: Shape,
+        scales: list[Scale],
+        embedding: Tensor,
+        priors: Priors | None,
+        known: tuple[Tensor, ...] | None,
     ) -> list[Tensor]:
         (v, h), (rows, columns) = SAMPLINGS[shape.sampling], padded(shape.luma)
         height, width = rows // 4 * v, columns // 4 * h
@@ -533,7 +580,8 @@ class Mlcc(nn.Module):
             phases = []
             for p, (i, j) in enumerate(PHASES):
                 context = torch.cat(planes, -1) if planes else None
-                state = self.chroma_trunks[4 * c + p](context, None, embedding, (height, width))
+                prior = None if priors is None else self.hyper.chroma_trunks[4 * c + p](priors.chroma[c])
+                state = self.chroma_trunks[4 * c + p](context, None, embedding, (height, width), prior)
                 x = None if known is None else known[c][:, i::2, j::2]
                 coded = code_phase(coder, self.chroma_heads[c], state, scales[c], x, phase_size(shape.chroma, i, j))
                 phases.append(coded)
@@ -548,6 +596,7 @@ class Mlcc(nn.Module):
         scale: Scale,
         embedding: Tensor,
         context: Tensor | None,
+        priors: Priors | None,
         known: Tensor | None,
     ) -> Tensor:
         height, width = (n // 2 for n in padded(shape.luma))
@@ -557,9 +606,11 @@ class Mlcc(nn.Module):
             x = None if known is None else known[:, i::2, j::2]
             size = phase_size(shape.luma, i, j)
             if p == 0:
-                coded = self._walk_first_phase(coder, size, scale, embedding, context, x, (height // 2, width // 2))
+                grid = (height // 2, width // 2)
+                coded = self._walk_first_phase(coder, size, scale, embedding, context, priors, x, grid)
             else:
-                state = self.luma_trunks[3 + p](torch.cat(planes, -1), context, embedding, (height, width))
+                prior = None if priors is None else self.hyper.luma_trunks[3 + p](priors.luma)
+                state = self.luma_trunks[3 + p](torch.cat(planes, -1), context, embedding, (height, width), prior)
                 coded = code_phase(coder, self.luma_heads[p], state, scale, x, size)
             phases.append(coded)
             planes.append(self.luma_features(coded, scale.inverse))
@@ -572,6 +623,7 @@ class Mlcc(nn.Module):
         scale: Scale,
         embedding: Tensor,
         context: Tensor | None,
+        priors: Priors | None,
         known: Tensor | None,
         grid: tuple[int, int],
     ) -> Tensor:
@@ -580,7 +632,8 @@ class Mlcc(nn.Module):
         for p, (i, j) in enumerate(PHASES):
             side = None if context is None else context[:, i::2, j::2]
             before = torch.cat(planes, -1) if planes else None
-            state = self.luma_trunks[p](before, side, embedding, grid)
+            prior = None if priors is None else self.hyper.luma_trunks[p](priors.luma[:, i::2, j::2])
+            state = self.luma_trunks[p](before, side, embedding, grid, prior)
             x = None if known is None else known[:, i::2, j::2]
             coded = code_phase(coder, self.luma_heads[0], state, scale, x, phase_size(size, i, j))
             phases.append(coded)

@@ -1,4 +1,4 @@
-"""Start a wide network from a narrow one that is trained: growth as in Net2Net (arXiv 1511.05641)."""
+"""Start a wide network from a trained narrow one: function-preserving growth, after Net2Net (arXiv 1511.05641)."""
 
 from __future__ import annotations
 
@@ -12,20 +12,28 @@ from ..models.mlcc import Config, Head, Mlcc, Trunk
 def grown(narrow: Mlcc, config: Config) -> Mlcc:
     """A network of `config` that computes what `narrow` does.
 
-    New units have random weights from what feeds them and none to the units that were there.
+    New units have random weights from what feeds them and none to the units that were there; so has side information
+    that `narrow` has not.
 
     Raises:
         ValueError: a width of `config` is below that of `narrow`.
     """
+    if config.hyper < narrow.config.hyper:
+        raise ValueError(f"{config.hyper} channels of side information are less than {narrow.config.hyper}")
     wide = Mlcc(narrow.sigma, config)
     for name, new in wide.named_parameters():
+        if name.startswith("hyper.") and narrow.hyper is None:
+            continue
         old = narrow.get_parameter(name)
         owner, layer, _ = name.rsplit(".", 2)
         parts, old_parts = (outputs(model.get_submodule(owner), layer) for model in (wide, narrow))
         implant(new, old, parts or [len(new)], old_parts or [len(old)])
-    for trunk, before in zip(trunks(wide), trunks(narrow)):
+    for trunk, old_trunk in zip(trunks(wide), trunks(narrow)):
         if trunk.context is not None:
-            trunk.context.weight[trunk.width + before.skip :] = 0
+            trunk.context.weight[trunk.width + old_trunk.skip :] = 0
+    if wide.hyper is not None and narrow.hyper is None:
+        for layer in (*wide.hyper.chroma_trunks, *wide.hyper.luma_trunks):
+            layer.weight.zero_()
     return wide
 
 

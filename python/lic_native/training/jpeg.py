@@ -8,7 +8,8 @@ import io
 import json
 import math
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,72 +32,87 @@ VALIDATION_QUALITIES = (75, 95)
 def train(
     data: str | Path,
     out: str | Path,
-    minutes: float,
+    minutes: float | None = None,
     *,
+    steps: int | None = None,
     batch: int = 8,
     rate: float = 2e-3,
     device: str | None = None,
     limit: int | None = None,
     profile: str = "fast",
+    hyper: int = 0,
     start: str | Path | None = None,
     bf16: bool | None = None,
+    seed: int | None = None,
     report_minutes: float = 5.0,
 ) -> float:
-    """Train until the run in folder `out` has had `minutes` in all, then export `out/mlcc.safetensors`.
+    """Train until the run in folder `out` has had `minutes` or `steps` in all, then export `out/mlcc.safetensors`.
 
     A run that was stopped goes on where its last checkpoint was, on the same learning-rate schedule; one that had
-    finished is restarted warm when `minutes` is raised.
+    finished is restarted warm when `minutes` or `steps` is raised.
 
     Args:
         data: folder of .tar shards or images.
         minutes: wall time over all calls; the learning rate falls as a cosine to zero at its end.
+        steps: the same in optimiser steps, for runs that are to be compared.
         batch: crops of 256x256 a step.
         rate: peak learning rate (AdamW).
         device: "cpu" or "cuda"; the best there is by default.
         limit: read only so many images.
         profile: widths of a new run's network, a key of `models.mlcc.PROFILES`.
+        hyper: channels of side information of a new run's network (`models/hyperprior.py`).
         start: exported weights of that profile or a narrower one, with which a new run begins instead of random ones.
         bf16: matrix products in bfloat16; by default on "cuda". On processors that have them (AVX-512 BF16) it saves a
             fifth to a half of the time.
+        seed: of first weights and crops; two runs of equal seed see the same crops. By default every run differs.
         report_minutes: time between validations, each of which writes a checkpoint and a row of `out/curve.csv`.
 
     Returns:
         The saving in percent on the held-out photographs, 4:2:0 at quality 75.
     """
+    if (minutes is None) == (steps is None):
+        raise ValueError("a run ends after minutes or after steps: say one of them")
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     bf16 = device == "cuda" if bf16 is None else bf16
     photographs = Photographs(data, device, limit, CROP)
-    generator = torch.Generator().manual_seed(torch.seed() % 2**63)
+    generator = torch.Generator().manual_seed(torch.seed() % 2**63 if seed is None else seed)
+    if seed is not None:
+        torch.manual_seed(seed)
     checkpoint = out / "checkpoint.pt"
     saved = torch.load(checkpoint, map_location=device, weights_only=True) if checkpoint.exists() else None
     if saved:
         model = Mlcc(saved["model"]["sigma"], Config(**saved["config"]))
     elif start:
-        model = grown(Mlcc.trainable(start), PROFILES[profile])
+        model = grown(Mlcc.trainable(start), replace(PROFILES[profile], hyper=hyper))
     else:
-        model = Mlcc(measure_sigma(photographs, generator), PROFILES[profile])
+        model = Mlcc(measure_sigma(photographs, generator), replace(PROFILES[profile], hyper=hyper))
     model = model.to(device)
     average = copy.deepcopy(model).requires_grad_(False)
     optimizer = torch.optim.AdamW(model.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=1e-4)
-    clock = {"elapsed": 0.0, "start": 0.0, "end": minutes * 60, "steps": 0, "megapixels": 0.0}
+    # What a run's length is counted in, and where on it the learning rate's schedule starts and ends.
+    unit, end = ("elapsed", minutes * 60) if minutes is not None else ("steps", steps)
+    clock = {"elapsed": 0.0, "start": 0.0, "end": end, "steps": 0, "megapixels": 0.0}
     if saved:
         model.load_state_dict(saved["model"])
         average.load_state_dict(saved["average"])
         optimizer.load_state_dict(saved["optimizer"])
         clock = saved["clock"]
-        if clock["elapsed"] >= clock["end"]:
-            clock["start"] = clock["elapsed"]
-        clock["end"] = minutes * 60
+        if saved.get("unit", "elapsed") != unit or clock[unit] >= clock["end"]:
+            clock["start"] = clock[unit]
+        clock["end"] = end
+        if seed is not None and "generator" in saved:
+            generator.set_state(saved["generator"].cpu())
 
     examples = {quality: validation_examples(photographs, quality) for quality in VALIDATION_QUALITIES}
     calibration = calibration_pictures(photographs)
     names, shares = list(SAMPLING_SHARES), torch.tensor(list(SAMPLING_SHARES.values()))
+    scores: dict[int, Score] = {}
     loss_sum, loss_count, last = 0.0, 0, time.monotonic()
-    next_report = clock["elapsed"] + min(report_minutes, minutes) * 60
-    while clock["elapsed"] < clock["end"]:
-        progress = (clock["elapsed"] - clock["start"]) / (clock["end"] - clock["start"])
+    next_report = clock["elapsed"] + report_minutes * 60
+    while clock[unit] < clock["end"]:
+        progress = (clock[unit] - clock["start"]) / (clock["end"] - clock["start"])
         for group in optimizer.param_groups:
             group["lr"] = rate * min(1, progress / WARM_UP + 1e-3) * (1 + math.cos(math.pi * progress)) / 2
         sampling = names[int(torch.multinomial(shares, 1, generator=generator))]
@@ -121,7 +137,7 @@ def train(
         now = time.monotonic()
         clock["elapsed"] += now - last
         last = now
-        if clock["elapsed"] >= next_report or clock["elapsed"] >= clock["end"]:
+        if clock["elapsed"] >= next_report or clock[unit] >= clock["end"]:
             scores = {quality: validate(average, some) for quality, some in examples.items()}
             report(out, clock, loss_sum / loss_count, scores)
             loss_sum, loss_count = 0.0, 0
@@ -131,13 +147,15 @@ def train(
                 "average": average.state_dict(),
                 "optimizer": optimizer.state_dict(),
                 "clock": clock,
+                "unit": unit,
+                "generator": generator.get_state(),
                 "config": asdict(model.config),
             }
             torch.save(state, checkpoint.with_suffix(".tmp"))
             checkpoint.with_suffix(".tmp").replace(checkpoint)
             export(average, calibration, out / "mlcc.safetensors")
             last = time.monotonic()
-    return validate(average, examples[75])[1]
+    return (scores or {75: validate(average, examples[75])})[75].saving
 
 
 def follow(average: torch.nn.Module, model: torch.nn.Module, decay: float) -> None:
@@ -194,27 +212,42 @@ def validation_examples(photographs: Photographs, quality: int, count: int = 64)
     return examples
 
 
+class Score(NamedTuple):
+    """Bits per pixel of all that is coded, the saving in percent with 100 bytes a file for all the rest, and the share
+    of side information in those bits per pixel."""
+
+    bpp: float
+    saving: float
+    side_bpp: float
+
+
 @torch.no_grad()
-def validate(model: Mlcc, examples: list[Example]) -> tuple[float, float]:
-    """Bits per pixel of the coefficients, and the saving in percent with 100 bytes a file for all the rest."""
-    bits = 0.0
+def validate(model: Mlcc, examples: list[Example]) -> Score:
+    bits = side_bits = 0.0
     for example in examples:
-        meter = RateMeter()
+        meter, side = RateMeter(), RateMeter()
         model.walk(meter, example.shape, example.tables, example.picture)
         bits += float(meter.bits())
+        if model.hyper is not None:
+            model.walk_hyper(side, example.shape, example.tables, example.picture)
+            side_bits += float(side.bits())
     jpeg_bytes, pixels = sum(e.jpeg_bytes for e in examples), sum(e.pixels for e in examples)
-    return bits / pixels, 100 * (1 - (bits / 8 + 100 * len(examples)) / jpeg_bytes)
+    saving = 100 * (1 - (bits / 8 + 100 * len(examples)) / jpeg_bytes)
+    return Score(bits / pixels, saving, side_bits / pixels)
 
 
-def report(out: Path, clock: dict[str, float], loss: float, scores: dict[int, tuple[float, float]]) -> None:
+def report(out: Path, clock: dict[str, float], loss: float, scores: dict[int, Score]) -> None:
+    """Add a row to the learning curve, and draw it if matplotlib is installed."""
     row = {
         "minutes": round(clock["elapsed"] / 60, 2),
         "steps": clock["steps"],
         "megapixels": round(clock["megapixels"], 1),
         "training_bpp": round(loss, 4),
     }
-    for quality, (bpp, saving) in scores.items():
+    for quality, (bpp, saving, side_bpp) in scores.items():
         row |= {f"q{quality}_bpp": round(bpp, 4), f"q{quality}_saving_percent": round(saving, 3)}
+        if side_bpp:
+            row[f"q{quality}_side_bpp"] = round(side_bpp, 5)
     curve = out / "curve.csv"
     fresh = not curve.exists()
     with curve.open("a", newline="") as file:
@@ -223,6 +256,25 @@ def report(out: Path, clock: dict[str, float], loss: float, scores: dict[int, tu
             writer.writeheader()
         writer.writerow(row)
     print(json.dumps(row), flush=True)
+    plot(curve)
+
+
+def plot(curve: Path) -> None:
+    """The savings of a learning curve over its steps, as a picture beside it; nothing without matplotlib."""
+    try:
+        figure = import_module("matplotlib.figure").Figure((7, 4), layout="constrained")
+    except ImportError:
+        return
+    with curve.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    axes = figure.subplots()
+    for name in (name for name in rows[0] if name.endswith("_saving_percent")):
+        points = [(int(row["steps"]), float(row[name])) for row in rows if row[name]]
+        axes.plot(*zip(*points), marker=".", label="quality " + name[1:].partition("_")[0])
+    axes.set(xlabel="steps", ylabel="saving on held-out photographs, percent")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.savefig(curve.with_suffix(".png"), dpi=120)
 
 
 def export(model: Mlcc, calibration: list[tuple[Shape, Tensor, Picture]], path: Path) -> None:
