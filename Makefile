@@ -8,7 +8,7 @@ SECONDS ?= 60
 # Where torch has CPU builds of its own, name their index: PIP_FLAGS="--extra-index-url ..."
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check $(PIP_FLAGS)
 
-.PHONY: demo test rust aarch64 fuzz python lint bench peers table compat
+.PHONY: demo test rust aarch64 fuzz python oldest lint bench peers table compat
 
 demo: .venv/installed
 	@folder=$$(mktemp -d) && trap 'rm -r "$$folder"' EXIT && set -ex && \
@@ -51,6 +51,11 @@ lint: .venv/tested
 
 python: .venv/tested
 	$(BIN)/pytest -q
+
+# The same bytes on the oldest torch that is supported: in .venv-oldest. The wheel that PyPI has is large (5 GB with
+# CUDA); a CPU's index, named in PIP_FLAGS, has a smaller one.
+oldest: .venv-oldest/installed
+	.venv-oldest/bin/python -m pytest -q tests/test_golden.py tests/test_exact.py
 
 bench: .venv/tested
 	$(PIP) ".[bench]"
@@ -95,4 +100,13 @@ SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find rust/src python -na
 	.venv-compressai/bin/pip install --quiet --disable-pip-version-check $(PIP_FLAGS) \
 		compressai==1.2.8 torch==2.14.1 torchvision==0.29.2 safetensors pytest pytest-benchmark hypothesis
 	.venv-compressai/bin/pip install --quiet --disable-pip-version-check --no-deps --force-reinstall .
+	touch $@
+
+# Without lic_native's own dependencies, which the first line installs: torch in the version that pyproject.toml begins
+# with, and of the rest what the tests use.
+.venv-oldest/installed: $(SOURCES)
+	test -d .venv-oldest || $(PYTHON) -m venv .venv-oldest
+	.venv-oldest/bin/pip install --quiet --disable-pip-version-check $(PIP_FLAGS) \
+		torch==2.4.1 numpy safetensors pillow pytest hypothesis
+	.venv-oldest/bin/pip install --quiet --disable-pip-version-check --no-deps --force-reinstall .
 	touch $@

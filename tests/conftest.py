@@ -27,6 +27,15 @@ def jpeg_bytes(height: int = 96, width: int = 128, seed: int = 0, mode: str = "R
     return buffer.getvalue()
 
 
+def cut(photo: bytes, width: int, height: int, mode: str = "RGB", **options) -> bytes:
+    """The middle of a photograph, as a JPEG file of its own."""
+    image = Image.open(io.BytesIO(photo))
+    left, top = (image.width - width) // 2, (image.height - height) // 2
+    buffer = io.BytesIO()
+    image.crop((left, top, left + width, top + height)).convert(mode).save(buffer, "JPEG", **options)
+    return buffer.getvalue()
+
+
 @pytest.fixture(scope="session")
 def photo() -> bytes:
     """A real photograph, 4:2:0."""

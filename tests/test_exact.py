@@ -1,30 +1,69 @@
 """The same integers everywhere: what the promise that a file decodes on any machine rests on."""
 
+import math
 import os
 import subprocess
 import sys
+import threading
+from collections import Counter
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import jpeg_bytes
+from conftest import cut, jpeg_bytes
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from lic_native import _native, jpeg
+from lic_native import _native, coder, jpeg
 from lic_native.models import mlcc, zoo
 from lic_native.nn import exact
 
 
+@pytest.fixture(scope="module", params=zoo.PROFILES)
+def profile(request) -> str:
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def model():
-    return zoo.load("mlcc-fast", "cpu")
+def model(profile):
+    return zoo.load(zoo.PROFILES[profile], "cpu")
+
+
+@pytest.fixture(scope="module")
+def data(profile, photo) -> bytes:
+    """A photograph, 4:2:0: of a size that each profile takes a second for."""
+    return photo if profile == "fast" else cut(photo, 240, 200)
 
 
 def streams(model, data: bytes) -> list[bytes]:
     frame, planes, _ = _native.jpeg_read(data)
     return jpeg.encode_planes(model, frame, planes)
+
+
+def whole(data: bytes) -> tuple[mlcc.Shape, torch.Tensor, mlcc.Picture]:
+    """What the model takes of a JPEG file that is one tile."""
+    ((pieces, shape, tables),) = jpeg.Grids(*_native.jpeg_read(data)[:2]).tiles
+    return shape, tables, jpeg._picture(pieces, shape)
+
+
+class Recorder:
+    """A coder that keeps what a stream would be made with."""
+
+    def __init__(self):
+        self.params = []
+
+    def code(self, mixture, symbols):
+        self.params.append(coder.to_params(mixture))
+        return symbols
+
+
+def parameters(model, shape, tables, picture) -> list[torch.Tensor]:
+    """Those of all mixtures, group by group."""
+    recorder = Recorder()
+    model.run(recorder, shape, tables, picture)
+    return recorder.params
 
 
 @given(st.integers(0, 2**32), st.integers(1, 300), st.floats(-8, 8), st.booleans())
@@ -56,7 +95,7 @@ def test_layers_that_cannot_be_exact_are_refused():
         exact.fix_weight(weight, None, steps, limits)
 
 
-def test_every_product_of_the_model_is_exact(model, photo, monkeypatch):
+def test_every_product_of_the_model_is_exact(model, data, monkeypatch):
     """Each layer's float32 result over a real photograph equals its float64 one."""
     checked = 0
 
@@ -77,29 +116,168 @@ def test_every_product_of_the_model_is_exact(model, photo, monkeypatch):
     monkeypatch.setattr(mlcc, "conv3x3", conv3x3)
     hooks = [m.register_forward_hook(linear) for m in model.modules() if isinstance(m, nn.Linear)]
     try:
-        for data in (photo, jpeg_bytes(quality=98, subsampling=0), jpeg_bytes(quality=40, subsampling=1)):
-            streams(model, data)
+        for picture in (data, jpeg_bytes(quality=98, subsampling=0), jpeg_bytes(quality=40, subsampling=1)):
+            streams(model, picture)
     finally:
         for hook in hooks:
             hook.remove()
     assert checked > 500
 
 
+#: What does on the CPU in one pass what several of torch's operations do elsewhere.
+ONE_PASS = ("activate", "normalise", "features", "mixture_params")
+
+
+@pytest.mark.parametrize("sampling", ["4:2:0", "4:2:2", "4:4:4", "gray"])
+def test_one_pass_gives_what_torch_gives(model, photo, sampling, monkeypatch):
+    """The parameters of all coefficients of real pictures at all qualities, by the native functions and by torch's."""
+    called = Counter()
+
+    def counted(name):
+        function = getattr(_native, name)
+
+        def call(*arguments):
+            called[name] += 1
+            return function(*arguments)
+
+        return call
+
+    for name in ONE_PASS:
+        monkeypatch.setattr(_native, name, counted(name))
+    options = {"mode": "L"} if sampling == "gray" else {"subsampling": sampling}
+    pictures = [whole(cut(photo, 136, 104, quality=quality, **options)) for quality in (30, 50, 75, 90, 98)]
+    in_one_pass = [parameters(model, *picture) for picture in pictures]
+    assert called.keys() == set(ONE_PASS)
+    called.clear()
+    for module in [m for n, m in sys.modules.items() if n.startswith("lic_native") and hasattr(m, "in_one_pass")]:
+        monkeypatch.setattr(module, "in_one_pass", lambda x: False)
+    for picture, expected in zip(pictures, in_one_pass):
+        assert all(map(torch.equal, parameters(model, *picture), expected))
+    assert not called
+
+
+FLOATS = st.floats(width=32, allow_nan=False, allow_infinity=False)
+#: Halves of a step: ties of rounding.
+HALVES = st.integers(-(2**17), 2**17).map(lambda n: n / 2)
+COEFFICIENTS = st.integers(-(2**15), 2**15).map(float)
+
+
+@st.composite
+def units(draw, count: int) -> torch.Tensor:
+    """Standard deviations over quantisers, `[1, 1, 1, count]`: any that the format allows, some a power of two."""
+    deviation = st.integers(1, 65535).map(lambda n: n / 64) | st.integers(-6, 9).map(lambda n: 2.0**n)
+    table = st.sampled_from([1, 65535]) | st.integers(1, 65535) | st.integers(0, 15).map(lambda n: 2**n)
+    quotient = st.tuples(deviation, table).map(lambda pair: pair[0] / pair[1])
+    few = draw(st.lists(quotient, min_size=1, max_size=count))
+    return torch.tensor((few * count)[:count]).view(1, 1, 1, count)
+
+
+def blocks(count: int) -> st.SearchStrategy[torch.Tensor]:
+    """Up to 6 blocks of coefficients, `[1, rows, 2, count]`."""
+    few = st.lists(COEFFICIENTS | st.integers(-2, 2).map(float), min_size=1, max_size=count)
+    blocks = st.lists(few.map(lambda values: (values * count)[:count]), max_size=3)
+    return blocks.map(lambda rows: torch.tensor([rows, rows[::-1]]).view(1, len(rows), 2, count))
+
+
+def both_ways(function) -> tuple:
+    """What a function gives in one pass, and by torch's operations, which remember how to differentiate."""
+    with torch.no_grad():
+        in_one_pass = function()
+    with torch.enable_grad():
+        return in_one_pass, function()
+
+
+@pytest.fixture(scope="module")
+def loaded():
+    """Of each kind, a module of an exact network."""
+    modules = {
+        "normalise": mlcc.Normalise(),
+        "luma": mlcc.Features(28, mlcc.luma_pools()),
+        "chroma": mlcc.Features(15, mlcc.chroma_pools()),
+    }
+    for module in modules.values():
+        module.exact = True
+        for snap in (m for m in module.modules() if isinstance(m, exact.Snap)):
+            snap.load()
+    return modules
+
+
+@given(st.lists(FLOATS | HALVES, max_size=40), st.integers(1, 22), st.integers(-20, 30))
+def test_activations_in_one_pass(values, bits, log_limit):
+    snap = exact.Snap(bits, 2.0**log_limit)
+    snap.load()
+    step = float(snap.step)
+    x = torch.tensor(values)
+    for y in (x, x * step, x * step / exact.SLOPE):
+        y = y.clamp(-torch.finfo().max, torch.finfo().max)
+        assert torch.equal(*both_ways(lambda y=y: snap.rectified(y.clone())))
+
+
+@given(blocks(9), units(9))
+def test_normalisation_in_one_pass(loaded, x, unit):
+    for one, many in zip(*both_ways(lambda: loaded["normalise"](x, 1 / unit))):
+        assert torch.equal(one, many)
+
+
+@pytest.mark.parametrize("plane", ["luma", "chroma"])
+@given(blocks(64), units(64))
+def test_features_in_one_pass(loaded, plane, x, unit):
+    assert torch.equal(*both_ways(lambda: loaded[plane](x, 1 / unit)))
+
+
+@given(st.data(), units(3), st.booleans())
+def test_mixtures_in_one_pass(data, unit, with_mean):
+    floats = FLOATS | HALVES | HALVES.map(lambda x: x / 16) | st.floats(-8, 8, width=32)
+    rows = data.draw(st.lists(st.lists(floats, min_size=18, max_size=18), max_size=4))
+    values = torch.tensor(rows).view(1, len(rows), 1, 3, 6)
+    mean = values[..., 5] if with_mean else None
+    level = unit.log2().mul(256).round() / 256 * math.log(2)
+    for mixture in (
+        coder.Mixture(values[..., :5], mean, unit, level),
+        coder.Mixture(values[..., :5], mean, unit[..., :1].view(1), level[..., :1].view(1)),
+    ):
+        assert torch.equal(*both_ways(lambda mixture=mixture: coder.to_params(mixture)))
+
+
+def test_onednn_and_torch_agree(model, data):
+    """Every matrix product over a real photograph, by either library."""
+    if not exact._onednn_is_exact():
+        pytest.skip("torch was built without oneDNN")
+    checked = set()
+
+    def linear(layer, inputs, output):
+        assert torch.equal(output, exact._onednn_linear(inputs[0], layer.weight, layer.bias))
+        assert torch.equal(output, F.linear(inputs[0], layer.weight, layer.bias))
+        checked.add(layer)
+
+    layers = [m for m in model.modules() if isinstance(m, exact.Linear)]
+    hooks = [layer.register_forward_hook(linear) for layer in layers]
+    try:
+        streams(model, data)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    assert checked == set(layers)
+
+
+def test_bytes_do_not_depend_on_what_onednn_can_do(model, data, monkeypatch):
+    expected = streams(model, data)
+    monkeypatch.setattr(exact, "_onednn_is_exact", lambda: False)
+    assert streams(model, data) == expected
+    monkeypatch.setattr(exact, "_direct_convolution_is_exact", lambda: False)
+    assert streams(model, data) == expected
+
+
 @pytest.mark.filterwarnings("ignore:TF32 acceleration on top of oneDNN")
-def test_bytes_depend_neither_on_threads_nor_on_libraries_nor_on_settings(model, photo):
-    expected = streams(model, photo)
+def test_bytes_depend_neither_on_threads_nor_on_libraries_nor_on_settings(model, data):
+    expected = streams(model, data)
     threads = torch.get_num_threads()
-    frame, planes, _ = _native.jpeg_read(photo)
-    grids = [plane.reshape(c.blocks_h, c.blocks_w, 64) for c, plane in zip(frame.components, planes)]
-    (part,) = jpeg.parts(frame)
-    (tile,) = jpeg.tiles(part, [grid.shape[:2] for grid in grids])
+    shape, tables, picture = whole(data)
 
     def coded() -> bytes:
-        from lic_native.coder import StreamEncoder
-
-        coder = StreamEncoder()
-        model.run(coder, tile.shape, jpeg._tables(frame, part), jpeg._picture(grids, tile.shape))
-        return coder.finish()
+        encoder = coder.StreamEncoder()
+        model.run(encoder, shape, tables, picture)
+        return encoder.finish()
 
     backends = []
     if hasattr(torch.backends.cuda.matmul, "fp32_precision"):  # since torch 2.9
@@ -122,22 +300,51 @@ def test_bytes_depend_neither_on_threads_nor_on_libraries_nor_on_settings(model,
         torch.set_num_threads(threads)
 
 
+def test_tiles_give_the_same_streams_on_any_number_of_threads(model, monkeypatch):
+    """Each tile waits for one on every other thread, so that as many are at work."""
+    frame, planes, _ = _native.jpeg_read(jpeg_bytes(70, 120))
+    monkeypatch.setattr(jpeg, "TILE", 8)
+    encode_tile, decode_tile = jpeg.encode_tile, jpeg.decode_tile
+    coded = []
+    for threads in (1, 2):
+        monkeypatch.setattr(jpeg, "MAX_THREADS", threads)
+        monkeypatch.setattr(jpeg, "_tile_slots", threading.BoundedSemaphore(threads))
+        together = threading.Barrier(threads)
+
+        def beside_others(function, *arguments, together=together):
+            together.wait(60)
+            return function(*arguments)
+
+        monkeypatch.setattr(jpeg, "encode_tile", lambda *a, run=beside_others: run(encode_tile, *a))
+        monkeypatch.setattr(jpeg, "decode_tile", lambda *a, run=beside_others: run(decode_tile, *a))
+        coded.append(jpeg.encode_planes(model, frame, planes))
+        for streams in coded:
+            assert all(map(np.array_equal, jpeg.decode_planes(model, frame, streams), planes))
+    assert coded[0] == coded[1] and len(coded[0]) == 4
+
+
 @pytest.mark.parametrize(
     "setting",
-    [{"ONEDNN_MAX_CPU_ISA": "SSE41"}, {"ONEDNN_MAX_CPU_ISA": "AVX2"}, {"MKL_CBWR": "COMPATIBLE"},
-     {"ATEN_CPU_CAPABILITY": "default"}, {"ATEN_CPU_CAPABILITY": "avx2"}, {"OMP_NUM_THREADS": "1"}],
+    [{"ONEDNN_MAX_CPU_ISA": "SSE41"}, {"ONEDNN_MAX_CPU_ISA": "AVX2"}, {"ONEDNN_DEFAULT_FPMATH_MODE": "BF16"},
+     {"MKL_CBWR": "COMPATIBLE"}, {"ATEN_CPU_CAPABILITY": "default"}, {"ATEN_CPU_CAPABILITY": "avx2"},
+     {"OMP_NUM_THREADS": "1"}],
     ids=str,
 )  # fmt: skip
 def test_bytes_do_not_depend_on_the_instruction_set(photo, tmp_path, setting):
     """Another process on kernels for another processor decodes what this one coded, and codes the same."""
-    (tmp_path / "small").write_bytes(jpeg.compress(photo))
-    (tmp_path / "photo").write_bytes(photo)
-    code = (
-        "import sys; from lic_native import jpeg; small, photo = (open(p, 'rb').read() for p in sys.argv[1:]);"
-        "assert jpeg.decompress(small) == photo; assert jpeg.compress(photo) == small"
-    )
-    command = [sys.executable, "-c", code, tmp_path / "small", tmp_path / "photo"]
-    subprocess.run(command, check=True, env=os.environ | setting)
+    pictures = {"fast": photo, "best": cut(photo, 240, 200)}
+    for profile, data in pictures.items():
+        (tmp_path / f"{profile}.jpg").write_bytes(data)
+        (tmp_path / f"{profile}.lic").write_bytes(jpeg.compress(data, profile=profile))
+    code = """if True:
+        import pathlib, sys
+        from lic_native import jpeg
+        for small in pathlib.Path(sys.argv[1]).glob("*.lic"):
+            data = small.with_suffix(".jpg").read_bytes()
+            assert jpeg.decompress(small.read_bytes()) == data
+            assert jpeg.compress(data, profile=small.stem) == small.read_bytes()
+    """
+    subprocess.run([sys.executable, "-c", code, tmp_path], check=True, env=os.environ | setting)
 
 
 def test_a_batch_gives_what_its_pictures_give_alone(model):
@@ -148,42 +355,21 @@ def test_a_batch_gives_what_its_pictures_give_alone(model):
     pixels = torch.randint(0, 256, (3, 64, 64, 3), generator=generator, dtype=torch.uint8)
     tables = random_tables(3, generator)
     shape, picture = quantised(pixels, "4:2:0", tables)
-
-    class Recorder:
-        def __init__(self):
-            self.params = []
-
-        def code(self, mixture, symbols):
-            from lic_native.coder import to_params
-
-            self.params.append(to_params(mixture))
-            return symbols
-
-    together = Recorder()
-    model.run(together, shape, tables, picture)
+    together = parameters(model, shape, tables, picture)
     for i in range(3):
-        alone = Recorder()
         one = mlcc.Picture(picture.luma[i : i + 1], tuple(c[i : i + 1] for c in picture.chroma))
-        model.run(alone, shape, tables[i : i + 1], one)
-        assert all(torch.equal(a[0], t[i]) for a, t in zip(alone.params, together.params))
+        alone = parameters(model, shape, tables[i : i + 1], one)
+        assert all(torch.equal(a[0], t[i]) for a, t in zip(alone, together))
 
 
 @given(st.integers(1, 65535))
 def test_log2_is_right_to_a_256th(q):
-    import math
-
     value = float(exact.log2_table(torch.tensor([q])))
     assert value <= math.log2(q) < value + 1 / 256
 
 
-def test_the_meters_rate_is_the_streams_size(model, photo):
-    from lic_native.coder import RateMeter
-
-    frame, planes, _ = _native.jpeg_read(photo)
-    (part,) = jpeg.parts(frame)
-    grids = [plane.reshape(c.blocks_h, c.blocks_w, 64) for c, plane in zip(frame.components, planes)]
-    (tile,) = jpeg.tiles(part, [grid.shape[:2] for grid in grids])
-    meter = RateMeter()
-    model.run(meter, tile.shape, jpeg._tables(frame, part), jpeg._picture(grids, tile.shape))
-    (stream,) = streams(model, photo)
+def test_the_meters_rate_is_the_streams_size(model, data):
+    meter = coder.RateMeter()
+    model.run(meter, *whole(data))
+    (stream,) = streams(model, data)
     assert float(meter.bits()) / 8 == pytest.approx(len(stream), rel=0.01)
