@@ -3,6 +3,7 @@
 import io
 import os
 import random
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from PIL import Image
 
 import lic_native
 from lic_native import _native, jpeg
+from lic_native.models import zoo
 
 VARIANTS = {
     "4:2:0": {},
@@ -82,6 +84,38 @@ def test_tiles_cover_pictures_larger_than_one(monkeypatch):
     for subsampling in (0, 1, 2):
         info = restored(jpeg_bytes(150, 200, subsampling=subsampling))
         assert info.tiles == 12
+
+
+def test_tiles_are_even():
+    """Pieces of a side cover it in order; no fewer could, and none could be evener that begins at a multiple of 4."""
+    for blocks in range(1, 9001):
+        pieces = jpeg.cuts(blocks)
+        assert pieces[0][0] == 0 and pieces[-1][1] == blocks
+        assert all(end == begin for (_, end), (begin, _) in pairwise(pieces))
+        assert all(begin < end <= begin + jpeg.TILE and begin % 4 == 0 for begin, end in pieces)
+        assert len(pieces) == -(-blocks // jpeg.TILE)
+        fours = {-(-(end - begin) // 4) for begin, end in pieces}
+        assert max(fours) - min(fours) <= 1
+
+
+@pytest.mark.parametrize("profile", zoo.PROFILES)
+@pytest.mark.parametrize("name", ["4:2:0", "4:2:2", "4:4:4", "gray", "CMYK"])
+def test_every_profile_codes_and_a_file_says_which(profile, name):
+    data = jpeg_bytes(40, 56, **VARIANTS[name])
+    small = jpeg.compress(data, profile=profile)
+    assert jpeg.inspect(small).model == zoo.PROFILES[profile]
+    assert jpeg.decompress(small) == data
+
+
+def test_profiles_have_defaults_by_device(monkeypatch):
+    assert jpeg.inspect(jpeg.compress(jpeg_bytes(), device="cpu")).model == "mlcc-fast"
+    assert zoo.of_profile(None, "cuda") == "mlcc-best"
+    for device, profile in {"cpu": "fast", "cuda": "best"}.items():
+        monkeypatch.setattr(zoo, "_default_device", lambda device=device: device)
+        assert zoo.of_profile(None) == zoo.PROFILES[profile]
+    for profile in ("tiny", "", "Best"):
+        with pytest.raises(ValueError, match="none of fast, best"):
+            jpeg.compress(b"", profile=profile)
 
 
 def test_a_photograph_is_a_fifth_smaller(photo):

@@ -145,3 +145,80 @@ def test_crafted_files_with_a_right_checksum_are_refused_or_harmless():
             except lic_native.LicError:
                 continue
             assert restored == data
+
+
+FINE, COARSE = (4096.0, 32768.0, 1 / 4096), (32.0, 256.0, 1 / 32)
+
+
+def zeros(*shape: int) -> np.ndarray:
+    return np.zeros(shape, np.float32)
+
+
+#: Calls of the one-pass functions whose arrays fit: name, arrays, numbers.
+ONE_PASS = {
+    "activate": ([zeros(3, 4)], [0.125, FINE]),
+    "normalise": ([zeros(3, 9), zeros(9)], [6.0, FINE, COARSE]),
+    "features": ([zeros(3, 64), zeros(28), zeros(7, 64)], [6.0, FINE, COARSE, 6]),
+    "mixture_params": ([zeros(3, 4, 5), zeros(3, 4), zeros(4), zeros(4)], [11.5]),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "at"), [(name, at) for name, (arrays, _) in ONE_PASS.items() for at in range(len(arrays))]
+)
+def test_one_pass_functions_take_only_contiguous_float32(name, at):
+    arrays, numbers = ONE_PASS[name]
+
+    def refuses(error, array):
+        with pytest.raises(error):
+            getattr(_native, name)(*arrays[:at], array, *arrays[at + 1 :], *numbers)
+
+    given = arrays[at]
+    for dtype in (np.float64, np.float16, np.int32, np.int16, ">f4"):
+        refuses(TypeError, given.astype(dtype))
+    for other in (given.tolist(), 1.0, "x"):
+        refuses(TypeError, other)
+    refuses(ValueError, np.repeat(given, 2, -1)[..., ::2])
+    refuses(ValueError, np.frombuffer(bytearray(given.nbytes + 1), np.uint8)[1:].view(np.float32).reshape(given.shape))
+    if given.ndim > 1:
+        refuses(ValueError, np.asfortranarray(given))
+
+
+def test_nothing_is_written_where_nothing_may_be():
+    array = zeros(4)
+    array.flags.writeable = False
+    with pytest.raises(TypeError, match="writeable"):
+        _native.activate(array, 0.125, FINE)
+
+
+@pytest.mark.parametrize(
+    ("name", "shapes"),
+    [
+        ("normalise", [(3, 9), (8,)]),
+        ("normalise", [(9, 3), (9,)]),
+        ("normalise", [(), (9,)]),
+        ("features", [(3, 63), (28,), (7, 64)]),
+        ("features", [(3, 64), (65,), (7, 64)]),
+        ("features", [(3, 64), (5,), (7, 64)]),
+        ("features", [(3, 64), (28,), (64, 7)]),
+        ("features", [(3, 64), (28,), (0, 64)]),
+        ("features", [(), (28,), (7, 64)]),
+        ("mixture_params", [(3, 5, 4), (3, 4), (4,), (4,)]),
+        ("mixture_params", [(3, 4, 5), (4,), (4,), (4,)]),
+        ("mixture_params", [(3, 4, 5), (3, 5), (4,), (4,)]),
+        ("mixture_params", [(3, 4, 5), (3, 4), (5,), (4,)]),
+        ("mixture_params", [(3, 4, 5), (3, 4), (4,), (5,)]),
+        ("mixture_params", [(5,), (1,), (1,), (1,)]),
+        ("mixture_params", [(), (), (1,), (1,)]),
+    ],
+)
+def test_one_pass_functions_refuse_shapes_that_do_not_fit(name, shapes):
+    with pytest.raises(ValueError, match=r"\[.*n\]|64"):
+        getattr(_native, name)(*(zeros(*shape) for shape in shapes), *ONE_PASS[name][1])
+
+
+def test_one_pass_functions_take_no_elements():
+    _native.activate(zeros(0, 4), 0.125, FINE)
+    assert [a.shape for a in _native.normalise(zeros(0, 9), zeros(9), 6.0, FINE, COARSE)] == [(0, 9)] * 3
+    assert _native.features(zeros(2, 0, 64), zeros(28), zeros(7, 64), 6.0, FINE, COARSE, 6).shape == (2, 0, 70)
+    assert _native.mixture_params(zeros(0, 4, 5), zeros(0, 4), zeros(4), zeros(4), 11.5).shape == (0, 4, 5)
