@@ -294,7 +294,12 @@ def test_bytes_depend_neither_on_threads_nor_on_libraries_nor_on_settings(model,
         with torch.autocast("cpu", torch.bfloat16):
             assert [coded()] == expected
         assert all(backend.fp32_precision == "bf16" for backend in backends)
+        torch.set_flush_denormal(True)
+        torch.set_default_dtype(torch.float64)
+        assert [coded()] == expected
     finally:
+        torch.set_default_dtype(torch.float32)
+        torch.set_flush_denormal(False)
         for backend in backends:
             backend.fp32_precision = "none"
         torch.set_num_threads(threads)
