@@ -102,8 +102,7 @@ SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find rust/src python -na
 	.venv-compressai/bin/pip install --quiet --disable-pip-version-check --no-deps --force-reinstall .
 	touch $@
 
-# Without lic_native's own dependencies, which the first line installs: torch in the version that pyproject.toml begins
-# with, and of the rest what the tests use.
+# Without lic_native's own dependencies, which would do with any newer torch: of the others what these tests use.
 .venv-oldest/installed: $(SOURCES)
 	test -d .venv-oldest || $(PYTHON) -m venv .venv-oldest
 	.venv-oldest/bin/pip install --quiet --disable-pip-version-check $(PIP_FLAGS) \

@@ -6,6 +6,8 @@ import subprocess
 import sys
 import threading
 from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -268,6 +270,43 @@ def test_bytes_do_not_depend_on_what_onednn_can_do(model, data, monkeypatch):
     assert streams(model, data) == expected
 
 
+@contextmanager
+def reduced_precision() -> Iterator[Callable[[], set[str]]]:
+    """Torch is told to trade precision for speed. Yields what says how it is told at present."""
+    if not hasattr(torch.backends.cuda.matmul, "fp32_precision"):  # before torch 2.9
+        torch.set_float32_matmul_precision("medium")
+        try:
+            yield lambda: {torch.get_float32_matmul_precision()}
+        finally:
+            torch.set_float32_matmul_precision("highest")
+        return
+    backends = [torch.backends.mkldnn.matmul, torch.backends.mkldnn.conv]
+    for backend in backends:
+        backend.fp32_precision = "bf16"
+    try:
+        yield lambda: {backend.fp32_precision for backend in backends}
+    finally:
+        for backend in backends:
+            backend.fp32_precision = "none"
+
+
+@pytest.mark.filterwarnings("ignore:TF32 acceleration on top of oneDNN")
+def test_precision_is_full_while_a_model_runs(model):
+    """Few processors would show it in the bytes if it were not."""
+    seen = []
+
+    class Watcher(Recorder):
+        def code(self, mixture, symbols):
+            seen.append((torch.is_autocast_enabled("cpu"), *told()))
+            return symbols
+
+    with reduced_precision() as told, torch.autocast("cpu", torch.bfloat16):
+        before = told()
+        model.run(Watcher(), *whole(jpeg_bytes(16, 16)))
+        assert told() == before and torch.is_autocast_enabled("cpu")
+    assert set(seen) <= {(False, "ieee"), (False, "highest")} and seen
+
+
 @pytest.mark.filterwarnings("ignore:TF32 acceleration on top of oneDNN")
 def test_bytes_depend_neither_on_threads_nor_on_libraries_nor_on_settings(model, data):
     expected = streams(model, data)
@@ -279,29 +318,21 @@ def test_bytes_depend_neither_on_threads_nor_on_libraries_nor_on_settings(model,
         model.run(encoder, shape, tables, picture)
         return encoder.finish()
 
-    backends = []
-    if hasattr(torch.backends.cuda.matmul, "fp32_precision"):  # since torch 2.9
-        backends = [torch.backends.mkldnn.matmul, torch.backends.mkldnn.conv]
-
     try:
         for count in (1, 2, 3):
             torch.set_num_threads(count)
             assert [coded()] == expected
+        torch.set_num_threads(1)
         with torch.backends.mkldnn.flags(enabled=False):
             assert [coded()] == expected
-        for backend in backends:
-            backend.fp32_precision = "bf16"
-        with torch.autocast("cpu", torch.bfloat16):
+        with reduced_precision(), torch.autocast("cpu", torch.bfloat16):
             assert [coded()] == expected
-        assert all(backend.fp32_precision == "bf16" for backend in backends)
         torch.set_flush_denormal(True)
         torch.set_default_dtype(torch.float64)
         assert [coded()] == expected
     finally:
         torch.set_default_dtype(torch.float32)
         torch.set_flush_denormal(False)
-        for backend in backends:
-            backend.fp32_precision = "none"
         torch.set_num_threads(threads)
 
 
@@ -330,9 +361,8 @@ def test_tiles_give_the_same_streams_on_any_number_of_threads(model, monkeypatch
 
 @pytest.mark.parametrize(
     "setting",
-    [{"ONEDNN_MAX_CPU_ISA": "SSE41"}, {"ONEDNN_MAX_CPU_ISA": "AVX2"}, {"ONEDNN_DEFAULT_FPMATH_MODE": "BF16"},
-     {"MKL_CBWR": "COMPATIBLE"}, {"ATEN_CPU_CAPABILITY": "default"}, {"ATEN_CPU_CAPABILITY": "avx2"},
-     {"OMP_NUM_THREADS": "1"}],
+    [{"ONEDNN_MAX_CPU_ISA": "SSE41"}, {"ONEDNN_MAX_CPU_ISA": "AVX2"}, {"MKL_CBWR": "COMPATIBLE"},
+     {"ATEN_CPU_CAPABILITY": "default"}, {"ATEN_CPU_CAPABILITY": "avx2"}, {"OMP_NUM_THREADS": "1"}],
     ids=str,
 )  # fmt: skip
 def test_bytes_do_not_depend_on_the_instruction_set(photo, tmp_path, setting):
