@@ -90,16 +90,11 @@ def test_bytes_depend_neither_on_threads_nor_on_libraries_nor_on_settings(model,
     expected = streams(model, photo)
     threads = torch.get_num_threads()
     frame, planes, _ = _native.jpeg_read(photo)
-    grids = [plane.reshape(c.blocks_h, c.blocks_w, 64) for c, plane in zip(frame.components, planes)]
-    (part,) = jpeg.parts(frame)
-    (tile,) = jpeg.tiles(part, [grid.shape[:2] for grid in grids])
+    (tile,) = jpeg.Grids(frame, planes).tiles
 
     def coded() -> bytes:
-        from lic_native.coder import StreamEncoder
-
-        coder = StreamEncoder()
-        model.run(coder, tile.shape, jpeg._tables(frame, part), jpeg._picture(grids, tile.shape))
-        return coder.finish()
+        (stream,) = jpeg.encode_tiles(model, [tile])
+        return stream
 
     backends = []
     if hasattr(torch.backends.cuda.matmul, "fp32_precision"):  # since torch 2.9
@@ -180,10 +175,8 @@ def test_the_meters_rate_is_the_streams_size(model, photo):
     from lic_native.coder import RateMeter
 
     frame, planes, _ = _native.jpeg_read(photo)
-    (part,) = jpeg.parts(frame)
-    grids = [plane.reshape(c.blocks_h, c.blocks_w, 64) for c, plane in zip(frame.components, planes)]
-    (tile,) = jpeg.tiles(part, [grid.shape[:2] for grid in grids])
+    (tile,) = jpeg.Grids(frame, planes).tiles
     meter = RateMeter()
-    model.run(meter, tile.shape, jpeg._tables(frame, part), jpeg._picture(grids, tile.shape))
+    model.run(meter, tile.shape, tile.tables, jpeg._picture([tile]))
     (stream,) = streams(model, photo)
     assert float(meter.bits()) / 8 == pytest.approx(len(stream), rel=0.01)
