@@ -32,6 +32,17 @@ def test_a_file_and_back(photo_file):
     assert photo_file.read_bytes() == original
 
 
+def test_profiles_make_files_that_say_so(photo_file):
+    original = photo_file.read_bytes()
+    for profile in ("fast", "best"):
+        packed = photo_file.with_suffix(f".{profile}.lic")
+        assert lic("compress", photo_file, "-o", packed, "--profile", profile).returncode == 0
+        assert json.loads(lic("inspect", packed, "--json").stdout)["model"] == f"mlcc-{profile}"
+        assert lic("decompress", packed, "-o", "-").stdout == original
+    done = lic("compress", photo_file, "--profile", "better", "-o", "-")
+    assert done.returncode == 1 and b"'better' is none of fast, best" in done.stderr
+
+
 def test_a_folder_and_back(tmp_path):
     originals = {f"{i}/{i}.jpg": jpeg_bytes(seed=i) for i in range(3)}
     for name, data in originals.items():

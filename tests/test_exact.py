@@ -46,8 +46,8 @@ def streams(model, data: bytes) -> list[bytes]:
 
 def whole(data: bytes) -> tuple[mlcc.Shape, torch.Tensor, mlcc.Picture]:
     """What the model takes of a JPEG file that is one tile."""
-    ((pieces, shape, tables),) = jpeg.Grids(*_native.jpeg_read(data)[:2]).tiles
-    return shape, tables, jpeg._picture(pieces, shape)
+    (tile,) = jpeg.Grids(*_native.jpeg_read(data)[:2]).tiles
+    return tile.shape, tile.tables, jpeg._picture([tile])
 
 
 class Recorder:
@@ -311,52 +311,55 @@ def test_precision_is_full_while_a_model_runs(model):
 def test_bytes_depend_neither_on_threads_nor_on_libraries_nor_on_settings(model, data):
     expected = streams(model, data)
     threads = torch.get_num_threads()
-    shape, tables, picture = whole(data)
+    picture = whole(data)
 
-    def coded() -> bytes:
+    def coded() -> list[bytes]:
         encoder = coder.StreamEncoder()
-        model.run(encoder, shape, tables, picture)
+        model.run(encoder, *picture)
         return encoder.finish()
 
     try:
         for count in (1, 2, 3):
             torch.set_num_threads(count)
-            assert [coded()] == expected
+            assert coded() == expected
         torch.set_num_threads(1)
         with torch.backends.mkldnn.flags(enabled=False):
-            assert [coded()] == expected
+            assert coded() == expected
         with reduced_precision(), torch.autocast("cpu", torch.bfloat16):
-            assert [coded()] == expected
+            assert coded() == expected
         torch.set_flush_denormal(True)
         torch.set_default_dtype(torch.float64)
-        assert [coded()] == expected
+        assert coded() == expected
     finally:
         torch.set_default_dtype(torch.float32)
         torch.set_flush_denormal(False)
         torch.set_num_threads(threads)
 
 
-def test_tiles_give_the_same_streams_on_any_number_of_threads(model, monkeypatch):
-    """Each tile waits for one on every other thread, so that as many are at work."""
+def test_tiles_give_the_same_streams_on_any_number_of_threads_and_in_batches(model, monkeypatch):
+    """Each walk waits for one on every other thread, so that as many are at work."""
     frame, planes, _ = _native.jpeg_read(jpeg_bytes(70, 120))
     monkeypatch.setattr(jpeg, "TILE", 8)
-    encode_tile, decode_tile = jpeg.encode_tile, jpeg.decode_tile
+    walk = type(model).walk
     coded = []
-    for threads in (1, 2):
+    for threads, batch in ((1, 1), (2, 1), (1, 2), (2, 2)):
         monkeypatch.setattr(jpeg, "MAX_THREADS", threads)
         monkeypatch.setattr(jpeg, "_tile_slots", threading.BoundedSemaphore(threads))
+        monkeypatch.setattr(jpeg, "CPU_BATCH", batch)
         together = threading.Barrier(threads)
+        pictures = []
 
-        def beside_others(function, *arguments, together=together):
+        def beside_others(model, coder, shape, tables, picture=None, together=together, pictures=pictures):
+            pictures.append(len(tables))
             together.wait(60)
-            return function(*arguments)
+            return walk(model, coder, shape, tables, picture)
 
-        monkeypatch.setattr(jpeg, "encode_tile", lambda *a, run=beside_others: run(encode_tile, *a))
-        monkeypatch.setattr(jpeg, "decode_tile", lambda *a, run=beside_others: run(decode_tile, *a))
+        monkeypatch.setattr(type(model), "walk", beside_others)
         coded.append(jpeg.encode_planes(model, frame, planes))
+        assert pictures == [batch] * (4 // batch)
         for streams in coded:
             assert all(map(np.array_equal, jpeg.decode_planes(model, frame, streams), planes))
-    assert coded[0] == coded[1] and len(coded[0]) == 4
+    assert all(streams == coded[0] for streams in coded)
 
 
 @pytest.mark.parametrize(

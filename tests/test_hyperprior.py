@@ -41,7 +41,8 @@ def synthetic(sampling: str, quality: int = 75, seed: int = 0) -> tuple[Shape, t
 def coded(model: Mlcc, shape: Shape, tables: torch.Tensor, picture: Picture) -> bytes:
     coder = StreamEncoder()
     model.run(coder, shape, tables, picture)
-    return coder.finish()
+    (stream,) = coder.finish()
+    return stream
 
 
 def measured(walk, *arguments) -> torch.Tensor:
@@ -78,11 +79,8 @@ def fixed(trained, tmp_path_factory) -> Mlcc:
 def pictures(data: bytes):
     """(shape, tables, coefficients) of the parts of a JPEG file, each of which is one tile."""
     frame, planes, _ = _native.jpeg_read(data)
-    grids = [plane.reshape(c.blocks_h, c.blocks_w, 64) for c, plane in zip(frame.components, planes)]
-    for part in jpeg.parts(frame):
-        grids_of_part = [jpeg.oriented(grids[c], part) for c in part.components]
-        (tile,) = jpeg.tiles(part, [grid.shape[:2] for grid in grids_of_part])
-        yield tile.shape, jpeg._tables(frame, part), jpeg._picture(grids_of_part, tile.shape)
+    for tile in jpeg.Grids(frame, planes).tiles:
+        yield tile.shape, tile.tables, jpeg._picture([tile]).float()
 
 
 FILES = [
@@ -100,7 +98,7 @@ def test_files_of_all_samplings_and_sizes_decode_with_one_thread_and_two(fixed, 
             torch.set_num_threads(threads)
             try:
                 assert coded(fixed, shape, tables, picture) == stream
-                coder = StreamDecoder(stream)
+                coder = StreamDecoder([stream])
                 result = fixed.run(coder, shape, tables)
                 coder.finish()
             finally:

@@ -79,6 +79,18 @@ def with_luma_factors(data: bytes, h: int, v: int) -> bytes:
     return _native.jpeg_write(skeleton, planes)
 
 
+def test_tiles_of_equal_shape_give_the_same_bytes_in_one_walk_and_alone(monkeypatch):
+    monkeypatch.setattr(jpeg, "TILE", 8)
+    for subsampling in (0, 2):
+        data = jpeg_bytes(150, 200, subsampling=subsampling)
+        alone = jpeg.compress(data, profile="fast")
+        with monkeypatch.context() as patch:
+            patch.setattr(jpeg, "CPU_BATCH", 5)
+            assert jpeg.compress(data, profile="fast") == alone
+            assert jpeg.decompress(alone) == data
+        assert jpeg.decompress(alone) == data
+
+
 def test_tiles_cover_pictures_larger_than_one(monkeypatch):
     monkeypatch.setattr(jpeg, "TILE", 8)
     for subsampling in (0, 1, 2):

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import sys
 import tarfile
 
@@ -55,7 +56,10 @@ def test_a_run_is_resumed_and_its_export_codes_files(shard, tmp_path, capsys):
     assert rows[:-1] == [before]
     assert int(rows[1]["steps"]) > int(rows[0]["steps"]) > 0
     assert second > first
-    assert capsys.readouterr().out.count("q75_saving_percent") == 2
+    printed = capsys.readouterr().out
+    assert printed.count("q75_saving_percent") == 2
+    floats, exact = json.loads(printed.splitlines()[-1]).popitem()[1]["75"]
+    assert floats == pytest.approx(second, abs=0.001) and abs(floats - exact) < 0.5
 
     model = Mlcc.load(out / "mlcc.safetensors")
     data = jpeg_bytes(64, 64)

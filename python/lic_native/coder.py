@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -65,36 +67,42 @@ LANES = 8
 
 
 class StreamEncoder:
-    """Puts every group of symbols into one rANS stream."""
+    """Puts every group of symbols into rANS streams, one for each picture of the batch."""
 
-    def __init__(self) -> None:
-        self._encoder = Encoder(max_lanes=LANES)
+    def __init__(self, batch: int = 1) -> None:
+        self._encoders = [Encoder(max_lanes=LANES) for _ in range(batch)]
 
     def code(self, mixture: Mixture, symbols: Tensor | None) -> Tensor:
         assert symbols is not None, "an encoder knows its symbols"
+        # What leaves the device is 16 bits wide.
         params = to_params(mixture).cpu().contiguous().numpy()
-        self._encoder.put(symbols.to(torch.int16), LogisticPairs(params))
+        integers = symbols.to(torch.int16).cpu().contiguous().numpy()
+        for encoder, picture, own in zip(self._encoders, integers, params, strict=True):
+            encoder.put(picture, LogisticPairs(own))
         return symbols
 
-    def finish(self) -> bytes:
-        return self._encoder.finish()
+    def finish(self) -> list[bytes]:
+        return [encoder.finish() for encoder in self._encoders]
 
 
 class StreamDecoder:
-    """Takes every group of symbols from one rANS stream."""
+    """Takes every group of symbols from rANS streams, one for each picture of the batch."""
 
-    def __init__(self, stream: bytes) -> None:
-        self._decoder = Decoder(stream)
+    def __init__(self, streams: Sequence[bytes]) -> None:
+        self._decoders = [Decoder(stream) for stream in streams]
 
     def code(self, mixture: Mixture, symbols: Tensor | None) -> Tensor:
         assert symbols is None, "a decoder finds its symbols"
         params = to_params(mixture)
-        out = self._decoder.get(LogisticPairs(params.cpu().contiguous().numpy()), dtype="int16")
-        return torch.from_numpy(out).to(params.device).float()
+        integers = np.empty(params.shape[:-1], np.int16)
+        for decoder, picture, own in zip(self._decoders, integers, params.cpu().contiguous().numpy(), strict=True):
+            decoder.get(LogisticPairs(own), out=picture)
+        return torch.from_numpy(integers).to(params.device).float()
 
     def finish(self) -> None:
-        """Raise CorruptError unless the stream ends here."""
-        self._decoder.finish()
+        """Raise CorruptError unless the streams end here."""
+        for decoder in self._decoders:
+            decoder.finish()
 
 
 class RateMeter:

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -33,8 +33,10 @@ MAX_OUTPUT_BYTES = 2**31
 
 #: Blocks that `decompress` makes room for: 512 megapixels without subsampling.
 MAX_BLOCKS = 24 << 20
-#: Tiles worked on at a time by all calls together.
+#: Batches of tiles worked on at a time by all calls together.
 MAX_THREADS = min(os.cpu_count() or 1, 8)
+#: Tiles of a file that share a walk.
+CPU_BATCH, CUDA_BATCH = 1, 16
 
 Bytes = bytes | bytearray | memoryview
 T = TypeVar("T")
@@ -253,7 +255,7 @@ def cuts(blocks: int) -> list[tuple[int, int]]:
 
 def encode_planes(model: Mlcc, frame: _native.Frame, planes: list[np.ndarray]) -> list[bytes]:
     """One rANS stream for each tile of each part."""
-    return _in_parallel(partial(encode_tile, model), Grids(frame, planes).tiles)
+    return _in_batches(model, Grids(frame, planes).tiles, lambda batch: encode_tiles(model, batch))
 
 
 def decode_planes(model: Mlcc, frame: _native.Frame, streams: list[bytes]) -> list[np.ndarray]:
@@ -261,7 +263,7 @@ def decode_planes(model: Mlcc, frame: _native.Frame, streams: list[bytes]) -> li
     grids = Grids(frame)
     if len(grids.tiles) != len(streams):
         raise CorruptError(f"{len(streams)} coefficient streams for a frame of {len(grids.tiles)} tiles")
-    _in_parallel(partial(decode_tile, model), [(*tile, stream) for tile, stream in zip(grids.tiles, streams)])
+    _in_batches(model, grids.tiles, lambda batch, streams: decode_tiles(model, batch, streams), streams)
     return grids.planes()
 
 
@@ -271,32 +273,36 @@ def encode_and_decode(
     """What `encode_planes` makes of the planes, and `decode_planes` of that; both of a tile before the next."""
     grids = Grids(frame)
 
-    def both(tile: TileOfGrids, decoded: TileOfGrids) -> bytes:
-        stream = encode_tile(model, *tile)
-        decode_tile(model, *decoded, stream)
-        return stream
+    def both(batch: Sequence[TileOfGrids], decoded: Sequence[TileOfGrids]) -> list[bytes]:
+        streams = encode_tiles(model, batch)
+        decode_tiles(model, decoded, streams)
+        return streams
 
-    return _in_parallel(both, list(zip(Grids(frame, planes).tiles, grids.tiles))), grids.planes()
+    return _in_batches(model, Grids(frame, planes).tiles, both, grids.tiles), grids.planes()
 
 
-def encode_tile(model: Mlcc, pieces: list[np.ndarray], shape: Shape, tables: torch.Tensor) -> bytes:
-    """The rANS stream of a tile."""
+def encode_tiles(model: Mlcc, batch: Sequence[TileOfGrids]) -> list[bytes]:
+    """The rANS streams of tiles of equal shape, in one walk."""
     from .coder import StreamEncoder
 
-    coder = StreamEncoder()
-    model.run(coder, shape, tables, _picture(pieces, shape))
+    coder = StreamEncoder(len(batch))
+    model.run(coder, batch[0].shape, _batch_tables(batch), _picture(batch))
     return coder.finish()
 
 
-def decode_tile(model: Mlcc, pieces: list[np.ndarray], shape: Shape, tables: torch.Tensor, stream: bytes) -> None:
+def decode_tiles(model: Mlcc, batch: Sequence[TileOfGrids], streams: Sequence[bytes]) -> list[None]:
     """The inverse: fill in the pieces. Raises CorruptError or TruncatedError."""
     from .coder import StreamDecoder
 
-    coder = StreamDecoder(stream)
-    luma, chroma = model.run(coder, shape, tables)
+    coder = StreamDecoder(streams)
+    luma, chroma = model.run(coder, batch[0].shape, _batch_tables(batch))
     coder.finish()
-    for piece, decoded in zip(pieces, (luma, *reversed(chroma))):
-        piece[:] = decoded[0, : piece.shape[0], : piece.shape[1]].cpu().numpy()
+    # 16 bits wide before they leave the device.
+    planes = [plane.short().cpu().numpy() for plane in (luma, *reversed(chroma))]
+    for i, tile in enumerate(batch):
+        for piece, plane in zip(tile.pieces, planes):
+            piece[:] = plane[i, : piece.shape[0], : piece.shape[1]]
+    return [None] * len(batch)
 
 
 class TileOfGrids(NamedTuple):
@@ -337,22 +343,40 @@ class Grids:
         return [np.ascontiguousarray(grid).reshape(-1) for grid in grids]
 
 
-def _in_parallel(work: Callable[..., T], jobs: Sequence[tuple[Any, ...]]) -> list[T]:
-    """Results of `work` on each job, in order. One thread a tile: its many small steps gain little from more.
+def _in_batches(
+    model: Mlcc, tiles: Sequence[TileOfGrids], work: Callable[..., list[T]], *more: Sequence[Any]
+) -> list[T]:
+    """What `work` makes of all tiles, in order: it gets some of equal shape at a time, and what `more` has for them.
 
-    The bytes don't depend on the number of threads. Memory does: a tile takes up to 100 MB while it is worked on.
+    On the CPU one tile a thread: many small steps gain little from more. On CUDA two batches at a time, so that the
+    entropy coder works on one while the device works on the other. Neither changes the bytes.
     """
     import torch
 
     from .nn.exact import single_threaded
 
-    def alone(job: tuple[Any, ...]) -> T:
+    on_cpu = model.device.type == "cpu"
+    batches = _batches(tiles, CPU_BATCH if on_cpu else CUDA_BATCH)
+    results: list[Any] = [None] * len(tiles)
+
+    def alone(batch: list[int]) -> None:
         with _tile_slots:
             torch.set_num_threads(1)
-            return work(*job)
+            made = work(*([given[i] for i in batch] for given in (tiles, *more)))
+        for i, result in zip(batch, made, strict=True):
+            results[i] = result
 
-    with single_threaded, ThreadPoolExecutor(max(1, min(len(jobs), MAX_THREADS))) as pool:
-        return list(pool.map(alone, jobs))
+    with single_threaded, ThreadPoolExecutor(max(1, min(len(batches), MAX_THREADS if on_cpu else 2))) as pool:
+        list(pool.map(alone, batches))
+    return results
+
+
+def _batches(tiles: Sequence[TileOfGrids], most: int) -> list[list[int]]:
+    """Indices of tiles, those of equal shape together, `most` at a time."""
+    alike: dict[Shape, list[int]] = {}
+    for i, tile in enumerate(tiles):
+        alike.setdefault(tile.shape, []).append(i)
+    return [some[i : i + most] for some in alike.values() for i in range(0, len(some), most)]
 
 
 def oriented(blocks: np.ndarray, part: Part) -> np.ndarray:
@@ -380,18 +404,27 @@ def _tables(frame: _native.Frame, part: Part) -> torch.Tensor:
     return torch.from_numpy(tables if len(tables) > 1 else tables.repeat(2, 0))[None]
 
 
-def _picture(pieces: list[np.ndarray], shape: Shape) -> Picture:
-    """Blocks `[rows, columns, 64]` of (Y) or (Y, Cb, Cr) -> the model's picture, padded with zeros."""
+def _batch_tables(batch: Sequence[TileOfGrids]) -> torch.Tensor:
+    import torch
+
+    return torch.cat([tile.tables for tile in batch])
+
+
+def _picture(batch: Sequence[TileOfGrids]) -> Picture:
+    """Tiles of (Y) or (Y, Cb, Cr) and of equal shape -> the model's picture, padded with zeros."""
     import torch
 
     from .models.mlcc import SAMPLINGS, Picture, padded
 
+    shape = batch[0].shape
     rows, columns = padded(shape.luma)
     v, h = SAMPLINGS[shape.sampling] or (0, 0)
     extents = [(rows, columns), *[(rows // 2 * v, columns // 2 * h)] * 2]
     planes = []
-    for piece, (height, width) in zip(pieces, extents):
-        plane = np.zeros((1, height, width, 64), np.float32)
-        plane[0, : piece.shape[0], : piece.shape[1]] = piece
+    for c, (height, width) in enumerate(extents[: len(batch[0].pieces)]):
+        plane = np.zeros((len(batch), height, width, 64), np.int16)
+        for i, tile in enumerate(batch):
+            piece = tile.pieces[c]
+            plane[i, : piece.shape[0], : piece.shape[1]] = piece
         planes.append(torch.from_numpy(plane))
     return Picture(planes[0], tuple(reversed(planes[1:])))

@@ -136,14 +136,17 @@ class TimedModel:
         self.network: list[float] = []
 
     def run(self, coder: Any, *args: Any) -> Any:
-        side = "_encoder" if hasattr(coder, "_encoder") else "_decoder"
-        stream = TimedStream(getattr(coder, side))
-        setattr(coder, side, stream)
-        self.streams.append(stream)
+        side = "_encoders" if hasattr(coder, "_encoders") else "_decoders"
+        streams = [TimedStream(stream) for stream in getattr(coder, side)]
+        setattr(coder, side, streams)
+        self.streams += streams
         start = time.perf_counter()
         result = self._model.run(coder, *args)
-        self.network.append(time.perf_counter() - start - stream.seconds)
+        self.network.append(time.perf_counter() - start - sum(stream.seconds for stream in streams))
         return result
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
 
 
 class TimedStream:

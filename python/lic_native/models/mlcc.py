@@ -110,6 +110,10 @@ class Picture(NamedTuple):
         """The same picture on a device."""
         return Picture(self.luma.to(device), tuple(c.to(device) for c in self.chroma))
 
+    def float(self) -> Picture:
+        """The same picture as floats."""
+        return Picture(self.luma.float(), tuple(c.float() for c in self.chroma))
+
 
 class Shape(NamedTuple):
     """What is known of a picture before its coefficients: grid sizes in blocks, without padding.
@@ -380,6 +384,8 @@ class Mlcc(nn.Module):
     sigma: `[2, 64]` standard deviations of dequantised luma and chroma coefficients over the training set.
     """
 
+    sigma: Tensor
+
     def __init__(self, sigma: Tensor, config: Config = Config()) -> None:
         from .hyperprior import Hyperprior  # which is made of this module's parts
 
@@ -544,11 +550,15 @@ class Mlcc(nn.Module):
     @torch.inference_mode()
     def run(self, coder: Coder, shape: Shape, tables: Tensor, picture: Picture | None = None) -> Picture:
         """`walk` as an encoder and a decoder must: on the model's device, nothing that would make it inexact."""
-        device = self.sigma.device
         if picture is not None:
-            picture = picture.to(device)
-        with exact_arithmetic(device):
-            return self.walk(coder, shape, tables.to(device), picture)
+            picture = picture.to(self.device).float()
+        with exact_arithmetic(self.device):
+            return self.walk(coder, shape, tables.to(self.device), picture)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return self.sigma.device
 
     def _scale(self, kind: int, table: Tensor) -> Scale:
         sigma, table = self.sigma[kind], table[:, None, None].float()
