@@ -411,3 +411,11 @@ def test_the_meters_rate_is_the_streams_size(model, data):
     model.run(meter, *whole(data))
     (stream,) = streams(model, data)
     assert float(meter.bits()) / 8 == pytest.approx(len(stream), rel=0.01)
+
+
+def test_a_default_device_of_the_program_does_no_harm(photo):
+    small = jpeg.compress(photo, profile="fast")
+    zoo._load.cache_clear()
+    with torch.device("meta"):
+        assert jpeg.compress(photo, profile="fast") == small
+        assert jpeg.decompress(small) == photo

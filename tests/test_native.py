@@ -217,6 +217,30 @@ def test_one_pass_functions_refuse_shapes_that_do_not_fit(name, shapes):
         getattr(_native, name)(*(zeros(*shape) for shape in shapes), *ONE_PASS[name][1])
 
 
+@pytest.mark.parametrize(
+    ("name", "numbers"),
+    [
+        (name, [*numbers[:at], (4096.0, bound, 1 / 4096), *numbers[at + 1 :]])
+        for name, (_, numbers) in ONE_PASS.items()
+        for at in range(len(numbers))
+        for bound in (-1.0, 2.0**22 + 1, np.nan, np.inf)
+        if isinstance(numbers[at], tuple)
+    ]
+    + [(name, [limit, *ONE_PASS[name][1][1:]]) for name in ("normalise", "features") for limit in (-1.0, np.nan)],
+)
+def test_one_pass_functions_refuse_bounds_that_nothing_could_be_rounded_within(name, numbers):
+    with pytest.raises(ValueError, match=r"bound|limit"):
+        getattr(_native, name)(*ONE_PASS[name][0], *numbers)
+
+
+@pytest.mark.parametrize(
+    ("name", "shapes"), [("normalise", [(3, 0), (0,)]), ("mixture_params", [(3, 0, 5), (3, 0), (0,), (0,)])]
+)
+def test_one_pass_functions_refuse_blocks_of_nothing(name, shapes):
+    with pytest.raises(ValueError, match="n is 0"):
+        getattr(_native, name)(*(zeros(*shape) for shape in shapes), *ONE_PASS[name][1])
+
+
 def test_one_pass_functions_take_no_elements():
     _native.activate(zeros(0, 4), 0.125, FINE)
     assert [a.shape for a in _native.normalise(zeros(0, 9), zeros(9), 6.0, FINE, COARSE)] == [(0, 9)] * 3

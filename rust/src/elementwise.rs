@@ -9,13 +9,16 @@
 pub struct Grid {
     /// 1 / `step`, a power of two.
     pub inverse: f32,
-    /// A whole number up to 2^22.
+    /// A whole number up to [`Grid::LARGEST_BOUND`].
     pub bound: f32,
     /// The distance of neighbours, a power of two.
     pub step: f32,
 }
 
 impl Grid {
+    /// Up to here [`WHOLE`] rounds.
+    pub const LARGEST_BOUND: f32 = (1 << 22) as f32;
+
     /// The nearest multiple; of two, the even one.
     #[inline]
     fn snap(self, x: f32) -> f32 {

@@ -63,7 +63,10 @@ def _default_device() -> str:
 
 @cache
 def _load(name: str, device: str) -> Mlcc:
+    import torch
+
     from .mlcc import Mlcc
 
-    with as_file(files("lic_native.weights") / f"{name}.safetensors") as path:
+    # Whatever the program around has made torch's default device.
+    with torch.device("cpu"), as_file(files("lic_native.weights") / f"{name}.safetensors") as path:
         return Mlcc.load(path, device)

@@ -10,8 +10,14 @@ use crate::elementwise::{self, Grid, MixtureUnits, Normaliser};
 /// (1 / step, bound, step)
 type Scale = (f32, f32, f32);
 
-fn grid((inverse, bound, step): Scale) -> Grid {
-    Grid { inverse, bound, step }
+fn grid((inverse, bound, step): Scale) -> PyResult<Grid> {
+    check((0.0..=Grid::LARGEST_BOUND).contains(&bound), "a bound is not within 0 to 2^22")?;
+    Ok(Grid { inverse, bound, step })
+}
+
+fn normaliser(inverse: &[f32], limit: f32, fine: Scale, coarse: Scale) -> PyResult<Normaliser<'_>> {
+    check(limit >= 0.0, "the limit is negative or no number")?;
+    Ok(Normaliser { inverse, limit, fine: grid(fine)?, coarse: grid(coarse)? })
 }
 
 fn check(holds: bool, what: &'static str) -> PyResult<()> {
@@ -43,7 +49,8 @@ pub(super) fn activate(
 ) -> PyResult<()> {
     let mut x = x.try_readwrite()?;
     let x = slice_mut(&mut x, "x")?;
-    py.detach(|| elementwise::activate(x, slope, grid(scale)));
+    let grid = grid(scale)?;
+    py.detach(|| elementwise::activate(x, slope, grid));
     Ok(())
 }
 
@@ -58,8 +65,11 @@ pub(super) fn normalise<'py>(
     coarse: Scale,
 ) -> PyResult<[Bound<'py, PyArrayDyn<f32>>; 3]> {
     let (values, inverse) = (slice(&x, "x")?, slice(&inverse, "inverse")?);
-    check(x.shape().last() == Some(&inverse.len()), "x [..., n] and inverse [n] differ in n")?;
-    let normaliser = Normaliser { inverse, limit, fine: grid(fine), coarse: grid(coarse) };
+    check(
+        x.shape().last() == Some(&inverse.len()) && !inverse.is_empty(),
+        "x [..., n] and inverse [n] differ in n, or n is 0",
+    )?;
+    let normaliser = normaliser(inverse, limit, fine, coarse)?;
     let (mut a, mut b, mut c) = (vec![0.0; values.len()], vec![0.0; values.len()], vec![0.0; values.len()]);
     py.detach(|| normaliser.normalise(values, &mut a, &mut b, &mut c));
     let [a, b, c] = [a, b, c].map(|values| values.into_pyarray(py).reshape(x.shape()));
@@ -87,7 +97,7 @@ pub(super) fn features<'py>(
     check(remainders <= inverse.len() && inverse.len() <= 64 && !sums.is_empty(), "bands are not 0 to 64")?;
     let mut shape = x.shape().to_vec();
     shape[x.ndim() - 1] = 2 * inverse.len() + sums.len() / 64 + 1 + remainders;
-    let normaliser = Normaliser { inverse, limit, fine: grid(fine), coarse: grid(coarse) };
+    let normaliser = normaliser(inverse, limit, fine, coarse)?;
     filled(py, &shape, |out| normaliser.features(values, sums, remainders, out))
 }
 
@@ -104,8 +114,8 @@ pub(super) fn mixture_params<'py>(
     let (values, gain, offset) = (slice(&raw, "raw")?, slice(&gain, "gain")?, slice(&offset, "offset")?);
     let mean = mean.as_ref().map(|mean| slice(mean, "mean")).transpose()?;
     check(
-        raw.shape().ends_with(&[gain.len(), 5]) && offset.len() == gain.len(),
-        "raw is not [..., n, 5] with gain and offset of [n]",
+        raw.shape().ends_with(&[gain.len(), 5]) && offset.len() == gain.len() && !gain.is_empty(),
+        "raw is not [..., n, 5] with gain and offset of [n], or n is 0",
     )?;
     check(
         mean.is_none_or(|mean| 5 * mean.len() == values.len()),
