@@ -13,7 +13,8 @@ from torch import nn
 from lic_native import _native, jpeg
 from lic_native.coder import RateMeter, StreamDecoder, StreamEncoder
 from lic_native.models import hyperprior, mlcc
-from lic_native.models.mlcc import SAMPLINGS, Config, Mlcc, Picture, Shape
+from lic_native.models.blocks import SAMPLINGS, Picture, Shape
+from lic_native.models.mlcc import Config, Mlcc
 from lic_native.nn import exact
 from lic_native.training.grow import grown
 from lic_native.training.photographs import annex_k, quantised

@@ -20,7 +20,8 @@ from .models import zoo
 if TYPE_CHECKING:
     import torch
 
-    from .models.mlcc import Mlcc, Picture, Shape
+    from .models.blocks import Picture, Shape
+    from .models.mlcc import Mlcc
 
 #: What names of JPEG files end in.
 SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif"}
@@ -231,7 +232,7 @@ class Tile(NamedTuple):
 
 def tiles(part: Part, sizes: list[tuple[int, int]]) -> Iterator[Tile]:
     """Cut a part, whose components have `sizes` (rows, columns) in blocks, into tiles in raster order."""
-    from .models.mlcc import Shape
+    from .models.blocks import Shape
 
     rows, columns = sizes[0]
     for top, bottom in cuts(rows):
@@ -387,7 +388,7 @@ def oriented(blocks: np.ndarray, part: Part) -> np.ndarray:
 @cache
 def _transposed_zigzag() -> list[int]:
     """For each zig-zag index, that of the transposed frequency."""
-    from .models.mlcc import zigzag
+    from .models.blocks import zigzag
 
     order = zigzag()
     return [order.index((column, row)) for row, column in order]
@@ -414,7 +415,7 @@ def _picture(batch: Sequence[TileOfGrids]) -> Picture:
     """Tiles of (Y) or (Y, Cb, Cr) and of equal shape -> the model's picture, padded with zeros."""
     import torch
 
-    from .models.mlcc import SAMPLINGS, Picture, padded
+    from .models.blocks import SAMPLINGS, Picture, padded
 
     shape = batch[0].shape
     rows, columns = padded(shape.luma)

@@ -20,8 +20,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..coder import Coder, Mixture
-from ..nn.exact import SLOPE, Linear, Snap, conv3x3, fix_weight
-from .mlcc import SAMPLINGS, Config, Shape, constant, fix_linear, padded, space_to_depth
+from ..nn.exact import SLOPE, Linear, Snap, constant, conv3x3, fix_linear, fix_weight
+from .blocks import SAMPLINGS, Shape, depth_to_space, padded, space_to_depth
 
 #: Channels inside the hyper-encoder and hyper-decoder, and of the prior of a plane.
 HIDDEN, PRIOR = 64, 32
@@ -35,15 +35,6 @@ class Priors(NamedTuple):
 
     chroma: tuple[Tensor, ...]
     luma: Tensor
-
-
-def depth_to_space(x: Tensor, v: int, h: int) -> Tensor:
-    """`[B, H, W, v*h*C]` -> `[B, H*v, W*h, C]`."""
-    if v == h == 1:
-        return x
-    b, height, width, channels = x.shape
-    x = x.view(b, height, width, v, h, channels // (v * h)).permute(0, 1, 3, 2, 4, 5)
-    return x.reshape(b, height * v, width * h, channels // (v * h))
 
 
 class Analysis(nn.Module):
@@ -122,17 +113,20 @@ class Synthesis(nn.Module):
 class Hyperprior(nn.Module):
     """Codes z, and gives every trunk what z says to it.
 
-    luma, chroma: channels of the features of a plane, without those that only an exact network has.
+    channels: of z.
+    features: of luma and chroma, channels of a plane, without those that only an exact network has.
+    widths: of the trunks of luma and of chroma.
     """
 
-    def __init__(self, config: Config, luma: int, chroma: int) -> None:
+    def __init__(self, channels: int, features: tuple[int, int], widths: tuple[int, int]) -> None:
         super().__init__()
-        self.analysis = Analysis(config.hyper, luma, chroma)
-        self.bottleneck = Bottleneck(config.hyper)
-        self.synthesis = Synthesis(config.hyper)
+        self.analysis = Analysis(channels, *features)
+        self.bottleneck = Bottleneck(channels)
+        self.synthesis = Synthesis(channels)
+        luma_width, chroma_width = widths
         self.chroma_trunks, self.luma_trunks = (
             nn.ModuleList(Linear(PRIOR, width, bias=False) for _ in range(count))
-            for count, width in ((8, config.chroma_width), (7, config.luma_width))
+            for count, width in ((8, chroma_width), (7, luma_width))
         )
 
     def walk(self, coder: Coder, shape: Shape, batch: int, features: tuple[Tensor, Tensor | None] | None) -> Priors:

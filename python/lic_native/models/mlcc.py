@@ -24,7 +24,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -40,21 +40,19 @@ from ..nn.exact import (
     Linear,
     Snap,
     check_products,
+    constant,
     conv3x3,
     exact_arithmetic,
+    fix_linear,
     fix_weight,
     in_one_pass,
     log2_table,
 )
+from .blocks import PHASES, SAMPLINGS, Picture, Shape, interleave, padded, phase_size, space_to_depth, zigzag
+from .hyperprior import Hyperprior, Priors
 
-if TYPE_CHECKING:
-    from .hyperprior import Priors
-
-PHASES = ((0, 0), (1, 1), (0, 1), (1, 0))
 LUMA_GROUPS = ((36, 64), (28, 36), (21, 28), (15, 21), (10, 15), (6, 10), (3, 6), (1, 3), (0, 1))
 CHROMA_GROUPS = ((28, 64), (15, 28), (6, 15), (3, 6), (1, 3), (0, 1))
-#: Chroma blocks per 2x2 luma blocks, (vertical, horizontal); () is no chroma. 4:4:0 is 4:2:2 on its side.
-SAMPLINGS = {"4:2:0": (1, 1), "4:2:2": (2, 1), "4:4:4": (2, 2), "gray": ()}
 
 
 @dataclass(frozen=True)
@@ -96,51 +94,12 @@ PROFILES = {
 }
 
 
-class Picture(NamedTuple):
-    """Quantised DCT coefficients of one picture (or of a batch of equal shape).
-
-    luma: `[B, H, W, 64]` blocks in zig-zag order, as floats that hold integers; H and W are multiples of 4 (`padded`).
-    chroma: (Cr, Cb), each `[B, H/2*v, W/2*h, 64]` with (v, h) from `SAMPLINGS`; empty for gray.
-    """
-
-    luma: Tensor
-    chroma: tuple[Tensor, ...]
-
-    def to(self, device: torch.device | str) -> Picture:
-        """The same picture on a device."""
-        return Picture(self.luma.to(device), tuple(c.to(device) for c in self.chroma))
-
-    def float(self) -> Picture:
-        """The same picture as floats."""
-        return Picture(self.luma.float(), tuple(c.float() for c in self.chroma))
-
-
-class Shape(NamedTuple):
-    """What is known of a picture before its coefficients: grid sizes in blocks, without padding.
-
-    luma, chroma: (rows, columns) of blocks. Only these are coded; the padded rest is zero.
-    """
-
-    sampling: str
-    luma: tuple[int, int]
-    chroma: tuple[int, int]
-
-
 class Scale(NamedTuple):
     """Of each frequency, `[B, 1, 1, 64]`: standard deviation / quantiser, its inverse, and its natural logarithm."""
 
     unit: Tensor
     inverse: Tensor
     level: Tensor
-
-
-def space_to_depth(x: Tensor, v: int, h: int) -> Tensor:
-    """`[B, H*v, W*h, C]` -> `[B, H, W, v*h*C]`."""
-    if v == h == 1:
-        return x
-    b, height, width, c = x.shape
-    x = x.view(b, height // v, v, width // h, h, c).permute(0, 1, 3, 2, 4, 5)
-    return x.reshape(b, height // v, width // h, v * h * c)
 
 
 class Normalise(nn.Module):
@@ -247,15 +206,6 @@ def chroma_pools() -> Tensor:
     return pools
 
 
-def zigzag() -> list[tuple[int, int]]:
-    """(row, column) of each zig-zag index (ITU-T T.81, figure A.6)."""
-    order = []
-    for s in range(15):
-        diagonal = [(i, s - i) for i in range(max(0, s - 7), min(7, s) + 1)]
-        order += diagonal if s % 2 else diagonal[::-1]
-    return order
-
-
 class Trunk(nn.Module):
     """Context of one phase: planes coded before -> hidden state `[B, H, W, width]` and a linear guess at the means."""
 
@@ -360,18 +310,9 @@ class Head(nn.Module):
             fix_linear(layer, snap)
 
 
-def constant(count: int, step: float, limit: float) -> tuple[Tensor, Tensor]:
-    return torch.full((count,), step), torch.full((count,), limit)
-
-
 def repeated(ranges: tuple[Tensor, Tensor], inputs: int) -> tuple[Tensor, Tensor]:
     """Ranges of one plane -> those of as many as make up `inputs`."""
     return ranges[0].repeat(inputs // len(ranges[0])), ranges[1].repeat(inputs // len(ranges[1]))
-
-
-def fix_linear(layer: Linear, snap: Snap) -> None:
-    ranges = constant(layer.in_features, float(snap.step), float(snap.limit))
-    fix_weight(layer.weight, layer.bias, *ranges)
 
 
 def frozen(weight: Tensor) -> nn.Parameter:
@@ -387,8 +328,6 @@ class Mlcc(nn.Module):
     sigma: Tensor
 
     def __init__(self, sigma: Tensor, config: Config = Config()) -> None:
-        from .hyperprior import Hyperprior  # which is made of this module's parts
-
         super().__init__()
         self.config = c = config
         self._fingerprint: int | None = None
@@ -417,7 +356,7 @@ class Mlcc(nn.Module):
         )
         self.luma_heads = nn.ModuleList(Head(LUMA_GROUPS, c.luma_width, c.luma_head, c.luma_skip) for _ in range(4))
         # Last, so that a seed gives the same weights as without.
-        self.hyper = Hyperprior(c, luma, chroma) if c.hyper else None
+        self.hyper = Hyperprior(c.hyper, (luma, chroma), (c.luma_width, c.chroma_width)) if c.hyper else None
 
     @classmethod
     def load(cls, path: str | Path, device: torch.device | str = "cpu") -> Mlcc:
@@ -651,16 +590,6 @@ class Mlcc(nn.Module):
         return interleave(phases)
 
 
-def padded(size: tuple[int, int]) -> tuple[int, int]:
-    """A grid in blocks -> the whole numbers of 4 that hold it: two splits in phases."""
-    return -(-size[0] // 4) * 4, -(-size[1] // 4) * 4
-
-
-def phase_size(size: tuple[int, int], i: int, j: int) -> tuple[int, int]:
-    """How many rows and columns of a grid fall on phase (i, j)."""
-    return (size[0] - i + 1) // 2, (size[1] - j + 1) // 2
-
-
 def code_phase(
     coder: Coder, head: Head, state: tuple[Tensor, Tensor], scale: Scale, x: Tensor | None, size: tuple[int, int]
 ) -> Tensor:
@@ -673,10 +602,3 @@ def code_phase(
     if (rows, columns) != (height, width):
         coded = F.pad(coded, (0, 0, 0, width - columns, 0, height - rows))
     return coded
-
-
-def interleave(phases: list[Tensor]) -> Tensor:
-    """Four phases `[B, H, W, C]`, in the order of `PHASES`, -> `[B, 2H, 2W, C]`."""
-    at = dict(zip(PHASES, phases))
-    rows = [torch.stack([at[i, 0], at[i, 1]], 3).flatten(2, 3) for i in range(2)]
-    return torch.stack(rows, 2).flatten(1, 2)

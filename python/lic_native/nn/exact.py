@@ -240,6 +240,15 @@ def fix_weight(weight: Tensor, bias: Tensor | None, steps: Tensor, limits: Tenso
     weight.copy_(rounded)
 
 
+def fix_linear(layer: Linear, snap: Snap) -> None:
+    ranges = constant(layer.in_features, float(snap.step), float(snap.limit))
+    fix_weight(layer.weight, layer.bias, *ranges)
+
+
+def constant(count: int, step: float, limit: float) -> tuple[Tensor, Tensor]:
+    return torch.full((count,), step), torch.full((count,), limit)
+
+
 def conv3x3(x: Tensor, weight: Tensor) -> Tensor:
     """3x3 convolution of `[B, H, W, C]` with zero padding.
 

@@ -18,7 +18,8 @@ from PIL import Image
 from torch import Tensor
 
 from ..coder import RateMeter
-from ..models.mlcc import PROFILES, Config, Mlcc, Picture, Shape
+from ..models.blocks import Picture, Shape
+from ..models.mlcc import PROFILES, Config, Mlcc
 from .grow import grown
 from .photographs import Photographs, annex_k, quantised, random_tables
 

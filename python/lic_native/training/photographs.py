@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..models.mlcc import SAMPLINGS, Picture, Shape, zigzag
+from ..models.blocks import SAMPLINGS, Picture, Shape, zigzag
 
 # ITU-T T.81 annex K, tables K.1 and K.2, row by row.
 LUMA_TABLE = [
