@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from lic_native import _native, coder, jpeg
-from lic_native.models import blocks, mlcc, zoo
+from lic_native.models import mlcc, zoo
+from lic_native.models.blocks import Picture, Shape
 from lic_native.nn import exact
 
 
@@ -44,7 +45,7 @@ def streams(model, data: bytes) -> list[bytes]:
     return jpeg.encode_planes(model, frame, planes)
 
 
-def whole(data: bytes) -> tuple[blocks.Shape, torch.Tensor, blocks.Picture]:
+def whole(data: bytes) -> tuple[Shape, torch.Tensor, Picture]:
     """What the model takes of a JPEG file that is one tile."""
     (tile,) = jpeg.Grids(*_native.jpeg_read(data)[:2]).tiles
     return tile.shape, tile.tables, jpeg._picture([tile])
@@ -395,7 +396,7 @@ def test_a_batch_gives_what_its_pictures_give_alone(model):
     shape, picture = quantised(pixels, "4:2:0", tables)
     together = parameters(model, shape, tables, picture)
     for i in range(3):
-        one = blocks.Picture(picture.luma[i : i + 1], tuple(c[i : i + 1] for c in picture.chroma))
+        one = Picture(picture.luma[i : i + 1], tuple(c[i : i + 1] for c in picture.chroma))
         alone = parameters(model, shape, tables[i : i + 1], one)
         assert all(torch.equal(a[0], t[i]) for a, t in zip(alone, together))
 

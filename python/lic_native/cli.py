@@ -44,7 +44,7 @@ def compress(
     device: Device = None,
 ) -> None:
     """Make a smaller .lic of each JPEG file. A folder's JPEG files are found at any depth; the originals stay."""
-    zoo.of_profile(profile, device)
+    zoo.check_profile(profile)
 
     def work(data: bytes) -> bytes:
         return jpeg.compress(data, profile=profile, device=device)

@@ -97,7 +97,8 @@ def compress(data: Bytes, *, profile: str | None = None, device: str | None = No
         ValueError: there is no such profile or device.
     """
     data = bytes(data)
-    packed = _compressed(data, zoo.of_profile(profile, device), device)
+    zoo.check_profile(profile)
+    packed = _compressed(data, profile, device)
     if packed is not None and len(packed) < 0.9 * len(data):
         return packed
     stored = _native.store(data)
@@ -166,8 +167,8 @@ def inspect(data: Bytes) -> Info:
     )
 
 
-def _compressed(data: bytes, name: str, device: str | None) -> bytes | None:
-    """A file that has been seen to restore `data` from its coefficients by a model, or None if there is none."""
+def _compressed(data: bytes, profile: str | None, device: str | None) -> bytes | None:
+    """A file that has been seen to restore `data` from its coefficients, or None if there is none."""
     try:
         frame, planes, skeleton = _native.jpeg_read(data)
         # Far sooner than coding them, this shows whether the coefficients give the file at all.
@@ -175,6 +176,7 @@ def _compressed(data: bytes, name: str, device: str | None) -> bytes | None:
             return None
     except LicError:
         return None
+    name = zoo.of_profile(profile, device)
     model = zoo.load(name, device)
     try:
         streams, planes = encode_and_decode(model, frame, planes)

@@ -31,11 +31,14 @@ def of_profile(profile: str | None, device: str | None = None) -> str:
     Raises:
         ValueError: there is no such profile.
     """
-    if profile is None:
-        return PROFILES["fast" if (device or _default_device()) == "cpu" else "best"]
-    if profile not in PROFILES:
+    check_profile(profile)
+    return PROFILES[profile or ("fast" if (device or _default_device()) == "cpu" else "best")]
+
+
+def check_profile(profile: str | None) -> None:
+    """Raise ValueError if there is no such profile. This does not take torch."""
+    if profile is not None and profile not in PROFILES:
         raise ValueError(f"profile {profile!r} is none of {', '.join(PROFILES)}")
-    return PROFILES[profile]
 
 
 def load(name: str, device: str | None = None) -> Mlcc:
