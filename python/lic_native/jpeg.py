@@ -89,8 +89,8 @@ def compress(data: Bytes, *, profile: str | None = None, device: str | None = No
 
     Args:
         data: the file's content.
-        profile: "fast", or "best": smaller files by a network that takes three times as long. Either file says which
-            it is and is restored on any device. Default: "best" on "cuda", "fast" on "cpu".
+        profile: "fast", or "best": smaller files by a network that takes twice as long on a CPU. Either file says
+            which it is and is restored on any device. Default: "best" on "cuda", "fast" on "cpu".
         device: where torch runs the model, "cpu" or "cuda"; the file is the same. Default: "cuda" if there is one.
 
     Raises:

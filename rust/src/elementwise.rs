@@ -90,8 +90,8 @@ impl Normaliser<'_> {
     }
 
     /// Blocks of coefficients `[N, 64]` -> channels of context `[N, 2 bands + P + 1 + remainders]`: of the first `bands`
-    /// coefficients the coarse values and the magnitudes, the companded sums of magnitudes over the pools `[P, 64]`, one, and what the
-    /// first `remainders` fine values are above the coarse ones.
+    /// coefficients the coarse values and the magnitudes, the companded sums of magnitudes over the pools `[P, 64]`, one,
+    /// and what the first `remainders` fine values are above the coarse ones.
     pub fn features(&self, x: &[f32], pools: &[f32], remainders: usize, out: &mut [f32]) {
         let bands = self.inverse.len();
         let pool_count = pools.len() / BLOCK;

@@ -57,7 +57,7 @@ CHROMA_GROUPS = ((28, 64), (15, 28), (6, 15), (3, 6), (1, 3), (0, 1))
 
 @dataclass(frozen=True)
 class Config:
-    """Widths of the network. The defaults are the profile `fast`: about 5.6 kMAC a luma pixel.
+    """Widths of the network. The defaults are the profile `fast`: about 5.5 kMAC a luma pixel.
 
     hyper: channels of side information, a vector every 8x8 luma blocks; 0 sends none.
     """
@@ -77,7 +77,7 @@ class Config:
         return json.dumps({name: value for name, value in asdict(self).items() if name != "hyper" or value})
 
 
-#: Widths by profile. `best` takes about 19 kMAC a luma pixel; `tiny`, half as wide as `fast`, is for comparing designs
+#: Widths by profile. `best` takes about 20 kMAC a luma pixel; `tiny`, half as wide as `fast`, is for comparing designs
 #: in short runs and has no weights.
 PROFILES = {
     "tiny": Config(luma_width=48, luma_head=32, chroma_width=32, chroma_head=16, chroma_context=32),

@@ -73,17 +73,6 @@ pub struct Centres {
     slots: Vec<Slots>,
 }
 
-/// Centres of a block: [`Backend::centres`] makes it of its instructions.
-#[inline(always)]
-pub(in crate::ans) fn centres(
-    constants: &MixtureConstants,
-    mixtures: &[[i16; MIXTURE_PARAMS]; BLOCK],
-    symbols: &mut [i32; BLOCK],
-    slots: &mut [Slots; BLOCK],
-) {
-    constants.centres(mixtures, symbols, slots);
-}
-
 /// One component of a mixture for each element.
 #[derive(Debug, Clone, Copy)]
 pub struct Component<'a, T> {

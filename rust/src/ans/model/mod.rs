@@ -9,7 +9,6 @@ mod rows;
 pub use categorical::Categoricals;
 pub(super) use located::locate;
 pub use located::Located;
-pub(super) use mixture::centres;
 pub use mixture::{Component, MixtureOf, Mixtures};
 pub use parameter::Parameter;
 pub use rows::{Index, Rows};

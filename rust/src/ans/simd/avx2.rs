@@ -4,7 +4,7 @@ use std::arch::x86_64::*;
 
 use super::{check_rows, prefetch_next, row_unchecked, Found};
 use crate::ans::{BLOCK, LOWER_BOUND, MASK, MAX_LANES};
-use crate::tables::{Float, MixtureConstants, Slots, Tables, MIXTURE_PARAMS, PRECISION, TOTAL};
+use crate::tables::{Slots, Tables, PRECISION, TOTAL};
 
 const N: usize = 8;
 
@@ -33,32 +33,10 @@ const fn permutations(compact: bool) -> [[u8; N]; 1 << N] {
     permutations
 }
 
-/// See [`Backend::sum`](super::Backend::sum).
+/// See [`Backend::compiled`](super::Backend::compiled).
 #[target_feature(enable = "avx2,popcnt")]
-pub(super) fn sum(integers: &[i32]) -> u32 {
-    super::sum(integers)
-}
-
-/// See [`Backend::locate`](super::Backend::locate): the scalar code, for which the compiler has these instructions here.
-#[target_feature(enable = "avx2,popcnt")]
-pub(super) fn locate<T: Float>(
-    means: &[T; BLOCK],
-    scales: &[T; BLOCK],
-    shifts: &mut [i32; BLOCK],
-    rows: &mut [u16; BLOCK],
-) -> bool {
-    crate::ans::model::locate(means, scales, shifts, rows)
-}
-
-/// See [`Backend::centres`](super::Backend::centres): the scalar code likewise.
-#[target_feature(enable = "avx2,popcnt")]
-pub(super) fn centres(
-    constants: &MixtureConstants,
-    mixtures: &[[i16; MIXTURE_PARAMS]; BLOCK],
-    symbols: &mut [i32; BLOCK],
-    slots: &mut [Slots; BLOCK],
-) {
-    crate::ans::model::centres(constants, mixtures, symbols, slots);
+pub(super) fn compiled<T>(work: impl FnOnce() -> T) -> T {
+    work()
 }
 
 /// See [`Backend::slots`](super::Backend::slots).

@@ -14,7 +14,7 @@ mod neon;
 
 use std::sync::OnceLock;
 
-use super::model::{centres, locate};
+use super::model::locate;
 use super::{BLOCK, MAX_LANES};
 use crate::tables::{Float, Layout, MixtureConstants, Slots, Tables, MIXTURE_PARAMS};
 
@@ -89,6 +89,22 @@ impl Backend {
         }
     }
 
+    /// What scalar code gives, as the compiler makes it of this backend's instructions if `work` is inlined here.
+    #[inline]
+    fn compiled<T>(self, work: impl FnOnce() -> T) -> T {
+        match self.0 {
+            // SAFETY: a processor without AVX2 and POPCNT has no such `Backend`.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => unsafe { avx2::compiled(work) },
+            // SAFETY: a processor without these extensions has no such `Backend`.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => unsafe { avx512::compiled(work) },
+            Isa::Scalar => work(),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => work(),
+        }
+    }
+
     /// Fills in the shifts and rows of a block of distributions, and returns whether all have them.
     pub(super) fn locate<T: Float>(
         self,
@@ -97,17 +113,10 @@ impl Backend {
         shifts: &mut [i32; BLOCK],
         rows: &mut [u16; BLOCK],
     ) -> bool {
-        match self.0 {
-            // SAFETY: a processor without AVX2 and POPCNT has no such `Backend`.
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => unsafe { avx2::locate(means, scales, shifts, rows) },
-            // SAFETY: a processor without these extensions has no such `Backend`.
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => unsafe { avx512::locate(means, scales, shifts, rows) },
-            Isa::Scalar => locate(means, scales, shifts, rows),
-            #[cfg(target_arch = "aarch64")]
-            Isa::Neon => locate(means, scales, shifts, rows),
-        }
+        self.compiled(
+            #[inline(always)]
+            || locate(means, scales, shifts, rows),
+        )
     }
 
     /// Fills in the symbols at the centres of a block of mixtures, and their slots.
@@ -118,32 +127,18 @@ impl Backend {
         symbols: &mut [i32; BLOCK],
         slots: &mut [Slots; BLOCK],
     ) {
-        match self.0 {
-            // SAFETY: a processor without AVX2 and POPCNT has no such `Backend`.
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => unsafe { avx2::centres(constants, mixtures, symbols, slots) },
-            // SAFETY: a processor without these extensions has no such `Backend`.
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => unsafe { avx512::centres(constants, mixtures, symbols, slots) },
-            Isa::Scalar => centres(constants, mixtures, symbols, slots),
-            #[cfg(target_arch = "aarch64")]
-            Isa::Neon => centres(constants, mixtures, symbols, slots),
-        }
+        self.compiled(
+            #[inline(always)]
+            || constants.centres(mixtures, symbols, slots),
+        );
     }
 
     /// The sum of integers modulo 2^32.
     pub(super) fn sum(self, integers: &[i32]) -> u32 {
-        match self.0 {
-            // SAFETY: a processor without AVX2 and POPCNT has no such `Backend`.
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => unsafe { avx2::sum(integers) },
-            // SAFETY: a processor without these extensions has no such `Backend`.
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => unsafe { avx512::sum(integers) },
-            Isa::Scalar => sum(integers),
-            #[cfg(target_arch = "aarch64")]
-            Isa::Neon => sum(integers),
-        }
+        self.compiled(
+            #[inline(always)]
+            || sum(integers),
+        )
     }
 
     /// Fills in the slots of a block of symbols, and returns a bit for each that is an escape.
