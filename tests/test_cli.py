@@ -37,7 +37,7 @@ def test_profiles_make_files_that_say_so(photo_file):
     for profile in ("fast", "best"):
         packed = photo_file.with_suffix(f".{profile}.lic")
         assert lic("compress", photo_file, "-o", packed, "--profile", profile).returncode == 0
-        assert json.loads(lic("inspect", packed, "--json").stdout)["model"] == f"mlcc-{profile}"
+        assert json.loads(lic("inspect", packed, "--json").stdout)["pictures"][0]["model"] == f"mlcc-{profile}"
         assert lic("decompress", packed, "-o", "-").stdout == original
     done = lic("compress", photo_file, "--profile", "better", "-o", "-")
     assert done.returncode == 1 and b"'better' is none of fast, best" in done.stderr
@@ -67,7 +67,8 @@ def test_inspect(photo_file):
     lic("compress", photo_file)
     packed = photo_file.with_name("photo.jpg.lic")
     info = json.loads(lic("inspect", "--json", packed).stdout)
-    assert (info["kind"], info["width"], info["height"], info["model"]) == ("jpeg", 128, 96, "mlcc-fast")
+    (picture,) = info["pictures"]
+    assert (info["kind"], picture["width"], picture["height"], picture["model"]) == ("jpeg", 128, 96, "mlcc-fast")
     assert info["file_bytes"] == packed.stat().st_size
     assert b"mlcc-fast" in lic("inspect", packed).stdout
 

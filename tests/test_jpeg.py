@@ -1,14 +1,18 @@
 """`lic_native.jpeg` as its users see it."""
 
+import contextlib
 import io
 import os
 import random
+import struct
+import time
+import zlib
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import jpeg_bytes
+from conftest import cut, jpeg_bytes, photograph
 from PIL import Image
 
 import lic_native
@@ -55,7 +59,9 @@ def test_every_variant_is_coded_and_restored(name):
 @pytest.mark.parametrize("size", [(1, 1), (7, 9), (8, 8), (16, 17), (33, 8), (40, 300), (300, 41)])
 @pytest.mark.parametrize("subsampling", [0, 1, 2])
 def test_every_size_is_restored(size, subsampling):
-    assert restored(jpeg_bytes(*size, subsampling=subsampling)).kind == "jpeg"
+    info = restored(jpeg_bytes(*size, subsampling=subsampling))
+    assert info.kind == ("jpeg" if max(size) >= 300 else "stored")
+    assert info.saving_percent > 20
 
 
 @pytest.mark.parametrize("factors", [(1, 2), (4, 1), (1, 4), (4, 4), (3, 1)])
@@ -94,8 +100,7 @@ def test_tiles_of_equal_shape_give_the_same_bytes_in_one_walk_and_alone(monkeypa
 def test_tiles_cover_pictures_larger_than_one(monkeypatch):
     monkeypatch.setattr(jpeg, "TILE", 8)
     for subsampling in (0, 1, 2):
-        info = restored(jpeg_bytes(150, 200, subsampling=subsampling))
-        assert info.tiles == 12
+        restored(jpeg_bytes(150, 200, subsampling=subsampling))
 
 
 def test_tiles_are_even():
@@ -115,12 +120,12 @@ def test_tiles_are_even():
 def test_every_profile_codes_and_a_file_says_which(profile, name):
     data = jpeg_bytes(40, 56, **VARIANTS[name])
     small = jpeg.compress(data, profile=profile)
-    assert jpeg.inspect(small).model == zoo.PROFILES[profile]
+    assert jpeg.inspect(small).pictures[0].model == zoo.PROFILES[profile]
     assert jpeg.decompress(small) == data
 
 
 def test_profiles_have_defaults_by_device(monkeypatch):
-    assert jpeg.inspect(jpeg.compress(jpeg_bytes(), device="cpu")).model == "mlcc-fast"
+    assert jpeg.inspect(jpeg.compress(jpeg_bytes(), device="cpu")).pictures[0].model == "mlcc-fast"
     assert zoo.of_profile(None, "cuda") == "mlcc-best"
     for device, profile in {"cpu": "fast", "cuda": "best"}.items():
         monkeypatch.setattr(zoo, "_default_device", lambda device=device: device)
@@ -133,14 +138,86 @@ def test_profiles_have_defaults_by_device(monkeypatch):
 def test_a_photograph_is_a_fifth_smaller(photo):
     info = restored(photo)
     assert info.saving_percent > 20
-    assert (info.width, info.height, info.components) == (512, 600, 3)
+    (picture,) = info.pictures
+    assert (picture.width, picture.height, picture.components) == (512, 600, 3)
+    assert info.coefficient_bytes == picture.coefficient_bytes
     assert info.file_bytes == info.header_bytes + info.coefficient_bytes
 
 
 def test_bytes_after_the_end_are_kept():
-    data = jpeg_bytes()
-    assert restored(data + b"tail" * 1000).kind == "jpeg"
-    assert restored(data + jpeg_bytes(seed=1)).kind == "jpeg"
+    assert restored(jpeg_bytes() + b"tail" * 1000).kind == "jpeg"
+
+
+def with_thumbnail(data: bytes, thumbnail: bytes) -> bytes:
+    """`data` with EXIF that holds a thumbnail, as cameras write it: two directories, the second names its place."""
+    tags = [(0x0103, 3, 6), (0x0201, 4, 8 + 6 + 2 + 3 * 12 + 4), (0x0202, 4, len(thumbnail))]
+    directory = struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", tag, kind, 1, v) for tag, kind, v in tags)
+    exif = b"Exif\0\0II*\0" + struct.pack("<IHI", 8, 0, 14) + directory + bytes(4) + thumbnail
+    return data[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + data[2:]
+
+
+def mpo() -> bytes:
+    first, second = (Image.fromarray(photograph(96, 128, seed)) for seed in (0, 1))
+    buffer = io.BytesIO()
+    first.save(buffer, "MPO", save_all=True, append_images=[second], quality=75)
+    return buffer.getvalue()
+
+
+THUMBNAIL = {"height": 48, "width": 64, "quality": 60}
+FULL, SMALL = (128, 96), (64, 48)
+DOCUMENTS = {
+    "leading bytes": (lambda: b"\xff\xd8\xff leading" + jpeg_bytes(), [FULL]),
+    "two pictures": (lambda: jpeg_bytes() + jpeg_bytes(**THUMBNAIL, progressive=True) + b"tail", [FULL, SMALL]),
+    "thumbnail": (lambda: with_thumbnail(jpeg_bytes(), jpeg_bytes(**THUMBNAIL)), [FULL, SMALL]),
+    "thumbnails in one another": (
+        lambda: with_thumbnail(jpeg_bytes(), with_thumbnail(jpeg_bytes(**THUMBNAIL), jpeg_bytes(**THUMBNAIL, seed=2))),
+        [FULL, SMALL, SMALL],
+    ),
+    "MPO": (mpo, [FULL, FULL]),
+    "other format": (lambda: b"RIFF" + b"".join(jpeg_bytes(seed=i) + bytes(99) for i in range(4)), [FULL] * 4),
+    "thumbnail cut short": (lambda: with_thumbnail(jpeg_bytes(), jpeg_bytes(**THUMBNAIL)[:-2]), [FULL, SMALL]),
+    "thumbnail's header": (lambda: with_thumbnail(jpeg_bytes(), jpeg_bytes(**THUMBNAIL)[:600]), [FULL]),
+    "thumbnail's twin": (lambda: with_thumbnail(jpeg_bytes(**THUMBNAIL), jpeg_bytes(**THUMBNAIL)), [SMALL, SMALL]),
+}
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_picture_of_a_file_is_coded(name):
+    make, expected = DOCUMENTS[name]
+    data = make()
+    info = restored(data)
+    assert [(picture.width, picture.height) for picture in info.pictures] == expected
+    assert sum(picture.coefficient_bytes for picture in info.pictures) == info.coefficient_bytes
+    assert info.header_bytes + info.coefficient_bytes == info.file_bytes
+
+
+def test_a_thumbnail_is_a_quarter_smaller(photo):
+    data, thumbnail = jpeg_bytes(), cut(photo, 160, 120, quality=75)
+    grown = len(jpeg.compress(with_thumbnail(data, thumbnail))) - len(jpeg.compress(data))
+    assert grown < 0.75 * len(thumbnail)
+
+
+def test_damage_to_a_file_of_several_pictures_is_noticed():
+    """Even where the checksum of the `.lic` file has been made right again."""
+    data = with_thumbnail(jpeg_bytes(**THUMBNAIL), jpeg_bytes(32, 32)) + jpeg_bytes(40, 40)
+    small = jpeg.compress(data)
+    assert len(jpeg.inspect(small).pictures) == 3
+    content = small[:-4]
+    picker = random.Random(3)
+    for _ in range(300):
+        damaged = bytearray(content[: picker.randrange(8, len(content) + 1)])
+        for _ in range(picker.choice((0, 1, 1, 2, 9))):
+            damaged[picker.randrange(14, len(damaged)) if len(damaged) > 14 else 0] = picker.randrange(256)
+        with contextlib.suppress(lic_native.LicError):
+            assert jpeg.decompress(bytes(damaged) + zlib.crc32(damaged).to_bytes(4, "little")) == data
+
+
+def test_thousands_of_false_starts_take_no_time():
+    """Each might be a picture's beginning, and from each the rest of the file would have to be looked at."""
+    for piece in (b"\xff\xd8\xff", b"\xff\xd8\xff\xe0\0\x04\0\0", jpeg_bytes()[:600]):
+        start = time.perf_counter()
+        assert restored(piece * (1_000_000 // len(piece))).kind == "stored"
+        assert time.perf_counter() - start < 5
 
 
 @pytest.mark.parametrize("seed", range(100))
@@ -229,7 +306,7 @@ def test_camera_files_are_restored():
     assert len(files) == 39
     for path in files:
         data = path.read_bytes()
-        _, planes, skeleton = _native.jpeg_read(data)
-        assert _native.jpeg_write(skeleton, planes) == data, path.name
+        pictures, skeleton = _native.document_read(data)
+        assert pictures and _native.document_write(skeleton, pictures) == data, path.name
     for path in files[:2]:
         restored(path.read_bytes())

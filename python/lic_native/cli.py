@@ -84,8 +84,15 @@ def inspect(
     if as_json:
         print(json.dumps(info))
         return
+    pictures = info.pop("pictures")
     for key, value in info.items():
         print(f"{key.replace('_', ' '):18} {value}")
+    for picture in pictures:
+        mode = "progressive" if picture["progressive"] else "sequential"
+        print(
+            f"{'picture':18} {picture['width']}x{picture['height']}, {picture['components']} components "
+            f"{picture['sampling']}, {mode}, {picture['model']}: {picture['coefficient_bytes']} bytes"
+        )
 
 
 @evaluate_app.command("jpeg")

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
+import struct
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from itertools import accumulate, pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
 from . import _native
-from .errors import CorruptError, LicError, UnsupportedError
+from .errors import CorruptError, LicError, TruncatedError, UnsupportedError
 from .models import zoo
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class Coefficients(NamedTuple):
 
 
 def read_coefficients(data: Bytes) -> Coefficients:
-    """The quantised DCT coefficients of a JPEG file.
+    """The quantised DCT coefficients of a JPEG file: of the picture that it begins with.
 
     Raises:
         TruncatedError, CorruptError: the file is cut or broken; the message says where.
@@ -84,8 +85,9 @@ def read_coefficients(data: Bytes) -> Coefficients:
 def compress(data: Bytes, *, profile: str | None = None, device: str | None = None) -> bytes:
     """A JPEG file, or any bytes at all -> a `.lic` file that restores exactly them.
 
-    What is no JPEG, or a JPEG that can't be rebuilt bit by bit from its coefficients, is stored (with zstd). Nothing
-    is returned before it has been decoded and compared with `data`.
+    Every JPEG picture in them is coded, thumbnails and what follows the first picture too. What is no JPEG, or can't be
+    rebuilt bit by bit from its coefficients, is kept (with zstd). Nothing is returned before it has been decoded and
+    compared with `data`.
 
     Args:
         data: the file's content.
@@ -119,28 +121,42 @@ def decompress(data: Bytes, *, device: str | None = None, max_output: int = MAX_
         LimitExceededError: the restored file would be longer than `max_output`.
     """
     container = _native.unpack(bytes(data), max_output)
-    restored = _restore(container, device, max_output) if container.stored is None else container.stored
+    restored = _restore(container, device) if container.stored is None else container.stored
     _native.verify(restored, container.size, container.checksum)
     return restored
 
 
 @dataclass(frozen=True)
+class PictureInfo:
+    """A JPEG picture inside a `.lic` file.
+
+    sampling: for each component, its horizontal x vertical sampling factor.
+    """
+
+    model: str
+    width: int
+    height: int
+    components: int
+    sampling: str
+    progressive: bool
+    coefficient_bytes: int
+
+
+@dataclass(frozen=True)
 class Info:
-    """What is inside a `.lic` file."""
+    """What is inside a `.lic` file.
+
+    header_bytes: what is not coded coefficients.
+    pictures: of a file that is not stored, in the order in which they begin; thumbnails after what they lie in.
+    """
 
     kind: str
     file_bytes: int
     restored_bytes: int
     saving_percent: float
-    model: str | None = None
-    width: int | None = None
-    height: int | None = None
-    components: int | None = None
-    sampling: str | None = None
-    progressive: bool | None = None
     header_bytes: int | None = None
     coefficient_bytes: int | None = None
-    tiles: int | None = None
+    pictures: tuple[PictureInfo, ...] = ()
 
 
 def inspect(data: Bytes) -> Info:
@@ -151,54 +167,127 @@ def inspect(data: Bytes) -> Info:
     common = (container.kind, len(data), container.size, round(saving, 2))
     if container.kind == "stored":
         return Info(*common)
-    frame = _native.jpeg_layout(container.skeleton)
-    coded = sum(len(s) for s in container.streams)
-    return Info(
-        *common,
-        model=zoo.model_name(container.model),
-        width=frame.width,
-        height=frame.height,
-        components=len(frame.components),
-        sampling=",".join(f"{c.h}x{c.v}" for c in frame.components),
-        progressive=frame.progressive,
-        header_bytes=len(data) - coded,
-        coefficient_bytes=coded,
-        tiles=len(container.streams),
+    pictures = tuple(
+        PictureInfo(
+            model=zoo.model_name(number),
+            width=frame.width,
+            height=frame.height,
+            components=len(frame.components),
+            sampling=",".join(f"{c.h}x{c.v}" for c in frame.components),
+            progressive=frame.progressive,
+            coefficient_bytes=len(coded),
+        )
+        for frame, (number, _, coded) in zip(_layout(container.skeleton, container.size), container.pictures)
     )
+    coefficients = sum(picture.coefficient_bytes for picture in pictures)
+    return Info(*common, len(data) - coefficients, coefficients, pictures)
 
 
 def _compressed(data: bytes, profile: str | None, device: str | None) -> bytes | None:
-    """A file that has been seen to restore `data` from its coefficients, or None if there is none."""
-    try:
-        frame, planes, skeleton = _native.jpeg_read(data)
-        # Far sooner than coding them, this shows whether the coefficients give the file at all.
-        if _native.jpeg_write(skeleton, planes, len(data)) != data:
-            return None
-    except LicError:
+    """A file that has been seen to restore `data` from its pictures' coefficients, or None if there is none."""
+    pictures, skeleton = _native.document_read(data)
+    if not pictures:
         return None
-    name = zoo.of_profile(profile, device)
-    model = zoo.load(name, device)
     try:
-        streams, planes = encode_and_decode(model, frame, planes)
-        packed = _native.pack_jpeg(data, zoo.NUMBERS[name], model.fingerprint(), skeleton, streams)
+        frames = _layout(skeleton, len(data))
+        coders = [coder_of(frame, profile, device) for frame in frames]
+        coded, decoded = [], []
+        for coder, frame, planes in zip(coders, frames, pictures, strict=True):
+            coefficients, planes = coder.encode(frame, planes)
+            coded.append((coder.number, coder.fingerprint(), coefficients))
+            decoded.append(planes)
+        packed = _native.pack_jpeg(data, skeleton, coded)
         container = _native.unpack(packed, len(data))
-        same = container.streams == streams and _native.jpeg_write(container.skeleton, planes, len(data)) == data
+        same = container.pictures == coded and _native.document_write(container.skeleton, decoded, len(data)) == data
     except LicError:
         return None
     return packed if same else None
 
 
-def _restore(container: _native.Container, device: str | None, max_output: int) -> bytes:
-    name = zoo.model_name(container.model)
-    model = zoo.load(name, device)
-    if model.fingerprint() != container.fingerprint:
-        raise UnsupportedError(
-            f"the file needs weights {container.fingerprint:08x} of model {name}, not {model.fingerprint():08x} as here"
-        )
-    # A block takes at least a bit of the restored file, so its length bounds what the coefficients may occupy.
-    frame = _native.jpeg_layout(container.skeleton, min(8 * container.size, MAX_BLOCKS))
-    planes = decode_planes(model, frame, container.streams)
-    return _native.jpeg_write(container.skeleton, planes, min(container.size, max_output))
+def _restore(container: _native.Container, device: str | None) -> bytes:
+    frames = _layout(container.skeleton, container.size)
+    pictures = []
+    for frame, (number, fingerprint, coefficients) in zip(frames, container.pictures, strict=True):
+        coder = coder_of_number(number, device)
+        if coder.fingerprint() != fingerprint:
+            raise UnsupportedError(
+                f"the file needs weights {fingerprint:08x} of model {coder.name}, not {coder.fingerprint():08x} as here"
+            )
+        pictures.append(coder.decode(frame, coefficients))
+    return _native.document_write(container.skeleton, pictures, container.size)
+
+
+def _layout(skeleton: bytes, size: int) -> list[_native.Frame]:
+    """The frames of a file of `size` bytes. A block takes at least a bit of it: this bounds what they may occupy."""
+    return _native.document_layout(skeleton, min(8 * size, MAX_BLOCKS), size)
+
+
+class Coder(Protocol):
+    """What turns the coefficients of a picture into bytes and back.
+
+    name, number: as registered in `docs/format.md`; files refer to the number.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def number(self) -> int: ...
+    def fingerprint(self) -> int:
+        """Of all that a decoder must have in common with the encoder, 32 bits."""
+        ...
+
+    def encode(self, frame: _native.Frame, planes: list[np.ndarray]) -> tuple[bytes, list[np.ndarray]]:
+        """The coefficients as bytes, and what `decode` makes of these."""
+        ...
+
+    def decode(self, frame: _native.Frame, data: bytes) -> list[np.ndarray]:
+        """Raises CorruptError or TruncatedError if the bytes don't fit the frame."""
+        ...
+
+
+def coder_of(frame: _native.Frame, profile: str | None, device: str | None) -> Coder:
+    """What a picture is coded with."""
+    return Network(zoo.of_profile(profile, device), device)
+
+
+def coder_of_number(number: int, device: str | None) -> Coder:
+    """What a picture in a file has been coded with. Raises UnsupportedError if there is none of that number."""
+    return Network(zoo.model_name(number), device)
+
+
+class Network:
+    """A model, as a coder. Its bytes are the streams of the picture's tiles, behind the lengths of all but the last."""
+
+    def __init__(self, name: str, device: str | None) -> None:
+        self.name = name
+        self.number = zoo.NUMBERS[name]
+        self._model = zoo.load(name, device)
+
+    def fingerprint(self) -> int:
+        return self._model.fingerprint()
+
+    def encode(self, frame: _native.Frame, planes: list[np.ndarray]) -> tuple[bytes, list[np.ndarray]]:
+        streams, planes = encode_and_decode(self._model, frame, planes)
+        return join(streams), planes
+
+    def decode(self, frame: _native.Frame, data: bytes) -> list[np.ndarray]:
+        return decode_planes(self._model, frame, split(data, len(Grids(frame).tiles)))
+
+
+def join(streams: list[bytes]) -> bytes:
+    """Streams as one, behind the lengths of all but the last, 32 bits each."""
+    return struct.pack(f"<{len(streams) - 1}I", *map(len, streams[:-1])) + b"".join(streams)
+
+
+def split(data: bytes, count: int) -> list[bytes]:
+    """The inverse of `join` for `count` streams. Raises TruncatedError."""
+    position = 4 * (count - 1)
+    if len(data) < position:
+        raise TruncatedError(f"{len(data)} bytes of coefficients for {count} tiles")
+    edges = list(accumulate(struct.unpack_from(f"<{count - 1}I", data), initial=position))
+    if edges[-1] > len(data):
+        raise TruncatedError(f"{len(data)} bytes of coefficients where tiles take {edges[-1]}")
+    return [data[start:end] for start, end in pairwise([*edges, len(data)])]
 
 
 class Part(NamedTuple):

@@ -7,6 +7,7 @@ mod varint;
 
 pub mod ans;
 pub mod container;
+pub mod document;
 pub mod elementwise;
 pub mod jpeg;
 pub mod message;

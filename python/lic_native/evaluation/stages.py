@@ -20,11 +20,11 @@ T = TypeVar("T")
 class Stages:
     """Seconds on the wall clock; a tile's are shared out as its thread spent them.
 
-    parse: the JPEG file, or the `.lic` file, to what the coefficients' coding takes.
+    parse: the JPEG file (and that its coefficients give it), or the `.lic` file, to what their coding takes.
     network: it, and from its output the integers that are the coder's parameters.
     coder: coefficients to bytes and back.
     write: the file that results.
-    verification: that the coefficients give the file, that the result does; or the checksum.
+    verification: that the result gives the file; or the checksum.
     """
 
     parse: float = 0.0
@@ -68,17 +68,19 @@ def measure_stages(profile: str, file_set: FileSet, device: str | None = None) -
 def encode(data: bytes, packed: bytes, device: str | None) -> Stages:
     """`jpeg.compress`, which makes `packed` of `data`, by stages."""
     container = _native.unpack(packed, len(data))
-    model = zoo.load(zoo.model_name(container.model), device)
     clock = Clock()
     with clock("parse"):
-        frame, planes, skeleton = _native.jpeg_read(data)
-    with clock("verification"):
-        same = _native.jpeg_write(skeleton, planes, len(data)) == data
-    streams = clock.walk(model, lambda timed: jpeg.encode_planes(timed, frame, planes))
+        pictures, skeleton = _native.document_read(data)
+        frames = _native.document_layout(skeleton)
+    coded = []
+    for frame, planes, (number, fingerprint, _) in zip(frames, pictures, container.pictures, strict=True):
+        model = zoo.load(zoo.model_name(number), device)
+        streams = clock.walk(model, jpeg.encode_planes, frame, planes)
+        coded.append((number, fingerprint, jpeg.join(streams)))
     with clock("write"):
-        result = _native.pack_jpeg(data, container.model, model.fingerprint(), skeleton, streams)
+        result = _native.pack_jpeg(data, skeleton, coded)
     with clock("verification"):
-        same &= jpeg.decompress(result, device=device, max_output=len(data)) == data
+        same = jpeg.decompress(result, device=device, max_output=len(data)) == data
     if not same or result != packed:
         raise RuntimeError("these stages are no longer those of jpeg.compress")
     return clock.stages()
@@ -89,11 +91,14 @@ def decode(packed: bytes, device: str | None) -> Stages:
     clock = Clock()
     with clock("parse"):
         container = _native.unpack(packed, jpeg.MAX_OUTPUT_BYTES)
-        frame = _native.jpeg_layout(container.skeleton, min(8 * container.size, jpeg.MAX_BLOCKS))
-    model = zoo.load(zoo.model_name(container.model), device)
-    planes = clock.walk(model, lambda timed: jpeg.decode_planes(timed, frame, container.streams))
+        frames = _native.document_layout(container.skeleton, min(8 * container.size, jpeg.MAX_BLOCKS))
+    pictures = []
+    for frame, (number, _, data) in zip(frames, container.pictures, strict=True):
+        model = zoo.load(zoo.model_name(number), device)
+        streams = jpeg.split(data, len(jpeg.Grids(frame).tiles))
+        pictures.append(clock.walk(model, jpeg.decode_planes, frame, streams))
     with clock("write"):
-        restored = _native.jpeg_write(container.skeleton, planes, container.size)
+        restored = _native.document_write(container.skeleton, pictures, container.size)
     with clock("verification"):
         _native.verify(restored, container.size, container.checksum)
     return clock.stages()
@@ -111,11 +116,11 @@ class Clock:
         yield
         self._seconds[stage] += time.perf_counter() - start
 
-    def walk(self, model: Any, work: Callable[[Any], T]) -> T:
-        """What `work` makes of a model; its time is split between the network and the coder as its threads' time is."""
+    def walk(self, model: Any, work: Callable[..., T], *args: Any) -> T:
+        """What `work` makes of a model and `args`; network and coder share the time as they do that of its threads."""
         timed = TimedModel(model)
         start = time.perf_counter()
-        result = work(timed)
+        result = work(timed, *args)
         seconds = time.perf_counter() - start
         coder = sum(stream.seconds for stream in timed.streams)
         share = coder / (coder + sum(timed.network))

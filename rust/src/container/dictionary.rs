@@ -11,7 +11,7 @@ use crate::{Error, Result};
 
 /// Skeletons are small, but for one with much behind the end of its picture.
 const LEVEL: i32 = 19;
-const LARGE: usize = 1 << 20;
+pub(super) const LARGE: usize = 1 << 20;
 /// What every zstd frame begins with; not stored.
 const ZSTD_MAGIC: &[u8] = b"\x28\xb5\x2f\xfd";
 
@@ -25,8 +25,8 @@ pub(super) static DICTIONARY: LazyLock<Vec<u8>> = LazyLock::new(|| {
     }
     out.extend(b"\xff\xe1\x00\x00Exif\0\0II*\0\x08\0\0\0MM\0*\0\0\0\x08http://ns.adobe.com/xap/1.0/\0");
     out.extend(b"\xff\xe2\x0c\x58ICC_PROFILE\0\x01\x01\xff\xee\0\x0eAdobe\0\x64\0\0\0\0\x01\xff\xdd\0\x04");
-    out.extend(b"\xff\xd8\xff\xe0\0\x10JFIF\0\x01\x01\x01\0\x48\0\x48\0\0\xff\xdb\0\x43\0");
-    out.extend(b"\xff\xd8\xff\xe0\0\x10JFIF\0\x01\x01\0\0\x01\0\x01\0\0\xff\xdb\0\x43\0");
+    out.extend(b"\x01\0\0\0\0\xff\xd8\xff\xe0\0\x10JFIF\0\x01\x01\x01\0\x48\0\x48\0\0\xff\xdb\0\x43\0");
+    out.extend(b"\x01\0\0\0\0\xff\xd8\xff\xe0\0\x10JFIF\0\x01\x01\0\0\x01\0\x01\0\0\xff\xdb\0\x43\0");
     out.extend(b"\xff\xc2\0\x11\x08\xff\xc0\0\x0b\x08\x01\x01\x11\0");
     out.extend(b"\xff\xc0\0\x11\x08\0\0\0\0\x03\x01\x21\0\x02\x11\x01\x03\x11\x01");
     out.extend(b"\xff\xc0\0\x11\x08\0\0\0\0\x03\x01\x11\0\x02\x11\x01\x03\x11\x01");

@@ -2,9 +2,10 @@
 
 mod dictionary;
 
+use std::collections::hash_map::{Entry, HashMap};
 use std::io::Read;
 
-use crate::{varint, Error, Result};
+use crate::{document, varint, Error, Result};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// The first bytes of every `.lic` file.
@@ -16,17 +17,12 @@ const KIND_STORED: u8 = 0;
 const KIND_JPEG: u8 = 1;
 const STORED_VERBATIM: u8 = 0;
 const STORED_ZSTD: u8 = 1;
-/// Of what is stored: it rarely compresses, and higher levels take seconds a megabyte to find out.
+const STORED_LIKE_SKELETON: u8 = 2;
+/// Of large files that are stored: they rarely compress, and higher levels take seconds a megabyte to find out.
 const ZSTD_LEVEL: i32 = 9;
 /// Magic, version, kind and checksum of the restored file.
 const FIXED_BYTES: usize = 4 + 1 + 1 + 8;
 const CRC_BYTES: usize = 4;
-/// By how much a skeleton may exceed the limit on the restored file: the notes on a small file can be longer
-/// than it is.
-const SKELETON_SURPLUS: u64 = 1 << 20;
-/// The tiles of the largest frame: no component has more than 8193x8193 blocks, and no frame more than four.
-const MAX_STREAMS: usize = 4 * 65 * 65;
-
 /// A parsed `.lic` file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Container {
@@ -43,52 +39,73 @@ pub struct Container {
 pub enum Body {
     /// The original bytes, verbatim or deflated by zstd.
     Stored(Vec<u8>),
-    /// A JPEG file whose coefficients a model has coded.
+    /// A file with JPEG pictures in it.
     Jpeg(JpegBody),
 }
 
-/// A recompressed JPEG.
+/// A file whose JPEG pictures are coded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JpegBody {
-    /// Number of the model, as registered in `docs/format.md`.
-    pub model: u64,
-    /// Fingerprint of the model's weights.
-    pub fingerprint: u32,
-    /// Everything but the coefficients, as [`crate::jpeg::read`] gives it.
+    /// Everything but the coefficients, as [`crate::document::read`] gives it.
     pub skeleton: Vec<u8>,
-    /// One rANS stream for each tile.
-    pub streams: Vec<Vec<u8>>,
+    /// The coefficients, picture by picture as in the skeleton.
+    pub pictures: Vec<CodedPicture>,
+}
+
+/// The coefficients of a picture.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CodedPicture {
+    /// Number of the model or other coder, as registered in `docs/format.md`.
+    pub coder: u64,
+    /// Fingerprint of the coder's weights and tables.
+    pub fingerprint: u32,
+    /// What the coder made of the coefficients.
+    pub data: Vec<u8>,
 }
 
 /// A file whose original is kept as it is, or as zstd makes it if that is smaller.
 pub fn store(original: &[u8]) -> Result<Vec<u8>> {
     let mut out = header(KIND_STORED, original);
-    let packed =
-        zstd::bulk::compress(original, ZSTD_LEVEL).map_err(|e| Error::InvalidArgument(e.to_string()))?;
-    let (method, data) =
-        if packed.len() < original.len() { (STORED_ZSTD, &packed[..]) } else { (STORED_VERBATIM, original) };
-    out.push(method);
-    out.extend_from_slice(data);
+    let (method, packed) = if original.len() < dictionary::LARGE {
+        (STORED_LIKE_SKELETON, dictionary::compress(original)?)
+    } else {
+        let failed = |e: std::io::Error| Error::InvalidArgument(e.to_string());
+        (STORED_ZSTD, zstd::bulk::compress(original, ZSTD_LEVEL).map_err(failed)?)
+    };
+    let smaller = packed.len() < original.len();
+    out.push(if smaller { method } else { STORED_VERBATIM });
+    out.extend_from_slice(if smaller { &packed } else { original });
     Ok(sealed(out))
 }
 
-/// A file that restores `original` from its coded coefficients.
+/// A file that restores `original` from its coded pictures.
 ///
 /// # Errors
-/// [`Error::InvalidArgument`] if there are more streams than a frame can have tiles.
+/// [`Error::InvalidArgument`] if the skeleton is of another number of pictures, or a coder has several fingerprints.
 pub fn pack_jpeg(original: &[u8], body: &JpegBody) -> Result<Vec<u8>> {
-    if body.streams.len() > MAX_STREAMS {
-        return Err(Error::InvalidArgument(format!("{} coefficient streams", body.streams.len())));
+    let count = document::count(&body.skeleton)?;
+    if body.pictures.len() != count {
+        return Err(Error::InvalidArgument(format!(
+            "{} pictures where there are {count}",
+            body.pictures.len()
+        )));
     }
     let mut out = header(KIND_JPEG, original);
-    varint::put(&mut out, body.model);
-    out.extend_from_slice(&body.fingerprint.to_le_bytes());
     let skeleton = dictionary::compress(&body.skeleton)?;
     varint::put(&mut out, body.skeleton.len() as u64);
     put_section(&mut out, &skeleton);
-    varint::put(&mut out, body.streams.len() as u64);
-    for stream in &body.streams {
-        put_section(&mut out, stream);
+    let mut fingerprints = HashMap::new();
+    for (index, picture) in body.pictures.iter().enumerate() {
+        varint::put(&mut out, picture.coder);
+        match fingerprints.insert(picture.coder, picture.fingerprint) {
+            None => out.extend_from_slice(&picture.fingerprint.to_le_bytes()),
+            Some(known) if known == picture.fingerprint => {}
+            Some(_) => return Err(Error::InvalidArgument("one coder, several fingerprints".into())),
+        }
+        if index + 1 < count {
+            varint::put(&mut out, picture.data.len() as u64);
+        }
+        out.extend_from_slice(&picture.data);
     }
     Ok(sealed(out))
 }
@@ -191,27 +208,32 @@ fn read_stored(cursor: &mut Cursor, size: u64) -> Result<Vec<u8>> {
     match method {
         STORED_VERBATIM => check_size(data, size, offset).map(|()| data.to_vec()),
         STORED_ZSTD => unzstd(zstd::stream::read::Decoder::with_buffer(data), size, offset),
+        STORED_LIKE_SKELETON => dictionary::decompress(data, size, offset),
         other => Err(Error::Unsupported(format!("storage method {other}"))),
     }
 }
 
 fn read_jpeg(cursor: &mut Cursor, max_output: u64) -> Result<JpegBody> {
-    let model = cursor.varint("model number")?;
-    let fingerprint = u32::from_le_bytes(cursor.array("fingerprint of the weights")?);
-    let length = cursor.varint("length of the JPEG skeleton")?;
-    check_limit("a JPEG skeleton's length", length, max_output.saturating_add(SKELETON_SURPLUS))?;
+    let length = cursor.varint("length of the skeleton")?;
+    check_limit("a skeleton's length", length, max_output.saturating_add(document::SKELETON_SURPLUS))?;
     let offset = cursor.position;
-    let skeleton = dictionary::decompress(cursor.section("JPEG skeleton")?, length, offset)?;
-    let count = cursor.varint("number of coefficient streams")?;
-    // Without a limit, each byte of hostile data could be an empty stream.
-    if count > MAX_STREAMS as u64 {
-        let what = format!("{count} coefficient streams are more than a frame has tiles");
-        return Err(Error::Corrupt { what, offset: cursor.position });
+    let skeleton = dictionary::decompress(cursor.section("skeleton")?, length, offset)?;
+    let count = document::count(&skeleton)?;
+    let mut fingerprints = HashMap::new();
+    let mut pictures = Vec::with_capacity(count);
+    for index in 0..count {
+        let coder = cursor.varint("number of a coder")?;
+        let fingerprint = match fingerprints.entry(coder) {
+            Entry::Occupied(entry) => *entry.get(),
+            Entry::Vacant(entry) => {
+                *entry.insert(u32::from_le_bytes(cursor.array("fingerprint of a coder")?))
+            }
+        };
+        let last = index + 1 == count;
+        let data = if last { cursor.rest() } else { cursor.section("coefficients of a picture")? }.to_vec();
+        pictures.push(CodedPicture { coder, fingerprint, data });
     }
-    let streams = (0..count)
-        .map(|_| cursor.section("coefficient stream").map(<[u8]>::to_vec))
-        .collect::<Result<_>>()?;
-    Ok(JpegBody { model, fingerprint, skeleton, streams })
+    Ok(JpegBody { skeleton, pictures })
 }
 
 /// zstd's output of exactly `size` bytes, never more; `offset` is where its input begins.
@@ -285,14 +307,22 @@ impl<'a> Cursor<'a> {
 mod tests {
     use super::*;
 
+    /// A document of three pictures, as far as its head says: they are never written.
+    fn skeleton() -> Vec<u8> {
+        let mut skeleton = vec![3, 0, 0xc8, 1, 0, 0x96, 1, 100, 0, 60, 10, 0];
+        skeleton.extend((0..300u32).map(|i| ((i * i) >> 3) as u8));
+        skeleton
+    }
+
     fn sample() -> (Vec<u8>, Vec<u8>) {
         let original: Vec<u8> = (0..2000u32).map(|i| ((i * i) >> 3) as u8).collect();
-        let body = JpegBody {
-            model: 1,
-            fingerprint: 0xfeed_f00d,
-            skeleton: original[..300].to_vec(),
-            streams: vec![original[300..900].to_vec(), vec![], original[900..1000].to_vec()],
+        let picture = |coder: u64, range: std::ops::Range<usize>| CodedPicture {
+            coder,
+            fingerprint: 0xfeed_f00d + coder as u32,
+            data: original[range].to_vec(),
         };
+        let pictures = vec![picture(1, 300..900), picture(300, 0..0), picture(1, 900..1000)];
+        let body = JpegBody { skeleton: skeleton(), pictures };
         let packed = pack_jpeg(&original, &body).unwrap();
         let container = unpack(&packed, 1 << 20).unwrap();
         assert_eq!(container.body, Body::Jpeg(body));
@@ -308,7 +338,7 @@ mod tests {
     #[test]
     fn stored_files_round_trip_within_32_bytes() {
         let noise: Vec<u8> = (0..5000u64).map(|i| (xxh3_64(&i.to_le_bytes()) >> 13) as u8).collect();
-        for original in [&b""[..], b"x", b"\x89LIC", &noise, &[7; 100_000]] {
+        for original in [&b""[..], b"x", b"\x89LIC", &noise, &[7; 100_000], &vec![7; dictionary::LARGE]] {
             let packed = store(original).unwrap();
             assert!(packed.len() <= original.len() + 32);
             match unpack(&packed, 1 << 20).unwrap().body {
@@ -366,11 +396,10 @@ mod tests {
         sealed(out)
     }
 
-    fn crafted_jpeg(size: u64, skeleton: &[u8], skeleton_size: u64, streams: u64) -> Vec<u8> {
-        let mut body = vec![1, 0, 0, 0, 0];
+    fn crafted_jpeg(size: u64, skeleton: &[u8], skeleton_size: u64) -> Vec<u8> {
+        let mut body = Vec::new();
         varint::put(&mut body, skeleton_size);
         put_section(&mut body, &dictionary::compress(skeleton).unwrap());
-        varint::put(&mut body, streams);
         crafted(KIND_JPEG, size, &body)
     }
 
@@ -386,7 +415,12 @@ mod tests {
             wrong(&crafted(KIND_STORED, size, b"\0abc"), &expected);
             if size > 3 {
                 wrong(&crafted(KIND_STORED, size, &[&[STORED_ZSTD], &packed[..]].concat()), &expected);
-                wrong(&crafted_jpeg(size, b"abc", size, 0), &expected);
+                let packed = dictionary::compress(b"abc").unwrap();
+                wrong(
+                    &crafted(KIND_STORED, size, &[&[STORED_LIKE_SKELETON], &packed[..]].concat()),
+                    &expected,
+                );
+                wrong(&crafted_jpeg(size, b"abc", size), &expected);
             }
         }
     }
@@ -395,31 +429,29 @@ mod tests {
     fn bombs_are_left_after_what_they_promised() {
         let zeros = vec![0; 1 << 24];
         let bomb = [&[STORED_ZSTD], &zstd::bulk::compress(&zeros, 1).unwrap()[..]].concat();
-        for data in [crafted(KIND_STORED, 1000, &bomb), crafted_jpeg(1000, &zeros, 1000, 0)] {
+        for data in [crafted(KIND_STORED, 1000, &bomb), crafted_jpeg(1000, &zeros, 1000)] {
             let error = unpack(&data, u64::MAX).unwrap_err().to_string();
             assert!(error.ends_with("1001 bytes where 1000 were promised"), "{error}");
         }
         let length = zeros.len() as u64;
-        let honest = crafted_jpeg(1000, &zeros, length, 0);
+        let honest = crafted_jpeg(1000, &zeros, length);
         assert!(unpack(&honest, length).is_ok());
         let refused = unpack(&honest, 1000);
-        let limit = 1000 + SKELETON_SURPLUS;
-        let expected = Error::LimitExceeded { what: "a JPEG skeleton's length", value: length, limit };
+        let limit = 1000 + document::SKELETON_SURPLUS;
+        let expected = Error::LimitExceeded { what: "a skeleton's length", value: length, limit };
         assert_eq!(refused, Err(expected));
     }
 
     #[test]
-    fn no_more_streams_than_tiles() {
-        let most = MAX_STREAMS as u64;
-        assert!(matches!(unpack(&crafted_jpeg(9, b"", 0, most), 9), Err(Error::Truncated { .. })));
-        for streams in [most + 1, u64::MAX] {
-            let refused = unpack(&crafted_jpeg(9, b"", 0, streams), 9);
-            assert!(matches!(refused, Err(Error::Corrupt { .. })), "{refused:?}");
+    fn as_many_pictures_as_the_skeleton_says() {
+        let picture = |fingerprint| CodedPicture { coder: 1, fingerprint, data: vec![] };
+        let pack = |pictures| pack_jpeg(b"", &JpegBody { skeleton: skeleton(), pictures });
+        assert!(pack(vec![picture(7); 3]).is_ok());
+        for wrong in [vec![picture(7); 2], vec![picture(7); 4], vec![picture(7), picture(8), picture(7)]] {
+            assert!(matches!(pack(wrong), Err(Error::InvalidArgument(_))));
         }
-        let body =
-            |count| JpegBody { model: 1, fingerprint: 0, skeleton: vec![], streams: vec![vec![]; count] };
-        assert!(unpack(&pack_jpeg(b"", &body(MAX_STREAMS)).unwrap(), 0).is_ok());
-        assert!(matches!(pack_jpeg(b"", &body(MAX_STREAMS + 1)), Err(Error::InvalidArgument(_))));
+        let none = crafted_jpeg(9, &skeleton(), skeleton().len() as u64);
+        assert!(matches!(unpack(&none, 9), Err(Error::Truncated { .. })));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use super::frame::Frame;
 use super::huffman::HuffmanTable;
 use super::{annex_k, Limits};
 use crate::{Error, Result};
+use std::ops::Range;
 
 /// A scan as its header and the tables before it describe it.
 pub(super) struct Scan {
@@ -52,6 +53,7 @@ pub(super) struct Parser<'a> {
     data: &'a [u8],
     pos: usize,
     limits: Limits,
+    free_segments: Vec<Range<usize>>,
     frame: Option<Frame>,
     progress: Vec<Progress>,
     quant_fixed: Vec<bool>,
@@ -73,6 +75,7 @@ impl<'a> Parser<'a> {
             data,
             pos: pos + 2,
             limits: limits.clone(),
+            free_segments: Vec::new(),
             frame: None,
             progress: Vec::new(),
             quant_fixed: Vec::new(),
@@ -124,6 +127,11 @@ impl<'a> Parser<'a> {
         self.frame.ok_or_else(|| corrupt("no frame", self.pos))
     }
 
+    /// The contents of the APP and COM segments that have been found.
+    pub fn into_free_segments(self) -> Vec<Range<usize>> {
+        self.free_segments
+    }
+
     fn parse_to_scan(&mut self) -> Result<Option<Scan>> {
         while let Some(marker) = self.next_marker() {
             match marker {
@@ -139,6 +147,7 @@ impl<'a> Parser<'a> {
                 0xDA => return self.parse_sos(&mut segment).map(Some),
                 0xDB => self.parse_dqt(&mut segment)?,
                 0xDD => self.restart_interval = segment.u16()?.into(),
+                0xE0..=0xEF | 0xFE => self.free_segments.push(segment.pos..self.pos),
                 _ => {}
             }
         }

@@ -25,6 +25,7 @@ pub use frame::{Component, Frame};
 use crate::{Error, Result};
 use header::Parser;
 use skeleton::ScanNotes;
+use std::ops::Range;
 
 /// The coefficients of one component: 64 per block in zig-zag order, the blocks in raster order.
 /// The DC coefficients are absolute, not differences.
@@ -68,35 +69,75 @@ impl Limits {
 }
 
 #[inline(always)]
-fn check(what: &'static str, value: u64, limit: u64) -> Result<()> {
+pub(crate) fn check(what: &'static str, value: u64, limit: u64) -> Result<()> {
     match value > limit {
         true => Err(Error::LimitExceeded { what, value, limit }),
         false => Ok(()),
     }
 }
 
-/// Takes a JPEG file apart. Feeding skeleton and planes to [`write()`] gives the same file again.
+/// Takes a JPEG file apart. Feeding skeleton and planes to [`write()`] gives the same file again, with all that follows
+/// the picture.
 pub fn read(data: &[u8], limits: &Limits) -> Result<Jpeg> {
     let mut parser = Parser::new(data, 0, limits)?;
-    let mut planes = Vec::new();
-    let mut notes = Vec::new();
-    let mut markers = Vec::new();
-    let mut segment_end = 0;
-    while let Some(scan) = parser.next_scan()? {
-        let segment_start = parser.position();
-        let frame = parser.frame()?;
-        if planes.is_empty() {
-            planes = blank_planes(frame, segment_start, data.len())?;
+    let scans = Scans::read(&mut parser, data)?;
+    scans.finish(parser, data, data.len())
+}
+
+/// Takes the picture apart that `data` begins with, and says where it ends: behind EOI or, where that is missing, behind
+/// the last scan. With an error, it says how far the picture was looked for.
+pub(crate) fn read_first(data: &[u8], limits: &Limits) -> (usize, Result<Jpeg>) {
+    let mut parser = match Parser::new(data, 0, limits) {
+        Ok(parser) => parser,
+        Err(error) => return (0, Err(error)),
+    };
+    let scans = Scans::read(&mut parser, data);
+    let position = parser.position();
+    match scans {
+        Ok(scans) => {
+            let end = if data[..position].ends_with(&EOI) { position } else { scans.end };
+            (end, scans.finish(parser, data, end))
         }
-        markers.extend_from_slice(&data[segment_end..segment_start]);
-        let len = scan_decode::segment_len(&data[segment_start..]);
-        segment_end = segment_start + len;
-        notes.push(scan_decode::decode(&scan, frame, &data[segment_start..segment_end], &mut planes));
-        parser.set_position(segment_end);
+        Err(error) => (position, Err(error)),
     }
-    markers.extend_from_slice(&data[segment_end..]);
-    let planes = planes.into_iter().map(Vec::into_flattened).collect();
-    Ok(Jpeg { frame: parser.into_frame()?, planes, skeleton: skeleton::join(&markers, &notes) })
+}
+
+const EOI: [u8; 2] = [0xFF, 0xD9];
+
+/// The scans of a picture.
+#[derive(Default)]
+struct Scans {
+    planes: Vec<Vec<block::Block>>,
+    /// All bytes up to the last scan's header, without the entropy-coded segments.
+    markers: Vec<u8>,
+    notes: Vec<ScanNotes>,
+    /// Where the last entropy-coded segment ends.
+    end: usize,
+}
+
+impl Scans {
+    fn read(parser: &mut Parser, data: &[u8]) -> Result<Self> {
+        let mut scans = Self::default();
+        while let Some(scan) = parser.next_scan()? {
+            let start = parser.position();
+            let frame = parser.frame()?;
+            if scans.planes.is_empty() {
+                scans.planes = blank_planes(frame, start, data.len())?;
+            }
+            scans.markers.extend_from_slice(&data[scans.end..start]);
+            scans.end = start + scan_decode::segment_len(&data[start..]);
+            scans.notes.push(scan_decode::decode(&scan, frame, &data[start..scans.end], &mut scans.planes));
+            parser.set_position(scans.end);
+        }
+        Ok(scans)
+    }
+
+    /// The picture up to byte `end` of `data`.
+    fn finish(mut self, parser: Parser, data: &[u8], end: usize) -> Result<Jpeg> {
+        self.markers.extend_from_slice(&data[self.end..end]);
+        let planes = self.planes.into_iter().map(Vec::into_flattened).collect();
+        Ok(Jpeg { frame: parser.into_frame()?, planes, skeleton: skeleton::join(&self.markers, &self.notes) })
+    }
 }
 
 /// Zeros for all coefficients, provided that the bytes `start..end` can possibly code so many blocks, at a bit each.
@@ -113,6 +154,14 @@ pub fn layout(skeleton: &[u8], limits: &Limits) -> Result<Frame> {
     let mut parser = Parser::new(parts.markers, parts.start, limits)?;
     while parser.next_scan()?.is_some() {}
     parser.into_frame()
+}
+
+/// Where in a skeleton the contents of APP and COM segments stand: bytes that do not matter to [`layout()`].
+pub(crate) fn free_segments(skeleton: &[u8], limits: &Limits) -> Result<Vec<Range<usize>>> {
+    let parts = skeleton::split(skeleton, limits)?;
+    let mut parser = Parser::new(parts.markers, parts.start, limits)?;
+    while parser.next_scan()?.is_some() {}
+    Ok(parser.into_free_segments())
 }
 
 /// Makes the file that a skeleton and its planes came from.

@@ -4,7 +4,10 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use super::enter;
-use crate::container::{self, Body, JpegBody};
+use crate::container::{self, Body, CodedPicture, JpegBody};
+
+/// A picture's coder, the coder's fingerprint, and the coded coefficients.
+type Coded<T> = (u64, u32, T);
 
 /// A parsed `.lic` file. `kind` is "stored" or "jpeg"; fields of the other kind are empty.
 #[pyclass(frozen, get_all, module = "lic_native._native")]
@@ -13,10 +16,8 @@ pub(super) struct Container {
     size: u64,
     checksum: u64,
     stored: Option<Py<PyBytes>>,
-    model: u64,
-    fingerprint: u32,
     skeleton: Py<PyBytes>,
-    streams: Vec<Py<PyBytes>>,
+    pictures: Vec<Coded<Py<PyBytes>>>,
 }
 
 /// A file that keeps `original` as it is, or as zstd makes it.
@@ -25,17 +26,16 @@ pub(super) fn store<'py>(py: Python<'py>, original: &[u8]) -> PyResult<Bound<'py
     Ok(PyBytes::new(py, &enter(py, || container::store(original))?))
 }
 
-/// A file that restores the JPEG `original` from its skeleton and coded coefficients.
+/// A file that restores `original` from its skeleton and coded pictures.
 #[pyfunction]
 pub(super) fn pack_jpeg<'py>(
     py: Python<'py>,
     original: &[u8],
-    model: u64,
-    fingerprint: u32,
     skeleton: Vec<u8>,
-    streams: Vec<Vec<u8>>,
+    pictures: Vec<Coded<Vec<u8>>>,
 ) -> PyResult<Bound<'py, PyBytes>> {
-    let body = JpegBody { model, fingerprint, skeleton, streams };
+    let coded = |(coder, fingerprint, data)| CodedPicture { coder, fingerprint, data };
+    let body = JpegBody { skeleton, pictures: pictures.into_iter().map(coded).collect() };
     Ok(PyBytes::new(py, &enter(py, || container::pack_jpeg(original, &body))?))
 }
 
@@ -51,20 +51,16 @@ pub(super) fn unpack(py: Python<'_>, data: &[u8], max_output: u64) -> PyResult<C
             size,
             checksum,
             stored: Some(bytes(&original)),
-            model: 0,
-            fingerprint: 0,
             skeleton: bytes(&[]),
-            streams: Vec::new(),
+            pictures: Vec::new(),
         },
         Body::Jpeg(body) => Container {
             kind: "jpeg",
             size,
             checksum,
             stored: None,
-            model: body.model,
-            fingerprint: body.fingerprint,
             skeleton: bytes(&body.skeleton),
-            streams: body.streams.iter().map(|stream| bytes(stream)).collect(),
+            pictures: body.pictures.iter().map(|p| (p.coder, p.fingerprint, bytes(&p.data))).collect(),
         },
     })
 }

@@ -1,4 +1,4 @@
-//! JPEG files as coefficients and the rest.
+//! JPEG files, and files with JPEG pictures in them, as coefficients and the rest.
 
 use numpy::{IntoPyArray, PyArray1, PyReadonlyArrayDyn};
 use pyo3::prelude::*;
@@ -6,6 +6,7 @@ use pyo3::types::PyBytes;
 
 use super::arrays::slice;
 use super::enter;
+use crate::document;
 use crate::jpeg::{self, Limits};
 
 /// One colour component of a frame; sizes in blocks, whole MCUs.
@@ -56,7 +57,8 @@ fn limits(max_blocks: Option<u64>, max_output: Option<u64>) -> Limits {
     limits
 }
 
-type Read<'py> = (Frame, Vec<Bound<'py, PyArray1<i16>>>, Bound<'py, PyBytes>);
+type Planes<'py> = Vec<Bound<'py, PyArray1<i16>>>;
+type Read<'py> = (Frame, Planes<'py>, Bound<'py, PyBytes>);
 
 /// A JPEG file -> (frame, int16 coefficients of each component, skeleton).
 #[pyfunction]
@@ -85,5 +87,49 @@ pub(super) fn jpeg_write<'py>(
 ) -> PyResult<Bound<'py, PyBytes>> {
     let planes: Vec<&[i16]> = planes.iter().map(|plane| slice(plane, "plane")).collect::<PyResult<_>>()?;
     let file = enter(py, || jpeg::write(skeleton, &planes, &limits(None, max_output)))?;
+    Ok(PyBytes::new(py, &file))
+}
+
+/// Any file -> (for each picture in it, int16 coefficients of each component; skeleton).
+#[pyfunction]
+#[pyo3(signature = (data, max_blocks = None))]
+pub(super) fn document_read<'py>(
+    py: Python<'py>,
+    data: &[u8],
+    max_blocks: Option<u64>,
+) -> PyResult<(Vec<Planes<'py>>, Bound<'py, PyBytes>)> {
+    let document = enter(py, || Ok(document::read(data, &limits(max_blocks, None))))?;
+    let arrays = |planes: Vec<Vec<i16>>| planes.into_iter().map(|plane| plane.into_pyarray(py)).collect();
+    let pictures = document.pictures.into_iter().map(|picture| arrays(picture.planes)).collect();
+    Ok((pictures, PyBytes::new(py, &document.skeleton)))
+}
+
+/// The frames of the pictures that a document's skeleton is of.
+#[pyfunction]
+#[pyo3(signature = (skeleton, max_blocks = None, max_output = None))]
+pub(super) fn document_layout(
+    py: Python<'_>,
+    skeleton: &[u8],
+    max_blocks: Option<u64>,
+    max_output: Option<u64>,
+) -> PyResult<Vec<Frame>> {
+    let frames = enter(py, || document::layout(skeleton, &limits(max_blocks, max_output)))?;
+    Ok(frames.into_iter().map(Frame::from).collect())
+}
+
+/// The file that a document's skeleton and the int16 coefficients of its pictures make.
+#[pyfunction]
+#[pyo3(signature = (skeleton, pictures, max_output = None))]
+pub(super) fn document_write<'py>(
+    py: Python<'py>,
+    skeleton: &[u8],
+    pictures: Vec<Vec<PyReadonlyArrayDyn<'py, i16>>>,
+    max_output: Option<u64>,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let pictures: Vec<Vec<&[i16]>> = pictures
+        .iter()
+        .map(|planes| planes.iter().map(|plane| slice(plane, "plane")).collect())
+        .collect::<PyResult<_>>()?;
+    let file = enter(py, || document::write(skeleton, &pictures, &limits(None, max_output)))?;
     Ok(PyBytes::new(py, &file))
 }

@@ -43,6 +43,8 @@ mod _native {
     #[pymodule_export]
     use super::fingerprint;
     #[pymodule_export]
+    use super::jpeg::{document_layout, document_read, document_write};
+    #[pymodule_export]
     use super::jpeg::{jpeg_layout, jpeg_read, jpeg_write, Component, Frame};
     #[pymodule_export]
     use super::message::{message_decode, message_encode, message_head};
