@@ -95,6 +95,17 @@ def test_damage_is_one_line_and_status_1(photo_file, damage):
     assert photo_file.read_bytes() == jpeg_bytes()
 
 
+def test_limits_are_named(photo_file):
+    done = lic("compress", photo_file, "--max-input", "99")
+    assert done.returncode == 1 and b"exceeds the limit of 99" in done.stderr
+    lic("compress", photo_file)
+    packed = photo_file.with_name("photo.jpg.lic")
+    for option, limit in {"--max-pixels": 287, "--max-input": 99, "--max-output": 99}.items():
+        done = lic("decompress", packed, "-f", option, "6143" if option == "--max-pixels" else "99")
+        assert done.returncode == 1 and done.stderr.endswith(f"exceeds the limit of {limit}\n".encode())
+    assert photo_file.read_bytes() == jpeg_bytes()
+
+
 def test_one_bad_file_does_not_keep_the_others_from_being_done(tmp_path):
     (tmp_path / "a.jpg").write_bytes(jpeg_bytes())
     lic("compress", tmp_path / "a.jpg")

@@ -1,9 +1,11 @@
 """`lic_native.jpeg` as its users see it."""
 
 import contextlib
+import dataclasses
 import io
 import os
 import random
+import re
 import struct
 import time
 import zlib
@@ -262,10 +264,34 @@ def test_no_truncation_or_flip_goes_unnoticed(make):
             jpeg.decompress(bytes(flipped))
 
 
-def test_a_larger_result_than_allowed_is_refused():
-    data = jpeg_bytes()
-    with pytest.raises(lic_native.LimitExceededError, match="exceeds the limit of 100"):
-        jpeg.decompress(jpeg.compress(data), max_output=100)
+def test_limits_are_kept_and_named():
+    """What exceeds one by one is refused, and what meets all is not; errors say by how much."""
+    data = jpeg_bytes(96, 128)  # 4:2:0: 192 blocks of Y, 48 of Cb and of Cr, as many as 6144 pixels of 4:4:4 have
+    small = jpeg.compress(data)
+    exact = lic_native.Limits(max_pixels=96 * 64, max_input_bytes=len(small), max_output_bytes=len(data))
+    assert jpeg.decompress(small, limits=exact) == data
+    assert jpeg.inspect(small, limits=exact).kind == "jpeg"
+    for name, message in {
+        "max_pixels": "number of JPEG blocks of 288 exceeds the limit of 287",
+        "max_input_bytes": f"input of {len(small)} bytes exceeds the limit of {len(small) - 1}",
+        "max_output_bytes": f"a restored file's length of {len(data)} exceeds the limit of {len(data) - 1}",
+    }.items():
+        limits = dataclasses.replace(exact, **{name: getattr(exact, name) - 1})
+        for function in (jpeg.decompress, jpeg.inspect):
+            with pytest.raises(lic_native.LimitExceededError, match=re.escape(message)):
+                function(small, limits=limits)
+
+
+def test_compress_keeps_limits():
+    data = jpeg_bytes(96, 128) + jpeg_bytes(48, 64)
+    sizes = {}
+    for pixels in (96 * 64 + 48 * 32, 96 * 64 + 48 * 32 - 1, 96 * 64 - 1, 48 * 32 - 1):
+        small = jpeg.compress(data, limits=lic_native.Limits(max_pixels=pixels))
+        assert jpeg.decompress(small) == data
+        sizes[pixels] = [picture.width for picture in jpeg.inspect(small).pictures]
+    assert list(sizes.values()) == [[128, 64], [128], [64], []]
+    with pytest.raises(lic_native.LimitExceededError, match=f"of {len(data)} bytes exceeds the limit of 99"):
+        jpeg.compress(data, limits=lic_native.Limits(max_input_bytes=99))
 
 
 def test_other_weights_are_named(monkeypatch):

@@ -13,6 +13,7 @@ torch is imported when a model runs, not before.
 from . import errors, jpeg
 from .distributions import Categorical, Distribution, Gaussian, Laplace, Logistic, Mixture, Tables
 from .errors import CorruptError, LicError, LimitExceededError, TruncatedError, UnsupportedError
+from .jpeg import Limits
 from .stream import Decoder, Encoder
 from .tensor import decode, decode_batch, encode, encode_batch
 
@@ -27,6 +28,7 @@ __all__ = [
     "Laplace",
     "LicError",
     "LimitExceededError",
+    "Limits",
     "Logistic",
     "Mixture",
     "Tables",

@@ -30,6 +30,8 @@ SUFFIX = ".lic"
 Paths = Annotated[list[Path], typer.Argument(help="Files or folders; - reads stdin and writes stdout.")]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="File, or folder for several.")]
 Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite files that are there.")]
+MaxPixels = Annotated[int, typer.Option(help="Pixels that the pictures of a file may have.")]
+MaxInput = Annotated[int, typer.Option(help="Bytes that a file may have.")]
 Device = Annotated[str | None, typer.Option(help="cpu or cuda; cuda by default if there is one.")]
 
 
@@ -42,12 +44,15 @@ def compress(
         str | None, typer.Option(help="fast, or best: smaller and slower. By default best on cuda, fast on cpu.")
     ] = None,
     device: Device = None,
+    max_pixels: MaxPixels = jpeg.DEFAULT_LIMITS.max_pixels,
+    max_input: MaxInput = jpeg.DEFAULT_LIMITS.max_input_bytes,
 ) -> None:
     """Make a smaller .lic of each JPEG file. A folder's JPEG files are found at any depth; the originals stay."""
     zoo.check_profile(profile)
+    limits = jpeg.Limits(max_pixels, max_input)
 
     def work(data: bytes) -> bytes:
-        return jpeg.compress(data, profile=profile, device=device)
+        return jpeg.compress(data, profile=profile, device=device, limits=limits)
 
     jobs = plan(paths, output, lambda path: path.suffix.lower() in jpeg.SUFFIXES, lambda name: name + SUFFIX, force)
     before, after = run(jobs, work, force)
@@ -61,12 +66,17 @@ def decompress(
     output: Output = None,
     force: Force = False,
     device: Device = None,
-    max_output: Annotated[int, typer.Option(help="Bytes that a restored file may have.")] = jpeg.MAX_OUTPUT_BYTES,
+    max_pixels: MaxPixels = jpeg.DEFAULT_LIMITS.max_pixels,
+    max_input: MaxInput = jpeg.DEFAULT_LIMITS.max_input_bytes,
+    max_output: Annotated[
+        int, typer.Option(help="Bytes that a restored file may have.")
+    ] = jpeg.DEFAULT_LIMITS.max_output_bytes,
 ) -> None:
     """Restore the original of each .lic file, byte for byte."""
+    limits = jpeg.Limits(max_pixels, max_input, max_output)
 
     def work(data: bytes) -> bytes:
-        return jpeg.decompress(data, device=device, max_output=max_output)
+        return jpeg.decompress(data, device=device, limits=limits)
 
     def name(lic: str) -> str:
         return lic.removesuffix(SUFFIX) if len(lic) > len(SUFFIX) and lic.endswith(SUFFIX) else lic + ".restored"

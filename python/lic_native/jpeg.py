@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 import numpy as np
 
 from . import _native
-from .errors import CorruptError, LicError, TruncatedError, UnsupportedError
+from .errors import CorruptError, LicError, LimitExceededError, TruncatedError, UnsupportedError
 from .models import zoo
 
 if TYPE_CHECKING:
@@ -29,12 +29,6 @@ SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif"}
 #: Blocks on a side of what is coded in one piece: 1024 pixels. Part of the format. It bounds memory and keeps all cores
 #: busy; pieces of this size cost 0.1 % more than pieces twice as large.
 TILE = 128
-#: Largest file that `decompress` restores unless told otherwise.
-MAX_OUTPUT_BYTES = 2**31
-
-
-#: Blocks that `decompress` makes room for: 512 megapixels without subsampling.
-MAX_BLOCKS = 24 << 20
 #: Batches of tiles worked on at a time by all calls together.
 MAX_THREADS = min(os.cpu_count() or 1, 8)
 #: Tiles of a file that share a walk.
@@ -44,6 +38,31 @@ Bytes = bytes | bytearray | memoryview
 T = TypeVar("T")
 
 _tile_slots = threading.BoundedSemaphore(MAX_THREADS)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a file may ask for at most. Memory and time are bounded by it: a small file can say that it is large.
+
+    max_pixels: of all JPEG pictures in a file together. What counts is the blocks of all components: 3 for 64 pixels.
+    max_input_bytes: of what is given.
+    max_output_bytes: of what is restored.
+    """
+
+    max_pixels: int = 2**29
+    max_input_bytes: int = 2**31
+    max_output_bytes: int = 2**31
+
+    @property
+    def max_blocks(self) -> int:
+        return 3 * self.max_pixels // 64
+
+    def check_input(self, data: bytes) -> None:
+        if len(data) > self.max_input_bytes:
+            raise LimitExceededError(f"input of {len(data)} bytes exceeds the limit of {self.max_input_bytes}")
+
+
+DEFAULT_LIMITS = Limits()
 
 
 class Coefficients(NamedTuple):
@@ -82,7 +101,9 @@ def read_coefficients(data: Bytes) -> Coefficients:
     return Coefficients(result, tables, frame.width, frame.height, [(c.h, c.v) for c in components])
 
 
-def compress(data: Bytes, *, profile: str | None = None, device: str | None = None) -> bytes:
+def compress(
+    data: Bytes, *, profile: str | None = None, device: str | None = None, limits: Limits = DEFAULT_LIMITS
+) -> bytes:
     """A JPEG file, or any bytes at all -> a `.lic` file that restores exactly them.
 
     Every JPEG picture in them is coded, thumbnails and what follows the first picture too. What is no JPEG, or can't be
@@ -94,34 +115,39 @@ def compress(data: Bytes, *, profile: str | None = None, device: str | None = No
         profile: "fast", or "best": smaller files by a network that takes twice as long on a CPU. Either file says
             which it is and is restored on any device. Default: "best" on "cuda", "fast" on "cpu".
         device: where torch runs the model, "cpu" or "cuda"; the file is the same. Default: "cuda" if there is one.
+        limits: pictures that would exceed `max_pixels` are kept as they are.
 
     Raises:
         ValueError: there is no such profile or device.
+        LimitExceededError: `data` is longer than `limits.max_input_bytes`.
     """
     data = bytes(data)
+    limits.check_input(data)
     zoo.check_profile(profile)
-    packed = _compressed(data, profile, device)
+    packed = _compressed(data, profile, device, limits)
     if packed is not None and len(packed) < 0.9 * len(data):
         return packed
     stored = _native.store(data)
     return stored if packed is None or len(stored) <= len(packed) else packed
 
 
-def decompress(data: Bytes, *, device: str | None = None, max_output: int = MAX_OUTPUT_BYTES) -> bytes:
+def decompress(data: Bytes, *, device: str | None = None, limits: Limits = DEFAULT_LIMITS) -> bytes:
     """The file that `compress` was given.
 
     Args:
         data: a `.lic` file.
         device: where torch runs the model; any restores any file.
-        max_output: bytes that the restored file may have.
+        limits: what the file may ask for.
 
     Raises:
         TruncatedError, CorruptError: the file is damaged. Its checksums cover the file and what is restored from it.
         UnsupportedError: the file is of a newer version, or needs a model that is not installed.
-        LimitExceededError: the restored file would be longer than `max_output`.
+        LimitExceededError: the file or its pictures exceed `limits`.
     """
-    container = _native.unpack(bytes(data), max_output)
-    restored = _restore(container, device) if container.stored is None else container.stored
+    data = bytes(data)
+    limits.check_input(data)
+    container = _native.unpack(data, limits.max_output_bytes)
+    restored = _restore(container, device, limits) if container.stored is None else container.stored
     _native.verify(restored, container.size, container.checksum)
     return restored
 
@@ -159,10 +185,11 @@ class Info:
     pictures: tuple[PictureInfo, ...] = ()
 
 
-def inspect(data: Bytes) -> Info:
+def inspect(data: Bytes, *, limits: Limits = DEFAULT_LIMITS) -> Info:
     """What is inside a `.lic` file, without decoding its coefficients. Raises as `decompress` does."""
     data = bytes(data)
-    container = _native.unpack(data, MAX_OUTPUT_BYTES)
+    limits.check_input(data)
+    container = _native.unpack(data, limits.max_output_bytes)
     saving = 100 * (1 - len(data) / container.size) if container.size else 0.0
     common = (container.kind, len(data), container.size, round(saving, 2))
     if container.kind == "stored":
@@ -177,19 +204,19 @@ def inspect(data: Bytes) -> Info:
             progressive=frame.progressive,
             coefficient_bytes=len(coded),
         )
-        for frame, (number, _, coded) in zip(_layout(container.skeleton, container.size), container.pictures)
+        for frame, (number, _, coded) in zip(layout(container.skeleton, container.size, limits), container.pictures)
     )
     coefficients = sum(picture.coefficient_bytes for picture in pictures)
     return Info(*common, len(data) - coefficients, coefficients, pictures)
 
 
-def _compressed(data: bytes, profile: str | None, device: str | None) -> bytes | None:
+def _compressed(data: bytes, profile: str | None, device: str | None, limits: Limits) -> bytes | None:
     """A file that has been seen to restore `data` from its pictures' coefficients, or None if there is none."""
-    pictures, skeleton = _native.document_read(data)
+    pictures, skeleton = _native.document_read(data, limits.max_blocks)
     if not pictures:
         return None
     try:
-        frames = _layout(skeleton, len(data))
+        frames = layout(skeleton, len(data), limits)
         coders = [coder_of(frame, profile, device) for frame in frames]
         coded, decoded = [], []
         for coder, frame, planes in zip(coders, frames, pictures, strict=True):
@@ -204,8 +231,8 @@ def _compressed(data: bytes, profile: str | None, device: str | None) -> bytes |
     return packed if same else None
 
 
-def _restore(container: _native.Container, device: str | None) -> bytes:
-    frames = _layout(container.skeleton, container.size)
+def _restore(container: _native.Container, device: str | None, limits: Limits) -> bytes:
+    frames = layout(container.skeleton, container.size, limits)
     pictures = []
     for frame, (number, fingerprint, coefficients) in zip(frames, container.pictures, strict=True):
         coder = coder_of_number(number, device)
@@ -217,9 +244,9 @@ def _restore(container: _native.Container, device: str | None) -> bytes:
     return _native.document_write(container.skeleton, pictures, container.size)
 
 
-def _layout(skeleton: bytes, size: int) -> list[_native.Frame]:
+def layout(skeleton: bytes, size: int, limits: Limits = DEFAULT_LIMITS) -> list[_native.Frame]:
     """The frames of a file of `size` bytes. A block takes at least a bit of it: this bounds what they may occupy."""
-    return _native.document_layout(skeleton, min(8 * size, MAX_BLOCKS), size)
+    return _native.document_layout(skeleton, min(8 * size, limits.max_blocks), size)
 
 
 class Coder(Protocol):

@@ -71,7 +71,7 @@ def encode(data: bytes, packed: bytes, device: str | None) -> Stages:
     clock = Clock()
     with clock("parse"):
         pictures, skeleton = _native.document_read(data)
-        frames = _native.document_layout(skeleton)
+        frames = jpeg.layout(skeleton, len(data))
     coded = []
     for frame, planes, (number, fingerprint, _) in zip(frames, pictures, container.pictures, strict=True):
         model = zoo.load(zoo.model_name(number), device)
@@ -80,7 +80,7 @@ def encode(data: bytes, packed: bytes, device: str | None) -> Stages:
     with clock("write"):
         result = _native.pack_jpeg(data, skeleton, coded)
     with clock("verification"):
-        same = jpeg.decompress(result, device=device, max_output=len(data)) == data
+        same = jpeg.decompress(result, device=device) == data
     if not same or result != packed:
         raise RuntimeError("these stages are no longer those of jpeg.compress")
     return clock.stages()
@@ -90,8 +90,8 @@ def decode(packed: bytes, device: str | None) -> Stages:
     """`jpeg.decompress` by stages."""
     clock = Clock()
     with clock("parse"):
-        container = _native.unpack(packed, jpeg.MAX_OUTPUT_BYTES)
-        frames = _native.document_layout(container.skeleton, min(8 * container.size, jpeg.MAX_BLOCKS))
+        container = _native.unpack(packed, jpeg.DEFAULT_LIMITS.max_output_bytes)
+        frames = jpeg.layout(container.skeleton, container.size)
     pictures = []
     for frame, (number, _, data) in zip(frames, container.pictures, strict=True):
         model = zoo.load(zoo.model_name(number), device)
