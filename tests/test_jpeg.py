@@ -199,6 +199,24 @@ def test_a_thumbnail_is_a_quarter_smaller(photo):
     assert grown < 0.75 * len(thumbnail)
 
 
+def test_a_picture_that_occurs_twice_is_coded_once():
+    data, thumbnail = jpeg_bytes(), jpeg_bytes(**THUMBNAIL)
+    twice = with_thumbnail(data, thumbnail) + thumbnail
+    assert [p.model for p in jpeg.inspect(jpeg.compress(twice)).pictures] == ["mlcc-fast", "mlcc-fast", "twin"]
+    restored(twice)
+    assert len(jpeg.compress(twice)) - len(jpeg.compress(with_thumbnail(data, thumbnail))) < 25
+
+
+@pytest.mark.parametrize("index", [b"", b"\0", b"\0\0\0", b"\1\0", b"\2\0", b"\0\0"])
+def test_no_picture_repeats_what_is_not_there(index):
+    """The second picture repeats itself, one behind it, or the first, which is larger."""
+    data = jpeg_bytes() + jpeg_bytes(**THUMBNAIL)
+    container = _native.unpack(jpeg.compress(data), len(data))
+    crafted = _native.pack_jpeg(data, container.skeleton, [container.pictures[0], (jpeg.TWIN, 0, index)])
+    with pytest.raises(lic_native.CorruptError, match="repeats"):
+        jpeg.decompress(crafted)
+
+
 def test_damage_to_a_file_of_several_pictures_is_noticed():
     """Even where the checksum of the `.lic` file has been made right again."""
     data = with_thumbnail(jpeg_bytes(**THUMBNAIL), jpeg_bytes(32, 32)) + jpeg_bytes(40, 40)

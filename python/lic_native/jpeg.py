@@ -29,12 +29,16 @@ SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif"}
 #: Blocks on a side of what is coded in one piece: 1024 pixels. Part of the format. It bounds memory and keeps all cores
 #: busy; pieces of this size cost 0.1 % more than pieces twice as large.
 TILE = 128
+#: In place of a coder's number: the picture has the coefficients of an earlier one, whose index follows.
+TWIN = 0
 #: Batches of tiles worked on at a time by all calls together.
 MAX_THREADS = min(os.cpu_count() or 1, 8)
 #: Tiles of a file that share a walk.
 CPU_BATCH, CUDA_BATCH = 1, 16
 
 Bytes = bytes | bytearray | memoryview
+#: Number and fingerprint of a coder, and what it made of a picture's coefficients.
+Coded = tuple[int, int, bytes]
 T = TypeVar("T")
 
 _tile_slots = threading.BoundedSemaphore(MAX_THREADS)
@@ -156,6 +160,7 @@ def decompress(data: Bytes, *, device: str | None = None, limits: Limits = DEFAU
 class PictureInfo:
     """A JPEG picture inside a `.lic` file.
 
+    model: "twin" if its coefficients are those of an earlier picture.
     sampling: for each component, its horizontal x vertical sampling factor.
     """
 
@@ -196,7 +201,7 @@ def inspect(data: Bytes, *, limits: Limits = DEFAULT_LIMITS) -> Info:
         return Info(*common)
     pictures = tuple(
         PictureInfo(
-            model=zoo.model_name(number),
+            model="twin" if number == TWIN else zoo.model_name(number),
             width=frame.width,
             height=frame.height,
             components=len(frame.components),
@@ -217,9 +222,14 @@ def _compressed(data: bytes, profile: str | None, device: str | None, limits: Li
         return None
     try:
         frames = layout(skeleton, len(data), limits)
-        coders = [coder_of(frame, profile, device) for frame in frames]
-        coded, decoded = [], []
-        for coder, frame, planes in zip(coders, frames, pictures, strict=True):
+        coded: list[Coded] = []
+        decoded: list[list[np.ndarray]] = []
+        for frame, planes, twin in zip(frames, pictures, twins(pictures), strict=True):
+            if twin is not None:
+                coded.append((TWIN, 0, twin.to_bytes(2, "little")))
+                decoded.append(decoded[twin])
+                continue
+            coder = coder_of(frame, profile, device)
             coefficients, planes = coder.encode(frame, planes)
             coded.append((coder.number, coder.fingerprint(), coefficients))
             decoded.append(planes)
@@ -233,8 +243,11 @@ def _compressed(data: bytes, profile: str | None, device: str | None, limits: Li
 
 def _restore(container: _native.Container, device: str | None, limits: Limits) -> bytes:
     frames = layout(container.skeleton, container.size, limits)
-    pictures = []
+    pictures: list[list[np.ndarray]] = []
     for frame, (number, fingerprint, coefficients) in zip(frames, container.pictures, strict=True):
+        if number == TWIN:
+            pictures.append(twin_of(frame, coefficients, pictures))
+            continue
         coder = coder_of_number(number, device)
         if coder.fingerprint() != fingerprint:
             raise UnsupportedError(
@@ -242,6 +255,23 @@ def _restore(container: _native.Container, device: str | None, limits: Limits) -
             )
         pictures.append(coder.decode(frame, coefficients))
     return _native.document_write(container.skeleton, pictures, container.size)
+
+
+def twins(pictures: Sequence[list[np.ndarray]]) -> list[int | None]:
+    """For each picture, the first before it with the same coefficients: some files hold one thumbnail twice."""
+    seen: dict[tuple[int, ...], int] = {}
+    first = [seen.setdefault(tuple(hash(p.tobytes()) for p in planes), i) for i, planes in enumerate(pictures)]
+    return [j if j < i and all(map(np.array_equal, pictures[i], pictures[j])) else None for i, j in enumerate(first)]
+
+
+def twin_of(frame: _native.Frame, index: bytes, pictures: Sequence[list[np.ndarray]]) -> list[np.ndarray]:
+    """The coefficients of a picture that repeats an earlier one. Raises CorruptError if that can't be."""
+    twin = int.from_bytes(index, "little")
+    if len(index) != 2 or twin >= len(pictures):
+        raise CorruptError("a picture repeats none before it")
+    if [64 * c.blocks_w * c.blocks_h for c in frame.components] != [plane.size for plane in pictures[twin]]:
+        raise CorruptError("a picture repeats one of another size")
+    return pictures[twin]
 
 
 def layout(skeleton: bytes, size: int, limits: Limits = DEFAULT_LIMITS) -> list[_native.Frame]:

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import astuple, dataclass, fields
 from typing import Any, TypeVar, cast
 
+import numpy as np
+
 from .. import _native, jpeg
 from ..models import zoo
 from .jpeg import FileSet
@@ -73,7 +75,10 @@ def encode(data: bytes, packed: bytes, device: str | None) -> Stages:
         pictures, skeleton = _native.document_read(data)
         frames = jpeg.layout(skeleton, len(data))
     coded = []
-    for frame, planes, (number, fingerprint, _) in zip(frames, pictures, container.pictures, strict=True):
+    for frame, planes, (number, fingerprint, coefficients) in zip(frames, pictures, container.pictures, strict=True):
+        if number == jpeg.TWIN:
+            coded.append((number, fingerprint, coefficients))
+            continue
         model = zoo.load(zoo.model_name(number), device)
         streams = clock.walk(model, jpeg.encode_planes, frame, planes)
         coded.append((number, fingerprint, jpeg.join(streams)))
@@ -92,8 +97,11 @@ def decode(packed: bytes, device: str | None) -> Stages:
     with clock("parse"):
         container = _native.unpack(packed, jpeg.DEFAULT_LIMITS.max_output_bytes)
         frames = jpeg.layout(container.skeleton, container.size)
-    pictures = []
+    pictures: list[list[np.ndarray]] = []
     for frame, (number, _, data) in zip(frames, container.pictures, strict=True):
+        if number == jpeg.TWIN:
+            pictures.append(jpeg.twin_of(frame, data, pictures))
+            continue
         model = zoo.load(zoo.model_name(number), device)
         streams = jpeg.split(data, len(jpeg.Grids(frame).tiles))
         pictures.append(clock.walk(model, jpeg.decode_planes, frame, streams))
