@@ -1,8 +1,8 @@
 //! Any file as *text* with JPEG pictures cut out of it, and back into exactly the same bytes.
 //!
-//! A picture leaves its [skeleton](crate::jpeg) where it stood. Thumbnails are pictures too: they lie in the skeleton of
-//! another, in the contents of its APP and COM segments. So one blob, the skeleton of the document, holds all that is no
-//! coefficient:
+//! A picture leaves its [skeleton](crate::jpeg) where it stood. Thumbnails are pictures too: they lie in the
+//! skeleton of another, in the contents of its APP and COM segments. So one blob, the skeleton of the document,
+//! holds all that is no coefficient:
 //!
 //! ```text
 //! skeleton = varint number of pictures, then for each, in the order in which their skeletons begin:
@@ -32,7 +32,7 @@ const LEAST_CODED: usize = 64;
 const EFFORT: usize = 8;
 /// and what every attempt counts in addition.
 const ATTEMPT: usize = 1024;
-/// By how much a picture's skeleton may exceed the limit on the file: the notes on a small file can be longer than it is.
+/// By how much a skeleton may exceed the limit on the file: the notes on a small file can be longer than it is.
 pub(crate) const SKELETON_SURPLUS: u64 = 1 << 20;
 
 /// What every sound picture begins with: SOI, and the next marker.

@@ -1,11 +1,13 @@
 //! zstd for JPEG headers, with a dictionary of what most of them consist of.
 //!
-//! An ordinary header is 623 bytes, 1 % of a small photograph; as references to standard tables it is about 50.
+//! An ordinary header is 623 bytes, 1 % of a small photograph; as references to standard tables it is 24, and the
+//! metadata of a camera are half as long with the dictionary as without.
 //! The dictionary is part of the format: it must never change.
 
 use std::io::Read;
 use std::sync::LazyLock;
 
+use super::metadata;
 use crate::jpeg::annex_k;
 use crate::{Error, Result};
 
@@ -15,15 +17,14 @@ pub(super) const LARGE: usize = 1 << 20;
 /// What every zstd frame begins with; not stored.
 const ZSTD_MAGIC: &[u8] = b"\x28\xb5\x2f\xfd";
 
-/// JFIF header, libjpeg's quantisation tables at every quality, frame headers, Huffman tables, scan header: the most
-/// frequent last, where references are cheapest.
+/// Metadata, libjpeg's quantisation tables at every quality, JFIF and frame headers, Huffman tables, scan header: the
+/// most frequent last, where references are cheapest.
 pub(super) static DICTIONARY: LazyLock<Vec<u8>> = LazyLock::new(|| {
-    let mut out = Vec::new();
+    let mut out = metadata::pieces();
     for quality in 1..=100 {
         out.extend(quantisation_segment(0, &annex_k::LUMINANCE_QUANTISERS, quality));
         out.extend(quantisation_segment(1, &annex_k::CHROMINANCE_QUANTISERS, quality));
     }
-    out.extend(b"\xff\xe1\x00\x00Exif\0\0II*\0\x08\0\0\0MM\0*\0\0\0\x08http://ns.adobe.com/xap/1.0/\0");
     out.extend(b"\xff\xe2\x0c\x58ICC_PROFILE\0\x01\x01\xff\xee\0\x0eAdobe\0\x64\0\0\0\0\x01\xff\xdd\0\x04");
     out.extend(b"\x01\0\0\0\0\xff\xd8\xff\xe0\0\x10JFIF\0\x01\x01\x01\0\x48\0\x48\0\0\xff\xdb\0\x43\0");
     out.extend(b"\x01\0\0\0\0\xff\xd8\xff\xe0\0\x10JFIF\0\x01\x01\0\0\x01\0\x01\0\0\xff\xdb\0\x43\0");

@@ -1,6 +1,7 @@
 //! The `.lic` file: what it holds, how long the restored file is, and checksums of both. See `docs/format.md`.
 
 mod dictionary;
+mod metadata;
 
 use std::collections::hash_map::{Entry, HashMap};
 use std::io::Read;
@@ -353,6 +354,14 @@ mod tests {
         let standard = &dictionary::DICTIONARY[..];
         let header = [b"\xff\xd8", &standard[standard.len() - 600..]].concat();
         assert!(dictionary::compress(&header).unwrap().len() < 24);
+    }
+
+    #[test]
+    fn the_dictionary_never_changes() {
+        assert_eq!(
+            (dictionary::DICTIONARY.len(), xxh3_64(&dictionary::DICTIONARY)),
+            (27958, 10882985104625769060)
+        );
     }
 
     #[test]

@@ -76,16 +76,16 @@ pub(crate) fn check(what: &'static str, value: u64, limit: u64) -> Result<()> {
     }
 }
 
-/// Takes a JPEG file apart. Feeding skeleton and planes to [`write()`] gives the same file again, with all that follows
-/// the picture.
+/// Takes a JPEG file apart. Feeding skeleton and planes to [`write()`] gives the same file again, with all that
+/// follows the picture.
 pub fn read(data: &[u8], limits: &Limits) -> Result<Jpeg> {
     let mut parser = Parser::new(data, 0, limits)?;
     let scans = Scans::read(&mut parser, data)?;
     scans.finish(parser, data, data.len())
 }
 
-/// Takes the picture apart that `data` begins with, and says where it ends: behind EOI or, where that is missing, behind
-/// the last scan. With an error, it says how far the picture was looked for.
+/// Takes the picture apart that `data` begins with, and says where it ends: behind EOI or, where that is missing,
+/// behind the last scan. With an error, it says how far the picture was looked for.
 pub(crate) fn read_first(data: &[u8], limits: &Limits) -> (usize, Result<Jpeg>) {
     let mut parser = match Parser::new(data, 0, limits) {
         Ok(parser) => parser,
