@@ -173,10 +173,13 @@ fn heads_of_skeletons_are_checked() {
 #[test]
 fn time_is_proportional_to_the_length() {
     let segment = [0xFF, 0xD8, 0xFF, 0xE0, 0, 4, 0, 0];
-    let mut with_frame = CMYK[..CMYK.len() - 2].to_vec();
-    with_frame.truncate(with_frame.windows(2).position(|w| w == [0xFF, 0xDA]).unwrap());
-    for piece in [&START[..], &segment, &[0xFF, 0xD8, 0xFF, 0xE0, 0x40, 0], &with_frame] {
-        let file = piece.repeat((4 << 20) / piece.len());
+    let scan = CMYK.windows(2).position(|w| w == [0xFF, 0xDA]).unwrap();
+    let frame = CMYK.windows(2).position(|w| w == [0xFF, 0xC0]).unwrap();
+    // A picture of a megapixel, with a hundred bytes of it.
+    let mut large = CMYK[..scan + 100].to_vec();
+    large[frame + 5..frame + 9].copy_from_slice(&[4, 0, 4, 0]);
+    for piece in [&START[..], &segment, &[0xFF, 0xD8, 0xFF, 0xE0, 0x40, 0], &CMYK[..scan], &large] {
+        let file = piece.repeat((1 << 20) / piece.len());
         let start = Instant::now();
         assert!(read(&file, &LIMITS).pictures.is_empty());
         assert!(start.elapsed() < Duration::from_secs(2), "{:?} for {piece:?}", start.elapsed());
