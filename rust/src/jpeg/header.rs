@@ -2,6 +2,7 @@
 
 use super::frame::Frame;
 use super::huffman::HuffmanTable;
+use super::scan_decode::segment_len;
 use super::{annex_k, Limits};
 use crate::{Error, Result};
 
@@ -42,6 +43,17 @@ pub(super) struct ScanComponent {
     pub ac: HuffmanTable,
 }
 
+/// How many rows of MCUs there are coefficients for.
+#[derive(Clone, Copy)]
+pub(super) enum Rows {
+    /// As many as the data behind the header of the first scan can code, at a bit for each block.
+    Earned,
+    /// As many as the height asks for.
+    All,
+    /// Fewer.
+    Kept(usize),
+}
+
 /// For each coefficient of a component, the lowest bit that a scan has coded.
 type Progress = [Option<u8>; 64];
 
@@ -51,6 +63,7 @@ type Progress = [Option<u8>; 64];
 pub(super) struct Parser<'a> {
     data: &'a [u8],
     pos: usize,
+    rows: Rows,
     limits: Limits,
     frame: Option<Frame>,
     progress: Vec<Progress>,
@@ -65,13 +78,14 @@ pub(super) struct Parser<'a> {
 
 impl<'a> Parser<'a> {
     /// Parses `data` from byte `pos`, where SOI must be.
-    pub fn new(data: &'a [u8], pos: usize, limits: &Limits) -> Result<Self> {
+    pub fn new(data: &'a [u8], pos: usize, rows: Rows, limits: &Limits) -> Result<Self> {
         if !data.get(pos..).is_some_and(|data| data.starts_with(&[0xFF, 0xD8])) {
             return Err(corrupt("no SOI marker", pos));
         }
         Ok(Self {
             data,
             pos: pos + 2,
+            rows,
             limits: limits.clone(),
             frame: None,
             progress: Vec::new(),
@@ -216,11 +230,8 @@ impl<'a> Parser<'a> {
         if self.frame.is_some() {
             return Err(Error::Unsupported("JPEG with several frames".into()));
         }
-        if precision != 8 {
-            return Err(Error::Unsupported(format!("JPEG of {precision} bits per sample")));
-        }
-        if width == 0 || height == 0 {
-            return Err(Error::Unsupported("JPEG of width or height 0 (or of a height given by DNL)".into()));
+        if width == 0 {
+            return Err(Error::Unsupported("JPEG of width 0".into()));
         }
         if !(1..=4).contains(&count) {
             return Err(Error::Unsupported(format!("JPEG of {count} components")));
@@ -238,16 +249,36 @@ impl<'a> Parser<'a> {
         if !segment.is_empty() {
             return Err(corrupt("bad length of SOF", offset));
         }
-        let frame = Frame::new(width, height, marker == 0xC2, &components);
-        self.limits.check_blocks(frame.blocks() as u64)?;
         self.progress = vec![[None; 64]; components.len()];
         self.quant_fixed = vec![false; components.len()];
-        self.frame = Some(frame);
+        self.frame = Some(Frame::new((width, height), precision, marker == 0xC2, &components));
         Ok(())
+    }
+
+    /// At the first scan: finds the height if SOF does not give it, and how many rows of MCUs to keep.
+    fn settle_rows(&mut self) -> Result<()> {
+        let Some(frame) = self.frame.as_mut().filter(|_| self.scans == 0) else { return Ok(()) };
+        let behind = &self.data[self.pos..];
+        if frame.height == 0 {
+            frame.height = defined_height(behind).unwrap_or(u16::MAX);
+        }
+        let all = frame.declared_rows();
+        let rows = match self.rows {
+            Rows::All => all,
+            Rows::Kept(rows) if (1..all).contains(&rows) => rows,
+            Rows::Kept(_) => return Err(corrupt("impossible number of rows", self.pos)),
+            Rows::Earned => all.min(8 * behind.len() / frame.row_blocks()),
+        };
+        if rows == 0 {
+            return Err(Error::Truncated { what: "entropy-coded segment", offset: self.data.len() });
+        }
+        frame.keep_rows(rows);
+        self.limits.check_blocks(frame.blocks() as u64)
     }
 
     fn parse_sos(&mut self, segment: &mut Segment) -> Result<Scan> {
         let offset = segment.pos;
+        self.settle_rows()?;
         let Some(frame) = &self.frame else { return Err(corrupt("SOS before SOF", offset)) };
         let progressive = frame.progressive;
         let mut selected = Vec::new();
@@ -333,6 +364,16 @@ impl<'a> Parser<'a> {
         if !std::mem::replace(&mut self.quant_fixed[index], true) {
             component.quant = self.quant[usize::from(component.quant_index)];
         }
+    }
+}
+
+/// The height that a DNL segment gives, if there is one behind the entropy-coded segment (which a skeleton is without).
+fn defined_height(data: &[u8]) -> Option<u16> {
+    let behind = &data[segment_len(data)..];
+    let fill = behind.iter().take_while(|&&byte| byte == 0xFF).count();
+    match behind[fill..] {
+        [0xDC, 0, 4, high, low, ..] if fill > 0 => Some(u16::from_be_bytes([high, low])).filter(|&h| h > 0),
+        _ => None,
     }
 }
 

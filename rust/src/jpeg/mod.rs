@@ -1,7 +1,6 @@
 //! JPEG files as quantised DCT coefficients plus a *skeleton*, and back into exactly the same bytes.
 //!
-//! [`read()`] decodes the Huffman codes of a file (SOF0, SOF1 and SOF2 with 8 bits per sample), and [`write()`]
-//! makes them again. Whatever the coefficients do not tell goes into the skeleton: the file without its
+//! [`read()`] decodes the Huffman codes of a file (SOF0, SOF1 and SOF2), and [`write()`] makes them again. Whatever the coefficients do not tell goes into the skeleton: the file without its
 //! entropy-coded segments and, where these are not what libjpeg would have written, notes on the differences.
 //! A damaged or truncated segment is kept literally from where it cannot be decoded any more.
 
@@ -23,7 +22,7 @@ mod walk;
 pub use frame::{Component, Frame};
 
 use crate::{Error, Result};
-use header::Parser;
+use header::{Parser, Rows};
 use skeleton::ScanNotes;
 
 /// The coefficients of one component: 64 per block in zig-zag order, the blocks in raster order.
@@ -77,8 +76,9 @@ fn check(what: &'static str, value: u64, limit: u64) -> Result<()> {
 
 /// Takes a JPEG file apart. Feeding skeleton and planes to [`write()`] gives the same file again.
 pub fn read(data: &[u8], limits: &Limits) -> Result<Jpeg> {
-    let mut parser = Parser::new(data, 0, limits)?;
-    let mut planes = Vec::new();
+    let mut parser = Parser::new(data, 0, Rows::Earned, limits)?;
+    let mut planes: Vec<Vec<block::Block>> = Vec::new();
+    let mut rows = 0;
     let mut notes = Vec::new();
     let mut markers = Vec::new();
     let mut segment_end = 0;
@@ -86,31 +86,33 @@ pub fn read(data: &[u8], limits: &Limits) -> Result<Jpeg> {
         let segment_start = parser.position();
         let frame = parser.frame()?;
         if planes.is_empty() {
-            planes = blank_planes(frame, segment_start, data.len())?;
+            planes = frame.components.iter().map(|component| vec![[0; 64]; component.blocks()]).collect();
         }
         markers.extend_from_slice(&data[segment_end..segment_start]);
         let len = scan_decode::segment_len(&data[segment_start..]);
         segment_end = segment_start + len;
-        notes.push(scan_decode::decode(&scan, frame, &data[segment_start..segment_end], &mut planes));
+        let segment = &data[segment_start..segment_end];
+        let (scan_notes, scan_rows) = scan_decode::decode(&scan, frame, segment, &mut planes);
+        notes.push(scan_notes);
+        rows = rows.max(scan_rows);
         parser.set_position(segment_end);
     }
     markers.extend_from_slice(&data[segment_end..]);
-    let planes = planes.into_iter().map(Vec::into_flattened).collect();
-    Ok(Jpeg { frame: parser.into_frame()?, planes, skeleton: skeleton::join(&markers, &notes) })
-}
-
-/// Zeros for all coefficients, provided that the bytes `start..end` can possibly code so many blocks, at a bit each.
-fn blank_planes(frame: &Frame, start: usize, end: usize) -> Result<Vec<Vec<block::Block>>> {
-    if frame.blocks().div_ceil(8) > end - start {
-        return Err(Error::Truncated { what: "entropy-coded segment", offset: end });
+    let mut frame = parser.into_frame()?;
+    frame.keep_rows(rows);
+    let kept = if frame.is_cut() { Rows::Kept(rows) } else { Rows::All };
+    for (plane, component) in planes.iter_mut().zip(&frame.components) {
+        plane.truncate(component.blocks());
+        plane.shrink_to_fit();
     }
-    Ok(frame.components.iter().map(|component| vec![[0; 64]; component.blocks()]).collect())
+    let planes = planes.into_iter().map(Vec::into_flattened).collect();
+    Ok(Jpeg { frame, planes, skeleton: skeleton::join(&markers, kept, &notes) })
 }
 
 /// The frame that [`write()`] expects planes for.
 pub fn layout(skeleton: &[u8], limits: &Limits) -> Result<Frame> {
     let parts = skeleton::split(skeleton, limits)?;
-    let mut parser = Parser::new(parts.markers, parts.start, limits)?;
+    let mut parser = Parser::new(parts.markers, parts.start, parts.rows, limits)?;
     while parser.next_scan()?.is_some() {}
     parser.into_frame()
 }
@@ -119,7 +121,7 @@ pub fn layout(skeleton: &[u8], limits: &Limits) -> Result<Frame> {
 pub fn write<P: AsRef<[i16]>>(skeleton: &[u8], planes: &[P], limits: &Limits) -> Result<Vec<u8>> {
     let planes: Vec<&[i16]> = planes.iter().map(AsRef::as_ref).collect();
     let parts = skeleton::split(skeleton, limits)?;
-    let mut parser = Parser::new(parts.markers, parts.start, limits)?;
+    let mut parser = Parser::new(parts.markers, parts.start, parts.rows, limits)?;
     let mut notes = parts.notes.into_iter().peekable();
     let mut out = Vec::new();
     let mut copied = parts.start;

@@ -105,8 +105,13 @@ pub(super) fn segment_len(data: &[u8]) -> usize {
     data.len()
 }
 
-/// Decodes an entropy-coded segment into the coefficients.
-pub(super) fn decode(scan: &Scan, frame: &Frame, segment: &[u8], planes: &mut [Vec<Block>]) -> ScanNotes {
+/// Decodes an entropy-coded segment into the coefficients. Also says how many rows of MCUs it got to.
+pub(super) fn decode(
+    scan: &Scan,
+    frame: &Frame,
+    segment: &[u8],
+    planes: &mut [Vec<Block>],
+) -> (ScanNotes, usize) {
     let scan_decoder = ScanDecoder { walk: Walk::new(scan, frame), segment, planes };
     match scan.kind {
         ScanKind::Sequential => scan_decoder.run(Sequential::new(scan)),
@@ -133,16 +138,22 @@ struct Fault {
 
 impl ScanDecoder<'_> {
     #[inline(never)]
-    fn run(mut self, mut decoder: impl BlockDecoder) -> ScanNotes {
+    fn run(mut self, mut decoder: impl BlockDecoder) -> (ScanNotes, usize) {
         let mut notes = Notes::default();
         let mut padding = PaddingNotes { bytes: Vec::new(), ones: true, zeros: true };
         let mut patches = Vec::new();
         let mut pos = 0;
+        let mut reached = 0;
         for interval in 0..self.walk.intervals() {
+            let mcus = self.walk.interval(interval);
             decoder.restart();
             match self.interval(interval, pos, &mut decoder, &mut notes, &mut padding) {
-                Ok(end) => pos = end,
+                Ok(end) => {
+                    pos = end;
+                    reached = mcus.end * self.walk.slots.len();
+                }
                 Err(fault) => {
+                    reached = mcus.start * self.walk.slots.len() + fault.blocks;
                     let bytes = self.patch_bytes(fault.position, interval);
                     pos = fault.position + bytes.len();
                     let patch = Patch { interval, blocks: fault.blocks, bytes: bytes.to_vec() };
@@ -154,7 +165,7 @@ impl ScanDecoder<'_> {
                 }
             }
         }
-        notes.finish(padding, patches)
+        (notes.finish(padding, patches), self.walk.rows(reached))
     }
 
     /// Decodes a restart interval that begins at `pos`; returns where the next begins.
@@ -216,7 +227,7 @@ impl ScanDecoder<'_> {
         let end = bits.end();
         let rest = &self.segment[end..];
         let next = match interval + 1 == self.walk.intervals() {
-            true => rest.is_empty().then_some(end),
+            true => (rest.is_empty() && !self.walk.is_cut).then_some(end),
             false => rest.starts_with(&restart_marker(interval)).then_some(end + 2),
         }?;
         padding.push(pad, count);

@@ -144,3 +144,14 @@ fn standard_tables_stand_in_for_missing_ones() {
     assert_eq!(jpeg.planes, read(BASELINE, &LIMITS).unwrap().planes);
     assert_eq!(jpeg.skeleton[0], 0);
 }
+
+#[test]
+fn twelve_bits_per_sample() {
+    let mut file = BASELINE.to_vec();
+    let sof = file.windows(2).position(|w| w == [0xFF, 0xC0]).unwrap();
+    file[sof + 1] = 0xC1;
+    file[sof + 4] = 12;
+    let jpeg = read_exactly(&file).unwrap();
+    assert_eq!(jpeg.frame.precision, 12);
+    assert_eq!(jpeg.planes, read(BASELINE, &LIMITS).unwrap().planes);
+}

@@ -33,7 +33,7 @@ pub(super) fn markers(
     let mut out = vec![0xFF, 0xD8];
     let dqt: Vec<u8> = (0..=64).collect();
     put_segment(&mut out, 0xDB, &dqt);
-    let mut sof = vec![8];
+    let mut sof = vec![frame.precision];
     sof.extend(frame.height.to_be_bytes());
     sof.extend(frame.width.to_be_bytes());
     sof.push(sampling.len() as u8);
