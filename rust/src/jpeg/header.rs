@@ -9,6 +9,8 @@ use crate::{Error, Result};
 /// A scan as its header and the tables before it describe it.
 pub(super) struct Scan {
     pub kind: ScanKind,
+    /// If the scan is arithmetic-coded.
+    pub conditioning: Option<Conditioning>,
     /// In the order of SOS, which is the order within an MCU.
     pub components: Vec<ScanComponent>,
     /// In MCUs; 0 without restart markers.
@@ -35,12 +37,23 @@ pub(super) struct Band {
     pub al: u8,
 }
 
-/// A component of a scan; a table that the scan has no use for is empty.
+/// A component of a scan; a Huffman table that the scan has no use for is empty.
 pub(super) struct ScanComponent {
     /// Index into the components of the frame.
     pub index: usize,
+    /// Numbers of the tables for DC and for AC, 0 to 15.
+    pub selectors: (usize, usize),
     pub dc: HuffmanTable,
     pub ac: HuffmanTable,
+}
+
+/// How arithmetic coding adapts to its surroundings: the tables that DAC defines, by number.
+#[derive(Clone, Copy)]
+pub(super) struct Conditioning {
+    /// Binary logarithms of what separates zero and small, and small and large differences.
+    pub dc: [(u8, u8); 16],
+    /// The last of the low frequencies.
+    pub ac: [u8; 16],
 }
 
 /// How many rows of MCUs there are coefficients for.
@@ -71,6 +84,8 @@ pub(super) struct Parser<'a> {
     quant: [[u16; 64]; 4],
     dc: [Option<HuffmanTable>; 4],
     ac: [Option<HuffmanTable>; 4],
+    arithmetic: bool,
+    conditioning: Conditioning,
     restart_interval: usize,
     scans: usize,
     block_visits: u64,
@@ -93,6 +108,8 @@ impl<'a> Parser<'a> {
             quant: [[0; 64]; 4],
             dc: annex_k::dc(),
             ac: annex_k::ac(),
+            arithmetic: false,
+            conditioning: Conditioning { dc: [(0, 1); 16], ac: [5; 16] },
             restart_interval: 0,
             scans: 0,
             block_visits: 0,
@@ -148,8 +165,9 @@ impl<'a> Parser<'a> {
             let mut segment = self.segment()?;
             match marker {
                 0xC4 => self.parse_dht(&mut segment)?,
-                0xC0..=0xC2 => self.parse_sof(marker, &mut segment)?,
-                0xC3 | 0xC5..=0xCB | 0xCD..=0xCF => return Err(unsupported_process(marker)),
+                0xC0..=0xC2 | 0xC9 | 0xCA => self.parse_sof(marker, &mut segment)?,
+                0xCC => self.parse_dac(&mut segment)?,
+                0xC3 | 0xC5..=0xC8 | 0xCB | 0xCD..=0xCF => return Err(unsupported_process(marker)),
                 0xDA => return self.parse_sos(&mut segment).map(Some),
                 0xDB => self.parse_dqt(&mut segment)?,
                 0xDD => self.restart_interval = segment.u16()?.into(),
@@ -207,6 +225,21 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
+    fn parse_dac(&mut self, segment: &mut Segment) -> Result<()> {
+        while !segment.is_empty() {
+            let offset = segment.pos;
+            let (class, slot) = nibbles(segment.u8()?);
+            let value = segment.u8()?;
+            let (upper, lower) = nibbles(value);
+            match class {
+                0 if lower <= upper => self.conditioning.dc[usize::from(slot)] = (lower, upper),
+                1 => self.conditioning.ac[usize::from(slot)] = value,
+                _ => return Err(corrupt("bad arithmetic conditioning", offset)),
+            }
+        }
+        Ok(())
+    }
+
     fn parse_dqt(&mut self, segment: &mut Segment) -> Result<()> {
         while !segment.is_empty() {
             let offset = segment.pos;
@@ -251,7 +284,9 @@ impl<'a> Parser<'a> {
         }
         self.progress = vec![[None; 64]; components.len()];
         self.quant_fixed = vec![false; components.len()];
-        self.frame = Some(Frame::new((width, height), precision, marker == 0xC2, &components));
+        let progressive = matches!(marker, 0xC2 | 0xCA);
+        self.arithmetic = matches!(marker, 0xC9 | 0xCA);
+        self.frame = Some(Frame::new((width, height), precision, progressive, &components));
         Ok(())
     }
 
@@ -301,11 +336,18 @@ impl<'a> Parser<'a> {
         for &(index, tables) in &selected {
             self.advance(index, kind, ah)?;
             self.count_visits(index)?;
-            let (dc, ac) = self.tables(kind, tables, offset)?;
-            components.push(ScanComponent { index, dc, ac });
+            let selectors = nibbles(tables);
+            let (dc, ac) = self.tables(kind, selectors, offset)?;
+            components.push(ScanComponent {
+                index,
+                selectors: (selectors.0.into(), selectors.1.into()),
+                dc,
+                ac,
+            });
             self.fix_quant(index);
         }
-        Ok(Scan { kind, components, restart_interval: self.restart_interval, offset })
+        let conditioning = self.arithmetic.then_some(self.conditioning);
+        Ok(Scan { kind, conditioning, components, restart_interval: self.restart_interval, offset })
     }
 
     /// Notes which bits of which coefficients the scan codes. Each must be coded once and from the top down,
@@ -341,15 +383,20 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// The Huffman tables that a scan of this kind uses, given the table selectors.
-    fn tables(&self, kind: ScanKind, selectors: u8, offset: usize) -> Result<(HuffmanTable, HuffmanTable)> {
-        let (dc, ac) = nibbles(selectors);
+    /// The Huffman tables that a scan of this kind uses, given their numbers.
+    fn tables(
+        &self,
+        kind: ScanKind,
+        (dc, ac): (u8, u8),
+        offset: usize,
+    ) -> Result<(HuffmanTable, HuffmanTable)> {
         let get = |tables: &[Option<HuffmanTable>; 4], slot: u8| {
             let table = tables.get(usize::from(slot)).cloned().flatten();
             table.ok_or_else(|| corrupt("scan uses an undefined Huffman table", offset))
         };
         let none = HuffmanTable::default;
         Ok(match kind {
+            _ if self.arithmetic => (none(), none()),
             ScanKind::Sequential => (get(&self.dc, dc)?, get(&self.ac, ac)?),
             ScanKind::DcFirst { .. } => (get(&self.dc, dc)?, none()),
             ScanKind::DcRefinement { .. } => (none(), none()),

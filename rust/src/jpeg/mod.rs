@@ -1,10 +1,15 @@
 //! JPEG files as quantised DCT coefficients plus a *skeleton*, and back into exactly the same bytes.
 //!
-//! [`read()`] decodes the Huffman codes of a file (SOF0, SOF1 and SOF2), and [`write()`] makes them again. Whatever the coefficients do not tell goes into the skeleton: the file without its
+//! [`read()`] decodes the Huffman or arithmetic codes of a file (SOF0, SOF1, SOF2, SOF9 and SOF10), and [`write()`]
+//! makes them again. Whatever the coefficients do not tell goes into the skeleton: the file without its
 //! entropy-coded segments and, where these are not what libjpeg would have written, notes on the differences.
 //! A damaged or truncated segment is kept literally from where it cannot be decoded any more.
 
 pub(crate) mod annex_k;
+mod arithmetic;
+mod arithmetic_decode;
+mod arithmetic_encode;
+mod arithmetic_model;
 mod bits;
 mod block;
 mod frame;

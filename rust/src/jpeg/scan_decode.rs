@@ -3,6 +3,7 @@
 //! This cannot fail: what does not decode to something that the encoder would write again in the same way
 //! (errors, truncation, missing restart markers, bytes left over) goes into a [`Patch`], literally.
 
+use super::arithmetic_decode;
 use super::bits::BitReader;
 use super::block::Block;
 use super::frame::Frame;
@@ -17,9 +18,6 @@ use std::ops::Range;
 pub(super) trait BlockDecoder {
     /// Decodes the block, the `ordinal`-th of the scan; `None` if it is not as the encoder would write it.
     fn decode(&mut self, bits: &mut BitReader, at: At, block: &mut Block, notes: &mut Notes) -> Option<()>;
-
-    /// Makes a block as it was before this scan, even if only part of it has been decoded.
-    fn undo(&self, block: &mut Block);
 
     /// Begins a restart interval.
     fn restart(&mut self);
@@ -112,7 +110,10 @@ pub(super) fn decode(
     segment: &[u8],
     planes: &mut [Vec<Block>],
 ) -> (ScanNotes, usize) {
-    let scan_decoder = ScanDecoder { walk: Walk::new(scan, frame), segment, planes };
+    if let Some(conditioning) = scan.conditioning {
+        return arithmetic_decode::decode(scan, conditioning, frame, segment, planes);
+    }
+    let scan_decoder = ScanDecoder { kind: scan.kind, walk: Walk::new(scan, frame), segment, planes };
     match scan.kind {
         ScanKind::Sequential => scan_decoder.run(Sequential::new(scan)),
         ScanKind::DcFirst { al } => scan_decoder.run(DcFirst::new(scan, al)),
@@ -123,17 +124,18 @@ pub(super) fn decode(
 }
 
 struct ScanDecoder<'a> {
+    kind: ScanKind,
     walk: Walk,
     segment: &'a [u8],
     planes: &'a mut [Vec<Block>],
 }
 
 /// Where an interval ceases to be canonical.
-struct Fault {
+pub(super) struct Fault {
     /// Number of blocks of the interval before.
-    blocks: usize,
+    pub blocks: usize,
     /// The first byte that is not complete with those blocks.
-    position: usize,
+    pub position: usize,
 }
 
 impl ScanDecoder<'_> {
@@ -145,16 +147,17 @@ impl ScanDecoder<'_> {
         let mut pos = 0;
         let mut reached = 0;
         for interval in 0..self.walk.intervals() {
-            let mcus = self.walk.interval(interval);
+            let blocks = self.walk.interval_blocks(interval);
             decoder.restart();
             match self.interval(interval, pos, &mut decoder, &mut notes, &mut padding) {
                 Ok(end) => {
                     pos = end;
-                    reached = mcus.end * self.walk.slots.len();
+                    reached = blocks.end;
                 }
                 Err(fault) => {
-                    reached = mcus.start * self.walk.slots.len() + fault.blocks;
-                    let bytes = self.patch_bytes(fault.position, interval);
+                    reached = blocks.start + fault.blocks;
+                    let is_last = interval + 1 == self.walk.intervals();
+                    let bytes = patch_bytes(&self.segment[fault.position..], is_last);
                     pos = fault.position + bytes.len();
                     let patch = Patch { interval, blocks: fault.blocks, bytes: bytes.to_vec() };
                     let resumes = patch.resumes();
@@ -193,14 +196,14 @@ impl ScanDecoder<'_> {
                 at.component = slot.component;
                 let block = &mut self.planes[slot.plane][slot.block(position)];
                 if decoder.decode(&mut bits, at, block, notes).is_none() {
-                    self.undo(safe.0..at.ordinal + 1, decoder, notes);
+                    self.undo(safe.0..at.ordinal + 1, notes);
                     return Err(Fault { blocks: safe.0 - first, position: safe.1.position() });
                 }
                 at.ordinal += 1;
             }
         }
         if decoder.in_eob_run() {
-            self.undo(safe.0..at.ordinal, decoder, notes);
+            self.undo(safe.0..at.ordinal, notes);
             return Err(Fault { blocks: safe.0 - first, position: safe.1.position() });
         }
         let end_of_blocks = bits;
@@ -208,11 +211,11 @@ impl ScanDecoder<'_> {
             .ok_or_else(|| Fault { blocks: at.ordinal - first, position: end_of_blocks.position() })
     }
 
-    fn undo(&mut self, ordinals: Range<usize>, decoder: &impl BlockDecoder, notes: &mut Notes) {
+    fn undo(&mut self, ordinals: Range<usize>, notes: &mut Notes) {
         notes.truncate(ordinals.start);
         for ordinal in ordinals {
-            let (plane, block) = self.walk.block(ordinal);
-            decoder.undo(&mut self.planes[plane][block]);
+            let (slot, block) = self.walk.slot(ordinal);
+            self.kind.undo(&mut self.planes[slot.plane][block]);
         }
     }
 
@@ -233,16 +236,14 @@ impl ScanDecoder<'_> {
         padding.push(pad, count);
         Some(next)
     }
+}
 
-    /// The bytes that patch `interval` from `position` on: to behind the next restart marker, if there is one.
-    fn patch_bytes(&self, position: usize, interval: usize) -> &[u8] {
-        let rest = &self.segment[position..];
-        let is_last = interval + 1 == self.walk.intervals();
-        let marker = rest.windows(2).position(|w| w[0] == 0xFF && w[1] != 0);
-        match marker.filter(|_| !is_last) {
-            Some(marker) => &rest[..marker + 2],
-            None => rest,
-        }
+/// The bytes at the start of `rest` that patch an interval: to behind the next restart marker, if there is one.
+pub(super) fn patch_bytes(rest: &[u8], is_last: bool) -> &[u8] {
+    let marker = rest.windows(2).position(|w| w[0] == 0xFF && w[1] != 0);
+    match marker.filter(|_| !is_last) {
+        Some(marker) => &rest[..marker + 2],
+        None => rest,
     }
 }
 
@@ -296,10 +297,6 @@ impl BlockDecoder for Sequential {
             }
         }
         Some(())
-    }
-
-    fn undo(&self, block: &mut Block) {
-        *block = [0; 64];
     }
 
     fn restart(&mut self) {

@@ -75,10 +75,10 @@ impl Walk {
         ((mcu % self.mcus_x) as usize, (mcu / self.mcus_x) as usize)
     }
 
-    /// Plane and block at `ordinal` in the order of the scan.
-    pub fn block(&self, ordinal: usize) -> (usize, usize) {
+    /// What stands at `ordinal` in the order of the scan, and its index in the plane.
+    pub fn slot(&self, ordinal: usize) -> (&Slot, usize) {
         let slot = &self.slots[ordinal % self.slots.len()];
-        (slot.plane, slot.block(self.mcu(ordinal / self.slots.len())))
+        (slot, slot.block(self.mcu(ordinal / self.slots.len())))
     }
 
     /// Rows of MCUs of the frame that so many blocks of the scan and the one behind them lie in.
@@ -101,6 +101,11 @@ impl Walk {
             0 => 0..self.mcus,
             interval => index * interval..((index + 1) * interval).min(self.mcus),
         }
+    }
+    /// The blocks of a restart interval, in the order of the scan.
+    pub fn interval_blocks(&self, index: usize) -> Range<usize> {
+        let mcus = self.interval(index);
+        mcus.start * self.slots.len()..mcus.end * self.slots.len()
     }
 }
 
