@@ -220,9 +220,11 @@ impl BinaryCoder for Decoder<'_> {
 
 /// Encodes decisions.
 pub(super) struct Encoder {
-    /// Bytes that no carry will change any more.
+    /// Bytes that no carry will change any more, up to the last that is not zero.
     out: Vec<u8>,
-    /// The byte before the following ones, once there is one.
+    /// Zeros behind them.
+    zeros: usize,
+    /// The byte behind those, once there is one.
     last: Option<u8>,
     /// Bytes 0xFF behind it.
     stacked: usize,
@@ -235,14 +237,19 @@ pub(super) struct Encoder {
 
 impl Default for Encoder {
     fn default() -> Self {
-        Self { out: Vec::new(), last: None, stacked: 0, base: 0, width: 0x10000, bits: 11 }
+        Self { out: Vec::new(), zeros: 0, last: None, stacked: 0, base: 0, width: 0x10000, bits: 11 }
     }
 }
 
 impl Encoder {
-    /// The bytes that are certain, whatever follows.
+    /// The bytes that are certain whatever follows, up to the last that is not zero.
     pub fn certain(&self) -> &[u8] {
         &self.out
+    }
+
+    /// Number of zeros behind the certain bytes that are certain too, if anything else follows.
+    pub fn zeros(&self) -> usize {
+        self.zeros
     }
 
     /// All bytes, once nothing follows: as few as determine the decisions.
@@ -255,11 +262,6 @@ impl Encoder {
         self.base <<= 8;
         self.put_byte();
         self.put_waiting(0);
-        let len = self.out.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
-        self.out.truncate(len);
-        if self.out.last() == Some(&0xFF) {
-            self.out.push(0);
-        }
         self.out
     }
 
@@ -295,6 +297,11 @@ impl Encoder {
         let last = self.last.take().map(|byte| byte + carry);
         let stacked = std::iter::repeat_n(0xFF_u8.wrapping_add(carry), std::mem::take(&mut self.stacked));
         for byte in last.into_iter().chain(stacked) {
+            if byte == 0 {
+                self.zeros += 1;
+                continue;
+            }
+            self.out.resize(self.out.len() + std::mem::take(&mut self.zeros), 0);
             self.out.push(byte);
             if byte == 0xFF {
                 self.out.push(0);

@@ -12,9 +12,9 @@ use super::scan_decode::{patch_bytes, restart_marker, Fault};
 use super::skeleton::{Patch, ScanNotes};
 use super::walk::Walk;
 
-/// An encoder ends with as few bytes as possible, by leaving out zeros. Among other bytes that is one or two;
-/// more are a sign of a truncated segment.
-const MAX_MISSING_ZEROS: usize = 2;
+/// How many zeros to put behind a segment that the end of the file has cut. Uncut ones need as many as it takes,
+/// since an encoder leaves out those at the end.
+const MAX_ZEROS_BEHIND_CUT: usize = 2;
 
 /// Decodes an entropy-coded segment into the coefficients. Also says how many rows of MCUs it got to.
 pub(super) fn decode(
@@ -22,10 +22,12 @@ pub(super) fn decode(
     conditioning: Conditioning,
     frame: &Frame,
     segment: &[u8],
+    at_end_of_file: bool,
     planes: &mut [Vec<Block>],
 ) -> (ScanNotes, usize) {
     let walk = Walk::new(scan, frame);
-    let mut decoder = ScanDecoder { model: Model::new(scan, conditioning), scan, walk, segment, planes };
+    let mut decoder =
+        ScanDecoder { model: Model::new(scan, conditioning), scan, walk, segment, at_end_of_file, planes };
     let mut patches = Vec::new();
     let mut pos = 0;
     let mut reached = 0;
@@ -59,6 +61,7 @@ struct ScanDecoder<'a> {
     scan: &'a Scan,
     walk: Walk,
     segment: &'a [u8],
+    at_end_of_file: bool,
     planes: &'a mut [Vec<Block>],
 }
 
@@ -68,25 +71,26 @@ impl ScanDecoder<'_> {
         let rest = &self.segment[pos..];
         let marker = rest.windows(2).position(|w| w[0] == 0xFF && w[1] != 0);
         let data = &rest[..marker.unwrap_or(rest.len())];
+        let is_cut = self.at_end_of_file && marker.is_none();
         let blocks = self.walk.interval_blocks(interval);
         let mut coder = Transcoder { decoder: Decoder::new(data), encoder: Encoder::default() };
-        let mut compared = 0;
         // Up to here encoding gives just what has been read.
         let mut safe = Fault { blocks: 0, position: pos };
         self.model.restart();
         for ordinal in blocks.clone() {
             let (slot, block) = self.walk.slot(ordinal);
             let block = &mut self.planes[slot.plane][block];
-            let certain =
-                self.model.code(&mut coder, slot.component, block).map(|()| coder.encoder.certain());
-            if !certain.is_some_and(|certain| agrees(&certain[compared..], &data[compared.min(data.len())..]))
+            let coded = self.model.code(&mut coder, slot.component, block);
+            let certain = coder.encoder.certain();
+            let missing_zeros = (certain.len() + coder.encoder.zeros()).saturating_sub(data.len());
+            let compared = safe.position - pos;
+            if coded.is_none()
+                || !data[compared..].starts_with(&certain[compared..])
+                || is_cut && missing_zeros > MAX_ZEROS_BEHIND_CUT
             {
                 return Err(self.retreat(blocks.start, ordinal + 1, safe));
             }
-            compared = coder.encoder.certain().len();
-            if compared <= data.len() {
-                safe = Fault { blocks: ordinal + 1 - blocks.start, position: pos + compared };
-            }
+            safe = Fault { blocks: ordinal + 1 - blocks.start, position: pos + certain.len() };
         }
         let behind = &rest[data.len()..];
         let next = match interval + 1 == self.walk.intervals() {
@@ -105,12 +109,6 @@ impl ScanDecoder<'_> {
         }
         fault
     }
-}
-
-/// Whether the bytes begin with the others, or are longer by a few zeros.
-fn agrees(certain: &[u8], data: &[u8]) -> bool {
-    let (common, surplus) = certain.split_at(certain.len().min(data.len()));
-    data.starts_with(common) && surplus.len() <= MAX_MISSING_ZEROS && surplus.iter().all(|&byte| byte == 0)
 }
 
 /// Encodes what it decodes.

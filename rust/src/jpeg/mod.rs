@@ -97,7 +97,8 @@ pub fn read(data: &[u8], limits: &Limits) -> Result<Jpeg> {
         let len = scan_decode::segment_len(&data[segment_start..]);
         segment_end = segment_start + len;
         let segment = &data[segment_start..segment_end];
-        let (scan_notes, scan_rows) = scan_decode::decode(&scan, frame, segment, &mut planes);
+        let (scan_notes, scan_rows) =
+            scan_decode::decode(&scan, frame, segment, segment_end == data.len(), &mut planes);
         notes.push(scan_notes);
         rows = rows.max(scan_rows);
         parser.set_position(segment_end);

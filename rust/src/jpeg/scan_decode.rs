@@ -108,10 +108,11 @@ pub(super) fn decode(
     scan: &Scan,
     frame: &Frame,
     segment: &[u8],
+    at_end_of_file: bool,
     planes: &mut [Vec<Block>],
 ) -> (ScanNotes, usize) {
     if let Some(conditioning) = scan.conditioning {
-        return arithmetic_decode::decode(scan, conditioning, frame, segment, planes);
+        return arithmetic_decode::decode(scan, conditioning, frame, segment, at_end_of_file, planes);
     }
     let scan_decoder = ScanDecoder { kind: scan.kind, walk: Walk::new(scan, frame), segment, planes };
     match scan.kind {

@@ -30,7 +30,9 @@ impl Image {
             .iter_mut()
             .for_each(|component| component.quant = std::array::from_fn(|k| k as u16 + 1));
         let scans = if shape.progressive { progressive(&frame, script) } else { sequential(&frame, script) };
-        let markers = markers(&frame, &shape.sampling, shape.restart_interval, shape.tables, &scans);
+        let mut markers = markers(&frame, &shape.sampling, shape.restart_interval, shape.tables, &scans);
+        // To earn the blocks that take less than a bit.
+        markers.extend([0; 100]);
         let planes = random_planes(&frame, seed, shape.density, &scans);
         Self { frame, planes, markers, scans }
     }
@@ -50,7 +52,13 @@ struct Shape {
 }
 
 fn shapes() -> impl Strategy<Value = Shape> {
-    let tables = prop_oneof![Just(Tables::Flat), any::<u8>().prop_map(|first| Tables::Skewed { first })];
+    let conditioning =
+        (0u8..=15).prop_flat_map(|upper| (0..=upper).prop_map(move |lower| upper << 4 | lower));
+    let tables = prop_oneof![
+        Just(Tables::Flat),
+        any::<u8>().prop_map(|first| Tables::Skewed { first }),
+        (conditioning, 0u8..=63).prop_map(|(dc, ac)| Tables::Arithmetic { dc, ac }),
+    ];
     let sampling = prop::collection::vec((1u8..=4, 1u8..=4), 1..=4);
     let density = prop_oneof![Just(0u8), Just(2), Just(20), any::<u8>()];
     let process = (prop_oneof![Just(8u8), Just(12)], any::<bool>());
