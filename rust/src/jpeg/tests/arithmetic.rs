@@ -27,7 +27,7 @@ fn sequence_of_the_standard() {
 fn zeros_at_the_end_are_left_out() {
     let mut encoder = Encoder::default();
     let mut context = Context::default();
-    for _ in 0..10_000 {
+    for _ in 0..1_000_000 {
         encoder.code(&mut context, false);
     }
     // The first decision of all divides the interval so that its lower end rises.
@@ -37,5 +37,5 @@ fn zeros_at_the_end_are_left_out() {
     assert_eq!(code, certain);
     let mut decoder = Decoder::new(&code);
     let mut context = Context::default();
-    assert!((0..10_000).all(|_| !decoder.code(&mut context, true)));
+    assert!((0..1_000_000).all(|_| !decoder.code(&mut context, true)));
 }
