@@ -29,6 +29,17 @@ pub(super) enum ScanKind {
     AcRefinement(Band),
 }
 
+impl ScanKind {
+    /// The first and the last coefficient, and the lowest bit that is coded.
+    fn coefficients(self) -> (usize, usize, u8) {
+        match self {
+            Self::Sequential => (0, 63, 0),
+            Self::DcFirst { al } | Self::DcRefinement { al } => (0, 0, al),
+            Self::AcFirst(band) | Self::AcRefinement(band) => (band.ss, band.se, band.al),
+        }
+    }
+}
+
 /// Coefficients `ss..=se`, of which all bits below `al` are left to later scans.
 #[derive(Clone, Copy)]
 pub(super) struct Band {
@@ -118,17 +129,25 @@ impl<'a> Parser<'a> {
 
     /// Goes on to the next scan and stops behind its header; `None` if there is no further scan.
     ///
-    /// What cannot be parsed is an error before the first scan, but merely the end of what is parsed after it:
-    /// to the skeleton, all that follows the last scan is bytes.
+    /// Segments that cannot be parsed, and scans that the coefficients could not give again, are passed over:
+    /// to the skeleton, they are bytes. If no scan is found, the first of them is the error.
     pub fn next_scan(&mut self) -> Result<Option<Scan>> {
-        let scan = match self.parse_to_scan() {
-            Err(error) if self.scans == 0 || matches!(error, Error::LimitExceeded { .. }) => {
-                return Err(error)
+        let mut first_error = None;
+        loop {
+            match self.parse_to_scan() {
+                Ok(Some(scan)) => {
+                    self.scans += 1;
+                    return Ok(Some(scan));
+                }
+                Ok(None) if self.scans == 0 => {
+                    let no_scan = Error::Truncated { what: "file without a scan", offset: self.pos };
+                    return Err(first_error.unwrap_or(no_scan));
+                }
+                Ok(None) => return Ok(None),
+                Err(error @ Error::LimitExceeded { .. }) => return Err(error),
+                Err(error) => drop(first_error.get_or_insert(error)),
             }
-            scan => scan.ok().flatten(),
-        };
-        self.scans += usize::from(scan.is_some());
-        Ok(scan)
+        }
     }
 
     /// Where the parser stands: after `next_scan`, just behind the header of the scan.
@@ -174,9 +193,7 @@ impl<'a> Parser<'a> {
                 _ => {}
             }
         }
-        if self.scans == 0 {
-            return Err(Error::Truncated { what: "file without a scan", offset: self.data.len() });
-        }
+        self.pos = self.data.len();
         Ok(None)
     }
 
@@ -334,8 +351,7 @@ impl<'a> Parser<'a> {
         };
         let mut components = Vec::new();
         for &(index, tables) in &selected {
-            self.advance(index, kind, ah)?;
-            self.count_visits(index)?;
+            self.check_order(index, kind, ah)?;
             let selectors = nibbles(tables);
             let (dc, ac) = self.tables(kind, selectors, offset)?;
             components.push(ScanComponent {
@@ -344,28 +360,26 @@ impl<'a> Parser<'a> {
                 dc,
                 ac,
             });
-            self.fix_quant(index);
+        }
+        for component in &components {
+            let (first, last, al) = kind.coefficients();
+            self.progress[component.index][first..=last].fill(Some(al));
+            self.count_visits(component.index)?;
+            self.fix_quant(component.index);
         }
         let conditioning = self.arithmetic.then_some(self.conditioning);
         Ok(Scan { kind, conditioning, components, restart_interval: self.restart_interval, offset })
     }
 
-    /// Notes which bits of which coefficients the scan codes. Each must be coded once and from the top down,
-    /// or else the coefficients do not determine the scan.
-    fn advance(&mut self, index: usize, kind: ScanKind, ah: u8) -> Result<()> {
-        let (ss, se, al) = match kind {
-            ScanKind::Sequential => (0, 63, 0),
-            ScanKind::DcFirst { al } | ScanKind::DcRefinement { al } => (0, 0, al),
-            ScanKind::AcFirst(band) | ScanKind::AcRefinement(band) => (band.ss, band.se, band.al),
-        };
+    /// Each bit of a coefficient must be coded once and from the top down, or else the coefficients do not
+    /// determine the scan.
+    fn check_order(&self, index: usize, kind: ScanKind, ah: u8) -> Result<()> {
+        let (first, last, _) = kind.coefficients();
         let coded_so_far = (ah > 0).then_some(ah);
-        for progress in &mut self.progress[index][ss..=se] {
-            if *progress != coded_so_far {
-                return Err(Error::Unsupported("JPEG that codes coefficients twice or out of order".into()));
-            }
-            *progress = Some(al);
+        match self.progress[index][first..=last].iter().all(|progress| *progress == coded_so_far) {
+            true => Ok(()),
+            false => Err(Error::Unsupported("JPEG that codes coefficients twice or out of order".into())),
         }
-        Ok(())
     }
 
     /// Bounds the work that small scans of a large image can cause.
