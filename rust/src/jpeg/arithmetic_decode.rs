@@ -16,6 +16,10 @@ use super::walk::Walk;
 /// since an encoder leaves out those at the end.
 const MAX_ZEROS_BEHIND_CUT: usize = 2;
 
+/// Zeros behind a segment code decisions without end. What is decoded must not be out of all proportion to its size.
+const MAX_DECISIONS_PER_BYTE: usize = 512;
+const MAX_DECISIONS_PER_BLOCK: usize = 8;
+
 /// Decodes an entropy-coded segment into the coefficients. Also says how many rows of MCUs it got to.
 pub(super) fn decode(
     scan: &Scan,
@@ -73,7 +77,8 @@ impl ScanDecoder<'_> {
         let data = &rest[..marker.unwrap_or(rest.len())];
         let is_cut = self.at_end_of_file && marker.is_none();
         let blocks = self.walk.interval_blocks(interval);
-        let mut coder = Transcoder { decoder: Decoder::new(data), encoder: Encoder::default() };
+        let mut coder = Transcoder { decoder: Decoder::new(data), encoder: Encoder::default(), decisions: 0 };
+        let max_decisions = MAX_DECISIONS_PER_BYTE * data.len() + MAX_DECISIONS_PER_BLOCK * blocks.len();
         // Up to here encoding gives just what has been read.
         let mut safe = Fault { blocks: 0, position: pos };
         self.model.restart();
@@ -87,6 +92,7 @@ impl ScanDecoder<'_> {
             if coded.is_none()
                 || !data[compared..].starts_with(&certain[compared..])
                 || is_cut && missing_zeros > MAX_ZEROS_BEHIND_CUT
+                || coder.decisions > max_decisions
             {
                 return Err(self.retreat(blocks.start, ordinal + 1, safe));
             }
@@ -115,11 +121,13 @@ impl ScanDecoder<'_> {
 struct Transcoder<'a> {
     decoder: Decoder<'a>,
     encoder: Encoder,
+    decisions: usize,
 }
 
 impl BinaryCoder for Transcoder<'_> {
     #[inline(always)]
     fn code(&mut self, context: &mut Context, bit: bool) -> bool {
+        self.decisions += 1;
         let bit = self.decoder.code(&mut { *context }, bit);
         self.encoder.code(context, bit)
     }

@@ -1,6 +1,6 @@
 //! Damaged files come back exactly or are refused; damaged skeletons are refused or give some other file.
 
-use super::files::{ALL, BASELINE, PROGRESSIVE, RESTART};
+use super::files::{ALL, ARITHMETIC, BASELINE, PROGRESSIVE, RESTART};
 use super::{read_exactly, LIMITS};
 use crate::jpeg::header::Rows;
 use crate::jpeg::{layout, read, skeleton, write, Limits};
@@ -192,4 +192,40 @@ fn height_behind_the_first_scan() {
         let jpeg = read_exactly(&[scan, dnl].concat()).unwrap();
         assert_eq!((jpeg.frame.height, jpeg.frame.components[1].blocks_h), (u16::MAX, 3));
     }
+}
+
+#[test]
+fn segments_that_cannot_be_parsed_are_passed_over() {
+    let intact = read_exactly(PROGRESSIVE).unwrap();
+    let last = PROGRESSIVE.windows(2).rposition(|w| w == [0xFF, 0xDA]).unwrap();
+    let (head, tail) = PROGRESSIVE.split_at(last);
+    let repeated_scan = &PROGRESSIVE[position(PROGRESSIVE, 0xDA)..][..20];
+    let broken_table = [0xFF, 0xC4, 0, 20, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let second_frame = &PROGRESSIVE[position(PROGRESSIVE, 0xC2)..][..19];
+    let short_segment = [0xFF, 0xE0, 0, 1];
+    for stray in [repeated_scan, &broken_table, second_frame, &short_segment] {
+        let jpeg = read_exactly(&[head, stray, tail].concat()).unwrap();
+        assert_eq!((&jpeg.frame, &jpeg.planes), (&intact.frame, &intact.planes));
+        assert_eq!(jpeg.skeleton.len(), intact.skeleton.len() + stray.len());
+    }
+    // Before the first scan too, and if nothing else comes, the first is the error.
+    let soi = &PROGRESSIVE[..2];
+    let jpeg = read_exactly(&[soi, &short_segment, &PROGRESSIVE[2..]].concat()).unwrap();
+    assert_eq!(jpeg.planes, intact.planes);
+    let error = read(&[soi, &short_segment, &[0xFF, 0xDD, 0]].concat(), &LIMITS).unwrap_err();
+    assert_eq!(error.to_string(), "corrupt at byte 4: segment length below 2");
+}
+
+#[test]
+fn zeros_behind_an_arithmetic_coded_segment_do_not_code_a_large_image() {
+    // The segment makes large coefficients the rule, and all else goes on from there.
+    let mut image = read_exactly(ARITHMETIC).unwrap();
+    image.planes.iter_mut().for_each(|plane| plane.fill(0x4000));
+    let mut file = write(&image.skeleton, &image.planes, &LIMITS).unwrap();
+    let sof = position(&file, 0xC9);
+    file[sof + 5..sof + 9].copy_from_slice(&[0x7F, 0xFF, 0x7F, 0xFF]);
+    file.resize(1 << 20, 0);
+    let jpeg = read(&file, &Limits::default()).unwrap();
+    assert!(write(&jpeg.skeleton, &jpeg.planes, &Limits::default()).unwrap() == file);
+    assert!(jpeg.frame.blocks() < 1 << 20);
 }
