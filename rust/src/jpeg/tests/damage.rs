@@ -218,9 +218,9 @@ fn segments_that_cannot_be_parsed_are_passed_over() {
 
 #[test]
 fn zeros_behind_an_arithmetic_coded_segment_do_not_code_a_large_image() {
-    // The segment makes large coefficients the rule, and all else goes on from there.
+    // The segment makes ones the rule, and all else goes on from there.
     let mut image = read_exactly(ARITHMETIC).unwrap();
-    image.planes.iter_mut().for_each(|plane| plane.fill(0x4000));
+    image.planes.iter_mut().for_each(|plane| plane.fill(1));
     let mut file = write(&image.skeleton, &image.planes, &LIMITS).unwrap();
     let sof = position(&file, 0xC9);
     file[sof + 5..sof + 9].copy_from_slice(&[0x7F, 0xFF, 0x7F, 0xFF]);
