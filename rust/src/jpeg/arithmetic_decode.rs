@@ -1,15 +1,15 @@
 //! From an arithmetic-coded segment to coefficients.
 //!
 //! Any bytes decode to something, so all that has been decoded is encoded again: what does not give the same bytes
-//! goes into a [`Patch`].
+//! is patched.
 
 use super::arithmetic::{BinaryCoder, Context, Decoder, Encoder};
 use super::arithmetic_model::Model;
 use super::block::Block;
 use super::frame::Frame;
-use super::header::{Conditioning, Scan};
-use super::scan_decode::{patch_bytes, restart_marker, Fault};
-use super::skeleton::{Patch, ScanNotes};
+use super::header::{Conditioning, Scan, ScanKind};
+use super::intervals::{decode_intervals, interval_len, next_interval, Fault};
+use super::skeleton::ScanNotes;
 use super::walk::Walk;
 
 /// How many zeros to put behind a segment that the end of the file has cut. Uncut ones need as many as it takes,
@@ -29,41 +29,17 @@ pub(super) fn decode(
     at_end_of_file: bool,
     planes: &mut [Vec<Block>],
 ) -> (ScanNotes, usize) {
-    let walk = Walk::new(scan, frame);
-    let mut decoder =
-        ScanDecoder { model: Model::new(scan, conditioning), scan, walk, segment, at_end_of_file, planes };
-    let mut patches = Vec::new();
-    let mut pos = 0;
-    let mut reached = 0;
-    for interval in 0..decoder.walk.intervals() {
-        let blocks = decoder.walk.interval_blocks(interval);
-        match decoder.interval(interval, pos) {
-            Ok(end) => {
-                pos = end;
-                reached = blocks.end;
-            }
-            Err(fault) => {
-                let is_last = interval + 1 == decoder.walk.intervals();
-                let bytes = patch_bytes(&segment[fault.position..], is_last);
-                pos = fault.position + bytes.len();
-                reached = blocks.start + fault.blocks;
-                let patch = Patch { interval, blocks: fault.blocks, bytes: bytes.to_vec() };
-                let resumes = patch.resumes();
-                patches.push(patch);
-                if !resumes {
-                    break;
-                }
-            }
-        }
-    }
-    let rows = decoder.walk.rows(reached);
+    let walk = &Walk::new(scan, frame);
+    let model = Model::new(scan, conditioning);
+    let mut decoder = ScanDecoder { model, kind: scan.kind, walk, segment, at_end_of_file, planes };
+    let (patches, rows) = decode_intervals(walk, segment, |interval, pos| decoder.interval(interval, pos));
     (ScanNotes { patches, ..ScanNotes::default() }, rows)
 }
 
 struct ScanDecoder<'a> {
     model: Model,
-    scan: &'a Scan,
-    walk: Walk,
+    kind: ScanKind,
+    walk: &'a Walk,
     segment: &'a [u8],
     at_end_of_file: bool,
     planes: &'a mut [Vec<Block>],
@@ -72,10 +48,9 @@ struct ScanDecoder<'a> {
 impl ScanDecoder<'_> {
     /// Decodes a restart interval that begins at `pos`; returns where the next begins.
     fn interval(&mut self, interval: usize, pos: usize) -> Result<usize, Fault> {
-        let rest = &self.segment[pos..];
-        let marker = rest.windows(2).position(|w| w[0] == 0xFF && w[1] != 0);
-        let data = &rest[..marker.unwrap_or(rest.len())];
-        let is_cut = self.at_end_of_file && marker.is_none();
+        let end = pos + interval_len(&self.segment[pos..]);
+        let data = &self.segment[pos..end];
+        let is_cut = self.at_end_of_file && end == self.segment.len();
         let blocks = self.walk.interval_blocks(interval);
         let mut coder = Transcoder { decoder: Decoder::new(data), encoder: Encoder::default(), decisions: 0 };
         let max_decisions = MAX_DECISIONS_PER_BYTE * data.len() + MAX_DECISIONS_PER_BLOCK * blocks.len();
@@ -98,20 +73,16 @@ impl ScanDecoder<'_> {
             }
             safe = Fault { blocks: ordinal + 1 - blocks.start, position: pos + certain.len() };
         }
-        let behind = &rest[data.len()..];
-        let next = match interval + 1 == self.walk.intervals() {
-            true => (behind.is_empty() && !self.walk.is_cut).then_some(pos + data.len()),
-            false => behind.starts_with(&restart_marker(interval)).then_some(pos + data.len() + 2),
-        };
-        let next = next.filter(|_| coder.encoder.finish() == data);
-        next.ok_or_else(|| self.retreat(blocks.start, blocks.end, safe))
+        next_interval(self.walk, self.segment, interval, end)
+            .filter(|_| coder.encoder.finish() == data)
+            .ok_or_else(|| self.retreat(blocks.start, blocks.end, safe))
     }
 
     /// Undoes the blocks from the fault to `end`.
     fn retreat(&mut self, start: usize, end: usize, fault: Fault) -> Fault {
         for ordinal in start + fault.blocks..end {
             let (slot, block) = self.walk.slot(ordinal);
-            self.scan.kind.undo(&mut self.planes[slot.plane][block]);
+            self.kind.undo(&mut self.planes[slot.plane][block]);
         }
         fault
     }

@@ -4,7 +4,7 @@ use super::arithmetic::Encoder;
 use super::arithmetic_model::Model;
 use super::frame::Frame;
 use super::header::{Conditioning, Scan};
-use super::scan_decode::restart_marker;
+use super::intervals::restart_marker;
 use super::skeleton::ScanNotes;
 use super::walk::Walk;
 use super::Limits;

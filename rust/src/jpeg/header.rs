@@ -2,7 +2,7 @@
 
 use super::frame::Frame;
 use super::huffman::HuffmanTable;
-use super::scan_decode::segment_len;
+use super::intervals::segment_len;
 use super::{annex_k, Limits};
 use crate::{Error, Result};
 

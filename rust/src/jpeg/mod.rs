@@ -15,6 +15,7 @@ mod block;
 mod frame;
 mod header;
 mod huffman;
+mod intervals;
 mod progressive_decode;
 mod progressive_encode;
 mod scan_decode;
@@ -94,7 +95,7 @@ pub fn read(data: &[u8], limits: &Limits) -> Result<Jpeg> {
             planes = frame.components.iter().map(|component| vec![[0; 64]; component.blocks()]).collect();
         }
         markers.extend_from_slice(&data[segment_end..segment_start]);
-        let len = scan_decode::segment_len(&data[segment_start..]);
+        let len = intervals::segment_len(&data[segment_start..]);
         segment_end = segment_start + len;
         let segment = &data[segment_start..segment_end];
         let (scan_notes, scan_rows) =

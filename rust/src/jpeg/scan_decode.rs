@@ -9,6 +9,7 @@ use super::block::Block;
 use super::frame::Frame;
 use super::header::{Scan, ScanComponent, ScanKind};
 use super::huffman::HuffmanDecoder;
+use super::intervals::{decode_intervals, next_interval, Fault};
 use super::progressive_decode::{AcFirst, AcRefinement, DcFirst, DcRefinement};
 use super::skeleton::{Padding, Patch, ScanNotes};
 use super::walk::Walk;
@@ -90,19 +91,6 @@ impl PaddingNotes {
     }
 }
 
-/// Length of the entropy-coded segment at the start of `data`: up to a marker other than RST.
-pub(super) fn segment_len(data: &[u8]) -> usize {
-    let mut len = 0;
-    while let Some(ff) = data[len..].iter().position(|&byte| byte == 0xFF) {
-        len += ff;
-        match data.get(len + 1) {
-            Some(0x00 | 0xD0..=0xD7) => len += 2,
-            _ => return len,
-        }
-    }
-    data.len()
-}
-
 /// Decodes an entropy-coded segment into the coefficients. Also says how many rows of MCUs it got to.
 pub(super) fn decode(
     scan: &Scan,
@@ -114,7 +102,8 @@ pub(super) fn decode(
     if let Some(conditioning) = scan.conditioning {
         return arithmetic_decode::decode(scan, conditioning, frame, segment, at_end_of_file, planes);
     }
-    let scan_decoder = ScanDecoder { kind: scan.kind, walk: Walk::new(scan, frame), segment, planes };
+    let walk = &Walk::new(scan, frame);
+    let scan_decoder = ScanDecoder { kind: scan.kind, walk, segment, planes };
     match scan.kind {
         ScanKind::Sequential => scan_decoder.run(Sequential::new(scan)),
         ScanKind::DcFirst { al } => scan_decoder.run(DcFirst::new(scan, al)),
@@ -126,17 +115,9 @@ pub(super) fn decode(
 
 struct ScanDecoder<'a> {
     kind: ScanKind,
-    walk: Walk,
+    walk: &'a Walk,
     segment: &'a [u8],
     planes: &'a mut [Vec<Block>],
-}
-
-/// Where an interval ceases to be canonical.
-pub(super) struct Fault {
-    /// Number of blocks of the interval before.
-    pub blocks: usize,
-    /// The first byte that is not complete with those blocks.
-    pub position: usize,
 }
 
 impl ScanDecoder<'_> {
@@ -144,32 +125,11 @@ impl ScanDecoder<'_> {
     fn run(mut self, mut decoder: impl BlockDecoder) -> (ScanNotes, usize) {
         let mut notes = Notes::default();
         let mut padding = PaddingNotes { bytes: Vec::new(), ones: true, zeros: true };
-        let mut patches = Vec::new();
-        let mut pos = 0;
-        let mut reached = 0;
-        for interval in 0..self.walk.intervals() {
-            let blocks = self.walk.interval_blocks(interval);
+        let (patches, rows) = decode_intervals(self.walk, self.segment, |interval, pos| {
             decoder.restart();
-            match self.interval(interval, pos, &mut decoder, &mut notes, &mut padding) {
-                Ok(end) => {
-                    pos = end;
-                    reached = blocks.end;
-                }
-                Err(fault) => {
-                    reached = blocks.start + fault.blocks;
-                    let is_last = interval + 1 == self.walk.intervals();
-                    let bytes = patch_bytes(&self.segment[fault.position..], is_last);
-                    pos = fault.position + bytes.len();
-                    let patch = Patch { interval, blocks: fault.blocks, bytes: bytes.to_vec() };
-                    let resumes = patch.resumes();
-                    patches.push(patch);
-                    if !resumes {
-                        break;
-                    }
-                }
-            }
-        }
-        (notes.finish(padding, patches), self.walk.rows(reached))
+            self.interval(interval, pos, &mut decoder, &mut notes, &mut padding)
+        });
+        (notes.finish(padding, patches), rows)
     }
 
     /// Decodes a restart interval that begins at `pos`; returns where the next begins.
@@ -228,29 +188,10 @@ impl ScanDecoder<'_> {
         padding: &mut PaddingNotes,
     ) -> Option<usize> {
         let (pad, count) = bits.padding()?;
-        let end = bits.end();
-        let rest = &self.segment[end..];
-        let next = match interval + 1 == self.walk.intervals() {
-            true => (rest.is_empty() && !self.walk.is_cut).then_some(end),
-            false => rest.starts_with(&restart_marker(interval)).then_some(end + 2),
-        }?;
+        let next = next_interval(self.walk, self.segment, interval, bits.end())?;
         padding.push(pad, count);
         Some(next)
     }
-}
-
-/// The bytes at the start of `rest` that patch an interval: to behind the next restart marker, if there is one.
-pub(super) fn patch_bytes(rest: &[u8], is_last: bool) -> &[u8] {
-    let marker = rest.windows(2).position(|w| w[0] == 0xFF && w[1] != 0);
-    match marker.filter(|_| !is_last) {
-        Some(marker) => &rest[..marker + 2],
-        None => rest,
-    }
-}
-
-/// RST as it follows the interval.
-pub(super) fn restart_marker(interval: usize) -> [u8; 2] {
-    [0xFF, 0xD0 + (interval % 8) as u8]
 }
 
 /// Whole blocks, as in SOF0 and SOF1.

@@ -18,6 +18,7 @@ struct Image {
     planes: Vec<Vec<i16>>,
     markers: Vec<u8>,
     scans: Vec<ScanHeader>,
+    tables: Tables,
 }
 
 impl Image {
@@ -34,7 +35,7 @@ impl Image {
         // To earn the blocks that take less than a bit.
         markers.extend([0; 100]);
         let planes = random_planes(&frame, seed, shape.density, &scans);
-        Self { frame, planes, markers, scans }
+        Self { frame, planes, markers, scans, tables: shape.tables }
     }
 }
 
@@ -211,6 +212,23 @@ proptest! {
     }
 
     #[test]
+    fn greater_height_survives(image in images(), surplus in 1u16..5000) {
+        let mut file = write(&join(&image.markers, &[]), &image.planes, &LIMITS).unwrap();
+        let height = image.frame.height + surplus;
+        let sof = file.windows(4).position(|w| matches!(w, [0xFF, 0xC1 | 0xC2 | 0xC9 | 0xCA, 0, _])).unwrap();
+        file[sof + 5..sof + 7].copy_from_slice(&height.to_be_bytes());
+        if let Ok(jpeg) = read_exactly(&file) {
+            prop_assert!(jpeg.frame.blocks() <= 8 * file.len());
+            prop_assert_eq!(jpeg.frame.height, height);
+            prop_assert_eq!(layout(&jpeg.skeleton, &LIMITS), Ok(jpeg.frame));
+            if let ([_], Tables::Flat) = (&image.scans[..], image.tables) {
+                let kept = |(plane, intact): (&Vec<i16>, &Vec<i16>)| plane.starts_with(intact) || intact.starts_with(plane);
+                prop_assert!(jpeg.planes.iter().zip(&image.planes).all(kept));
+            }
+        }
+    }
+
+    #[test]
     fn damage_survives(image in images(), damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..5)) {
         let mut file = write(&join(&image.markers, &[]), &image.planes, &LIMITS).unwrap();
         for (index, value) in damage {
@@ -226,7 +244,13 @@ fn refined(width: u16, coefficient: i16) -> Image {
     frame.components[0].quant = std::array::from_fn(|k| k as u16 + 1);
     let scans = vec![ScanHeader::progressive(&[0], 1, 63, 0, 1), ScanHeader::progressive(&[0], 1, 63, 1, 0)];
     let planes = vec![(0..64 * frame.blocks()).map(|i| if i % 64 == 0 { 0 } else { coefficient }).collect()];
-    Image { markers: markers(&frame, &[(1, 1)], 0, Tables::Flat, &scans), frame, planes, scans }
+    Image {
+        markers: markers(&frame, &[(1, 1)], 0, Tables::Flat, &scans),
+        frame,
+        planes,
+        scans,
+        tables: Tables::Flat,
+    }
 }
 
 #[test]
