@@ -181,7 +181,9 @@ fn time_is_proportional_to_the_length() {
     for piece in [&START[..], &segment, &[0xFF, 0xD8, 0xFF, 0xE0, 0x40, 0], &CMYK[..scan], &large] {
         let file = piece.repeat((1 << 20) / piece.len());
         let start = Instant::now();
-        assert!(read(&file, &LIMITS).pictures.is_empty());
+        let document = read(&file, &LIMITS);
         assert!(start.elapsed() < Duration::from_secs(2), "{:?} for {piece:?}", start.elapsed());
+        // Those at the end might be pictures that have been cut short.
+        assert!(document.skeleton.len() > file.len() * 99 / 100);
     }
 }

@@ -1,6 +1,6 @@
 //! A block of coefficients, and sets of them as bit masks.
 
-use super::header::Band;
+use super::header::{Band, ScanKind};
 
 /// The coefficients of a block in zig-zag order.
 pub(super) type Block = [i16; 64];
@@ -29,5 +29,23 @@ impl Band {
     #[inline(always)]
     pub fn mask_from(&self, k: usize) -> u64 {
         u64::MAX.checked_shl(k as u32).unwrap_or(0) & u64::MAX >> (63 - self.se)
+    }
+}
+
+impl ScanKind {
+    /// Makes a block as it was before the scan, even if only part of it has been decoded.
+    pub fn undo(&self, block: &mut Block) {
+        match *self {
+            Self::Sequential => *block = [0; 64],
+            Self::DcFirst { .. } => block[0] = 0,
+            Self::DcRefinement { al } => block[0] &= !(1 << al),
+            Self::AcFirst(Band { ss, se, .. }) => block[ss..=se].fill(0),
+            Self::AcRefinement(Band { ss, se, al }) => {
+                for coefficient in &mut block[ss..=se] {
+                    let magnitude = coefficient.unsigned_abs() & !(1 << al);
+                    *coefficient = magnitude as i16 * coefficient.signum();
+                }
+            }
+        }
     }
 }

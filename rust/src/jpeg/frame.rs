@@ -13,7 +13,7 @@ pub struct Component {
     pub quant_index: u8,
     /// Width in blocks, padded to whole MCUs.
     pub blocks_w: usize,
-    /// Height in blocks, padded to whole MCUs.
+    /// Height in blocks, padded to whole MCUs. Of a file cut short, only the rows of MCUs that hold anything count.
     pub blocks_h: usize,
     /// Quantisation table in zig-zag order, as in force at the component's first scan; zeros if there was none.
     pub quant: [u16; 64],
@@ -31,8 +31,10 @@ impl Component {
 pub struct Frame {
     /// Width in pixels.
     pub width: u16,
-    /// Height in pixels.
+    /// Height in pixels; 65535 if neither SOF nor DNL gives it.
     pub height: u16,
+    /// Bits per sample.
+    pub precision: u8,
     /// Whether the process is progressive (SOF2) rather than sequential (SOF0, SOF1).
     pub progressive: bool,
     /// One to four components, in the order of SOF.
@@ -41,19 +43,49 @@ pub struct Frame {
 
 impl Frame {
     /// Lays out the blocks of components given as `(id, h, v, quant_index)`.
-    pub(super) fn new(width: u16, height: u16, progressive: bool, components: &[(u8, u8, u8, u8)]) -> Self {
+    pub(super) fn new(
+        (width, height): (u16, u16),
+        precision: u8,
+        progressive: bool,
+        components: &[(u8, u8, u8, u8)],
+    ) -> Self {
         let single = components.len() == 1;
         let sampling = |h: u8| if single { 1 } else { h };
         let h_max = components.iter().map(|c| sampling(c.1)).max().unwrap_or(1);
-        let v_max = components.iter().map(|c| sampling(c.2)).max().unwrap_or(1);
         let mcus_x = usize::from(width).div_ceil(8 * usize::from(h_max));
-        let mcus_y = usize::from(height).div_ceil(8 * usize::from(v_max));
         let component = |&(id, h, v, quant_index): &(u8, u8, u8, u8)| {
             let (h, v) = (sampling(h), sampling(v));
-            let (blocks_w, blocks_h) = (mcus_x * usize::from(h), mcus_y * usize::from(v));
-            Component { id, h, v, quant_index, blocks_w, blocks_h, quant: [0; 64] }
+            let blocks_w = mcus_x * usize::from(h);
+            Component { id, h, v, quant_index, blocks_w, blocks_h: 0, quant: [0; 64] }
         };
-        Self { width, height, progressive, components: components.iter().map(component).collect() }
+        let components = components.iter().map(component).collect();
+        let mut frame = Self { width, height, precision, progressive, components };
+        frame.keep_rows(frame.declared_rows());
+        frame
+    }
+
+    /// Rows of MCUs that the height asks for.
+    pub(super) fn declared_rows(&self) -> usize {
+        usize::from(self.height).div_ceil(8 * usize::from(self.v_max()))
+    }
+
+    /// Keeps the blocks of so many rows of MCUs.
+    pub(super) fn keep_rows(&mut self, rows: usize) {
+        self.components.iter_mut().for_each(|c| c.blocks_h = rows * usize::from(c.v));
+    }
+
+    /// Whether there are fewer rows of MCUs than the height asks for.
+    pub(super) fn is_cut(&self) -> bool {
+        self.mcus().1 < self.declared_rows()
+    }
+
+    /// Number of blocks in a row of MCUs.
+    pub(super) fn row_blocks(&self) -> usize {
+        self.components.iter().map(|c| c.blocks_w * usize::from(c.v)).sum()
+    }
+
+    fn v_max(&self) -> u8 {
+        self.components.iter().map(|c| c.v).max().unwrap_or(1)
     }
 
     /// Number of blocks of all components together.
@@ -71,10 +103,10 @@ impl Frame {
     /// Size in blocks of a component without MCU padding: what a non-interleaved scan of it covers.
     pub(super) fn unpadded_blocks(&self, component: &Component) -> (usize, usize) {
         let h_max = self.components.iter().map(|c| c.h).max().unwrap_or(1);
-        let v_max = self.components.iter().map(|c| c.v).max().unwrap_or(1);
         let blocks = |samples: u16, factor: u8, max: u8| {
             (usize::from(samples) * usize::from(factor)).div_ceil(usize::from(max)).div_ceil(8)
         };
-        (blocks(self.width, component.h, h_max), blocks(self.height, component.v, v_max))
+        let height = blocks(self.height, component.v, self.v_max());
+        (blocks(self.width, component.h, h_max), height.min(component.blocks_h))
     }
 }

@@ -2,6 +2,7 @@
 
 use super::frame::Frame;
 use super::huffman::HuffmanTable;
+use super::intervals::segment_len;
 use super::{annex_k, Limits};
 use crate::{Error, Result};
 use std::ops::Range;
@@ -9,6 +10,8 @@ use std::ops::Range;
 /// A scan as its header and the tables before it describe it.
 pub(super) struct Scan {
     pub kind: ScanKind,
+    /// If the scan is arithmetic-coded.
+    pub conditioning: Option<Conditioning>,
     /// In the order of SOS, which is the order within an MCU.
     pub components: Vec<ScanComponent>,
     /// In MCUs; 0 without restart markers.
@@ -27,6 +30,17 @@ pub(super) enum ScanKind {
     AcRefinement(Band),
 }
 
+impl ScanKind {
+    /// The first and the last coefficient, and the lowest bit that is coded.
+    fn coefficients(self) -> (usize, usize, u8) {
+        match self {
+            Self::Sequential => (0, 63, 0),
+            Self::DcFirst { al } | Self::DcRefinement { al } => (0, 0, al),
+            Self::AcFirst(band) | Self::AcRefinement(band) => (band.ss, band.se, band.al),
+        }
+    }
+}
+
 /// Coefficients `ss..=se`, of which all bits below `al` are left to later scans.
 #[derive(Clone, Copy)]
 pub(super) struct Band {
@@ -35,12 +49,34 @@ pub(super) struct Band {
     pub al: u8,
 }
 
-/// A component of a scan; a table that the scan has no use for is empty.
+/// A component of a scan; a Huffman table that the scan has no use for is empty.
 pub(super) struct ScanComponent {
     /// Index into the components of the frame.
     pub index: usize,
+    /// Numbers of the tables for DC and for AC, 0 to 15.
+    pub selectors: (usize, usize),
     pub dc: HuffmanTable,
     pub ac: HuffmanTable,
+}
+
+/// How arithmetic coding adapts to its surroundings: the tables that DAC defines, by number.
+#[derive(Clone, Copy)]
+pub(super) struct Conditioning {
+    /// Binary logarithms of what separates zero and small, and small and large differences.
+    pub dc: [(u8, u8); 16],
+    /// The last of the low frequencies.
+    pub ac: [u8; 16],
+}
+
+/// How many rows of MCUs there are coefficients for.
+#[derive(Clone, Copy)]
+pub(super) enum Rows {
+    /// As many as the data behind the header of the first scan can code, at a bit for each block.
+    Earned,
+    /// As many as the height asks for.
+    All,
+    /// Fewer.
+    Kept(usize),
 }
 
 /// For each coefficient of a component, the lowest bit that a scan has coded.
@@ -52,6 +88,7 @@ type Progress = [Option<u8>; 64];
 pub(super) struct Parser<'a> {
     data: &'a [u8],
     pos: usize,
+    rows: Rows,
     limits: Limits,
     free_segments: Vec<Range<usize>>,
     frame: Option<Frame>,
@@ -60,6 +97,8 @@ pub(super) struct Parser<'a> {
     quant: [[u16; 64]; 4],
     dc: [Option<HuffmanTable>; 4],
     ac: [Option<HuffmanTable>; 4],
+    arithmetic: bool,
+    conditioning: Conditioning,
     restart_interval: usize,
     scans: usize,
     block_visits: u64,
@@ -67,13 +106,14 @@ pub(super) struct Parser<'a> {
 
 impl<'a> Parser<'a> {
     /// Parses `data` from byte `pos`, where SOI must be.
-    pub fn new(data: &'a [u8], pos: usize, limits: &Limits) -> Result<Self> {
+    pub fn new(data: &'a [u8], pos: usize, rows: Rows, limits: &Limits) -> Result<Self> {
         if !data.get(pos..).is_some_and(|data| data.starts_with(&[0xFF, 0xD8])) {
             return Err(corrupt("no SOI marker", pos));
         }
         Ok(Self {
             data,
             pos: pos + 2,
+            rows,
             limits: limits.clone(),
             free_segments: Vec::new(),
             frame: None,
@@ -82,6 +122,8 @@ impl<'a> Parser<'a> {
             quant: [[0; 64]; 4],
             dc: annex_k::dc(),
             ac: annex_k::ac(),
+            arithmetic: false,
+            conditioning: Conditioning { dc: [(0, 1); 16], ac: [5; 16] },
             restart_interval: 0,
             scans: 0,
             block_visits: 0,
@@ -90,17 +132,25 @@ impl<'a> Parser<'a> {
 
     /// Goes on to the next scan and stops behind its header; `None` if there is no further scan.
     ///
-    /// What cannot be parsed is an error before the first scan, but merely the end of what is parsed after it:
-    /// to the skeleton, all that follows the last scan is bytes.
+    /// Segments that cannot be parsed, and scans that the coefficients could not give again, are passed over:
+    /// to the skeleton, they are bytes. If no scan is found, the first of them is the error.
     pub fn next_scan(&mut self) -> Result<Option<Scan>> {
-        let scan = match self.parse_to_scan() {
-            Err(error) if self.scans == 0 || matches!(error, Error::LimitExceeded { .. }) => {
-                return Err(error)
+        let mut first_error = None;
+        loop {
+            match self.parse_to_scan() {
+                Ok(Some(scan)) => {
+                    self.scans += 1;
+                    return Ok(Some(scan));
+                }
+                Ok(None) if self.scans == 0 => {
+                    let no_scan = Error::Truncated { what: "file without a scan", offset: self.pos };
+                    return Err(first_error.unwrap_or(no_scan));
+                }
+                Ok(None) => return Ok(None),
+                Err(error @ Error::LimitExceeded { .. }) => return Err(error),
+                Err(error) => drop(first_error.get_or_insert(error)),
             }
-            scan => scan.ok().flatten(),
-        };
-        self.scans += usize::from(scan.is_some());
-        Ok(scan)
+        }
     }
 
     /// Where the parser stands: after `next_scan`, just behind the header of the scan.
@@ -136,14 +186,20 @@ impl<'a> Parser<'a> {
         while let Some(marker) = self.next_marker() {
             match marker {
                 0xD9 => return Ok(None),
-                0x01 | 0xD0..=0xD8 => continue,
+                0xD8 => {
+                    // Another picture begins.
+                    self.pos -= 2;
+                    return Ok(None);
+                }
+                0x01 | 0xD0..=0xD7 => continue,
                 _ => {}
             }
             let mut segment = self.segment()?;
             match marker {
                 0xC4 => self.parse_dht(&mut segment)?,
-                0xC0..=0xC2 => self.parse_sof(marker, &mut segment)?,
-                0xC3 | 0xC5..=0xCB | 0xCD..=0xCF => return Err(unsupported_process(marker)),
+                0xC0..=0xC2 | 0xC9 | 0xCA => self.parse_sof(marker, &mut segment)?,
+                0xCC => self.parse_dac(&mut segment)?,
+                0xC3 | 0xC5..=0xC8 | 0xCB | 0xCD..=0xCF => return Err(unsupported_process(marker)),
                 0xDA => return self.parse_sos(&mut segment).map(Some),
                 0xDB => self.parse_dqt(&mut segment)?,
                 0xDD => self.restart_interval = segment.u16()?.into(),
@@ -151,9 +207,7 @@ impl<'a> Parser<'a> {
                 _ => {}
             }
         }
-        if self.scans == 0 {
-            return Err(Error::Truncated { what: "file without a scan", offset: self.data.len() });
-        }
+        self.pos = self.data.len();
         Ok(None)
     }
 
@@ -202,6 +256,21 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
+    fn parse_dac(&mut self, segment: &mut Segment) -> Result<()> {
+        while !segment.is_empty() {
+            let offset = segment.pos;
+            let (class, slot) = nibbles(segment.u8()?);
+            let value = segment.u8()?;
+            let (upper, lower) = nibbles(value);
+            match class {
+                0 if lower <= upper => self.conditioning.dc[usize::from(slot)] = (lower, upper),
+                1 => self.conditioning.ac[usize::from(slot)] = value,
+                _ => return Err(corrupt("bad arithmetic conditioning", offset)),
+            }
+        }
+        Ok(())
+    }
+
     fn parse_dqt(&mut self, segment: &mut Segment) -> Result<()> {
         while !segment.is_empty() {
             let offset = segment.pos;
@@ -225,11 +294,8 @@ impl<'a> Parser<'a> {
         if self.frame.is_some() {
             return Err(Error::Unsupported("JPEG with several frames".into()));
         }
-        if precision != 8 {
-            return Err(Error::Unsupported(format!("JPEG of {precision} bits per sample")));
-        }
-        if width == 0 || height == 0 {
-            return Err(Error::Unsupported("JPEG of width or height 0 (or of a height given by DNL)".into()));
+        if width == 0 {
+            return Err(Error::Unsupported("JPEG of width 0".into()));
         }
         if !(1..=4).contains(&count) {
             return Err(Error::Unsupported(format!("JPEG of {count} components")));
@@ -247,16 +313,38 @@ impl<'a> Parser<'a> {
         if !segment.is_empty() {
             return Err(corrupt("bad length of SOF", offset));
         }
-        let frame = Frame::new(width, height, marker == 0xC2, &components);
-        self.limits.check_blocks(frame.blocks() as u64)?;
         self.progress = vec![[None; 64]; components.len()];
         self.quant_fixed = vec![false; components.len()];
-        self.frame = Some(frame);
+        let progressive = matches!(marker, 0xC2 | 0xCA);
+        self.arithmetic = matches!(marker, 0xC9 | 0xCA);
+        self.frame = Some(Frame::new((width, height), precision, progressive, &components));
         Ok(())
+    }
+
+    /// At the first scan: finds the height if SOF does not give it, and how many rows of MCUs to keep.
+    fn settle_rows(&mut self) -> Result<()> {
+        let Some(frame) = self.frame.as_mut().filter(|_| self.scans == 0) else { return Ok(()) };
+        let behind = &self.data[self.pos..];
+        if frame.height == 0 {
+            frame.height = defined_height(behind).unwrap_or(u16::MAX);
+        }
+        let all = frame.declared_rows();
+        let rows = match self.rows {
+            Rows::All => all,
+            Rows::Kept(rows) if (1..all).contains(&rows) => rows,
+            Rows::Kept(_) => return Err(corrupt("impossible number of rows", self.pos)),
+            Rows::Earned => all.min(8 * behind.len() / frame.row_blocks()),
+        };
+        if rows == 0 {
+            return Err(Error::Truncated { what: "entropy-coded segment", offset: self.data.len() });
+        }
+        frame.keep_rows(rows);
+        self.limits.check_blocks(frame.blocks() as u64)
     }
 
     fn parse_sos(&mut self, segment: &mut Segment) -> Result<Scan> {
         let offset = segment.pos;
+        self.settle_rows()?;
         let Some(frame) = &self.frame else { return Err(corrupt("SOS before SOF", offset)) };
         let progressive = frame.progressive;
         let mut selected = Vec::new();
@@ -277,31 +365,35 @@ impl<'a> Parser<'a> {
         };
         let mut components = Vec::new();
         for &(index, tables) in &selected {
-            self.advance(index, kind, ah)?;
-            self.count_visits(index)?;
-            let (dc, ac) = self.tables(kind, tables, offset)?;
-            components.push(ScanComponent { index, dc, ac });
-            self.fix_quant(index);
+            self.check_order(index, kind, ah)?;
+            let selectors = nibbles(tables);
+            let (dc, ac) = self.tables(kind, selectors, offset)?;
+            components.push(ScanComponent {
+                index,
+                selectors: (selectors.0.into(), selectors.1.into()),
+                dc,
+                ac,
+            });
         }
-        Ok(Scan { kind, components, restart_interval: self.restart_interval, offset })
+        for component in &components {
+            let (first, last, al) = kind.coefficients();
+            self.progress[component.index][first..=last].fill(Some(al));
+            self.count_visits(component.index)?;
+            self.fix_quant(component.index);
+        }
+        let conditioning = self.arithmetic.then_some(self.conditioning);
+        Ok(Scan { kind, conditioning, components, restart_interval: self.restart_interval, offset })
     }
 
-    /// Notes which bits of which coefficients the scan codes. Each must be coded once and from the top down,
-    /// or else the coefficients do not determine the scan.
-    fn advance(&mut self, index: usize, kind: ScanKind, ah: u8) -> Result<()> {
-        let (ss, se, al) = match kind {
-            ScanKind::Sequential => (0, 63, 0),
-            ScanKind::DcFirst { al } | ScanKind::DcRefinement { al } => (0, 0, al),
-            ScanKind::AcFirst(band) | ScanKind::AcRefinement(band) => (band.ss, band.se, band.al),
-        };
+    /// Each bit of a coefficient must be coded once and from the top down, or else the coefficients do not
+    /// determine the scan.
+    fn check_order(&self, index: usize, kind: ScanKind, ah: u8) -> Result<()> {
+        let (first, last, _) = kind.coefficients();
         let coded_so_far = (ah > 0).then_some(ah);
-        for progress in &mut self.progress[index][ss..=se] {
-            if *progress != coded_so_far {
-                return Err(Error::Unsupported("JPEG that codes coefficients twice or out of order".into()));
-            }
-            *progress = Some(al);
+        match self.progress[index][first..=last].iter().all(|progress| *progress == coded_so_far) {
+            true => Ok(()),
+            false => Err(Error::Unsupported("JPEG that codes coefficients twice or out of order".into())),
         }
-        Ok(())
     }
 
     /// Bounds the work that small scans of a large image can cause.
@@ -319,15 +411,20 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// The Huffman tables that a scan of this kind uses, given the table selectors.
-    fn tables(&self, kind: ScanKind, selectors: u8, offset: usize) -> Result<(HuffmanTable, HuffmanTable)> {
-        let (dc, ac) = nibbles(selectors);
+    /// The Huffman tables that a scan of this kind uses, given their numbers.
+    fn tables(
+        &self,
+        kind: ScanKind,
+        (dc, ac): (u8, u8),
+        offset: usize,
+    ) -> Result<(HuffmanTable, HuffmanTable)> {
         let get = |tables: &[Option<HuffmanTable>; 4], slot: u8| {
             let table = tables.get(usize::from(slot)).cloned().flatten();
             table.ok_or_else(|| corrupt("scan uses an undefined Huffman table", offset))
         };
         let none = HuffmanTable::default;
         Ok(match kind {
+            _ if self.arithmetic => (none(), none()),
             ScanKind::Sequential => (get(&self.dc, dc)?, get(&self.ac, ac)?),
             ScanKind::DcFirst { .. } => (get(&self.dc, dc)?, none()),
             ScanKind::DcRefinement { .. } => (none(), none()),
@@ -342,6 +439,16 @@ impl<'a> Parser<'a> {
         if !std::mem::replace(&mut self.quant_fixed[index], true) {
             component.quant = self.quant[usize::from(component.quant_index)];
         }
+    }
+}
+
+/// The height that a DNL segment gives, if there is one behind the entropy-coded segment (which a skeleton is without).
+fn defined_height(data: &[u8]) -> Option<u16> {
+    let behind = &data[segment_len(data)..];
+    let fill = behind.iter().take_while(|&&byte| byte == 0xFF).count();
+    match behind[fill..] {
+        [0xDC, 0, 4, high, low, ..] if fill > 0 => Some(u16::from_be_bytes([high, low])).filter(|&h| h > 0),
+        _ => None,
     }
 }
 

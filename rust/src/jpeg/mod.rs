@@ -1,16 +1,21 @@
 //! JPEG files as quantised DCT coefficients plus a *skeleton*, and back into exactly the same bytes.
 //!
-//! [`read()`] decodes the Huffman codes of a file (SOF0, SOF1 and SOF2 with 8 bits per sample), and [`write()`]
+//! [`read()`] decodes the Huffman or arithmetic codes of a file (SOF0, SOF1, SOF2, SOF9 and SOF10), and [`write()`]
 //! makes them again. Whatever the coefficients do not tell goes into the skeleton: the file without its
 //! entropy-coded segments and, where these are not what libjpeg would have written, notes on the differences.
 //! A damaged or truncated segment is kept literally from where it cannot be decoded any more.
 
 pub(crate) mod annex_k;
+mod arithmetic;
+mod arithmetic_decode;
+mod arithmetic_encode;
+mod arithmetic_model;
 mod bits;
 mod block;
 mod frame;
 mod header;
 mod huffman;
+mod intervals;
 mod progressive_decode;
 mod progressive_encode;
 mod scan_decode;
@@ -23,7 +28,7 @@ mod walk;
 pub use frame::{Component, Frame};
 
 use crate::{Error, Result};
-use header::Parser;
+use header::{Parser, Rows};
 use skeleton::ScanNotes;
 use std::ops::Range;
 
@@ -79,7 +84,7 @@ pub(crate) fn check(what: &'static str, value: u64, limit: u64) -> Result<()> {
 /// Takes a JPEG file apart. Feeding skeleton and planes to [`write()`] gives the same file again, with all that
 /// follows the picture.
 pub fn read(data: &[u8], limits: &Limits) -> Result<Jpeg> {
-    let mut parser = Parser::new(data, 0, limits)?;
+    let mut parser = Parser::new(data, 0, Rows::Earned, limits)?;
     let scans = Scans::read(&mut parser, data)?;
     scans.finish(parser, data, data.len())
 }
@@ -87,7 +92,7 @@ pub fn read(data: &[u8], limits: &Limits) -> Result<Jpeg> {
 /// Takes the picture apart that `data` begins with, and says where it ends: behind EOI or, where that is missing,
 /// behind the last scan. With an error, it says how far the picture was looked for.
 pub(crate) fn read_first(data: &[u8], limits: &Limits) -> (usize, Result<Jpeg>) {
-    let mut parser = match Parser::new(data, 0, limits) {
+    let mut parser = match Parser::new(data, 0, Rows::Earned, limits) {
         Ok(parser) => parser,
         Err(error) => return (0, Err(error)),
     };
@@ -108,6 +113,8 @@ const EOI: [u8; 2] = [0xFF, 0xD9];
 #[derive(Default)]
 struct Scans {
     planes: Vec<Vec<block::Block>>,
+    /// How many rows of MCUs the scans reach.
+    rows: usize,
     /// All bytes up to the last scan's header, without the entropy-coded segments.
     markers: Vec<u8>,
     notes: Vec<ScanNotes>,
@@ -122,11 +129,15 @@ impl Scans {
             let start = parser.position();
             let frame = parser.frame()?;
             if scans.planes.is_empty() {
-                scans.planes = blank_planes(frame, start, data.len())?;
+                scans.planes =
+                    frame.components.iter().map(|component| vec![[0; 64]; component.blocks()]).collect();
             }
             scans.markers.extend_from_slice(&data[scans.end..start]);
-            scans.end = start + scan_decode::segment_len(&data[start..]);
-            scans.notes.push(scan_decode::decode(&scan, frame, &data[start..scans.end], &mut scans.planes));
+            scans.end = start + intervals::segment_len(&data[start..]);
+            let (segment, is_last) = (&data[start..scans.end], scans.end == data.len());
+            let (notes, rows) = scan_decode::decode(&scan, frame, segment, is_last, &mut scans.planes);
+            scans.notes.push(notes);
+            scans.rows = scans.rows.max(rows);
             parser.set_position(scans.end);
         }
         Ok(scans)
@@ -135,23 +146,22 @@ impl Scans {
     /// The picture up to byte `end` of `data`.
     fn finish(mut self, parser: Parser, data: &[u8], end: usize) -> Result<Jpeg> {
         self.markers.extend_from_slice(&data[self.end..end]);
+        let mut frame = parser.into_frame()?;
+        frame.keep_rows(self.rows);
+        let kept = if frame.is_cut() { Rows::Kept(self.rows) } else { Rows::All };
+        for (plane, component) in self.planes.iter_mut().zip(&frame.components) {
+            plane.truncate(component.blocks());
+            plane.shrink_to_fit();
+        }
         let planes = self.planes.into_iter().map(Vec::into_flattened).collect();
-        Ok(Jpeg { frame: parser.into_frame()?, planes, skeleton: skeleton::join(&self.markers, &self.notes) })
+        Ok(Jpeg { frame, planes, skeleton: skeleton::join(&self.markers, kept, &self.notes) })
     }
-}
-
-/// Zeros for all coefficients, provided that the bytes `start..end` can possibly code so many blocks, at a bit each.
-fn blank_planes(frame: &Frame, start: usize, end: usize) -> Result<Vec<Vec<block::Block>>> {
-    if frame.blocks().div_ceil(8) > end - start {
-        return Err(Error::Truncated { what: "entropy-coded segment", offset: end });
-    }
-    Ok(frame.components.iter().map(|component| vec![[0; 64]; component.blocks()]).collect())
 }
 
 /// The frame that [`write()`] expects planes for.
 pub fn layout(skeleton: &[u8], limits: &Limits) -> Result<Frame> {
     let parts = skeleton::split(skeleton, limits)?;
-    let mut parser = Parser::new(parts.markers, parts.start, limits)?;
+    let mut parser = Parser::new(parts.markers, parts.start, parts.rows, limits)?;
     while parser.next_scan()?.is_some() {}
     parser.into_frame()
 }
@@ -159,7 +169,7 @@ pub fn layout(skeleton: &[u8], limits: &Limits) -> Result<Frame> {
 /// Where in a skeleton the contents of APP and COM segments stand: bytes that do not matter to [`layout()`].
 pub(crate) fn free_segments(skeleton: &[u8], limits: &Limits) -> Result<Vec<Range<usize>>> {
     let parts = skeleton::split(skeleton, limits)?;
-    let mut parser = Parser::new(parts.markers, parts.start, limits)?;
+    let mut parser = Parser::new(parts.markers, parts.start, parts.rows, limits)?;
     while parser.next_scan()?.is_some() {}
     Ok(parser.into_free_segments())
 }
@@ -168,7 +178,7 @@ pub(crate) fn free_segments(skeleton: &[u8], limits: &Limits) -> Result<Vec<Rang
 pub fn write<P: AsRef<[i16]>>(skeleton: &[u8], planes: &[P], limits: &Limits) -> Result<Vec<u8>> {
     let planes: Vec<&[i16]> = planes.iter().map(AsRef::as_ref).collect();
     let parts = skeleton::split(skeleton, limits)?;
-    let mut parser = Parser::new(parts.markers, parts.start, limits)?;
+    let mut parser = Parser::new(parts.markers, parts.start, parts.rows, limits)?;
     let mut notes = parts.notes.into_iter().peekable();
     let mut out = Vec::new();
     let mut copied = parts.start;

@@ -35,10 +35,6 @@ impl BlockDecoder for DcFirst {
         Some(())
     }
 
-    fn undo(&self, block: &mut Block) {
-        block[0] = 0;
-    }
-
     fn restart(&mut self) {
         self.predictions = [0; 4];
     }
@@ -54,10 +50,6 @@ impl BlockDecoder for DcRefinement {
     fn decode(&mut self, bits: &mut BitReader, _: At, block: &mut Block, _: &mut Notes) -> Option<()> {
         block[0] |= i16::from(bits.take_bit()?) << self.al;
         Some(())
-    }
-
-    fn undo(&self, block: &mut Block) {
-        block[0] &= !(1 << self.al);
     }
 
     fn restart(&mut self) {}
@@ -123,7 +115,9 @@ impl AcFirst {
             let (run, size) = (usize::from(symbol >> 4), u32::from(symbol & 15));
             if size > 0 {
                 k += run;
-                *block[..=se].get_mut(k)? = i16::try_from(bits.take_signed(size)? << al).ok()?;
+                let value = i16::try_from(bits.take_signed(size)? << al).ok();
+                // A magnitude that refinements can still raise without leaving the range.
+                *block[..=se].get_mut(k)? = value.filter(|&value| value != i16::MIN)?;
                 k += 1;
                 zero_runs = 0;
             } else if run == 15 {
@@ -154,10 +148,6 @@ impl BlockDecoder for AcFirst {
             return Some(());
         }
         self.decode_coded(bits, at.ordinal, block, notes)
-    }
-
-    fn undo(&self, block: &mut Block) {
-        block[self.band.ss..=self.band.se].fill(0);
     }
 
     fn restart(&mut self) {
@@ -263,13 +253,6 @@ impl BlockDecoder for AcRefinement {
         self.run.left -= 1;
         notes.unlimited_corrections |= self.run.left > 0 && self.run.corrections > MAX_CORRECTIONS;
         Some(())
-    }
-
-    fn undo(&self, block: &mut Block) {
-        for coefficient in &mut block[self.band.ss..=self.band.se] {
-            let magnitude = coefficient.unsigned_abs() & !(1 << self.band.al);
-            *coefficient = magnitude as i16 * coefficient.signum();
-        }
     }
 
     fn restart(&mut self) {

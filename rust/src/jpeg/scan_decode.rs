@@ -3,11 +3,13 @@
 //! This cannot fail: what does not decode to something that the encoder would write again in the same way
 //! (errors, truncation, missing restart markers, bytes left over) goes into a [`Patch`], literally.
 
+use super::arithmetic_decode;
 use super::bits::BitReader;
 use super::block::Block;
 use super::frame::Frame;
 use super::header::{Scan, ScanComponent, ScanKind};
 use super::huffman::HuffmanDecoder;
+use super::intervals::{decode_intervals, next_interval, Fault};
 use super::progressive_decode::{AcFirst, AcRefinement, DcFirst, DcRefinement};
 use super::skeleton::{Padding, Patch, ScanNotes};
 use super::walk::Walk;
@@ -17,9 +19,6 @@ use std::ops::Range;
 pub(super) trait BlockDecoder {
     /// Decodes the block, the `ordinal`-th of the scan; `None` if it is not as the encoder would write it.
     fn decode(&mut self, bits: &mut BitReader, at: At, block: &mut Block, notes: &mut Notes) -> Option<()>;
-
-    /// Makes a block as it was before this scan, even if only part of it has been decoded.
-    fn undo(&self, block: &mut Block);
 
     /// Begins a restart interval.
     fn restart(&mut self);
@@ -92,22 +91,19 @@ impl PaddingNotes {
     }
 }
 
-/// Length of the entropy-coded segment at the start of `data`: up to a marker other than RST.
-pub(super) fn segment_len(data: &[u8]) -> usize {
-    let mut len = 0;
-    while let Some(ff) = data[len..].iter().position(|&byte| byte == 0xFF) {
-        len += ff;
-        match data.get(len + 1) {
-            Some(0x00 | 0xD0..=0xD7) => len += 2,
-            _ => return len,
-        }
+/// Decodes an entropy-coded segment into the coefficients. Also says how many rows of MCUs it got to.
+pub(super) fn decode(
+    scan: &Scan,
+    frame: &Frame,
+    segment: &[u8],
+    at_end_of_file: bool,
+    planes: &mut [Vec<Block>],
+) -> (ScanNotes, usize) {
+    if let Some(conditioning) = scan.conditioning {
+        return arithmetic_decode::decode(scan, conditioning, frame, segment, at_end_of_file, planes);
     }
-    data.len()
-}
-
-/// Decodes an entropy-coded segment into the coefficients.
-pub(super) fn decode(scan: &Scan, frame: &Frame, segment: &[u8], planes: &mut [Vec<Block>]) -> ScanNotes {
-    let scan_decoder = ScanDecoder { walk: Walk::new(scan, frame), segment, planes };
+    let walk = &Walk::new(scan, frame);
+    let scan_decoder = ScanDecoder { kind: scan.kind, walk, segment, planes };
     match scan.kind {
         ScanKind::Sequential => scan_decoder.run(Sequential::new(scan)),
         ScanKind::DcFirst { al } => scan_decoder.run(DcFirst::new(scan, al)),
@@ -118,43 +114,22 @@ pub(super) fn decode(scan: &Scan, frame: &Frame, segment: &[u8], planes: &mut [V
 }
 
 struct ScanDecoder<'a> {
-    walk: Walk,
+    kind: ScanKind,
+    walk: &'a Walk,
     segment: &'a [u8],
     planes: &'a mut [Vec<Block>],
 }
 
-/// Where an interval ceases to be canonical.
-struct Fault {
-    /// Number of blocks of the interval before.
-    blocks: usize,
-    /// The first byte that is not complete with those blocks.
-    position: usize,
-}
-
 impl ScanDecoder<'_> {
     #[inline(never)]
-    fn run(mut self, mut decoder: impl BlockDecoder) -> ScanNotes {
+    fn run(mut self, mut decoder: impl BlockDecoder) -> (ScanNotes, usize) {
         let mut notes = Notes::default();
         let mut padding = PaddingNotes { bytes: Vec::new(), ones: true, zeros: true };
-        let mut patches = Vec::new();
-        let mut pos = 0;
-        for interval in 0..self.walk.intervals() {
+        let (patches, rows) = decode_intervals(self.walk, self.segment, |interval, pos| {
             decoder.restart();
-            match self.interval(interval, pos, &mut decoder, &mut notes, &mut padding) {
-                Ok(end) => pos = end,
-                Err(fault) => {
-                    let bytes = self.patch_bytes(fault.position, interval);
-                    pos = fault.position + bytes.len();
-                    let patch = Patch { interval, blocks: fault.blocks, bytes: bytes.to_vec() };
-                    let resumes = patch.resumes();
-                    patches.push(patch);
-                    if !resumes {
-                        break;
-                    }
-                }
-            }
-        }
-        notes.finish(padding, patches)
+            self.interval(interval, pos, &mut decoder, &mut notes, &mut padding)
+        });
+        (notes.finish(padding, patches), rows)
     }
 
     /// Decodes a restart interval that begins at `pos`; returns where the next begins.
@@ -182,14 +157,14 @@ impl ScanDecoder<'_> {
                 at.component = slot.component;
                 let block = &mut self.planes[slot.plane][slot.block(position)];
                 if decoder.decode(&mut bits, at, block, notes).is_none() {
-                    self.undo(safe.0..at.ordinal + 1, decoder, notes);
+                    self.undo(safe.0..at.ordinal + 1, notes);
                     return Err(Fault { blocks: safe.0 - first, position: safe.1.position() });
                 }
                 at.ordinal += 1;
             }
         }
         if decoder.in_eob_run() {
-            self.undo(safe.0..at.ordinal, decoder, notes);
+            self.undo(safe.0..at.ordinal, notes);
             return Err(Fault { blocks: safe.0 - first, position: safe.1.position() });
         }
         let end_of_blocks = bits;
@@ -197,11 +172,11 @@ impl ScanDecoder<'_> {
             .ok_or_else(|| Fault { blocks: at.ordinal - first, position: end_of_blocks.position() })
     }
 
-    fn undo(&mut self, ordinals: Range<usize>, decoder: &impl BlockDecoder, notes: &mut Notes) {
+    fn undo(&mut self, ordinals: Range<usize>, notes: &mut Notes) {
         notes.truncate(ordinals.start);
         for ordinal in ordinals {
-            let (plane, block) = self.walk.block(ordinal);
-            decoder.undo(&mut self.planes[plane][block]);
+            let (slot, block) = self.walk.slot(ordinal);
+            self.kind.undo(&mut self.planes[slot.plane][block]);
         }
     }
 
@@ -213,31 +188,10 @@ impl ScanDecoder<'_> {
         padding: &mut PaddingNotes,
     ) -> Option<usize> {
         let (pad, count) = bits.padding()?;
-        let end = bits.end();
-        let rest = &self.segment[end..];
-        let next = match interval + 1 == self.walk.intervals() {
-            true => rest.is_empty().then_some(end),
-            false => rest.starts_with(&restart_marker(interval)).then_some(end + 2),
-        }?;
+        let next = next_interval(self.walk, self.segment, interval, bits.end())?;
         padding.push(pad, count);
         Some(next)
     }
-
-    /// The bytes that patch `interval` from `position` on: to behind the next restart marker, if there is one.
-    fn patch_bytes(&self, position: usize, interval: usize) -> &[u8] {
-        let rest = &self.segment[position..];
-        let is_last = interval + 1 == self.walk.intervals();
-        let marker = rest.windows(2).position(|w| w[0] == 0xFF && w[1] != 0);
-        match marker.filter(|_| !is_last) {
-            Some(marker) => &rest[..marker + 2],
-            None => rest,
-        }
-    }
-}
-
-/// RST as it follows the interval.
-pub(super) fn restart_marker(interval: usize) -> [u8; 2] {
-    [0xFF, 0xD0 + (interval % 8) as u8]
 }
 
 /// Whole blocks, as in SOF0 and SOF1.
@@ -285,10 +239,6 @@ impl BlockDecoder for Sequential {
             }
         }
         Some(())
-    }
-
-    fn undo(&self, block: &mut Block) {
-        *block = [0; 64];
     }
 
     fn restart(&mut self) {

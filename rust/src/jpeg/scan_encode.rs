@@ -1,12 +1,13 @@
 //! From coefficients to an entropy-coded segment: canonical, but for what the notes say.
 
+use super::arithmetic_encode;
 use super::bits::BitWriter;
 use super::block::{mask, positions, Block};
 use super::frame::Frame;
 use super::header::{Scan, ScanComponent, ScanKind};
 use super::huffman::HuffmanEncoder;
+use super::intervals::restart_marker;
 use super::progressive_encode::{AcFirst, AcRefinement, DcFirst, DcRefinement};
-use super::scan_decode::restart_marker;
 use super::skeleton::{Padding, ScanNotes};
 use super::walk::Walk;
 use super::Limits;
@@ -46,6 +47,9 @@ pub(super) fn encode(
     out: &mut Vec<u8>,
     limits: &Limits,
 ) -> Result<()> {
+    if let Some(conditioning) = scan.conditioning {
+        return arithmetic_encode::encode(scan, conditioning, frame, notes, planes, out, limits);
+    }
     let scan_encoder =
         ScanEncoder { walk: Walk::new(scan, frame), notes, planes, limits, offset: scan.offset };
     match scan.kind {

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! skeleton   = varint length of notes, marker segments and all other bytes as in the file, notes
-//! notes      = for each scan that has any: varint scans skipped, flags byte, then by flag:
+//! notes      = nothing, or varint rows of MCUs kept (0: all that the height asks for), notes on scans
+//! on scans   = for each scan that has any: varint scans skipped, flags byte, then by flag:
 //!              PADDING_EXPLICIT   varint n, n bytes: the padding before each marker
 //!              EOB_BREAKS         list of (varint blocks skipped)
 //!              ZERO_RUNS          list of (varint blocks skipped, varint runs)
@@ -10,6 +11,7 @@
 //! list       = varint number of entries, entries; "skipped" counts from behind the previous entry
 //! ```
 
+use super::header::Rows;
 use super::Limits;
 use crate::{varint, Error, Result};
 
@@ -66,8 +68,8 @@ const PATCHES: u8 = 32;
 const KNOWN_FLAGS: u8 = 63;
 
 /// Puts a skeleton together.
-pub(super) fn join(markers: &[u8], notes: &[ScanNotes]) -> Vec<u8> {
-    let notes = write_notes(notes);
+pub(super) fn join(markers: &[u8], rows: Rows, notes: &[ScanNotes]) -> Vec<u8> {
+    let notes = write_notes(rows, notes);
     let mut skeleton = Vec::with_capacity(markers.len() + notes.len() + 4);
     put_varint(&mut skeleton, notes.len());
     skeleton.extend_from_slice(markers);
@@ -80,6 +82,7 @@ pub(super) struct Parts<'a> {
     /// The skeleton up to the end of the marker segments, which begin at `start`.
     pub markers: &'a [u8],
     pub start: usize,
+    pub rows: Rows,
     /// The notes of those scans that have any, in order, with the index of the scan.
     pub notes: Vec<(usize, ScanNotes)>,
 }
@@ -92,17 +95,22 @@ pub(super) fn split<'a>(skeleton: &'a [u8], limits: &Limits) -> Result<Parts<'a>
     let start = header.pos;
     let end = skeleton.len().checked_sub(notes_len).filter(|&end| end >= start);
     let end = end.ok_or(Error::Truncated { what: "JPEG skeleton", offset: skeleton.len() })?;
-    let notes = read_notes(Reader { data: skeleton, pos: end, most })?;
-    Ok(Parts { markers: &skeleton[..end], start, notes })
+    let (rows, notes) = read_notes(Reader { data: skeleton, pos: end, most })?;
+    Ok(Parts { markers: &skeleton[..end], start, rows, notes })
 }
 
-fn write_notes(scans: &[ScanNotes]) -> Vec<u8> {
+fn write_notes(rows: Rows, scans: &[ScanNotes]) -> Vec<u8> {
     let mut out = Vec::new();
+    let rows = if let Rows::Kept(rows) = rows { rows } else { 0 };
+    put_varint(&mut out, rows);
     let mut next = 0;
     for (index, notes) in scans.iter().enumerate().filter(|(_, notes)| **notes != ScanNotes::default()) {
         put_varint(&mut out, index - next);
         next = index + 1;
         write_scan_notes(&mut out, notes);
+    }
+    if out == [0] {
+        out.clear();
     }
     out
 }
@@ -156,8 +164,15 @@ fn put_varint(out: &mut Vec<u8>, value: usize) {
     varint::put(out, value as u64);
 }
 
-fn read_notes(mut reader: Reader) -> Result<Vec<(usize, ScanNotes)>> {
+fn read_notes(mut reader: Reader) -> Result<(Rows, Vec<(usize, ScanNotes)>)> {
     let mut notes = Vec::new();
+    if reader.pos == reader.data.len() {
+        return Ok((Rows::All, notes));
+    }
+    let rows = match reader.varint()? {
+        0 => Rows::All,
+        rows => Rows::Kept(rows),
+    };
     let mut next = 0;
     while reader.pos < reader.data.len() {
         let index = reader.position_after(&mut next)?;
@@ -166,7 +181,7 @@ fn read_notes(mut reader: Reader) -> Result<Vec<(usize, ScanNotes)>> {
         }
         notes.push((index, reader.scan_notes()?));
     }
-    Ok(notes)
+    Ok((rows, notes))
 }
 
 /// Reads the numbers and byte strings of a skeleton.

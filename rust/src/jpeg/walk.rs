@@ -10,6 +10,10 @@ pub(super) struct Walk {
     pub slots: Vec<Slot>,
     mcus_x: u32,
     mcus: usize,
+    /// Whether the scan codes more than the MCUs at hand.
+    pub is_cut: bool,
+    /// Rows of the scan to a row of MCUs of the frame.
+    rows_in_mcu: usize,
     restart_interval: usize,
 }
 
@@ -34,10 +38,11 @@ impl Slot {
 
 impl Walk {
     pub fn new(scan: &Scan, frame: &Frame) -> Self {
-        let (mut slots, mcus_x, mcus_y);
+        let (mut slots, mcus_x, mcus_y, rows_in_mcu);
         if let [only] = &scan.components[..] {
             let component = &frame.components[only.index];
             (mcus_x, mcus_y) = frame.unpadded_blocks(component);
+            rows_in_mcu = component.v.into();
             slots = vec![Slot {
                 component: 0,
                 plane: only.index,
@@ -48,11 +53,19 @@ impl Walk {
         } else {
             slots = Vec::new();
             (mcus_x, mcus_y) = frame.mcus();
+            rows_in_mcu = 1;
             for (index, component) in scan.components.iter().enumerate() {
                 slots.extend(interleaved_slots(index, component.index, frame));
             }
         }
-        Self { slots, mcus_x: mcus_x as u32, mcus: mcus_x * mcus_y, restart_interval: scan.restart_interval }
+        Self {
+            slots,
+            mcus_x: mcus_x as u32,
+            mcus: mcus_x * mcus_y,
+            is_cut: frame.is_cut(),
+            rows_in_mcu,
+            restart_interval: scan.restart_interval,
+        }
     }
 
     /// Position of an MCU, in MCUs.
@@ -62,10 +75,16 @@ impl Walk {
         ((mcu % self.mcus_x) as usize, (mcu / self.mcus_x) as usize)
     }
 
-    /// Plane and block at `ordinal` in the order of the scan.
-    pub fn block(&self, ordinal: usize) -> (usize, usize) {
+    /// What stands at `ordinal` in the order of the scan, and its index in the plane.
+    pub fn slot(&self, ordinal: usize) -> (&Slot, usize) {
         let slot = &self.slots[ordinal % self.slots.len()];
-        (slot.plane, slot.block(self.mcu(ordinal / self.slots.len())))
+        (slot, slot.block(self.mcu(ordinal / self.slots.len())))
+    }
+
+    /// Rows of MCUs of the frame that so many blocks of the scan and the one behind them lie in.
+    pub fn rows(&self, blocks: usize) -> usize {
+        let mcu = (blocks / self.slots.len()).min(self.mcus - 1);
+        self.mcu(mcu).1 / self.rows_in_mcu + 1
     }
 
     /// Number of restart intervals.
@@ -82,6 +101,11 @@ impl Walk {
             0 => 0..self.mcus,
             interval => index * interval..((index + 1) * interval).min(self.mcus),
         }
+    }
+    /// The blocks of a restart interval, in the order of the scan.
+    pub fn interval_blocks(&self, index: usize) -> Range<usize> {
+        let mcus = self.interval(index);
+        mcus.start * self.slots.len()..mcus.end * self.slots.len()
     }
 }
 

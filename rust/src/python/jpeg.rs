@@ -27,6 +27,7 @@ pub(super) struct Component {
 pub(super) struct Frame {
     width: u16,
     height: u16,
+    precision: u8,
     progressive: bool,
     components: Vec<Component>,
 }
@@ -45,6 +46,7 @@ impl From<jpeg::Frame> for Frame {
             components: components.collect(),
             width: frame.width,
             height: frame.height,
+            precision: frame.precision,
             progressive: frame.progressive,
         }
     }

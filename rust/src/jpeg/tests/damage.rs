@@ -1,8 +1,10 @@
 //! Damaged files come back exactly or are refused; damaged skeletons are refused or give some other file.
 
-use super::files::{ALL, BASELINE, PROGRESSIVE, RESTART};
+use super::files::{ALL, ARITHMETIC, BASELINE, PROGRESSIVE, RESTART};
 use super::{read_exactly, LIMITS};
-use crate::jpeg::{layout, read, write};
+use crate::jpeg::header::Rows;
+use crate::jpeg::{layout, read, skeleton, write, Limits};
+use crate::Error;
 
 #[test]
 fn truncated_files() {
@@ -50,7 +52,8 @@ fn damaged_skeletons() {
     let mut damaged = RESTART.to_vec();
     damaged[RESTART.len() - 100] ^= 0x10;
     damaged.extend_from_slice(b"tail");
-    for file in ALL.into_iter().chain([&damaged[..]]) {
+    let cut = resized(41, 500);
+    for file in ALL.into_iter().chain([&damaged[..], &cut]) {
         let jpeg = read(file, &LIMITS).unwrap();
         let survives = |skeleton: &[u8]| {
             let layout = layout(skeleton, &LIMITS);
@@ -101,11 +104,128 @@ fn damage_costs_only_the_interval() {
     assert_eq!(jpeg.planes[0][..256], intact.planes[0][..256]);
 }
 
-#[test]
-fn unearned_size_is_refused() {
+/// `BASELINE` with another size in SOF.
+fn resized(width: u16, height: u16) -> Vec<u8> {
     let mut file = BASELINE.to_vec();
-    let sof = file.windows(2).position(|w| w == [0xFF, 0xC0]).unwrap();
-    file[sof + 5..sof + 9].copy_from_slice(&[0x08, 0, 0x08, 0]);
-    let limits = crate::jpeg::Limits::default();
-    assert!(matches!(read(&file, &limits), Err(crate::Error::Truncated { .. })));
+    let sof = position(&file, 0xC0);
+    file[sof + 5..sof + 7].copy_from_slice(&height.to_be_bytes());
+    file[sof + 7..sof + 9].copy_from_slice(&width.to_be_bytes());
+    file
+}
+
+fn position(file: &[u8], marker: u8) -> usize {
+    file.windows(2).position(|w| w == [0xFF, marker]).unwrap()
+}
+
+#[test]
+fn only_rows_that_hold_anything_are_kept() {
+    let intact = read_exactly(BASELINE).unwrap();
+    let rows =
+        |jpeg: &crate::jpeg::Jpeg| jpeg.frame.components.iter().map(|c| c.blocks_h).collect::<Vec<_>>();
+    assert_eq!(rows(&intact), [4, 2, 2]);
+    // The entropy-coded segment ends behind two rows of MCUs, and what follows is looked for in a third.
+    for height in [33, 500, u16::MAX] {
+        let jpeg = read_exactly(&resized(41, height)).unwrap();
+        assert_eq!((jpeg.frame.height, rows(&jpeg)), (height, vec![6, 3, 3]));
+        for (plane, intact) in jpeg.planes.iter().zip(&intact.planes) {
+            assert_eq!(plane[..intact.len()], *intact);
+            assert!(plane[intact.len()..].iter().all(|&coefficient| coefficient == 0));
+        }
+    }
+    let sos = position(BASELINE, 0xDA);
+    let cut = read_exactly(&BASELINE[..sos + 14 + 100]).unwrap();
+    assert_eq!(rows(&cut), [2, 1, 1]);
+    assert_eq!(cut.planes[0][..64], intact.planes[0][..64]);
+}
+
+#[test]
+fn size_is_earned() {
+    // A row of these MCUs has more blocks than the file has bits.
+    let truncated = |file: &[u8]| matches!(read(file, &Limits::default()), Err(Error::Truncated { .. }));
+    assert!(truncated(&resized(u16::MAX, u16::MAX)));
+    // Bytes anywhere behind the header count, but only so far.
+    let tail = vec![0; 5000];
+    let file = [resized(u16::MAX, u16::MAX), tail].concat();
+    let jpeg = read_exactly(&file).unwrap();
+    assert!(jpeg.frame.blocks() <= 8 * file.len());
+    let needed = jpeg.frame.blocks() as u64;
+    let limits = Limits { max_blocks: needed - 1, ..LIMITS };
+    let limited = |error| matches!(error, Error::LimitExceeded { .. });
+    assert!(limited(read(&file, &limits).unwrap_err()));
+    assert!(limited(layout(&jpeg.skeleton, &limits).unwrap_err()));
+    assert!(limited(write(&jpeg.skeleton, &jpeg.planes, &limits).unwrap_err()));
+}
+
+#[test]
+fn skeletons_with_impossible_rows() {
+    let file = resized(41, u16::MAX);
+    let jpeg = read(&file, &LIMITS).unwrap();
+    let parts = skeleton::split(&jpeg.skeleton, &LIMITS).unwrap();
+    assert!(matches!(parts.rows, Rows::Kept(3)));
+    let markers = &parts.markers[parts.start..];
+    let refusal = |rows| {
+        let skeleton = skeleton::join(markers, rows, &[]);
+        let error = layout(&skeleton, &LIMITS).unwrap_err();
+        assert_eq!(write(&skeleton, &jpeg.planes, &LIMITS), Err(error.clone()));
+        error
+    };
+    // 4096 rows of 18 blocks are declared.
+    assert!(matches!(refusal(Rows::All), Error::LimitExceeded { value: 73728, .. }));
+    assert!(matches!(refusal(Rows::Kept(4095)), Error::LimitExceeded { value: 73710, .. }));
+    for rows in [4096, 4097, usize::MAX] {
+        assert!(matches!(refusal(Rows::Kept(rows)), Error::Corrupt { .. }));
+    }
+}
+
+#[test]
+fn height_behind_the_first_scan() {
+    let intact = read_exactly(BASELINE).unwrap();
+    let file = resized(41, 0);
+    let (scan, eoi) = file.split_at(file.len() - 2);
+    for filling in [&[][..], &[0xFF; 3]] {
+        let jpeg = read_exactly(&[scan, filling, &[0xFF, 0xDC, 0, 4, 0, 27], eoi].concat()).unwrap();
+        assert_eq!((&jpeg.frame, &jpeg.planes), (&intact.frame, &intact.planes));
+        assert_eq!(jpeg.skeleton[0], 0);
+    }
+    // None, zero, or cut: the height is unknown.
+    for dnl in [&[][..], &[0xFF, 0xDC, 0, 4, 0, 0], &[0xFF, 0xDC, 0, 4, 0]] {
+        let jpeg = read_exactly(&[scan, dnl].concat()).unwrap();
+        assert_eq!((jpeg.frame.height, jpeg.frame.components[1].blocks_h), (u16::MAX, 3));
+    }
+}
+
+#[test]
+fn segments_that_cannot_be_parsed_are_passed_over() {
+    let intact = read_exactly(PROGRESSIVE).unwrap();
+    let last = PROGRESSIVE.windows(2).rposition(|w| w == [0xFF, 0xDA]).unwrap();
+    let (head, tail) = PROGRESSIVE.split_at(last);
+    let repeated_scan = &PROGRESSIVE[position(PROGRESSIVE, 0xDA)..][..20];
+    let broken_table = [0xFF, 0xC4, 0, 20, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let second_frame = &PROGRESSIVE[position(PROGRESSIVE, 0xC2)..][..19];
+    let short_segment = [0xFF, 0xE0, 0, 1];
+    for stray in [repeated_scan, &broken_table, second_frame, &short_segment] {
+        let jpeg = read_exactly(&[head, stray, tail].concat()).unwrap();
+        assert_eq!((&jpeg.frame, &jpeg.planes), (&intact.frame, &intact.planes));
+        assert_eq!(jpeg.skeleton.len(), intact.skeleton.len() + stray.len());
+    }
+    // Before the first scan too, and if nothing else comes, the first is the error.
+    let soi = &PROGRESSIVE[..2];
+    let jpeg = read_exactly(&[soi, &short_segment, &PROGRESSIVE[2..]].concat()).unwrap();
+    assert_eq!(jpeg.planes, intact.planes);
+    let error = read(&[soi, &short_segment, &[0xFF, 0xDD, 0]].concat(), &LIMITS).unwrap_err();
+    assert_eq!(error.to_string(), "corrupt at byte 4: segment length below 2");
+}
+
+#[test]
+fn zeros_behind_an_arithmetic_coded_segment_do_not_code_a_large_image() {
+    // The segment makes ones the rule, and all else goes on from there.
+    let mut image = read_exactly(ARITHMETIC).unwrap();
+    image.planes.iter_mut().for_each(|plane| plane.fill(1));
+    let mut file = write(&image.skeleton, &image.planes, &LIMITS).unwrap();
+    let sof = position(&file, 0xC9);
+    file[sof + 5..sof + 9].copy_from_slice(&[0x7F, 0xFF, 0x7F, 0xFF]);
+    file.resize(1 << 20, 0);
+    let jpeg = read(&file, &Limits::default()).unwrap();
+    assert!(write(&jpeg.skeleton, &jpeg.planes, &Limits::default()).unwrap() == file);
+    assert!(jpeg.frame.blocks() < 1 << 20);
 }

@@ -1,4 +1,4 @@
-//! Files that libjpeg wrote, by way of Pillow.
+//! Files that libjpeg wrote, by way of Pillow, or in the case of arithmetic coding of jpegtran.
 
 use super::{read_exactly, LIMITS};
 use crate::jpeg::{layout, read, skeleton, write, Limits};
@@ -8,9 +8,12 @@ pub(super) const BASELINE: &[u8] = include_bytes!("data/baseline.jpg");
 pub(super) const RESTART: &[u8] = include_bytes!("data/restart.jpg");
 pub(super) const PROGRESSIVE: &[u8] = include_bytes!("data/progressive.jpg");
 pub(super) const PROGRESSIVE_RESTART: &[u8] = include_bytes!("data/progressive_restart.jpg");
+pub(super) const ARITHMETIC: &[u8] = include_bytes!("data/arithmetic.jpg");
+pub(super) const ARITHMETIC_PROGRESSIVE: &[u8] = include_bytes!("data/arithmetic_progressive.jpg");
 pub(super) const CMYK: &[u8] = include_bytes!("data/cmyk.jpg");
 pub(super) const GRAY: &[u8] = include_bytes!("data/gray.jpg");
-pub(super) const ALL: [&[u8]; 6] = [BASELINE, RESTART, PROGRESSIVE, PROGRESSIVE_RESTART, CMYK, GRAY];
+pub(super) const ALL: [&[u8]; 8] =
+    [BASELINE, RESTART, PROGRESSIVE, PROGRESSIVE_RESTART, ARITHMETIC, ARITHMETIC_PROGRESSIVE, CMYK, GRAY];
 
 /// The pixels of `GRAY` as libjpeg decodes it.
 const GRAY_PIXELS: &[u8; 256] = include_bytes!("data/gray.raw");
@@ -48,7 +51,8 @@ fn frame_is_laid_out_in_whole_mcus() {
 #[test]
 fn all_processes_give_the_same_coefficients() {
     let planes = read_exactly(BASELINE).unwrap().planes;
-    for file in [RESTART, PROGRESSIVE, PROGRESSIVE_RESTART] {
+    assert!(read_exactly(ARITHMETIC).unwrap().planes == planes);
+    for file in [RESTART, PROGRESSIVE, PROGRESSIVE_RESTART, ARITHMETIC_PROGRESSIVE] {
         let jpeg = read_exactly(file).unwrap();
         // In the padding, progressive scans have DC only.
         let unpadded = |plane: &[i16]| plane[..64 * 5].to_vec();
@@ -128,7 +132,6 @@ fn unsupported_processes_are_named() {
         read(&file, &LIMITS).unwrap_err().to_string()
     };
     assert_eq!(refused(0xC3), "unsupported: lossless JPEG (marker FFC3)");
-    assert_eq!(refused(0xC9), "unsupported: arithmetic-coded JPEG (marker FFC9)");
     assert_eq!(refused(0xCD), "unsupported: arithmetic-coded JPEG (marker FFCD)");
     assert_eq!(refused(0xC5), "unsupported: hierarchical JPEG (marker FFC5)");
 }
@@ -143,4 +146,15 @@ fn standard_tables_stand_in_for_missing_ones() {
     let jpeg = read_exactly(&file).unwrap();
     assert_eq!(jpeg.planes, read(BASELINE, &LIMITS).unwrap().planes);
     assert_eq!(jpeg.skeleton[0], 0);
+}
+
+#[test]
+fn twelve_bits_per_sample() {
+    let mut file = BASELINE.to_vec();
+    let sof = file.windows(2).position(|w| w == [0xFF, 0xC0]).unwrap();
+    file[sof + 1] = 0xC1;
+    file[sof + 4] = 12;
+    let jpeg = read_exactly(&file).unwrap();
+    assert_eq!(jpeg.frame.precision, 12);
+    assert_eq!(jpeg.planes, read(BASELINE, &LIMITS).unwrap().planes);
 }

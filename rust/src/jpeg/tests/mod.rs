@@ -1,5 +1,6 @@
 //! What is read is written again, whatever the file.
 
+mod arithmetic;
 mod corpus;
 mod damage;
 mod files;

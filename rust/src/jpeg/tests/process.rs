@@ -33,21 +33,21 @@ pub(super) fn markers(
     let mut out = vec![0xFF, 0xD8];
     let dqt: Vec<u8> = (0..=64).collect();
     put_segment(&mut out, 0xDB, &dqt);
-    let mut sof = vec![8];
+    let mut sof = vec![frame.precision];
     sof.extend(frame.height.to_be_bytes());
     sof.extend(frame.width.to_be_bytes());
     sof.push(sampling.len() as u8);
     for (id, (h, v)) in (1..).zip(sampling) {
         sof.extend([id, h << 4 | v, 0]);
     }
-    put_segment(&mut out, if frame.progressive { 0xC2 } else { 0xC1 }, &sof);
-    for (class, table) in [(0x00, tables), (0x10, tables)] {
-        put_segment(&mut out, 0xC4, &[&[class][..], &table.define()].concat());
-    }
+    put_segment(&mut out, if frame.progressive { 0xC2 } else { 0xC1 } + tables.sof(), &sof);
+    tables.put(&mut out);
     put_segment(&mut out, 0xDD, &restart_interval.to_be_bytes());
     for scan in scans {
         let mut sos = vec![scan.components.len() as u8];
-        scan.components.iter().for_each(|&component| sos.extend([component as u8 + 1, 0]));
+        scan.components
+            .iter()
+            .for_each(|&component| sos.extend([component as u8 + 1, tables.selectors(component)]));
         sos.extend([scan.ss, scan.se, scan.ah << 4 | scan.al]);
         put_segment(&mut out, 0xDA, &sos);
     }
@@ -61,7 +61,7 @@ fn put_segment(out: &mut Vec<u8>, marker: u8, contents: &[u8]) {
     out.extend(contents);
 }
 
-/// Huffman tables with codes for all 256 symbols.
+/// Huffman tables with codes for all 256 symbols, or conditioning of arithmetic coding.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Tables {
     /// Codes of 8 and 9 bits.
@@ -71,15 +71,43 @@ pub(super) enum Tables {
         /// The symbol that gets the shortest code.
         first: u8,
     },
+    Arithmetic {
+        /// Both limits of small differences.
+        dc: u8,
+        /// The last of the low frequencies.
+        ac: u8,
+    },
 }
 
 impl Tables {
-    fn define(self) -> Vec<u8> {
+    fn put(self, out: &mut Vec<u8>) {
         let (counts, first) = match self {
             Self::Flat => ([0, 0, 0, 0, 0, 0, 0, 254, 2, 0, 0, 0, 0, 0, 0, 0], 0),
             Self::Skewed { first } => ([0, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 249], first),
+            // For all but the last component; that has what goes for undefined tables.
+            Self::Arithmetic { dc, ac } => {
+                return put_segment(out, 0xCC, &[0x00, dc, 0x01, dc, 0x02, dc, 0x1F, ac, 0x1E, ac, 0x1D, ac])
+            }
         };
         let symbols = (0..=255u8).map(|symbol| symbol.wrapping_add(first));
-        counts.into_iter().chain(symbols).collect()
+        let table: Vec<u8> = counts.into_iter().chain(symbols).collect();
+        put_segment(out, 0xC4, &[&[0x00][..], &table].concat());
+        put_segment(out, 0xC4, &[&[0x10][..], &table].concat());
+    }
+
+    /// What to add to the marker of the frame.
+    fn sof(self) -> u8 {
+        if matches!(self, Self::Arithmetic { .. }) {
+            8
+        } else {
+            0
+        }
+    }
+
+    fn selectors(self, component: usize) -> u8 {
+        match self {
+            Self::Arithmetic { .. } => (component as u8) << 4 | (15 - component as u8),
+            _ => 0,
+        }
     }
 }

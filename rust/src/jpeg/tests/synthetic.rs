@@ -3,9 +3,14 @@
 use super::process::{markers, ScanHeader, Tables};
 use super::{read_exactly, LIMITS};
 use crate::jpeg::frame::Frame;
-use crate::jpeg::skeleton::{join, split, Padding, ScanNotes};
+use crate::jpeg::header::Rows;
+use crate::jpeg::skeleton::{self, split, Padding, ScanNotes};
 use crate::jpeg::{layout, write};
 use proptest::prelude::*;
+
+fn join(markers: &[u8], notes: &[ScanNotes]) -> Vec<u8> {
+    skeleton::join(markers, Rows::All, notes)
+}
 
 #[derive(Debug, Clone)]
 struct Image {
@@ -13,20 +18,24 @@ struct Image {
     planes: Vec<Vec<i16>>,
     markers: Vec<u8>,
     scans: Vec<ScanHeader>,
+    tables: Tables,
 }
 
 impl Image {
     fn new(shape: Shape, script: &[u8], seed: u64) -> Self {
         let components: Vec<_> = (1..).zip(&shape.sampling).map(|(id, &(h, v))| (id, h, v, 0)).collect();
-        let mut frame = Frame::new(shape.width, shape.height, shape.progressive, &components);
+        let mut frame =
+            Frame::new((shape.width, shape.height), shape.precision, shape.progressive, &components);
         frame
             .components
             .iter_mut()
             .for_each(|component| component.quant = std::array::from_fn(|k| k as u16 + 1));
         let scans = if shape.progressive { progressive(&frame, script) } else { sequential(&frame, script) };
-        let markers = markers(&frame, &shape.sampling, shape.restart_interval, shape.tables, &scans);
+        let mut markers = markers(&frame, &shape.sampling, shape.restart_interval, shape.tables, &scans);
+        // To earn the blocks that take less than a bit.
+        markers.extend([0; 100]);
         let planes = random_planes(&frame, seed, shape.density, &scans);
-        Self { frame, planes, markers, scans }
+        Self { frame, planes, markers, scans, tables: shape.tables }
     }
 }
 
@@ -35,6 +44,7 @@ struct Shape {
     width: u16,
     height: u16,
     sampling: Vec<(u8, u8)>,
+    precision: u8,
     progressive: bool,
     restart_interval: u16,
     tables: Tables,
@@ -43,14 +53,22 @@ struct Shape {
 }
 
 fn shapes() -> impl Strategy<Value = Shape> {
-    let tables = prop_oneof![Just(Tables::Flat), any::<u8>().prop_map(|first| Tables::Skewed { first })];
+    let conditioning =
+        (0u8..=15).prop_flat_map(|upper| (0..=upper).prop_map(move |lower| upper << 4 | lower));
+    let tables = prop_oneof![
+        Just(Tables::Flat),
+        any::<u8>().prop_map(|first| Tables::Skewed { first }),
+        (conditioning, 0u8..=63).prop_map(|(dc, ac)| Tables::Arithmetic { dc, ac }),
+    ];
     let sampling = prop::collection::vec((1u8..=4, 1u8..=4), 1..=4);
     let density = prop_oneof![Just(0u8), Just(2), Just(20), any::<u8>()];
-    (1u16..70, 1u16..50, sampling, any::<bool>(), prop_oneof![Just(0u16), 1u16..6], tables, density).prop_map(
-        |(width, height, sampling, progressive, restart_interval, tables, density)| Shape {
+    let process = (prop_oneof![Just(8u8), Just(12)], any::<bool>());
+    (1u16..70, 1u16..50, sampling, process, prop_oneof![Just(0u16), 1u16..6], tables, density).prop_map(
+        |(width, height, sampling, (precision, progressive), restart_interval, tables, density)| Shape {
             width,
             height,
             sampling,
+            precision,
             progressive,
             restart_interval,
             tables,
@@ -184,6 +202,33 @@ proptest! {
     }
 
     #[test]
+    fn truncation_survives(image in images(), len in any::<prop::sample::Index>()) {
+        let file = write(&join(&image.markers, &[]), &image.planes, &LIMITS).unwrap();
+        // Refused only where nothing could be decoded.
+        if let Ok(jpeg) = read_exactly(&file[..len.index(file.len())]) {
+            prop_assert!(jpeg.frame.blocks() <= image.frame.blocks());
+            prop_assert_eq!(layout(&jpeg.skeleton, &LIMITS), Ok(jpeg.frame));
+        }
+    }
+
+    #[test]
+    fn greater_height_survives(image in images(), surplus in 1u16..5000) {
+        let mut file = write(&join(&image.markers, &[]), &image.planes, &LIMITS).unwrap();
+        let height = image.frame.height + surplus;
+        let sof = file.windows(4).position(|w| matches!(w, [0xFF, 0xC1 | 0xC2 | 0xC9 | 0xCA, 0, _])).unwrap();
+        file[sof + 5..sof + 7].copy_from_slice(&height.to_be_bytes());
+        if let Ok(jpeg) = read_exactly(&file) {
+            prop_assert!(jpeg.frame.blocks() <= 8 * file.len());
+            prop_assert_eq!(jpeg.frame.height, height);
+            prop_assert_eq!(layout(&jpeg.skeleton, &LIMITS), Ok(jpeg.frame));
+            if let ([_], Tables::Flat) = (&image.scans[..], image.tables) {
+                let kept = |(plane, intact): (&Vec<i16>, &Vec<i16>)| plane.starts_with(intact) || intact.starts_with(plane);
+                prop_assert!(jpeg.planes.iter().zip(&image.planes).all(kept));
+            }
+        }
+    }
+
+    #[test]
     fn damage_survives(image in images(), damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..5)) {
         let mut file = write(&join(&image.markers, &[]), &image.planes, &LIMITS).unwrap();
         for (index, value) in damage {
@@ -195,11 +240,17 @@ proptest! {
 
 /// A progressive image of one component and two scans: a first one and a refinement of all AC coefficients.
 fn refined(width: u16, coefficient: i16) -> Image {
-    let mut frame = Frame::new(width, 8, true, &[(1, 1, 1, 0)]);
+    let mut frame = Frame::new((width, 8), 8, true, &[(1, 1, 1, 0)]);
     frame.components[0].quant = std::array::from_fn(|k| k as u16 + 1);
     let scans = vec![ScanHeader::progressive(&[0], 1, 63, 0, 1), ScanHeader::progressive(&[0], 1, 63, 1, 0)];
     let planes = vec![(0..64 * frame.blocks()).map(|i| if i % 64 == 0 { 0 } else { coefficient }).collect()];
-    Image { markers: markers(&frame, &[(1, 1)], 0, Tables::Flat, &scans), frame, planes, scans }
+    Image {
+        markers: markers(&frame, &[(1, 1)], 0, Tables::Flat, &scans),
+        frame,
+        planes,
+        scans,
+        tables: Tables::Flat,
+    }
 }
 
 #[test]
@@ -230,7 +281,7 @@ fn longest_eob_runs() {
     // 0x7FFF blocks fit in a run; DC is never coded.
     let blocks = 8191;
     let mut image = refined(8 * blocks, 0);
-    let mut frame = Frame::new(8 * blocks, 8 * 5, true, &[(1, 1, 1, 0)]);
+    let mut frame = Frame::new((8 * blocks, 8 * 5), 8, true, &[(1, 1, 1, 0)]);
     frame.components[0].quant = image.frame.components[0].quant;
     image.markers = markers(&frame, &[(1, 1)], 0, Tables::Flat, &image.scans);
     let planes = vec![vec![0; 64 * frame.blocks()]];
