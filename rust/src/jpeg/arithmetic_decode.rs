@@ -12,12 +12,14 @@ use super::intervals::{decode_intervals, interval_len, next_interval, Fault};
 use super::skeleton::ScanNotes;
 use super::walk::Walk;
 
-/// How many zeros to put behind a segment that the end of the file has cut. Uncut ones need as many as it takes,
-/// since an encoder leaves out those at the end.
-const MAX_ZEROS_BEHIND_CUT: usize = 2;
+/// How many zeros to put behind a segment that the end of the file cuts. Others get as many as it takes, since an
+/// encoder leaves out those at the end.
+const MAX_ZEROS_IF_TRUNCATED: usize = 2;
 
-/// Zeros behind a segment code decisions without end. What is decoded must not be out of all proportion to its size.
+/// Zeros behind a segment code decisions without end. What is decoded must not be out of all proportion to its size,
+/// with some bytes left out.
 const MAX_DECISIONS_PER_BYTE: usize = 512;
+const BYTES_LEFT_OUT: usize = 4;
 const MAX_DECISIONS_PER_BLOCK: usize = 8;
 
 /// Decodes an entropy-coded segment into the coefficients. Also says how many rows of MCUs it got to.
@@ -50,10 +52,11 @@ impl ScanDecoder<'_> {
     fn interval(&mut self, interval: usize, pos: usize) -> Result<usize, Fault> {
         let end = pos + interval_len(&self.segment[pos..]);
         let data = &self.segment[pos..end];
-        let is_cut = self.at_end_of_file && end == self.segment.len();
+        let is_truncated = self.at_end_of_file && end == self.segment.len();
         let blocks = self.walk.interval_blocks(interval);
         let mut coder = Transcoder { decoder: Decoder::new(data), encoder: Encoder::default(), decisions: 0 };
-        let max_decisions = MAX_DECISIONS_PER_BYTE * data.len() + MAX_DECISIONS_PER_BLOCK * blocks.len();
+        let max_decisions =
+            MAX_DECISIONS_PER_BYTE * (data.len() + BYTES_LEFT_OUT) + MAX_DECISIONS_PER_BLOCK * blocks.len();
         // Up to here encoding gives just what has been read.
         let mut safe = Fault { blocks: 0, position: pos };
         self.model.restart();
@@ -66,7 +69,7 @@ impl ScanDecoder<'_> {
             let compared = safe.position - pos;
             if coded.is_none()
                 || !data[compared..].starts_with(&certain[compared..])
-                || is_cut && missing_zeros > MAX_ZEROS_BEHIND_CUT
+                || is_truncated && missing_zeros > MAX_ZEROS_IF_TRUNCATED
                 || coder.decisions > max_decisions
             {
                 return Err(self.retreat(blocks.start, ordinal + 1, safe));
