@@ -148,7 +148,7 @@ impl<'a> Parser<'a> {
                 }
                 Ok(None) => return Ok(None),
                 Err(error @ Error::LimitExceeded { .. }) => return Err(error),
-                Err(error) => drop(first_error.get_or_insert(error)),
+                Err(error) => first_error = first_error.or(Some(error)),
             }
         }
     }
