@@ -11,6 +11,7 @@ mod block;
 mod frame;
 mod header;
 mod huffman;
+pub mod native;
 mod progressive_decode;
 mod progressive_encode;
 mod scan_decode;

@@ -91,7 +91,7 @@ impl Backend {
 
     /// What scalar code gives, as the compiler makes it of this backend's instructions if `work` is inlined here.
     #[inline]
-    fn compiled<T>(self, work: impl FnOnce() -> T) -> T {
+    pub(crate) fn compiled<T>(self, work: impl FnOnce() -> T) -> T {
         match self.0 {
             // SAFETY: a processor without AVX2 and POPCNT has no such `Backend`.
             #[cfg(target_arch = "x86_64")]
