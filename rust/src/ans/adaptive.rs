@@ -3,56 +3,47 @@
 //! The symbols lie in a stream like any other ([`super`]) of a single group, so each adapts before the next is coded.
 
 use super::decoder::Lanes;
-use super::{Encoder, MASK};
+pub(crate) use super::simd::row::SYMBOLS;
+use super::simd::row;
+use super::{Encoder, MASK, MAX_LANES};
 use crate::tables::{Slots, PRECISION, TOTAL};
 use crate::{Error, Result};
 
-/// Symbols of a [`Row`].
-pub(crate) const SYMBOLS: usize = 16;
-/// What no adaptation takes from a symbol: two slots, for which each boundary shrinks by 2^-10.
-const FLOOR_SHIFT: u32 = 10;
+/// What no symbol has fewer slots than.
+const LEAST: i16 = 2;
 
-/// A distribution of 16 symbols: where each begins, in 2^16ths.
+/// A distribution of 16 symbols: the slots at which they begin, the first of which is 0.
 #[derive(Debug, Clone, Copy)]
 #[repr(align(32))]
-pub(crate) struct Row(pub [u16; SYMBOLS]);
+pub(crate) struct Row(pub [i16; SYMBOLS]);
+
+/// For each symbol, the row in which it has all slots but the least that others must have.
+static SURE: [[i16; SYMBOLS]; SYMBOLS] = {
+    let mut rows = [[0; SYMBOLS]; SYMBOLS];
+    let (mut symbol, mut j) = (0, 0);
+    while symbol < SYMBOLS {
+        let above = if j > symbol { (TOTAL as i32 - SYMBOLS as i32 * LEAST as i32) as i16 } else { 0 };
+        rows[symbol][j] = above + LEAST * j as i16;
+        (symbol, j) = if j + 1 == SYMBOLS { (symbol + 1, 0) } else { (symbol, j + 1) };
+    }
+    rows
+};
 
 impl Row {
-    /// The slots at which the symbols begin.
-    #[inline(always)]
-    fn starts(&self) -> [u16; SYMBOLS] {
-        std::array::from_fn(|symbol| start(self.0[symbol], symbol) as u16)
-    }
-
     /// The slots of a symbol.
     #[inline(always)]
     pub fn slots(&self, symbol: usize) -> Slots {
-        let end = self.0.get(symbol + 1).map_or(TOTAL, |&boundary| start(boundary, symbol + 1));
-        Slots::new(start(self.0[symbol % SYMBOLS], symbol), end)
+        let [start, end] = [symbol, symbol + 1].map(|symbol| self.0[symbol % SYMBOLS] as u32);
+        // The last ends where the first begins, 2^15 slots on.
+        Slots::starting(start, end.wrapping_sub(start) % TOTAL)
     }
 
-    /// The symbol that a slot belongs to.
-    #[inline(always)]
-    fn find(&self, slot: u32) -> usize {
-        let begun = self.starts().map(|start| u8::from(start as i16 <= slot as i16));
-        usize::from(begun.iter().sum::<u8>()) - 1
-    }
-
-    /// Moves all boundaries a 2^-`rate`th of the way to where this symbol would have everything.
+    /// Learns a symbol. Each keeps its least number of slots: what is taken from one is no more, after rounding, than
+    /// what it has above that.
     #[inline(always)]
     fn learn(&mut self, symbol: usize, rate: u32) {
-        for (j, boundary) in self.0.iter_mut().enumerate() {
-            let flip = if j > symbol { u16::MAX } else { 0 };
-            let distance = *boundary ^ flip;
-            *boundary = (distance - (distance >> rate)) ^ flip;
-        }
+        row::approach(&mut self.0, &SURE[symbol % SYMBOLS], rate);
     }
-}
-
-#[inline(always)]
-fn start(boundary: u16, symbol: usize) -> u32 {
-    let boundary = u32::from(boundary >> 1);
-    boundary - (boundary >> FLOOR_SHIFT) + 2 * symbol as u32
 }
 
 /// The distribution of a bit: how probable a 0 is, in 2^16ths.
@@ -62,7 +53,7 @@ pub(crate) struct Bit(pub u16);
 impl Bit {
     #[inline(always)]
     fn ones(self) -> u32 {
-        start(self.0, 8)
+        (u32::from(self.0) >> 1).clamp(16, TOTAL - 16)
     }
 
     #[inline(always)]
@@ -221,18 +212,18 @@ impl<'a> Reader<'a> {
 
     #[inline(always)]
     fn slot(&self) -> u32 {
-        self.lanes.states[self.lane] & MASK
+        self.lanes.states[self.lane % MAX_LANES] & MASK
     }
 
     #[inline(always)]
     fn step(&mut self, slots: Slots) {
-        let state = &mut self.lanes.states[self.lane];
+        let state = &mut self.lanes.states[self.lane % MAX_LANES];
         *state = slots.freq() * (*state >> PRECISION) + (*state & MASK) - slots.start();
-        if *state < super::LOWER_BOUND {
-            let word = self.bytes.get(self.lanes.next_word..).and_then(|rest| rest.first_chunk());
-            *state = *state << 16 | u32::from(word.map_or(0, |&word| u16::from_le_bytes(word)));
-            self.lanes.next_word += 2;
-        }
+        let word = self.bytes.get(self.lanes.next_word..).and_then(|rest| rest.first_chunk());
+        let refilled = *state << 16 | u32::from(word.map_or(0, |&word| u16::from_le_bytes(word)));
+        let short = *state < super::LOWER_BOUND;
+        *state = if short { refilled } else { *state };
+        self.lanes.next_word += 2 * usize::from(short);
         self.lane = (self.lane + 1) & self.lanes.lane_mask;
     }
 }
@@ -243,7 +234,7 @@ impl Coder for Reader<'_> {
     #[inline(always)]
     fn symbol(&mut self, context: usize, _: usize) -> usize {
         let row = &self.contexts.rows[context];
-        let symbol = row.find(self.slot());
+        let symbol = row::find(&row.0, self.slot() as i16);
         let slots = row.slots(symbol);
         self.step(slots);
         self.contexts.learn_symbol(context, symbol);

@@ -6,6 +6,7 @@
 #![allow(unsafe_code)]
 
 #[cfg(target_arch = "x86_64")]
+pub(super) mod row;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;

@@ -107,7 +107,7 @@ fn class(numbers: &mut impl Iterator<Item = i16>) -> Class {
     };
     let mut contexts = Contexts::default();
     for _ in 0..ROWS {
-        let mut row: [u16; SYMBOLS] = std::array::from_fn(|_| numbers.next().unwrap_or_default() as u16);
+        let mut row: [i16; SYMBOLS] = std::array::from_fn(|_| numbers.next().unwrap_or_default());
         contexts.row_counts.push(std::mem::take(&mut row[0]) as u8);
         contexts.rows.push(Row(row));
     }
