@@ -11,16 +11,15 @@ const INNER: usize = 0;
 const INNER_LAST: usize = INNER + 64 * LEVELS;
 const EDGE: usize = INNER_LAST + 64 * LEVELS / 4;
 const EDGE_LAST: usize = EDGE + 16 * SIZES * LEVELS / 2;
-const END_HIGH: usize = EDGE_LAST + 16 * SIZES;
+const BEYOND: usize = EDGE_LAST + 16 * SIZES;
+const END_HIGH: usize = BEYOND + 2 * (16 * SIZES + 16 * SIZES / (LEVELS / 2));
 const END_LOW: usize = END_HIGH + 32 * SIZES;
 const DC: usize = END_LOW + 16 * 64;
 /// Number of contexts with a row of symbols.
 pub(super) const ROWS: usize = DC + SIZES * SIZES;
 
-const EDGE_SIGN: usize = 0;
-const DC_SIGN: usize = EDGE_SIGN + 16 * SIZES * 4;
 /// Number of contexts of bits.
-pub(super) const BITS: usize = DC_SIGN + 2 * SIZES;
+pub(super) const BITS: usize = 2 * SIZES;
 
 /// The step of a number: half octaves from 1 on.
 #[inline(always)]
@@ -67,10 +66,10 @@ pub(super) fn edge_last(k: usize, expected: usize) -> usize {
     EDGE_LAST + (edge_number(k) % 16) * SIZES + expected
 }
 
-/// Whether a coefficient of the first row or column has not the sign that is expected.
+/// How far such a coefficient is beyond the symbols of this context.
 #[inline(always)]
-pub(super) fn edge_sign(k: usize, expected: usize, magnitude: u32) -> usize {
-    EDGE_SIGN + ((edge_number(k) % 16) * SIZES + expected) * 4 + magnitude.min(3) as usize
+pub(super) fn beyond(against: bool, context: usize) -> usize {
+    BEYOND + (context - EDGE) / (LEVELS / 2) * 2 + usize::from(against)
 }
 
 /// Where a block ends, in fours: by the ends and the energy around it.
@@ -94,5 +93,5 @@ pub(super) fn dc(disagreement: usize, errors: usize) -> usize {
 /// In which direction: by which of two expectations is larger.
 #[inline(always)]
 pub(super) fn dc_sign(disagreement: usize, larger: bool) -> usize {
-    DC_SIGN + disagreement * 2 + usize::from(larger)
+    disagreement * 2 + usize::from(larger)
 }

@@ -31,7 +31,7 @@ use walk::{walk, Component, Logarithms};
 /// Part of the format. It bounds memory and keeps all cores busy.
 const BAND: usize = 24 << 10;
 /// Symbols depend on those before, so more lanes would gain little.
-const MAX_LANES: usize = 4;
+const MAX_LANES: usize = 16;
 
 type Block = [i16; 64];
 
@@ -44,19 +44,19 @@ pub fn encode<P: AsRef<[i16]> + Sync>(frame: &Frame, planes: &[P], threads: usiz
     super::check_planes(frame, &planes)?;
     let bands = bands(frame);
     in_parallel(bands.len(), threads, |band| {
-        let mut blocks: Vec<Vec<Block>> =
-            planes.iter().zip(areas(frame, &bands[band])).map(|(plane, area)| blocks(plane)[area].to_vec()).collect();
+        let original = || planes.iter().zip(areas(frame, &bands[band])).map(|(plane, area)| &blocks(plane)[area]);
+        let mut band: Vec<Vec<Block>> = original().map(<[Block]>::to_vec).collect();
         let stream = Backend::default().compiled(
             #[inline(always)]
             || -> Result<Vec<u8>> {
                 let mut writer = Writer::new(contexts(frame, Prior::get()));
-                code(&mut writer, frame, Prior::get(), &mut views(&mut blocks))?;
+                code(&mut writer, frame, Prior::get(), &mut views(&mut band))?;
                 writer.finish(MAX_LANES)
             },
         )?;
-        let mut decoded: Vec<_> = blocks.iter().map(|blocks| vec![[0; 64]; blocks.len()]).collect();
-        decode_band(frame, &stream, &mut views(&mut decoded))?;
-        match decoded == blocks {
+        band.iter_mut().for_each(|blocks| blocks.fill([0; 64]));
+        decode_band(frame, &stream, &mut views(&mut band))?;
+        match original().eq(band.iter()) {
             true => Ok(stream),
             false => Err(Error::Corrupt { what: "coefficients that do not decode".into(), offset: 0 }),
         }
@@ -112,6 +112,7 @@ fn code<C: Coder>(coder: &mut C, frame: &Frame, prior: &Prior, blocks: &mut [&mu
         let component = Component {
             columns: of_frame.blocks_w,
             quantisers: of_frame.quant,
+            reciprocals: of_frame.quant.map(|quantiser| (1 << 24) / u32::from(quantiser.max(1))),
             weights: &class.weights,
             first_row,
             first_bit,

@@ -43,8 +43,8 @@ pub(super) struct Weights {
 
 /// How coefficients continue those of the block before across the boundary, in 2^-10ths.
 ///
-/// A coefficient of the first column is about Σ `from[u][v]` F(u, v) over the block to the left plus
-/// Σ `own[u][v]` F(u, v) over its own row but for itself; rows are like columns, transposed.
+/// The coefficient F(u, 0) of the first column is about Σ `from[v][u]` F(u, v) over the block to the left plus
+/// Σ `own[v][u]` F(u, v) over its own row but for itself; rows are like columns, transposed.
 pub(super) struct Boundary {
     pub from: [[i32; 8]; 8],
     pub own: [[i32; 8]; 8],
@@ -91,8 +91,10 @@ const _: () = assert!(BYTES.len() == LEN);
 
 fn boundary(numbers: &mut impl Iterator<Item = i16>) -> Boundary {
     let mut boundary = Boundary { from: [[0; 8]; 8], own: [[0; 8]; 8] };
-    for (from, own) in boundary.from.iter_mut().zip(&mut boundary.own) {
-        from.iter_mut().chain(&mut own[1..]).zip(&mut *numbers).for_each(|(to, number)| *to = number.into());
+    for u in 0..8 {
+        let mut next = || i32::from(numbers.next().unwrap_or_default());
+        (0..8).for_each(|v| boundary.from[v][u] = next());
+        (1..8).for_each(|v| boundary.own[v][u] = next());
     }
     boundary
 }

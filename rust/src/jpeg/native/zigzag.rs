@@ -31,9 +31,9 @@ const fn coordinate(which: usize) -> [u8; 64] {
 }
 
 /// Vertical frequency.
-pub(super) const ROW: [u8; 64] = coordinate(0);
+pub(super) static ROW: [u8; 64] = coordinate(0);
 /// Horizontal frequency.
-pub(super) const COLUMN: [u8; 64] = coordinate(1);
+pub(super) static COLUMN: [u8; 64] = coordinate(1);
 
 /// Those that are (`edges`) or are not in the first row or column, the highest first; without DC.
 const fn descending<const N: usize>(edges: bool) -> [u8; N] {
@@ -49,5 +49,35 @@ const fn descending<const N: usize>(edges: bool) -> [u8; N] {
     list
 }
 
-pub(super) const INNER: [u8; 49] = descending(false);
-pub(super) const EDGES: [u8; 14] = descending(true);
+static INNER: [u8; 49] = descending(false);
+static EDGES: [u8; 14] = descending(true);
+
+/// How many of a descending list come before the first that is not above the index.
+const fn first_not_above<const N: usize>(list: &[u8; N]) -> [u8; 64] {
+    let mut first = [0; 64];
+    let mut end = 0;
+    while end < 64 {
+        let mut n = 0;
+        while n < N && list[n] as usize > end {
+            n += 1;
+        }
+        first[end] = n as u8;
+        end += 1;
+    }
+    first
+}
+
+static INNER_FIRST: [u8; 64] = first_not_above(&INNER);
+static EDGES_FIRST: [u8; 64] = first_not_above(&EDGES);
+
+/// Those of [`INNER`] up to the end of a block.
+#[inline(always)]
+pub(super) fn inner(end: usize) -> impl Iterator<Item = usize> {
+    INNER[usize::from(INNER_FIRST[end % 64])..].iter().map(|&k| usize::from(k) % 64)
+}
+
+/// Those of [`EDGES`] up to the end of a block.
+#[inline(always)]
+pub(super) fn edges(end: usize) -> impl Iterator<Item = usize> {
+    EDGES[usize::from(EDGES_FIRST[end % 64])..].iter().map(|&k| usize::from(k) % 64)
+}
