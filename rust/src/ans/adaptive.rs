@@ -3,8 +3,8 @@
 //! The symbols lie in a stream like any other ([`super`]) of a single group, so each adapts before the next is coded.
 
 use super::decoder::Lanes;
-pub(crate) use super::simd::row::SYMBOLS;
 use super::simd::row;
+pub(crate) use super::simd::row::SYMBOLS;
 use super::{Encoder, MASK, MAX_LANES};
 use crate::tables::{Slots, PRECISION, TOTAL};
 use crate::{Error, Result};

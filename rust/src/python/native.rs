@@ -46,7 +46,11 @@ type Counts<'py> = Vec<(Bound<'py, PyArray1<u32>>, Bound<'py, PyArray1<u32>>)>;
 
 /// For luma and chroma: how often each of 16 symbols of each context, and each of two bits, occurs in JPEG files.
 #[pyfunction]
-pub(super) fn native_statistics<'py>(py: Python<'py>, prior: Vec<u8>, files: Vec<Vec<u8>>) -> PyResult<Counts<'py>> {
+pub(super) fn native_statistics<'py>(
+    py: Python<'py>,
+    prior: Vec<u8>,
+    files: Vec<Vec<u8>>,
+) -> PyResult<Counts<'py>> {
     let statistics = enter(py, || {
         let mut statistics = native::Statistics::new(&prior)?;
         for file in &files {

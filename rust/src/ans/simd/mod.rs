@@ -5,13 +5,13 @@
 //! lanes, and, element by element, the few searches that leave their bucket.
 #![allow(unsafe_code)]
 
-#[cfg(target_arch = "x86_64")]
-pub(super) mod row;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+#[cfg(target_arch = "x86_64")]
+pub(super) mod row;
 
 use std::sync::OnceLock;
 

@@ -72,7 +72,10 @@ mod arch {
         // SAFETY: this is compiled for processors with NEON.
         let begun = unsafe {
             let slot = vdupq_n_s16(slot);
-            vaddvq_u16(vaddq_u16(vshrq_n_u16(vcleq_s16(low, slot), 15), vshrq_n_u16(vcleq_s16(high, slot), 15)))
+            vaddvq_u16(vaddq_u16(
+                vshrq_n_u16(vcleq_s16(low, slot), 15),
+                vshrq_n_u16(vcleq_s16(high, slot), 15),
+            ))
         };
         usize::from(begun) - 1
     }

@@ -29,7 +29,7 @@ use walk::{walk, Component, Logarithms};
 
 /// A frame is cut into bands of whole rows of MCUs, as few as have no more blocks than this, unless it is one row.
 /// Part of the format. It bounds memory and keeps all cores busy.
-const BAND: usize = 24 << 10;
+const BAND: usize = 48 << 10;
 /// Symbols depend on those before, so more lanes would gain little.
 const MAX_LANES: usize = 16;
 
@@ -44,7 +44,8 @@ pub fn encode<P: AsRef<[i16]> + Sync>(frame: &Frame, planes: &[P], threads: usiz
     super::check_planes(frame, &planes)?;
     let bands = bands(frame);
     in_parallel(bands.len(), threads, |band| {
-        let original = || planes.iter().zip(areas(frame, &bands[band])).map(|(plane, area)| &blocks(plane)[area]);
+        let original =
+            || planes.iter().zip(areas(frame, &bands[band])).map(|(plane, area)| &blocks(plane)[area]);
         let mut band: Vec<Vec<Block>> = original().map(<[Block]>::to_vec).collect();
         let stream = Backend::default().compiled(
             #[inline(always)]
@@ -79,8 +80,11 @@ pub fn decode<S: AsRef<[u8]> + Sync>(frame: &Frame, streams: &[S], threads: usiz
     let mut jobs = Vec::new();
     for band in &bands {
         let areas = areas(frame, band);
-        let job: Vec<&mut [Block]> =
-            rest.iter_mut().zip(areas).map(|(rest, area)| rest.split_off_mut(..area.len()).unwrap_or_default()).collect();
+        let job: Vec<&mut [Block]> = rest
+            .iter_mut()
+            .zip(areas)
+            .map(|(rest, area)| rest.split_off_mut(..area.len()).unwrap_or_default())
+            .collect();
         jobs.push(Mutex::new(job));
     }
     in_parallel(bands.len(), threads, |band| {

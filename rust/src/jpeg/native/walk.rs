@@ -149,7 +149,9 @@ impl Component<'_> {
             accumulate_one(&mut scales, &self.weights.within[previous.0], previous.1);
             let value = block[k].unsigned_abs();
             let magnitude = match k == end {
-                true => 1 + self.number(coder, context::inner_last(k, level), u32::from(value).wrapping_sub(1)),
+                true => {
+                    1 + self.number(coder, context::inner_last(k, level), u32::from(value).wrapping_sub(1))
+                }
                 false => self.number(coder, context::inner(k, level), value.into()),
             };
             // Without a branch, for it could not be foretold.
@@ -161,7 +163,8 @@ impl Component<'_> {
             count += usize::from(magnitude != 0);
         }
         for some in nonzero[..count].chunks(12) {
-            let negative = some.iter().fold(0, |bits, &(k, _)| bits << 1 | u32::from(block[usize::from(k)] < 0));
+            let negative =
+                some.iter().fold(0, |bits, &(k, _)| bits << 1 | u32::from(block[usize::from(k)] < 0));
             let negative = coder.raw(some.len() as u32, negative);
             for (i, &(k, magnitude)) in some.iter().rev().enumerate() {
                 let k = usize::from(k);
@@ -259,7 +262,11 @@ impl Component<'_> {
             let more = self.number(coder, context::beyond(against, context), more) as i32;
             found += if against { -more } else { more };
         }
-        if negative { -found } else { found }
+        if negative {
+            -found
+        } else {
+            found
+        }
     }
 
     /// A number of 16 bits: small ones by a symbol each, others by a symbol for their size and the bits below it.
@@ -273,7 +280,11 @@ impl Component<'_> {
             _ => 15,
         };
         let symbol = coder.symbol(self.first_row + context, symbol as usize) as u32;
-        if symbol < 10 { symbol } else { large(coder, symbol, number) }
+        if symbol < 10 {
+            symbol
+        } else {
+            large(coder, symbol, number)
+        }
     }
 
     /// An expected value in quarters of the quantiser.
@@ -296,8 +307,9 @@ impl Component<'_> {
 #[cold]
 #[inline(never)]
 fn large<C: Coder>(coder: &mut C, symbol: u32, number: u32) -> u32 {
-    let below =
-        |coder: &mut C, count: u32, shift: u32| coder.raw(count, number >> shift & ((1 << count) - 1)) << shift;
+    let below = |coder: &mut C, count: u32, shift: u32| {
+        coder.raw(count, number >> shift & ((1 << count) - 1)) << shift
+    };
     match symbol {
         10 => 10 + below(coder, 1, 0),
         11 => 12 + below(coder, 2, 0),
