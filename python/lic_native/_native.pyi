@@ -30,6 +30,10 @@ __all__ = [
     "message_encode",
     "message_head",
     "mixture_params",
+    "native_decode",
+    "native_encode",
+    "native_fingerprint",
+    "native_statistics",
     "normalise",
     "pack_jpeg",
     "store",
@@ -125,6 +129,11 @@ def document_layout(skeleton: bytes, max_blocks: int | None = None, max_output: 
 def document_write(
     skeleton: bytes, pictures: Sequence[Sequence[NDArray[np.int16]]], max_output: int | None = None
 ) -> bytes: ...
+
+def native_encode(frame: Frame, planes: Sequence[NDArray[np.int16]], threads: int) -> list[bytes]: ...
+def native_decode(frame: Frame, streams: Sequence[bytes], threads: int) -> list[NDArray[np.int16]]: ...
+def native_fingerprint() -> int: ...
+def native_statistics(prior: bytes, files: Sequence[bytes]) -> list[tuple[NDArray[np.uint32], NDArray[np.uint32]]]: ...
 
 @final
 class Container:

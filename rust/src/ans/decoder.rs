@@ -91,30 +91,19 @@ impl<D: AsRef<[u8]>> Decoder<D> {
     /// # Errors
     /// [`Error::Corrupt`] if anything is left, or a state is not what the encoder began with.
     pub fn finish(&self) -> Result<()> {
-        let lanes = &self.lanes;
-        let corrupt = |what: &str, offset| Err(Error::Corrupt { what: what.into(), offset });
-        if lanes.next_escape != lanes.escapes_end {
-            return corrupt("escapes are left after the last symbol", lanes.next_escape);
-        }
-        if lanes.next_word != self.data.as_ref().len() {
-            return corrupt("words are left after the last symbol", lanes.next_word);
-        }
-        if lanes.states.iter().any(|&state| state != LOWER_BOUND) {
-            return corrupt("the final rANS state is wrong", lanes.next_word);
-        }
-        Ok(())
+        self.lanes.finish(self.data.as_ref())
     }
 }
 
 /// How far a stream is decoded.
 #[derive(Debug, Clone)]
-struct Lanes {
+pub(super) struct Lanes {
     backend: Backend,
-    states: [u32; MAX_LANES],
+    pub(super) states: [u32; MAX_LANES],
     /// The number of lanes, a power of two, minus 1.
-    lane_mask: usize,
+    pub(super) lane_mask: usize,
     /// The next word's position in the stream.
-    next_word: usize,
+    pub(super) next_word: usize,
     /// The next escape's position in the stream, and where escapes end.
     next_escape: usize,
     escapes_end: usize,
@@ -122,7 +111,7 @@ struct Lanes {
 
 impl Lanes {
     /// Reads a stream up to its first word.
-    fn read(bytes: &[u8]) -> Result<Self> {
+    pub(super) fn read(bytes: &[u8]) -> Result<Self> {
         let mut lanes = Self {
             backend: Backend::default(),
             states: [LOWER_BOUND; MAX_LANES],
@@ -133,6 +122,21 @@ impl Lanes {
         };
         lanes.read_header(bytes)?;
         Ok(lanes)
+    }
+
+    /// Checks that a stream ends here.
+    pub(super) fn finish(&self, bytes: &[u8]) -> Result<()> {
+        let corrupt = |what: &str, offset| Err(Error::Corrupt { what: what.into(), offset });
+        if self.next_escape != self.escapes_end {
+            return corrupt("escapes are left after the last symbol", self.next_escape);
+        }
+        if self.next_word != bytes.len() {
+            return corrupt("words are left after the last symbol", self.next_word);
+        }
+        if self.states.iter().any(|&state| state != LOWER_BOUND) {
+            return corrupt("the final rANS state is wrong", self.next_word);
+        }
+        Ok(())
     }
 
     fn read_header(&mut self, bytes: &[u8]) -> Result<()> {

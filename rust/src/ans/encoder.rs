@@ -40,6 +40,12 @@ impl Encoder {
         Self::default()
     }
 
+    /// An encoder of one group of symbols, given by their slots.
+    pub(super) fn of_slots(slots: Vec<Slots>) -> Self {
+        let group_ends = vec![slots.len()];
+        Self { queue: Queue { slots, outside: Vec::new() }, group_ends, ..Self::default() }
+    }
+
     /// Makes a stream of no more than so many lanes, 1 to 64.
     ///
     /// Each takes 2 to 3 bytes. The vector instructions, which are for tables, want 16 or more.

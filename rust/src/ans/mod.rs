@@ -30,6 +30,7 @@
 //!
 //! Lane count is the encoder's choice. A SIMD [`Backend`] is only faster: it makes the same bytes.
 
+pub(crate) mod adaptive;
 mod chunks;
 mod decoder;
 mod encoder;
@@ -38,6 +39,7 @@ mod simd;
 mod stream;
 mod symbol;
 
+pub(crate) use chunks::in_parallel;
 pub use chunks::{decode, encode, Chunks};
 pub use decoder::Decoder;
 pub use encoder::Encoder;

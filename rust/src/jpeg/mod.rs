@@ -16,6 +16,7 @@ mod frame;
 mod header;
 mod huffman;
 mod intervals;
+pub mod native;
 mod progressive_decode;
 mod progressive_encode;
 mod scan_decode;

@@ -52,6 +52,27 @@ impl From<jpeg::Frame> for Frame {
     }
 }
 
+impl From<&Frame> for jpeg::Frame {
+    fn from(frame: &Frame) -> Self {
+        let component = |c: &Component| jpeg::Component {
+            id: c.id,
+            h: c.h,
+            v: c.v,
+            quant_index: 0,
+            blocks_w: c.blocks_w,
+            blocks_h: c.blocks_h,
+            quant: std::array::from_fn(|k| c.quant[k]),
+        };
+        Self {
+            width: frame.width,
+            height: frame.height,
+            precision: frame.precision,
+            progressive: frame.progressive,
+            components: frame.components.iter().map(component).collect(),
+        }
+    }
+}
+
 fn limits(max_blocks: Option<u64>, max_output: Option<u64>) -> Limits {
     let mut limits = Limits::default();
     limits.max_blocks = max_blocks.unwrap_or(limits.max_blocks);

@@ -8,6 +8,7 @@ mod exceptions;
 mod jpeg;
 mod message;
 mod model;
+mod native;
 mod tables;
 mod tensor;
 
@@ -50,6 +51,8 @@ mod _native {
     use super::message::{message_decode, message_encode, message_head};
     #[pymodule_export]
     use super::model::Model;
+    #[pymodule_export]
+    use super::native::{native_decode, native_encode, native_fingerprint, native_statistics};
     #[pymodule_export]
     use super::tables::Tables;
     #[pymodule_export]

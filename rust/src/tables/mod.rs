@@ -57,6 +57,13 @@ impl Slots {
         Slots(start | (end - start) << 16)
     }
 
+    /// `freq` slots from `start` on.
+    #[inline(always)]
+    pub(crate) fn starting(start: u32, freq: u32) -> Self {
+        debug_assert!(freq > 0 && start + freq <= TOTAL);
+        Slots(start | freq << 16)
+    }
+
     /// The first slot.
     #[inline]
     pub fn start(self) -> u32 {

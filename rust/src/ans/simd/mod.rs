@@ -5,12 +5,13 @@
 //! lanes, and, element by element, the few searches that leave their bucket.
 #![allow(unsafe_code)]
 
-#[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+#[cfg(target_arch = "x86_64")]
+pub(super) mod row;
 
 use std::sync::OnceLock;
 
@@ -91,7 +92,7 @@ impl Backend {
 
     /// What scalar code gives, as the compiler makes it of this backend's instructions if `work` is inlined here.
     #[inline]
-    fn compiled<T>(self, work: impl FnOnce() -> T) -> T {
+    pub(crate) fn compiled<T>(self, work: impl FnOnce() -> T) -> T {
         match self.0 {
             // SAFETY: a processor without AVX2 and POPCNT has no such `Backend`.
             #[cfg(target_arch = "x86_64")]

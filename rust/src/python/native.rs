@@ -1,0 +1,66 @@
+//! The coefficient coder that needs no network.
+
+use numpy::{IntoPyArray, PyArray1, PyReadonlyArrayDyn};
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use super::arrays::slice;
+use super::enter;
+use super::jpeg::Frame;
+use crate::jpeg::{self, native};
+
+/// The streams of a frame's coefficients, which have been decoded and compared. `threads` 0: as many as cores.
+#[pyfunction]
+pub(super) fn native_encode<'py>(
+    py: Python<'py>,
+    frame: &Frame,
+    planes: Vec<PyReadonlyArrayDyn<'py, i16>>,
+    threads: usize,
+) -> PyResult<Vec<Bound<'py, PyBytes>>> {
+    let planes: Vec<&[i16]> = planes.iter().map(|plane| slice(plane, "plane")).collect::<PyResult<_>>()?;
+    let frame = jpeg::Frame::from(frame);
+    let streams = enter(py, || native::encode(&frame, &planes, threads))?;
+    Ok(streams.iter().map(|stream| PyBytes::new(py, stream)).collect())
+}
+
+/// The int16 coefficients of each component that `native_encode` was given.
+#[pyfunction]
+pub(super) fn native_decode<'py>(
+    py: Python<'py>,
+    frame: &Frame,
+    streams: Vec<Vec<u8>>,
+    threads: usize,
+) -> PyResult<Vec<Bound<'py, PyArray1<i16>>>> {
+    let frame = jpeg::Frame::from(frame);
+    let planes = enter(py, || native::decode(&frame, &streams, threads))?;
+    Ok(planes.into_iter().map(|plane| plane.into_pyarray(py)).collect())
+}
+
+/// What the numbers that files are coded with are known by.
+#[pyfunction]
+pub(super) fn native_fingerprint() -> u32 {
+    native::fingerprint()
+}
+
+type Counts<'py> = Vec<(Bound<'py, PyArray1<u32>>, Bound<'py, PyArray1<u32>>)>;
+
+/// For luma and chroma: how often each of 16 symbols of each context, and each of two bits, occurs in JPEG files.
+#[pyfunction]
+pub(super) fn native_statistics<'py>(
+    py: Python<'py>,
+    prior: Vec<u8>,
+    files: Vec<Vec<u8>>,
+) -> PyResult<Counts<'py>> {
+    let statistics = enter(py, || {
+        let mut statistics = native::Statistics::new(&prior)?;
+        for file in &files {
+            let file = jpeg::read(file, &jpeg::Limits::default())?;
+            statistics.add(&file.frame, &file.planes)?;
+        }
+        Ok(statistics)
+    })?;
+    let arrays = |(rows, bits): (&[[u32; 16]], &[[u32; 2]])| {
+        (rows.as_flattened().to_vec().into_pyarray(py), bits.as_flattened().to_vec().into_pyarray(py))
+    };
+    Ok(statistics.counts().map(arrays).into())
+}
