@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from lic_native import _native, coder, jpeg
+from lic_native import _native, coder, coders, jpeg
 from lic_native.models import mlcc, zoo
 from lic_native.models.blocks import Picture, Shape
 from lic_native.nn import exact
@@ -42,12 +42,12 @@ def data(profile, photo) -> bytes:
 
 def streams(model, data: bytes) -> list[bytes]:
     frame, planes, _ = _native.jpeg_read(data)
-    return jpeg.encode_planes(model, frame, planes)
+    return coders.encode_planes(model, frame, planes)
 
 
 def whole(data: bytes) -> tuple[Shape, torch.Tensor, Picture]:
     """What the model takes of a JPEG file that is one tile."""
-    (tile,) = jpeg.Grids(*_native.jpeg_read(data)[:2]).tiles
+    (tile,) = coders.Grids(*_native.jpeg_read(data)[:2]).tiles
     return tile.shape, tile.tables, jpeg._picture([tile])
 
 
@@ -340,13 +340,13 @@ def test_bytes_depend_neither_on_threads_nor_on_libraries_nor_on_settings(model,
 def test_tiles_give_the_same_streams_on_any_number_of_threads_and_in_batches(model, monkeypatch):
     """Each walk waits for one on every other thread, so that as many are at work."""
     frame, planes, _ = _native.jpeg_read(jpeg_bytes(70, 120))
-    monkeypatch.setattr(jpeg, "TILE", 8)
+    monkeypatch.setattr(coders, "TILE", 8)
     walk = type(model).walk
     coded = []
     for threads, batch in ((1, 1), (2, 1), (1, 2), (2, 2)):
-        monkeypatch.setattr(jpeg, "MAX_THREADS", threads)
-        monkeypatch.setattr(jpeg, "_tile_slots", threading.BoundedSemaphore(threads))
-        monkeypatch.setattr(jpeg, "CPU_BATCH", batch)
+        monkeypatch.setattr(coders, "MAX_THREADS", threads)
+        monkeypatch.setattr(coders, "_tile_slots", threading.BoundedSemaphore(threads))
+        monkeypatch.setattr(coders, "CPU_BATCH", batch)
         together = threading.Barrier(threads)
         pictures = []
 
@@ -356,10 +356,10 @@ def test_tiles_give_the_same_streams_on_any_number_of_threads_and_in_batches(mod
             return walk(model, coder, shape, tables, picture)
 
         monkeypatch.setattr(type(model), "walk", beside_others)
-        coded.append(jpeg.encode_planes(model, frame, planes))
+        coded.append(coders.encode_planes(model, frame, planes))
         assert pictures == [batch] * (4 // batch)
         for streams in coded:
-            assert all(map(np.array_equal, jpeg.decode_planes(model, frame, streams), planes))
+            assert all(map(np.array_equal, coders.decode_planes(model, frame, streams), planes))
     assert all(streams == coded[0] for streams in coded)
 
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from conftest import jpeg_bytes, photograph
 from torch import nn
 
-from lic_native import _native, jpeg
+from lic_native import _native, coders, jpeg
 from lic_native.coder import RateMeter, StreamDecoder, StreamEncoder
 from lic_native.models import hyperprior, mlcc
 from lic_native.models.blocks import SAMPLINGS, Picture, Shape
@@ -80,7 +80,7 @@ def fixed(trained, tmp_path_factory) -> Mlcc:
 def pictures(data: bytes):
     """(shape, tables, coefficients) of the parts of a JPEG file, each of which is one tile."""
     frame, planes, _ = _native.jpeg_read(data)
-    for tile in jpeg.Grids(frame, planes).tiles:
+    for tile in coders.Grids(frame, planes).tiles:
         yield tile.shape, tile.tables, jpeg._picture([tile]).float()
 
 
@@ -114,8 +114,8 @@ def test_files_of_all_samplings_and_sizes_decode_with_one_thread_and_two(fixed, 
 def test_a_file_is_restored_byte_for_byte(fixed):
     data = jpeg_bytes(75, 139, subsampling=1, progressive=True)
     frame, planes, skeleton = _native.jpeg_read(data)
-    streams = jpeg.encode_planes(fixed, frame, planes)
-    assert _native.jpeg_write(skeleton, jpeg.decode_planes(fixed, frame, streams)) == data
+    streams = coders.encode_planes(fixed, frame, planes)
+    assert _native.jpeg_write(skeleton, coders.decode_planes(fixed, frame, streams)) == data
 
 
 @pytest.mark.parametrize("subsampling", [0, 1, 2])

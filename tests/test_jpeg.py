@@ -18,7 +18,7 @@ from conftest import cut, jpeg_bytes, photograph
 from PIL import Image
 
 import lic_native
-from lic_native import _native, jpeg
+from lic_native import _native, coders, jpeg
 from lic_native.models import zoo
 
 VARIANTS = {
@@ -88,7 +88,7 @@ def with_luma_factors(data: bytes, h: int, v: int) -> bytes:
 
 
 def test_tiles_of_equal_shape_give_the_same_bytes_in_one_walk_and_alone(monkeypatch):
-    monkeypatch.setattr(jpeg, "TILE", 8)
+    monkeypatch.setattr(coders, "TILE", 8)
     for subsampling in (0, 2):
         data = jpeg_bytes(150, 200, subsampling=subsampling)
         alone = jpeg.compress(data, profile="fast")
@@ -100,7 +100,7 @@ def test_tiles_of_equal_shape_give_the_same_bytes_in_one_walk_and_alone(monkeypa
 
 
 def test_tiles_cover_pictures_larger_than_one(monkeypatch):
-    monkeypatch.setattr(jpeg, "TILE", 8)
+    monkeypatch.setattr(coders, "TILE", 8)
     for subsampling in (0, 1, 2):
         restored(jpeg_bytes(150, 200, subsampling=subsampling))
 
@@ -108,11 +108,11 @@ def test_tiles_cover_pictures_larger_than_one(monkeypatch):
 def test_tiles_are_even():
     """Pieces of a side cover it in order; no fewer could, and none could be evener that begins at a multiple of 4."""
     for blocks in range(1, 9001):
-        pieces = jpeg.cuts(blocks)
+        pieces = coders.cuts(blocks)
         assert pieces[0][0] == 0 and pieces[-1][1] == blocks
         assert all(end == begin for (_, end), (begin, _) in pairwise(pieces))
-        assert all(begin < end <= begin + jpeg.TILE and begin % 4 == 0 for begin, end in pieces)
-        assert len(pieces) == -(-blocks // jpeg.TILE)
+        assert all(begin < end <= begin + coders.TILE and begin % 4 == 0 for begin, end in pieces)
+        assert len(pieces) == -(-blocks // coders.TILE)
         fours = {-(-(end - begin) // 4) for begin, end in pieces}
         assert max(fours) - min(fours) <= 1
 

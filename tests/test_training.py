@@ -11,7 +11,7 @@ import torch
 from conftest import jpeg_bytes, photograph
 from PIL import Image
 
-from lic_native import _native, jpeg
+from lic_native import _native, coders, jpeg
 from lic_native.models.mlcc import Mlcc
 from lic_native.training import jpeg as training
 from lic_native.training import photographs
@@ -64,8 +64,8 @@ def test_a_run_is_resumed_and_its_export_codes_files(shard, tmp_path, capsys):
     model = Mlcc.load(out / "mlcc.safetensors")
     data = jpeg_bytes(64, 64)
     frame, planes, skeleton = _native.jpeg_read(data)
-    streams = jpeg.encode_planes(model, frame, planes)
-    assert _native.jpeg_write(skeleton, jpeg.decode_planes(model, frame, streams)) == data
+    streams = coders.encode_planes(model, frame, planes)
+    assert _native.jpeg_write(skeleton, coders.decode_planes(model, frame, streams)) == data
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from .. import _native, jpeg
+from .. import _native, coders, jpeg
 from ..models import zoo
 from .jpeg import FileSet
 
@@ -68,7 +68,10 @@ def measure_stages(profile: str, file_set: FileSet, device: str | None = None) -
 
 
 def encode(data: bytes, packed: bytes, device: str | None) -> Stages:
-    """`jpeg.compress`, which makes `packed` of `data`, by stages."""
+    """`jpeg.compress`, which makes `packed` of `data`, by stages: of each picture, the coder that it chose.
+
+    The native coder verifies what it makes itself.
+    """
     container = _native.unpack(packed, len(data))
     clock = Clock()
     with clock("parse"):
@@ -79,14 +82,18 @@ def encode(data: bytes, packed: bytes, device: str | None) -> Stages:
         if number == jpeg.TWIN:
             coded.append((number, fingerprint, coefficients))
             continue
-        model = zoo.load(zoo.model_name(number), device)
-        streams = clock.walk(model, jpeg.encode_planes, frame, planes)
-        coded.append((number, fingerprint, jpeg.join(streams)))
+        name = zoo.model_name(number)
+        if name == zoo.NATIVE:
+            with clock("coder"):
+                result = _native.native_encode(frame, planes, 0)
+        else:
+            result = coders.join(clock.walk(zoo.load(name, device), coders.encode_planes, frame, planes))
+        coded.append((number, fingerprint, result))
     with clock("write"):
-        result = _native.pack_jpeg(data, skeleton, coded)
+        written = _native.pack_jpeg(data, skeleton, coded)
     with clock("verification"):
-        same = jpeg.decompress(result, device=device) == data
-    if not same or result != packed:
+        same = jpeg.decompress(written, device=device) == data
+    if not same or written != packed:
         raise RuntimeError("these stages are no longer those of jpeg.compress")
     return clock.stages()
 
@@ -102,9 +109,13 @@ def decode(packed: bytes, device: str | None) -> Stages:
         if number == jpeg.TWIN:
             pictures.append(jpeg.twin_of(frame, data, pictures))
             continue
-        model = zoo.load(zoo.model_name(number), device)
-        streams = jpeg.split(data, len(jpeg.Grids(frame).tiles))
-        pictures.append(clock.walk(model, jpeg.decode_planes, frame, streams))
+        name = zoo.model_name(number)
+        if name == zoo.NATIVE:
+            with clock("coder"):
+                pictures.append(_native.native_decode(frame, data, 0))
+        else:
+            streams = coders.split(data, len(coders.Grids(frame).tiles))
+            pictures.append(clock.walk(zoo.load(name, device), coders.decode_planes, frame, streams))
     with clock("write"):
         restored = _native.document_write(container.skeleton, pictures, container.size)
     with clock("verification"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.resources import as_file, files
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from ..errors import UnsupportedError
@@ -11,10 +12,12 @@ from ..errors import UnsupportedError
 if TYPE_CHECKING:
     from .mlcc import Mlcc
 
+#: The model that is no network, and needs no torch.
+NATIVE = "native"
 #: Model numbers as they stand in files. A number is never used again for another model.
-NUMBERS = {"mlcc-fast": 1, "mlcc-best": 2}
+NUMBERS = {"mlcc-fast": 1, "mlcc-best": 2, NATIVE: 3}
 #: The profiles that a user picks from, and their models.
-PROFILES = {"fast": "mlcc-fast", "best": "mlcc-best"}
+PROFILES = {"native": NATIVE, "fast": "mlcc-fast", "best": "mlcc-best"}
 
 
 def model_name(number: int) -> str:
@@ -26,12 +29,14 @@ def model_name(number: int) -> str:
 
 
 def of_profile(profile: str | None, device: str | None = None) -> str:
-    """The name of a profile's model. Without one, "best" where CUDA runs it and "fast" elsewhere.
+    """The name of a profile's model. Without one: "best" where CUDA runs it, "native" without torch, "fast" elsewhere.
 
     Raises:
         ValueError: there is no such profile.
     """
     check_profile(profile)
+    if profile is None and find_spec("torch") is None:
+        profile = "native"
     return PROFILES[profile or ("fast" if (device or _default_device()) == "cpu" else "best")]
 
 

@@ -9,18 +9,17 @@ use super::enter;
 use super::jpeg::Frame;
 use crate::jpeg::{self, native};
 
-/// The streams of a frame's coefficients, which have been decoded and compared. `threads` 0: as many as cores.
+/// A frame's coefficients as bytes, which have been decoded and compared. `threads` 0: as many as cores.
 #[pyfunction]
 pub(super) fn native_encode<'py>(
     py: Python<'py>,
     frame: &Frame,
     planes: Vec<PyReadonlyArrayDyn<'py, i16>>,
     threads: usize,
-) -> PyResult<Vec<Bound<'py, PyBytes>>> {
+) -> PyResult<Bound<'py, PyBytes>> {
     let planes: Vec<&[i16]> = planes.iter().map(|plane| slice(plane, "plane")).collect::<PyResult<_>>()?;
     let frame = jpeg::Frame::from(frame);
-    let streams = enter(py, || native::encode(&frame, &planes, threads))?;
-    Ok(streams.iter().map(|stream| PyBytes::new(py, stream)).collect())
+    Ok(PyBytes::new(py, &enter(py, || native::encode(&frame, &planes, threads))?))
 }
 
 /// The int16 coefficients of each component that `native_encode` was given.
@@ -28,11 +27,11 @@ pub(super) fn native_encode<'py>(
 pub(super) fn native_decode<'py>(
     py: Python<'py>,
     frame: &Frame,
-    streams: Vec<Vec<u8>>,
+    data: &[u8],
     threads: usize,
 ) -> PyResult<Vec<Bound<'py, PyArray1<i16>>>> {
     let frame = jpeg::Frame::from(frame);
-    let planes = enter(py, || native::decode(&frame, &streams, threads))?;
+    let planes = enter(py, || native::decode(&frame, data, threads))?;
     Ok(planes.into_iter().map(|plane| plane.into_pyarray(py)).collect())
 }
 

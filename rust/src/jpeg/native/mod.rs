@@ -35,15 +35,16 @@ const MAX_LANES: usize = 16;
 
 type Block = [i16; 64];
 
-/// One stream for each band of a frame, each of which has been seen to give the same coefficients back.
+/// A stream for each band of a frame, each of which has been seen to give the same coefficients back; in front, the
+/// lengths of all but the last, 32 bits each.
 ///
 /// # Errors
 /// [`Error::InvalidArgument`] if the planes do not fit the frame.
-pub fn encode<P: AsRef<[i16]> + Sync>(frame: &Frame, planes: &[P], threads: usize) -> Result<Vec<Vec<u8>>> {
+pub fn encode<P: AsRef<[i16]> + Sync>(frame: &Frame, planes: &[P], threads: usize) -> Result<Vec<u8>> {
     let planes: Vec<&[i16]> = planes.iter().map(AsRef::as_ref).collect();
     super::check_planes(frame, &planes)?;
     let bands = bands(frame);
-    in_parallel(bands.len(), threads, |band| {
+    let streams = in_parallel(bands.len(), threads, |band| {
         let original =
             || planes.iter().zip(areas(frame, &bands[band])).map(|(plane, area)| &blocks(plane)[area]);
         let mut band: Vec<Vec<Block>> = original().map(<[Block]>::to_vec).collect();
@@ -61,19 +62,18 @@ pub fn encode<P: AsRef<[i16]> + Sync>(frame: &Frame, planes: &[P], threads: usiz
             true => Ok(stream),
             false => Err(Error::Corrupt { what: "coefficients that do not decode".into(), offset: 0 }),
         }
-    })
+    })?;
+    let lengths = streams[..streams.len() - 1].iter().flat_map(|stream| (stream.len() as u32).to_le_bytes());
+    Ok(lengths.chain(streams.iter().flatten().copied()).collect())
 }
 
 /// The coefficients that [`encode`] was given.
 ///
 /// # Errors
-/// [`Error::Corrupt`] or [`Error::Truncated`] if the streams are not of such a frame.
-pub fn decode<S: AsRef<[u8]> + Sync>(frame: &Frame, streams: &[S], threads: usize) -> Result<Vec<Plane>> {
+/// [`Error::Corrupt`] or [`Error::Truncated`] if the data are not of such a frame.
+pub fn decode(frame: &Frame, data: &[u8], threads: usize) -> Result<Vec<Plane>> {
     let bands = bands(frame);
-    if streams.len() != bands.len() {
-        let what = format!("{} coefficient streams for a frame of {} bands", streams.len(), bands.len());
-        return Err(Error::Corrupt { what, offset: 0 });
-    }
+    let streams = split(data, bands.len())?;
     let mut planes: Vec<Vec<Block>> =
         frame.components.iter().map(|component| vec![[0; 64]; component.blocks()]).collect();
     let mut rest: Vec<&mut [Block]> = views(&mut planes);
@@ -89,10 +89,24 @@ pub fn decode<S: AsRef<[u8]> + Sync>(frame: &Frame, streams: &[S], threads: usiz
     }
     in_parallel(bands.len(), threads, |band| {
         let mut job = jobs[band].lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        decode_band(frame, streams[band].as_ref(), &mut job)
+        decode_band(frame, streams[band], &mut job)
     })?;
     drop(jobs);
     Ok(planes.into_iter().map(Vec::into_flattened).collect())
+}
+
+/// The streams of so many bands.
+fn split(data: &[u8], bands: usize) -> Result<Vec<&[u8]>> {
+    let truncated = Error::Truncated { what: "coefficients of a picture", offset: data.len() };
+    let (lengths, mut rest) = data.split_at_checked(4 * (bands - 1)).ok_or(truncated.clone())?;
+    let mut streams = Vec::with_capacity(bands);
+    for &length in lengths.as_chunks().0 {
+        let stream;
+        (stream, rest) = rest.split_at_checked(u32::from_le_bytes(length) as usize).ok_or(truncated.clone())?;
+        streams.push(stream);
+    }
+    streams.push(rest);
+    Ok(streams)
 }
 
 fn decode_band(frame: &Frame, stream: &[u8], blocks: &mut [&mut [Block]]) -> Result<()> {
