@@ -39,9 +39,10 @@ class Limits:
     def max_blocks(self) -> int:
         return 3 * self.max_pixels // 64
 
-    def check_input(self, data: bytes) -> None:
-        if len(data) > self.max_input_bytes:
-            raise LimitExceededError(f"input of {len(data)} bytes exceeds the limit of {self.max_input_bytes}")
+    def check_input(self, size: int) -> None:
+        """Raise LimitExceededError if so many bytes are too many."""
+        if size > self.max_input_bytes:
+            raise LimitExceededError(f"input of {size} bytes exceeds the limit of {self.max_input_bytes}")
 
 
 DEFAULT_LIMITS = Limits()
@@ -105,7 +106,7 @@ def compress(
         LimitExceededError: `data` is longer than `limits.max_input_bytes`.
     """
     data = bytes(data)
-    limits.check_input(data)
+    limits.check_input(len(data))
     zoo.check_profile(profile)
     packed = _compressed(data, profile, device, limits)
     if packed is not None and len(packed) < 0.9 * len(data):
@@ -128,7 +129,7 @@ def decompress(data: Bytes, *, device: str | None = None, limits: Limits = DEFAU
         LimitExceededError: the file or its pictures exceed `limits`.
     """
     data = bytes(data)
-    limits.check_input(data)
+    limits.check_input(len(data))
     container = _native.unpack(data, limits.max_output_bytes)
     restored = _restore(container, device, limits) if container.stored is None else container.stored
     _native.verify(restored, container.size, container.checksum)
@@ -172,7 +173,7 @@ class Info:
 def inspect(data: Bytes, *, limits: Limits = DEFAULT_LIMITS) -> Info:
     """What is inside a `.lic` file, without decoding its coefficients. Raises as `decompress` does."""
     data = bytes(data)
-    limits.check_input(data)
+    limits.check_input(len(data))
     container = _native.unpack(data, limits.max_output_bytes)
     saving = 100 * (1 - len(data) / container.size) if container.size else 0.0
     common = (container.kind, len(data), container.size, round(saving, 2))
