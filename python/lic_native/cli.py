@@ -291,7 +291,7 @@ def say(line: str) -> None:
 
 
 def read(path: Path, limits: jpeg.Limits = jpeg.DEFAULT_LIMITS) -> bytes:
-    """A file's bytes. What is too long for the limits raises LimitExceededError, here or (from stdin) where it is used."""
+    """A file's bytes; LimitExceededError if they are too many. (Of stdin, one byte too many is left to be noticed.)"""
     if path == PIPE:
         return sys.stdin.buffer.read(limits.max_input_bytes + 1)
     limits.check_input(path.stat().st_size)

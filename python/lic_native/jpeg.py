@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -223,10 +224,18 @@ def _compressed(data: bytes, profile: str | None, device: str | None, limits: Li
 def _shortest(
     coders: Sequence[Coder], frame: _native.Frame, planes: list[np.ndarray]
 ) -> tuple[Coded, list[np.ndarray]]:
-    """The shortest that coders make of coefficients, and what is decoded from that."""
-    results = ((coder, *coder.encode(frame, planes)) for coder in coders)
-    coder, data, decoded = min(results, key=lambda result: len(result[1]))
-    return (coder.number, coder.fingerprint(), data), decoded
+    """The shortest that coders make of coefficients, and what is decoded from that. One that fails is passed over."""
+    results: list[tuple[Coded, list[np.ndarray]]] = []
+    for coder in coders:
+        try:
+            data, decoded = coder.encode(frame, planes)
+        except LicError:
+            continue
+        if decoded is planes or all(map(np.array_equal, decoded, planes)):
+            results.append(((coder.number, coder.fingerprint(), data), decoded))
+    if not results:
+        raise CorruptError("no coder gives the coefficients back")
+    return min(results, key=lambda result: len(result[0][2]))
 
 
 def _restore(container: _native.Container, device: str | None, limits: Limits) -> bytes:
@@ -248,7 +257,7 @@ def _restore(container: _native.Container, device: str | None, limits: Limits) -
 def twins(pictures: Sequence[list[np.ndarray]]) -> list[int | None]:
     """For each picture, the first before it with the same coefficients: some files hold one thumbnail twice."""
     seen: dict[tuple[int, ...], int] = {}
-    first = [seen.setdefault(tuple(hash(p.tobytes()) for p in planes), i) for i, planes in enumerate(pictures)]
+    first = [seen.setdefault(tuple(map(zlib.crc32, planes)), i) for i, planes in enumerate(pictures)]
     return [j if j < i and all(map(np.array_equal, pictures[i], pictures[j])) else None for i, j in enumerate(first)]
 
 
