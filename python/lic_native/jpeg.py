@@ -257,7 +257,7 @@ def _restore(container: _native.Container, device: str | None, limits: Limits) -
 def twins(pictures: Sequence[list[np.ndarray]]) -> list[int | None]:
     """For each picture, the first before it with the same coefficients: some files hold one thumbnail twice."""
     seen: dict[tuple[int, ...], int] = {}
-    first = [seen.setdefault(tuple(map(zlib.crc32, planes)), i) for i, planes in enumerate(pictures)]
+    first = [seen.setdefault(tuple(zlib.crc32(plane.data) for plane in planes), i) for i, planes in enumerate(pictures)]
     return [j if j < i and all(map(np.array_equal, pictures[i], pictures[j])) else None for i, j in enumerate(first)]
 
 
