@@ -95,7 +95,7 @@ def train(
     boundary = fit_boundary(pictures, seed)
     weights = [fit_scales(Samples.of(pictures, boundary, name, seed), steps) for name in CLASSES]
     blank = [np.zeros(SYMBOLS * count(ROWS) + 2 * count(BITS), np.int16)] * len(CLASSES)
-    begins = fit_distributions(packed(boundary, weights, blank), made)
+    begins = fit_distributions(counted(packed(boundary, weights, blank), made))
     Path(out).write_bytes(packed(boundary, weights, begins))
 
 
@@ -416,6 +416,8 @@ def fit_scales(samples: Samples, steps: int) -> Array:
 #: How many symbols of a file a beginning may be worth, of which the likeliest is taken for each context: it is what the
 #: context claims to have seen. From 90 on the coder learns no more slowly.
 WORTHS = 2.0 ** np.arange(8)
+#: Files by which that is judged.
+WORTH_FILES = 600
 #: Symbols that a context's neighbours count for, and those that all contexts of the kind do.
 NEIGHBOURS_WORTH, KIND_WORTH = 6.0, 4.0
 
@@ -433,15 +435,19 @@ class Counts(NamedTuple):
         return cls(met, np.minimum(counts[met], 0xFFFF).astype(np.uint16))
 
 
-def fit_distributions(prior: bytes, files: Sequence[bytes]) -> list[Array]:
-    """For each class the integers of its rows and its bits; of `prior` only the weights matter."""
+def counted(prior: bytes, files: Sequence[bytes]) -> list[list[tuple[Counts, Counts]]]:
+    """For each file and class what coding takes of the rows and of the bits; of `prior` only the weights matter."""
 
     def counts(file: bytes) -> list[tuple[Counts, Counts]]:
         statistics = _native.native_statistics(prior, [file])
         return [(Counts.of(rows.reshape(-1, SYMBOLS)), Counts.of(bits.reshape(-1, 2))) for rows, bits in statistics]
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        by_file = list(pool.map(counts, files))
+        return list(pool.map(counts, files))
+
+
+def fit_distributions(by_file: Sequence[Sequence[tuple[Counts, Counts]]]) -> list[Array]:
+    """For each class the integers of its rows and its bits."""
     begins = []
     for index in range(len(CLASSES)):
         rows, bits = zip(*(classes[index] for classes in by_file))
@@ -468,7 +474,7 @@ def beginnings(files: Sequence[Counts], kinds: dict[str, Kind]) -> tuple[Array, 
             sums = symbols.sum(1)
             total[contexts] += symbols * (worth[contexts] / (sums + worth[contexts]))[:, None]
         shares = smoothed(total, kinds)
-        worth = worths(files, shares, kinds)
+        worth = worths(files[:WORTH_FILES], shares, kinds)
     return shares, worth
 
 
@@ -495,14 +501,16 @@ def worths(files: Sequence[Counts], shares: Array, kinds: dict[str, Kind]) -> Ar
     """The likeliest of [`WORTHS`] for each context, between what its files say and what those of the whole kind do."""
     bits = np.zeros((len(WORTHS), len(shares)))
     for contexts, symbols in files:
-        drawn, sums = torch.from_numpy(symbols.astype(np.float64)), torch.from_numpy(symbols.sum(1, dtype=np.float64))
+        met, which = symbols.nonzero()
+        drawn = torch.from_numpy(symbols[met, which].astype(np.float64))
+        sums = torch.from_numpy(symbols.sum(1, dtype=np.float64))
         for place, worth in enumerate(WORTHS):
-            before = torch.from_numpy(worth * shares[contexts])
-            gain = (before.lgamma() - (before + drawn).lgamma()).sum(1) + (sums + worth).lgamma() - math.lgamma(worth)
-            bits[place, contexts] += gain.numpy()
-    chosen = np.zeros(len(shares))
+            before = torch.from_numpy(worth * shares[contexts[met], which])
+            gain = np.bincount(met, (before.lgamma() - (before + drawn).lgamma()).numpy(), len(contexts))
+            bits[place, contexts] += gain + (sums + worth).lgamma().numpy() - math.lgamma(worth)
+    likeliest = np.zeros(len(shares))
     for name in kinds:
         of_kind = bits[:, numbers(kinds, name)]
         mean = of_kind.mean(1, keepdims=True)
-        chosen[numbers(kinds, name)] = WORTHS[(of_kind + mean / 10).argmin(0)]
-    return chosen
+        likeliest[numbers(kinds, name)] = WORTHS[(of_kind + mean / 10).argmin(0)]
+    return likeliest
