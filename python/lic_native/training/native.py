@@ -417,7 +417,7 @@ def fit_scales(samples: Samples, steps: int) -> Array:
 #: context claims to have seen. From 90 on the coder learns no more slowly.
 WORTHS = 2.0 ** np.arange(8)
 #: Files by which that is judged.
-WORTH_FILES = 600
+WORTH_FILES = 2000
 #: Symbols that a context's neighbours count for, and those that all contexts of the kind do.
 NEIGHBOURS_WORTH, KIND_WORTH = 6.0, 4.0
 
