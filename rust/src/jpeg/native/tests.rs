@@ -166,12 +166,11 @@ fn bands_cover_all_rows() {
 }
 
 #[test]
-fn photographs_shrink() {
-    for file in [BASELINE, PROGRESSIVE, CMYK] {
-        let jpeg = read(file, &Limits::default()).unwrap();
-        let scans = file.len() - jpeg.skeleton.len();
-        assert!(coded(&jpeg.frame, &jpeg.planes).len() < 85 * scans / 100);
-    }
+fn a_photograph_shrinks() {
+    let file = include_bytes!("../../../../tests/data/grace_hopper.jpg");
+    let jpeg = read(file, &Limits::default()).unwrap();
+    let scans = file.len() - jpeg.skeleton.len();
+    assert!(coded(&jpeg.frame, &jpeg.planes).len() < 82 * scans / 100);
 }
 
 #[test]
