@@ -85,8 +85,8 @@ def restored(data: bytes) -> jpeg.Info:
 def flipped(data: bytes, picker: random.Random, first: int = 0) -> bytes:
     """One bit, or a few, are others now, from byte `first` on."""
     altered = bytearray(data)
-    for _ in range(picker.choice((1, 1, 1, 2, 8))):
-        altered[picker.randrange(first, len(data))] ^= 1 << picker.randrange(8)
+    for bit in picker.sample(range(8 * first, 8 * len(data)), picker.choice((1, 1, 1, 2, 8))):
+        altered[bit // 8] ^= 1 << bit % 8
     return bytes(altered)
 
 
