@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -247,7 +248,7 @@ def _restore(container: _native.Container, device: str | None, limits: Limits) -
 def twins(pictures: Sequence[list[np.ndarray]]) -> list[int | None]:
     """For each picture, the first before it with the same coefficients: some files hold one thumbnail twice."""
     seen: dict[tuple[int, ...], int] = {}
-    first = [seen.setdefault(tuple(hash(p.tobytes()) for p in planes), i) for i, planes in enumerate(pictures)]
+    first = [seen.setdefault(tuple(zlib.crc32(p.data) for p in planes), i) for i, planes in enumerate(pictures)]
     return [j if j < i and all(map(np.array_equal, pictures[i], pictures[j])) else None for i, j in enumerate(first)]
 
 
