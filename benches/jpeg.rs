@@ -1,8 +1,9 @@
-//! Taking a photograph's JPEG files apart and making them again, one core, bytes per second.
+//! Taking a photograph's JPEG files apart and making them again, and coding their coefficients without a network: one
+//! core, bytes of JPEG per second.
 #![allow(missing_docs)] // of what Criterion's macros make
 
 use criterion::{criterion_group, criterion_main, Criterion, Throughput};
-use lic_native::jpeg::{read, write, Limits};
+use lic_native::jpeg::{native, read, write, Limits};
 
 const BASELINE: &[u8] = include_bytes!("../tests/data/grace_hopper.jpg");
 
@@ -54,6 +55,16 @@ fn jpeg(criterion: &mut Criterion) {
         });
         group.finish();
     }
+    let mut group = criterion.benchmark_group("native");
+    group.throughput(Throughput::Bytes(BASELINE.len() as u64)).sample_size(20);
+    let taken = read(BASELINE, &limits).unwrap();
+    let coded = native::encode(&taken.frame, &taken.planes, 1).unwrap();
+    assert!(native::decode(&taken.frame, &coded, 1).unwrap() == taken.planes);
+    group.bench_function("encode and compare", |bencher| {
+        bencher.iter(|| native::encode(&taken.frame, &taken.planes, 1))
+    });
+    group.bench_function("decode", |bencher| bencher.iter(|| native::decode(&taken.frame, &coded, 1)));
+    group.finish();
 }
 
 criterion_group!(benches, jpeg);

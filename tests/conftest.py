@@ -1,11 +1,18 @@
 """Synthetic pictures and the JPEG files made of them."""
 
 import io
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
 from hypothesis import settings
 from PIL import Image
+
+from lic_native import coders, jpeg
+from lic_native.models import zoo
+
+#: The profiles that are networks.
+NETWORKS = [profile for profile, name in zoo.PROFILES.items() if name != zoo.NATIVE]
 
 # The first example of a property pays for torch's start.
 settings.register_profile("lic_native", deadline=None)
@@ -34,6 +41,19 @@ def cut(photo: bytes, width: int, height: int, mode: str = "RGB", **options) -> 
     buffer = io.BytesIO()
     image.crop((left, top, left + width, top + height)).convert(mode).save(buffer, "JPEG", **options)
     return buffer.getvalue()
+
+
+@contextmanager
+def networks_alone():
+    """Pictures are coded by a profile's network even where the native coder would make them smaller."""
+
+    def network(frame, profile, device):
+        name = zoo.of_profile(profile, device)
+        return [coders.Native() if name == zoo.NATIVE else coders.Network(name, device)]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jpeg, "coders_of", network)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import cut, jpeg_bytes
+from conftest import NETWORKS, cut, jpeg_bytes
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
@@ -24,7 +24,7 @@ from lic_native.models.blocks import Picture, Shape
 from lic_native.nn import exact
 
 
-@pytest.fixture(scope="module", params=zoo.PROFILES)
+@pytest.fixture(scope="module", params=NETWORKS)
 def profile(request) -> str:
     return request.param
 
@@ -48,7 +48,7 @@ def streams(model, data: bytes) -> list[bytes]:
 def whole(data: bytes) -> tuple[Shape, torch.Tensor, Picture]:
     """What the model takes of a JPEG file that is one tile."""
     (tile,) = coders.Grids(*_native.jpeg_read(data)[:2]).tiles
-    return tile.shape, tile.tables, jpeg._picture([tile])
+    return tile.shape, tile.tables, coders._picture([tile])
 
 
 class Recorder:
@@ -366,15 +366,18 @@ def test_tiles_give_the_same_streams_on_any_number_of_threads_and_in_batches(mod
 @pytest.mark.parametrize(
     "setting",
     [{"ONEDNN_MAX_CPU_ISA": "SSE41"}, {"ONEDNN_MAX_CPU_ISA": "AVX2"}, {"MKL_CBWR": "COMPATIBLE"},
-     {"ATEN_CPU_CAPABILITY": "default"}, {"ATEN_CPU_CAPABILITY": "avx2"}, {"OMP_NUM_THREADS": "1"}],
+     {"ATEN_CPU_CAPABILITY": "default"}, {"ATEN_CPU_CAPABILITY": "avx2"}, {"OMP_NUM_THREADS": "1"},
+     {"LIC_SIMD": "scalar"}, {"LIC_SIMD": "avx2"}],
     ids=str,
 )  # fmt: skip
 def test_bytes_do_not_depend_on_the_instruction_set(photo, tmp_path, setting):
     """Another process on kernels for another processor decodes what this one coded, and codes the same."""
-    pictures = {"fast": photo, "best": cut(photo, 240, 200)}
+    pictures = {"native": photo, "fast": photo, "best": cut(photo, 240, 200)}
     for profile, data in pictures.items():
         (tmp_path / f"{profile}.jpg").write_bytes(data)
-        (tmp_path / f"{profile}.lic").write_bytes(jpeg.compress(data, profile=profile))
+        small = jpeg.compress(data, profile=profile)
+        assert jpeg.inspect(small).pictures[0].model == zoo.PROFILES[profile]
+        (tmp_path / f"{profile}.lic").write_bytes(small)
     code = """if True:
         import pathlib, sys
         from lic_native import jpeg

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from conftest import jpeg_bytes, photograph
 from torch import nn
 
-from lic_native import _native, coders, jpeg
+from lic_native import _native, coders
 from lic_native.coder import RateMeter, StreamDecoder, StreamEncoder
 from lic_native.models import hyperprior, mlcc
 from lic_native.models.blocks import SAMPLINGS, Picture, Shape
@@ -81,7 +81,7 @@ def pictures(data: bytes):
     """(shape, tables, coefficients) of the parts of a JPEG file, each of which is one tile."""
     frame, planes, _ = _native.jpeg_read(data)
     for tile in coders.Grids(frame, planes).tiles:
-        yield tile.shape, tile.tables, jpeg._picture([tile]).float()
+        yield tile.shape, tile.tables, coders._picture([tile]).float()
 
 
 FILES = [

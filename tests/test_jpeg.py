@@ -7,6 +7,8 @@ import os
 import random
 import re
 import struct
+import subprocess
+import sys
 import time
 import zlib
 from itertools import pairwise
@@ -14,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import cut, jpeg_bytes, photograph
+from conftest import cut, jpeg_bytes, networks_alone, photograph
 from PIL import Image
 
 import lic_native
@@ -91,18 +93,20 @@ def test_tiles_of_equal_shape_give_the_same_bytes_in_one_walk_and_alone(monkeypa
     monkeypatch.setattr(coders, "TILE", 8)
     for subsampling in (0, 2):
         data = jpeg_bytes(150, 200, subsampling=subsampling)
-        alone = jpeg.compress(data, profile="fast")
-        with monkeypatch.context() as patch:
-            patch.setattr(jpeg, "CPU_BATCH", 5)
-            assert jpeg.compress(data, profile="fast") == alone
-            assert jpeg.decompress(alone) == data
+        with networks_alone():
+            alone = jpeg.compress(data, profile="fast")
+            with monkeypatch.context() as patch:
+                patch.setattr(coders, "CPU_BATCH", 5)
+                assert jpeg.compress(data, profile="fast") == alone
+                assert jpeg.decompress(alone) == data
         assert jpeg.decompress(alone) == data
 
 
 def test_tiles_cover_pictures_larger_than_one(monkeypatch):
     monkeypatch.setattr(coders, "TILE", 8)
     for subsampling in (0, 1, 2):
-        restored(jpeg_bytes(150, 200, subsampling=subsampling))
+        with networks_alone():
+            restored(jpeg_bytes(150, 200, subsampling=subsampling))
 
 
 def test_tiles_are_even():
@@ -121,19 +125,71 @@ def test_tiles_are_even():
 @pytest.mark.parametrize("name", ["4:2:0", "4:2:2", "4:4:4", "gray", "CMYK"])
 def test_every_profile_codes_and_a_file_says_which(profile, name):
     data = jpeg_bytes(40, 56, **VARIANTS[name])
-    small = jpeg.compress(data, profile=profile)
+    with networks_alone():
+        small = jpeg.compress(data, profile=profile)
     assert jpeg.inspect(small).pictures[0].model == zoo.PROFILES[profile]
     assert jpeg.decompress(small) == data
 
 
+def test_of_a_network_and_the_native_coder_the_better_is_chosen(photo):
+    flat = jpeg_bytes(200, 200, quality=1)
+    sizes: dict[bytes, dict[str, int]] = {photo: {}, flat: {}}
+    for data, by_coder in sizes.items():
+        with networks_alone():
+            by_coder["mlcc-fast"] = len(jpeg.compress(data, profile="fast"))
+        by_coder["native"] = len(jpeg.compress(data, profile="native"))
+        small = jpeg.compress(data, profile="fast")
+        assert len(small) == min(by_coder.values())
+        assert by_coder[jpeg.inspect(small).pictures[0].model] == len(small)
+    assert {min(by_coder, key=by_coder.__getitem__) for by_coder in sizes.values()} == {"mlcc-fast", "native"}
+
+
+@pytest.mark.parametrize("name", ["CMYK", "4:1:1", "12 bits", "icon"])
+def test_what_no_network_knows_goes_to_the_native_coder(name, monkeypatch):
+    monkeypatch.setattr(coders, "Network", None)
+    made = {
+        "CMYK": lambda: jpeg_bytes(40, 56, mode="CMYK"),
+        "4:1:1": lambda: with_luma_factors(jpeg_bytes(64, 80, subsampling=0), 4, 1),
+        "12 bits": lambda: with_precision(jpeg_bytes(40, 56), 12),
+        "icon": lambda: jpeg_bytes(24, 24, quality=95),
+    }
+    data = made[name]()
+    small = jpeg.compress(data, profile="best")
+    assert jpeg.inspect(small).pictures[0].model == "native" and jpeg.decompress(small) == data
+
+
+def with_precision(data: bytes, bits: int) -> bytes:
+    """A sequential JPEG that says its samples have so many bits: SOF1, for in SOF0 there can be 8 only."""
+    sof = data.index(b"\xff\xc0")
+    return data[:sof] + b"\xff\xc1" + data[sof + 2 : sof + 4] + bytes([bits]) + data[sof + 5 :]
+
+
+def test_the_native_profile_takes_no_torch(photo, tmp_path):
+    (tmp_path / "photo.jpg").write_bytes(photo)
+    code = """if True:
+        import pathlib, sys
+        sys.modules["torch"] = None  # importing it fails
+        from lic_native import jpeg
+        data = pathlib.Path(sys.argv[1]).read_bytes()
+        small = jpeg.compress(data, profile="native")
+        assert jpeg.inspect(small).pictures[0].model == "native" and jpeg.decompress(small) == data
+    """
+    subprocess.run([sys.executable, "-c", code, tmp_path / "photo.jpg"], check=True)
+
+
+def test_without_torch_the_native_profile_is_the_default(monkeypatch):
+    monkeypatch.setattr(zoo, "find_spec", lambda name: None)
+    assert zoo.of_profile(None) == zoo.of_profile(None, "cpu") == "native"
+
+
 def test_profiles_have_defaults_by_device(monkeypatch):
-    assert jpeg.inspect(jpeg.compress(jpeg_bytes(), device="cpu")).pictures[0].model == "mlcc-fast"
+    assert zoo.of_profile(None, "cpu") == "mlcc-fast"
     assert zoo.of_profile(None, "cuda") == "mlcc-best"
     for device, profile in {"cpu": "fast", "cuda": "best"}.items():
         monkeypatch.setattr(zoo, "_default_device", lambda device=device: device)
         assert zoo.of_profile(None) == zoo.PROFILES[profile]
     for profile in ("tiny", "", "Best"):
-        with pytest.raises(ValueError, match="none of fast, best"):
+        with pytest.raises(ValueError, match="none of native, fast, best"):
             jpeg.compress(b"", profile=profile)
 
 

@@ -55,7 +55,7 @@ def compress(
         return jpeg.compress(data, profile=profile, device=device, limits=limits)
 
     jobs = plan(paths, output, lambda path: path.suffix.lower() in jpeg.SUFFIXES, lambda name: name + SUFFIX, force)
-    before, after = run(jobs, work, force)
+    before, after = run(jobs, work, force, limits)
     if len(jobs) > 1:
         say(f"{len(jobs)} files: {sizes(before, after)}")
 
@@ -81,7 +81,7 @@ def decompress(
     def name(lic: str) -> str:
         return lic.removesuffix(SUFFIX) if len(lic) > len(SUFFIX) and lic.endswith(SUFFIX) else lic + ".restored"
 
-    run(plan(paths, output, lambda path: path.suffix == SUFFIX, name, force), work, force)
+    run(plan(paths, output, lambda path: path.suffix == SUFFIX, name, force), work, force, limits)
 
 
 @app.command()
@@ -234,7 +234,7 @@ def plan(
     return jobs
 
 
-def run(jobs: list[Job], work: Callable[[bytes], bytes], force: bool) -> tuple[int, int]:
+def run(jobs: list[Job], work: Callable[[bytes], bytes], force: bool, limits: jpeg.Limits) -> tuple[int, int]:
     """Do every job, several at a time and with a progress bar if there are several; total bytes read and written.
 
     A file that fails is named in one line and does not keep the others from being done.
@@ -242,7 +242,7 @@ def run(jobs: list[Job], work: Callable[[bytes], bytes], force: bool) -> tuple[i
 
     def do(job: Job) -> tuple[int, int]:
         source, target = job
-        data = read(source)
+        data = read(source, limits)
         result = work(data)
         write(target, result, force, like=source)
         return len(data), len(result)
@@ -290,8 +290,12 @@ def say(line: str) -> None:
     print(line, file=sys.stderr)
 
 
-def read(path: Path) -> bytes:
-    return sys.stdin.buffer.read() if path == PIPE else path.read_bytes()
+def read(path: Path, limits: jpeg.Limits = jpeg.DEFAULT_LIMITS) -> bytes:
+    """A file's bytes; LimitExceededError if they are too many. (Of stdin, one byte too many is left to be noticed.)"""
+    if path == PIPE:
+        return sys.stdin.buffer.read(limits.max_input_bytes + 1)
+    limits.check_input(path.stat().st_size)
+    return path.read_bytes()
 
 
 def write(path: Path, data: bytes, force: bool, like: Path) -> None:

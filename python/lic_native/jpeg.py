@@ -40,9 +40,10 @@ class Limits:
     def max_blocks(self) -> int:
         return 3 * self.max_pixels // 64
 
-    def check_input(self, data: bytes) -> None:
-        if len(data) > self.max_input_bytes:
-            raise LimitExceededError(f"input of {len(data)} bytes exceeds the limit of {self.max_input_bytes}")
+    def check_input(self, size: int) -> None:
+        """Raise LimitExceededError if so many bytes are too many."""
+        if size > self.max_input_bytes:
+            raise LimitExceededError(f"input of {size} bytes exceeds the limit of {self.max_input_bytes}")
 
 
 DEFAULT_LIMITS = Limits()
@@ -106,7 +107,7 @@ def compress(
         LimitExceededError: `data` is longer than `limits.max_input_bytes`.
     """
     data = bytes(data)
-    limits.check_input(data)
+    limits.check_input(len(data))
     zoo.check_profile(profile)
     packed = _compressed(data, profile, device, limits)
     if packed is not None and len(packed) < 0.9 * len(data):
@@ -129,7 +130,7 @@ def decompress(data: Bytes, *, device: str | None = None, limits: Limits = DEFAU
         LimitExceededError: the file or its pictures exceed `limits`.
     """
     data = bytes(data)
-    limits.check_input(data)
+    limits.check_input(len(data))
     container = _native.unpack(data, limits.max_output_bytes)
     restored = _restore(container, device, limits) if container.stored is None else container.stored
     _native.verify(restored, container.size, container.checksum)
@@ -173,7 +174,7 @@ class Info:
 def inspect(data: Bytes, *, limits: Limits = DEFAULT_LIMITS) -> Info:
     """What is inside a `.lic` file, without decoding its coefficients. Raises as `decompress` does."""
     data = bytes(data)
-    limits.check_input(data)
+    limits.check_input(len(data))
     container = _native.unpack(data, limits.max_output_bytes)
     saving = 100 * (1 - len(data) / container.size) if container.size else 0.0
     common = (container.kind, len(data), container.size, round(saving, 2))
@@ -223,10 +224,18 @@ def _compressed(data: bytes, profile: str | None, device: str | None, limits: Li
 def _shortest(
     coders: Sequence[Coder], frame: _native.Frame, planes: list[np.ndarray]
 ) -> tuple[Coded, list[np.ndarray]]:
-    """The shortest that coders make of coefficients, and what is decoded from that."""
-    results = ((coder, *coder.encode(frame, planes)) for coder in coders)
-    coder, data, decoded = min(results, key=lambda result: len(result[1]))
-    return (coder.number, coder.fingerprint(), data), decoded
+    """The shortest that coders make of coefficients, and what is decoded from that. One that fails is passed over."""
+    results: list[tuple[Coded, list[np.ndarray]]] = []
+    for coder in coders:
+        try:
+            data, decoded = coder.encode(frame, planes)
+        except LicError:
+            continue
+        if decoded is planes or all(map(np.array_equal, decoded, planes)):
+            results.append(((coder.number, coder.fingerprint(), data), decoded))
+    if not results:
+        raise CorruptError("no coder gives the coefficients back")
+    return min(results, key=lambda result: len(result[0][2]))
 
 
 def _restore(container: _native.Container, device: str | None, limits: Limits) -> bytes:
@@ -248,7 +257,7 @@ def _restore(container: _native.Container, device: str | None, limits: Limits) -
 def twins(pictures: Sequence[list[np.ndarray]]) -> list[int | None]:
     """For each picture, the first before it with the same coefficients: some files hold one thumbnail twice."""
     seen: dict[tuple[int, ...], int] = {}
-    first = [seen.setdefault(tuple(zlib.crc32(p.data) for p in planes), i) for i, planes in enumerate(pictures)]
+    first = [seen.setdefault(tuple(zlib.crc32(plane.data) for plane in planes), i) for i, planes in enumerate(pictures)]
     return [j if j < i and all(map(np.array_equal, pictures[i], pictures[j])) else None for i, j in enumerate(first)]
 
 

@@ -148,12 +148,12 @@ impl Component<'_> {
             let level = level(scales[k]);
             accumulate_one(&mut scales, &self.weights.within[previous.0], previous.1);
             let value = block[k].unsigned_abs();
-            let magnitude = match k == end {
-                true => {
-                    1 + self.number(coder, context::inner_last(k, level), u32::from(value).wrapping_sub(1))
-                }
-                false => self.number(coder, context::inner(k, level), value.into()),
+            // The last is not 0.
+            let (least, context) = match k == end {
+                true => (1, context::inner_last(k, level)),
+                false => (0, context::inner(k, level)),
             };
+            let magnitude = least + self.number(coder, context, u32::from(value).wrapping_sub(least));
             // Without a branch, for it could not be foretold.
             let logarithm = logarithms[magnitude.min(0x7FFF) as usize];
             done.magnitudes[k] = logarithm;
