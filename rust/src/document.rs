@@ -96,13 +96,28 @@ pub fn write<P: AsRef<[i16]>>(skeleton: &[u8], pictures: &[Vec<P>], limits: &Lim
         let what = format!("{} pictures for a skeleton of {}", pictures.len(), parts.cuts.len());
         return Err(Error::InvalidArgument(what));
     }
-    parts.assemble(limits, |index, skeleton, max_output| {
+    let written = parts.assemble(limits, |index, skeleton, max_output| {
         let picture = jpeg::write(skeleton, &pictures[index], &Limits { max_output, ..limits.clone() })?;
         match parts.cuts[index].inner_len {
             len if len == picture.len() || len == 0 => Ok(picture),
             _ => Err(corrupt("a picture inside another has not its length")),
         }
-    })
+    });
+    match written {
+        Err(Error::InvalidArgument(_)) if fit(skeleton, pictures, limits) => {
+            Err(corrupt("the frame of a picture depends on what lies in it"))
+        }
+        written => written,
+    }
+}
+
+/// Whether these are planes for the frames of [`layout()`].
+fn fit<P: AsRef<[i16]>>(skeleton: &[u8], pictures: &[Vec<P>], limits: &Limits) -> bool {
+    let fits = |(frame, planes): (&Frame, &Vec<P>)| {
+        let planes: Vec<&[i16]> = planes.iter().map(AsRef::as_ref).collect();
+        jpeg::check_planes(frame, &planes).is_ok()
+    };
+    layout(skeleton, limits).is_ok_and(|frames| frames.iter().zip(pictures).all(fits))
 }
 
 /// How many pictures a skeleton is of.

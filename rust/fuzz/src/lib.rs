@@ -1,5 +1,7 @@
 //! What the fuzz targets share: models and symbols of all kinds, described by few bytes.
 
+pub mod hostile;
+
 use std::fmt::Debug;
 
 use arbitrary::Arbitrary;

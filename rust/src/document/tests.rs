@@ -131,6 +131,23 @@ fn other_pictures_than_the_skeletons_are_refused() {
     assert!(matches!(write(&document.skeleton, &longer, &LIMITS), Err(Error::Corrupt { .. })));
 }
 
+/// An APP segment ends within a picture that lies in it, so that what follows of this one is taken for the outer's.
+#[test]
+fn frames_that_depend_on_what_lies_in_them_are_refused() {
+    let [outer, inner] = [BASELINE, CMYK].map(|file| jpeg::read(file, &LIMITS).unwrap());
+    let frame = CMYK.windows(2).position(|w| w == [0xFF, 0xC0]).unwrap();
+    let segment = [&[0xFF, 0xE0], &(frame as u16 + 2).to_be_bytes()[..]].concat();
+    let text = [&outer.skeleton[..3], &segment, &inner.skeleton, &outer.skeleton[3..]].concat();
+    let cuts = [
+        Cut { range: 0..text.len(), inner_len: 0 },
+        Cut { range: 7..7 + inner.skeleton.len(), inner_len: CMYK.len() },
+    ];
+    let skeleton = [head(&cuts, text.len()), text].concat();
+    assert_eq!(layout(&skeleton, &LIMITS), Ok(vec![outer.frame, inner.frame]));
+    let written = write(&skeleton, &[outer.planes, inner.planes], &LIMITS);
+    assert!(matches!(written, Err(Error::Corrupt { .. })), "{written:?}");
+}
+
 #[test]
 fn damaged_skeletons_do_not_panic() {
     let document = read(&[&around(BASELINE, CMYK), CMYK, b"text"].concat(), &LIMITS);

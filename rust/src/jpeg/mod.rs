@@ -198,7 +198,7 @@ pub fn write<P: AsRef<[i16]>>(skeleton: &[u8], planes: &[P], limits: &Limits) ->
     Ok(out)
 }
 
-fn check_planes(frame: &Frame, planes: &[&[i16]]) -> Result<()> {
+pub(crate) fn check_planes(frame: &Frame, planes: &[&[i16]]) -> Result<()> {
     let expected = frame.components.iter().map(|component| 64 * component.blocks());
     match expected.eq(planes.iter().map(|plane| plane.len())) {
         true => Ok(()),

@@ -1,0 +1,44 @@
+//! The seeds of the fuzz targets for files and what these found, replayed by the ordinary tests.
+
+#[path = "src/hostile.rs"]
+mod hostile;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// All files of a folder, which need not be there.
+fn files(folder: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("rust/fuzz").join(folder);
+    fs::read_dir(folder)
+        .map_or_else(|_| Vec::new(), |entries| entries.map(|entry| entry.unwrap().path()).collect())
+}
+
+#[track_caller]
+fn replay(target: fn(&[u8]), name: &str) {
+    let seeds = files("seeds");
+    assert!(!seeds.is_empty());
+    for path in seeds.into_iter().chain(files(&format!("regressions/{name}"))) {
+        println!("{}", path.display());
+        target(&fs::read(path).unwrap());
+    }
+}
+
+#[test]
+fn jpeg() {
+    replay(hostile::jpeg, "jpeg");
+}
+
+#[test]
+fn document() {
+    replay(hostile::document, "document");
+}
+
+#[test]
+fn native() {
+    replay(hostile::native, "native");
+}
+
+#[test]
+fn lic() {
+    replay(hostile::lic, "lic");
+}
