@@ -55,7 +55,7 @@ ROWS = {
     "inner_last": Kind((64, LEVELS // 4), (0, 1)),
     "edge": Kind((16, SIZES, LEVELS // 2), (1, 2)),
     "edge_last": Kind((16, SIZES), (1,)),
-    "beyond": Kind((17, SIZES, 2), (1,)),
+    "beyond": Kind((17, SIZES, 2), (0, 1)),
     "end_high": Kind((32, SIZES), (0, 1)),
     "end_low": Kind((16, 64), (1,)),
     "dc": Kind((SIZES, SIZES), (0, 1)),
