@@ -5,16 +5,19 @@ import io
 import json
 import sys
 import tarfile
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from conftest import jpeg_bytes, photograph
 from PIL import Image
+from typer.testing import CliRunner
 
-from lic_native import _native, coders, jpeg
+from lic_native import _native, cli, coders, jpeg
 from lic_native.models.mlcc import Mlcc
 from lic_native.training import jpeg as training
-from lic_native.training import photographs
+from lic_native.training import native, photographs
 from lic_native.training.jpeg import train
 
 
@@ -160,6 +163,69 @@ def test_held_out_photographs_are_never_trained_on(shard):
     assert len(data.training) + len(data.validation) == 31
     again = photographs.Photographs(shard)
     assert [i.sum() for i in again.validation] == [i.sum() for i in data.validation]
+
+
+def test_what_the_native_coder_begins_with_is_learnt_by_one_command(shard, tmp_path, monkeypatch):
+    """It has the length that the coder wants, is the same for the same seed, and tells photographs from noise."""
+    monkeypatch.setattr(native, "BATCH", 256)
+    outs = [tmp_path / name for name in ("one.bin", "two.bin")]
+    for out in outs:
+        options = ["--data", shard, "--out", out, "--files", 12, "--steps", 6, "--seed", 3]
+        result = CliRunner().invoke(cli.app, ["train", "native", *map(str, options)], catch_exceptions=False)
+        assert result.exit_code == 0
+    prior = outs[0].read_bytes()
+    assert prior == outs[1].read_bytes()
+    shipped = Path(__file__).parents[1] / "rust/src/jpeg/native/prior.bin"
+    assert len(prior) == shipped.stat().st_size
+
+    file = jpeg_bytes(128, 160, seed=7)
+    numbers = np.frombuffer(prior, "<i2")[8 * 15 :].reshape(2, -1)
+    for begins, (rows, bits) in zip(numbers, _native.native_statistics(prior, [file])):
+        slots = begins[136 * 64 : 136 * 64 + rows.size].reshape(-1, 16).astype(int)
+        worth = slots[:, 0].copy()
+        slots[:, 0] = 0
+        shares = np.diff(slots, append=2**15) / 2**15
+        assert (shares > 0).all() and (worth > 0).all() and (worth < 256).all()
+        rows = rows.reshape(-1, 16)
+        # Even so few files are better to begin with than nothing.
+        assert -(rows * np.log2(shares)).sum() < 0.8 * 4 * rows.sum()
+        assert begins[136 * 64 + rows.size :].size == bits.size
+
+
+def test_context_numbers_of_the_native_coder_are_those_of_its_source():
+    """Every symbol that the counter saw is in a context that a block of that kind can have."""
+    prior = (Path(__file__).parents[1] / "rust/src/jpeg/native/prior.bin").read_bytes()
+    file = jpeg_bytes(128, 160, seed=7)
+    planes = native.read(file)
+    (rows, bits), _ = _native.native_statistics(prior, [file])
+    rows = rows.reshape(-1, 16)
+    assert len(rows) == native.count(native.ROWS) and len(bits) == 2 * native.count(native.BITS)
+    blocks, luma = planes[0].blocks.reshape(-1, 64), planes[0]
+    end = native.ends(blocks)
+    coded = np.arange(64) <= end[:, None]
+    last = np.arange(64) == end[:, None]
+
+    def seen(name):
+        return rows[native.numbers(native.ROWS, name)]
+
+    assert seen("inner").sum() == (coded & ~last & native.INNER).sum()
+    assert seen("inner_last").sum() == (last & native.INNER).sum()
+    edge = ~native.INNER & (np.arange(64) > 0)
+    assert seen("edge").sum() == (coded & ~last & edge).sum()
+    assert seen("edge_last").sum() == (last & edge).sum()
+    assert seen("end_high").sum() == seen("end_low").sum() == seen("dc").sum() == len(blocks)
+    assert (seen("end_high").sum(0) == np.bincount(end // 4, minlength=16)).all()
+
+    # What the regression takes to be the contexts and the symbols of the first row and column.
+    numbers = np.frombuffer(prior, "<i2")
+    samples = native.Samples.of([planes], numbers[: 8 * 15].reshape(8, 15), "luma", 0, most=len(blocks))
+    assert len(samples.ends) == len(blocks) and luma.bits > 0
+    first = native.numbers(native.ROWS, "edge").start
+    counted = np.zeros((16 * 16, 16), int)
+    chosen = samples.rows.numpy() >= first
+    np.add.at(counted, ((samples.rows.numpy()[chosen] - first) // 16, samples.symbols.numpy()[chosen]), 1)
+    assert (counted == seen("edge").reshape(16 * 16, 16, 16).sum(1)).mean() > 0.99
+    assert counted.sum() == seen("edge").sum()
 
 
 def test_an_empty_folder_is_named(tmp_path):

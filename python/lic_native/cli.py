@@ -183,6 +183,21 @@ def train_jpeg(
     )
 
 
+@train_app.command("native")
+def train_native(
+    data: Annotated[Path, typer.Option(help="Folder of photographs, plain or in .tar shards.")],
+    out: Annotated[Path, typer.Option(help="The file to write: rust/src/jpeg/native/prior.bin.")],
+    files: Annotated[int, typer.Option(help="JPEG files to make of the photographs.")] = 6000,
+    steps: Annotated[int, typer.Option(help="Of the regression, for luma and for chroma.")] = 1500,
+    limit: Annotated[int | None, typer.Option(help="Read only so many images.")] = None,
+    seed: Annotated[int, typer.Option(help="Runs of equal seed see the same crops.")] = 0,
+) -> None:
+    """Learn what the native coder of JPEG coefficients begins with. It counts once the extension is built with it."""
+    from .training.native import train
+
+    train(data, out, files=files, steps=steps, seed=seed, limit=limit)
+
+
 #: stdin or stdout.
 PIPE = Path("-")
 Job = tuple[Path, Path]

@@ -132,7 +132,7 @@ mod tests {
                 row
             };
             let (row, goal) = (rising(), rising());
-            let (slot, rate) = ((random.next() >> 17) as i16 & 0x7FFF, 1 + (random.next() >> 8) as u32 % 7);
+            let (slot, rate) = ((random.next() >> 17) as i16 & 0x7FFF, 1 + random.next() % 7);
             assert_eq!(find(&row, slot), scalar::find(&row, slot));
             let (mut a, mut b) = (row, row);
             approach(&mut a, &goal, rate);

@@ -12,7 +12,7 @@ const INNER_LAST: usize = INNER + 64 * LEVELS;
 const EDGE: usize = INNER_LAST + 64 * LEVELS / 4;
 const EDGE_LAST: usize = EDGE + 16 * SIZES * LEVELS / 2;
 const BEYOND: usize = EDGE_LAST + 16 * SIZES;
-const END_HIGH: usize = BEYOND + 2 * (16 * SIZES + 16 * SIZES / (LEVELS / 2));
+const END_HIGH: usize = BEYOND + 2 * (SIZES * LEVELS / 2 + 16);
 const END_LOW: usize = END_HIGH + 32 * SIZES;
 const DC: usize = END_LOW + 16 * 64;
 /// Number of contexts with a row of symbols.
@@ -37,7 +37,7 @@ pub(super) fn size(number: u32) -> usize {
 /// The step of the logarithm of a scale.
 #[inline(always)]
 pub(super) fn level(scale: i16) -> usize {
-    ((i32::from(scale) + (3 << 10)) * 9 >> 11).clamp(0, LEVELS as i32 - 1) as usize
+    (((i32::from(scale) + (3 << 10)) * 9) >> 11).clamp(0, LEVELS as i32 - 1) as usize
 }
 
 /// A coefficient outside the first row and column.
@@ -70,10 +70,16 @@ pub(super) fn edge_last(k: usize, expected: usize) -> usize {
     EDGE_LAST + (edge_number(k) % 16) * SIZES + expected
 }
 
-/// How far such a coefficient is beyond the symbols of this context.
+/// How far such a coefficient is beyond the symbols of this context: whichever it is, by what is expected and the level;
+/// of a block's last, by which it is.
 #[inline(always)]
 pub(super) fn beyond(against: bool, context: usize) -> usize {
-    BEYOND + (context - EDGE) / (LEVELS / 2) * 2 + usize::from(against)
+    const EACH: usize = SIZES * LEVELS / 2;
+    let group = match context.checked_sub(EDGE_LAST) {
+        Some(last) => EACH + last / SIZES,
+        None => (context - EDGE) % EACH,
+    };
+    BEYOND + 2 * group + usize::from(against)
 }
 
 /// Where a block ends, in fours: by the ends and the energy around it.

@@ -30,7 +30,7 @@ use walk::{walk, Component, Logarithms};
 /// A frame is cut into bands of whole rows of MCUs, as few as have no more blocks than this, unless it is one row.
 /// Part of the format. It bounds memory and keeps all cores busy.
 const BAND: usize = 48 << 10;
-/// Symbols depend on those before, so more lanes would gain little.
+/// As many as vector instructions need to encode; symbols are decoded one by one on any number.
 const MAX_LANES: usize = 16;
 
 type Block = [i16; 64];
@@ -102,7 +102,8 @@ fn split(data: &[u8], bands: usize) -> Result<Vec<&[u8]>> {
     let mut streams = Vec::with_capacity(bands);
     for &length in lengths.as_chunks().0 {
         let stream;
-        (stream, rest) = rest.split_at_checked(u32::from_le_bytes(length) as usize).ok_or(truncated.clone())?;
+        (stream, rest) =
+            rest.split_at_checked(u32::from_le_bytes(length) as usize).ok_or(truncated.clone())?;
         streams.push(stream);
     }
     streams.push(rest);
@@ -205,6 +206,9 @@ fn views(blocks: &mut [Vec<Block>]) -> Vec<&mut [Block]> {
     blocks.iter_mut().map(Vec::as_mut_slice).collect()
 }
 
+/// The counts of the 16 symbols of each row, and those of each bit.
+pub type Counts<'a> = (&'a [[u32; 16]], &'a [[u32; 2]]);
+
 /// How often each symbol of each context occurs, from which `prior.bin` is made.
 pub struct Statistics {
     prior: Prior,
@@ -244,8 +248,8 @@ impl Statistics {
         Ok(())
     }
 
-    /// For luma and chroma: the counts of the symbols of all rows, and those of all bits.
-    pub fn counts(&self) -> [(&[[u32; 16]], &[[u32; 2]]); 2] {
+    /// For luma and chroma.
+    pub fn counts(&self) -> [Counts<'_>; 2] {
         [&self.luma, &self.chroma].map(|counter| (&counter.rows[..], &counter.bits[..]))
     }
 }

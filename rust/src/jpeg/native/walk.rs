@@ -45,7 +45,8 @@ struct Done {
 const NOTHING: Done =
     Done { magnitudes: [0; 64], right: [0; 8], below: [0; 8], end: 0, energy: 0, dc_error: 0 };
 
-/// Codes the blocks of a component; who reads passes zeros. `reference` are those of another one at the same places, if there is one.
+/// Codes the blocks of a component; who reads passes zeros. `reference` are those of another one at the same places, if
+/// there is one.
 #[inline(always)]
 pub(super) fn walk<C: Coder>(
     coder: &mut C,
@@ -145,6 +146,7 @@ impl Component<'_> {
         let mut count = 0;
         let mut previous = (0, 0);
         for k in zigzag::inner(end) {
+            // Before the coefficient just before counts: so the processor need not wait for it.
             let level = level(scales[k]);
             accumulate_one(&mut scales, &self.weights.within[previous.0], previous.1);
             let value = block[k].unsigned_abs();
@@ -213,7 +215,6 @@ impl Component<'_> {
     }
 
     #[inline(always)]
-    #[expect(clippy::too_many_arguments)]
     fn dc<C: Coder>(
         &self,
         coder: &mut C,
@@ -231,7 +232,7 @@ impl Component<'_> {
             (None, Some(_)) => (row, size(u32::MAX)),
             (None, None) => (0, size(u32::MAX)),
         };
-        let value = (value + 2 >> 2).clamp(i16::MIN.into(), i16::MAX.into());
+        let value = ((value + 2) >> 2).clamp(i16::MIN.into(), i16::MAX.into());
         let error = i32::from(block[0]).wrapping_sub(value);
         let context = context::dc(disagreement, size(2 * (n.dc_error + w.dc_error)));
         let magnitude = self.number(coder, context, error.unsigned_abs());
@@ -290,7 +291,7 @@ impl Component<'_> {
     /// An expected value in quarters of the quantiser.
     #[inline(always)]
     fn quantised(&self, expected: i32, k: usize) -> i32 {
-        (i64::from(expected) * i64::from(self.reciprocals[k]) >> 32) as i32
+        ((i64::from(expected) * i64::from(self.reciprocals[k])) >> 32) as i32
     }
 
     /// Notes a coefficient, not quantised, in both orders of a block.
@@ -378,13 +379,18 @@ impl Expected {
 #[inline(always)]
 fn accumulate(scales: &mut Vector, weights: &Vector, magnitudes: &Vector) {
     for ((scale, &weight), &magnitude) in scales.iter_mut().zip(weights).zip(magnitudes) {
-        *scale = scale.wrapping_add((i32::from(weight) * i32::from(magnitude) >> 16) as i16);
+        *scale = scale.wrapping_add(scaled(weight, magnitude));
     }
 }
 
 #[inline(always)]
 fn accumulate_one(scales: &mut Vector, weights: &Vector, magnitude: i16) {
     for (scale, &weight) in scales.iter_mut().zip(weights) {
-        *scale = scale.wrapping_add((i32::from(weight) * i32::from(magnitude) >> 16) as i16);
+        *scale = scale.wrapping_add(scaled(weight, magnitude));
     }
+}
+
+#[inline(always)]
+fn scaled(weight: i16, magnitude: i16) -> i16 {
+    ((i32::from(weight) * i32::from(magnitude)) >> 16) as i16
 }
