@@ -85,7 +85,7 @@ def encode(data: bytes, packed: bytes, device: str | None) -> Stages:
         name = zoo.model_name(number)
         if name == zoo.NATIVE:
             with clock("coder"):
-                result = _native.native_encode(frame, planes, 0)
+                result = _native.native_encode(frame, planes, coders.NATIVE_THREADS)
         else:
             result = coders.join(clock.walk(zoo.load(name, device), coders.encode_planes, frame, planes))
         coded.append((number, fingerprint, result))
@@ -112,7 +112,7 @@ def decode(packed: bytes, device: str | None) -> Stages:
         name = zoo.model_name(number)
         if name == zoo.NATIVE:
             with clock("coder"):
-                pictures.append(_native.native_decode(frame, data, 0))
+                pictures.append(_native.native_decode(frame, data, coders.NATIVE_THREADS))
         else:
             streams = coders.split(data, len(coders.Grids(frame).tiles))
             pictures.append(clock.walk(zoo.load(name, device), coders.decode_planes, frame, streams))
