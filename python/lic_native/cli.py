@@ -41,7 +41,11 @@ def compress(
     output: Output = None,
     force: Force = False,
     profile: Annotated[
-        str | None, typer.Option(help="fast, or best: smaller and slower. By default best on cuda, fast on cpu.")
+        str | None,
+        typer.Option(
+            help="native (quick, without torch), fast, or best: smaller and slower. By default best on cuda, fast on "
+            "cpu, and native where torch is not installed."
+        ),
     ] = None,
     device: Device = None,
     max_pixels: MaxPixels = jpeg.DEFAULT_LIMITS.max_pixels,
