@@ -56,10 +56,19 @@ fn huffman_segment(class_and_id: u8, counts: &[u8; 16], symbols: &[u8]) -> Vec<u
     out
 }
 
+/// The dictionary as the encoder wants it: to make this takes as long as to compress a small file with it.
+static PREPARED: LazyLock<zstd::dict::EncoderDictionary<'static>> =
+    LazyLock::new(|| zstd::dict::EncoderDictionary::copy(&DICTIONARY, LEVEL));
+
 pub(super) fn compress(data: &[u8]) -> Result<Vec<u8>> {
     let level = if data.len() < LARGE { LEVEL } else { super::ZSTD_LEVEL };
     let failed = |e: std::io::Error| Error::InvalidArgument(format!("zstd: {e}"));
-    let mut compressor = zstd::bulk::Compressor::with_dictionary(level, &DICTIONARY).map_err(failed)?;
+    let mut compressor = if level == LEVEL {
+        zstd::bulk::Compressor::with_prepared_dictionary(&PREPARED)
+    } else {
+        zstd::bulk::Compressor::with_dictionary(level, &DICTIONARY)
+    }
+    .map_err(failed)?;
     compressor.include_contentsize(false).map_err(failed)?;
     compressor.include_checksum(false).map_err(failed)?;
     Ok(compressor.compress(data).map_err(failed)?.split_off(ZSTD_MAGIC.len()))
