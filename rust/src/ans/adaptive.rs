@@ -147,6 +147,13 @@ pub(crate) trait Coder {
     }
 }
 
+/// The slots of bits that are all alike.
+#[inline(always)]
+fn raw_slots(count: u32, bits: u32) -> Slots {
+    let unit = PRECISION - count;
+    Slots::new(bits << unit, (bits + 1) << unit)
+}
+
 /// Writes.
 pub(crate) struct Writer {
     contexts: Contexts,
@@ -183,8 +190,7 @@ impl Coder for Writer {
 
     #[inline(always)]
     fn raw(&mut self, count: u32, bits: u32) -> u32 {
-        let unit = PRECISION - count;
-        self.slots.push(Slots::new(bits << unit, (bits + 1) << unit));
+        self.slots.push(raw_slots(count, bits));
         bits
     }
 }
@@ -252,9 +258,8 @@ impl Coder for Reader<'_> {
 
     #[inline(always)]
     fn raw(&mut self, count: u32, _: u32) -> u32 {
-        let unit = PRECISION - count;
-        let bits = self.slot() >> unit;
-        self.step(Slots::new(bits << unit, (bits + 1) << unit));
+        let bits = self.slot() >> (PRECISION - count);
+        self.step(raw_slots(count, bits));
         bits
     }
 

@@ -1,6 +1,7 @@
 //! What is coded is decoded, whatever the coefficients; what is damaged is refused or gives other coefficients.
 
 use super::*;
+use crate::ans::Random;
 use crate::jpeg::{read, Limits};
 use proptest::prelude::*;
 use std::path::PathBuf;
@@ -21,15 +22,9 @@ fn frame((width, height): (u16, u16), sampling: &[(u8, u8)]) -> Frame {
 
 /// So many of 256 coefficients are not zero, and those have at most so many bits.
 fn random_planes(frame: &Frame, seed: u64, density: u8, bits: u32) -> Vec<Plane> {
-    let mut state = seed | 1;
-    let mut random = move || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state >> 16
-    };
-    let mut coefficient = || match random() & 0xFF < density.into() {
-        true => random() as i16 >> (16 - bits),
+    let mut random = Random::new(seed);
+    let mut coefficient = || match random.below(256) < density.into() {
+        true => random.next() as i16 >> (16 - bits),
         false => 0,
     };
     let planes = frame.components.iter().map(|component| 64 * component.blocks());
