@@ -10,10 +10,10 @@
 torch is imported when a model runs, not before.
 """
 
-from . import errors, jpeg
+from . import errors, image, jpeg
 from .distributions import Categorical, Distribution, Gaussian, Laplace, Logistic, Mixture, Tables
 from .errors import CorruptError, LicError, LimitExceededError, TruncatedError, UnsupportedError
-from .jpeg import Limits
+from .limits import Limits
 from .stream import Decoder, Encoder
 from .tensor import decode, decode_batch, encode, encode_batch
 
@@ -39,5 +39,6 @@ __all__ = [
     "encode",
     "encode_batch",
     "errors",
+    "image",
     "jpeg",
 ]

@@ -17,6 +17,7 @@ import typer
 
 from . import jpeg
 from .errors import LicError
+from .limits import DEFAULT_LIMITS, Limits
 from .models import zoo
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
@@ -48,12 +49,12 @@ def compress(
         ),
     ] = None,
     device: Device = None,
-    max_pixels: MaxPixels = jpeg.DEFAULT_LIMITS.max_pixels,
-    max_input: MaxInput = jpeg.DEFAULT_LIMITS.max_input_bytes,
+    max_pixels: MaxPixels = DEFAULT_LIMITS.max_pixels,
+    max_input: MaxInput = DEFAULT_LIMITS.max_input_bytes,
 ) -> None:
     """Make a smaller .lic of each JPEG file. A folder's JPEG files are found at any depth; the originals stay."""
     zoo.check_profile(profile)
-    limits = jpeg.Limits(max_pixels, max_input)
+    limits = Limits(max_pixels, max_input)
 
     def work(data: bytes) -> bytes:
         return jpeg.compress(data, profile=profile, device=device, limits=limits)
@@ -70,14 +71,14 @@ def decompress(
     output: Output = None,
     force: Force = False,
     device: Device = None,
-    max_pixels: MaxPixels = jpeg.DEFAULT_LIMITS.max_pixels,
-    max_input: MaxInput = jpeg.DEFAULT_LIMITS.max_input_bytes,
+    max_pixels: MaxPixels = DEFAULT_LIMITS.max_pixels,
+    max_input: MaxInput = DEFAULT_LIMITS.max_input_bytes,
     max_output: Annotated[
         int, typer.Option(help="Bytes that a restored file may have.")
-    ] = jpeg.DEFAULT_LIMITS.max_output_bytes,
+    ] = DEFAULT_LIMITS.max_output_bytes,
 ) -> None:
     """Restore the original of each .lic file, byte for byte."""
-    limits = jpeg.Limits(max_pixels, max_input, max_output)
+    limits = Limits(max_pixels, max_input, max_output)
 
     def work(data: bytes) -> bytes:
         return jpeg.decompress(data, device=device, limits=limits)
@@ -253,7 +254,7 @@ def plan(
     return jobs
 
 
-def run(jobs: list[Job], work: Callable[[bytes], bytes], force: bool, limits: jpeg.Limits) -> tuple[int, int]:
+def run(jobs: list[Job], work: Callable[[bytes], bytes], force: bool, limits: Limits) -> tuple[int, int]:
     """Do every job, several at a time and with a progress bar if there are several; total bytes read and written.
 
     A file that fails is named in one line and does not keep the others from being done.
@@ -309,7 +310,7 @@ def say(line: str) -> None:
     print(line, file=sys.stderr)
 
 
-def read(path: Path, limits: jpeg.Limits = jpeg.DEFAULT_LIMITS) -> bytes:
+def read(path: Path, limits: Limits = DEFAULT_LIMITS) -> bytes:
     """A file's bytes; LimitExceededError if they are too many. (Of stdin, one byte too many is left to be noticed.)"""
     if path == PIPE:
         return sys.stdin.buffer.read(limits.max_input_bytes + 1)

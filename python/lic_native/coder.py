@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -11,9 +11,25 @@ import torch
 from torch import Tensor
 
 from . import _native
-from .distributions import LogisticPairs
+from .distributions import Distribution, LogisticPairs
 from .nn.exact import in_one_pass
 from .stream import Decoder, Encoder
+
+
+class Params(Protocol):
+    """The distributions of a group of symbols: `[B, ...]` integers."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def device(self) -> torch.device: ...
+    def distributions(self) -> Iterable[Distribution]:
+        """Those of each picture of the batch, as the native coder takes them."""
+        ...
+
+    def bits(self, symbols: Tensor) -> Tensor:
+        """`[B]` bits that symbols of this shape cost, differentiably if a training can use that."""
+        ...
 
 
 class Mixture(NamedTuple):
@@ -30,12 +46,27 @@ class Mixture(NamedTuple):
     unit: Tensor
     level: Tensor
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.raw.shape[:-1]
+
+    @property
+    def device(self) -> torch.device:
+        return self.raw.device
+
+    def distributions(self) -> Iterable[Distribution]:
+        # What leaves the device is 16 bits wide.
+        return map(LogisticPairs, to_params(self).cpu().contiguous().numpy())
+
+    def bits(self, symbols: Tensor) -> Tensor:
+        return mixture_bits([(self, symbols)])
+
 
 class Coder(Protocol):
     """What a walk needs: code integers under a distribution, and get them back."""
 
-    def code(self, mixture: Mixture, symbols: Tensor | None) -> Tensor:
-        """symbols `[..., n]` (None when decoding) -> the integers, as floats of the same shape."""
+    def code(self, params: Params, symbols: Tensor | None) -> Tensor:
+        """symbols `[B, ...]` (None when decoding) -> the integers, as floats of the same shape."""
         ...
 
 
@@ -72,13 +103,11 @@ class StreamEncoder:
     def __init__(self, batch: int = 1) -> None:
         self._encoders = [Encoder(max_lanes=LANES) for _ in range(batch)]
 
-    def code(self, mixture: Mixture, symbols: Tensor | None) -> Tensor:
+    def code(self, params: Params, symbols: Tensor | None) -> Tensor:
         assert symbols is not None, "an encoder knows its symbols"
-        # What leaves the device is 16 bits wide.
-        params = to_params(mixture).cpu().contiguous().numpy()
         integers = symbols.to(torch.int16).cpu().contiguous().numpy()
-        for encoder, picture, own in zip(self._encoders, integers, params, strict=True):
-            encoder.put(picture, LogisticPairs(own))
+        for encoder, picture, distribution in zip(self._encoders, integers, params.distributions(), strict=True):
+            encoder.put(picture, distribution)
         return symbols
 
     def finish(self) -> list[bytes]:
@@ -91,12 +120,11 @@ class StreamDecoder:
     def __init__(self, streams: Sequence[bytes]) -> None:
         self._decoders = [Decoder(stream) for stream in streams]
 
-    def code(self, mixture: Mixture, symbols: Tensor | None) -> Tensor:
+    def code(self, params: Params, symbols: Tensor | None) -> Tensor:
         assert symbols is None, "a decoder finds its symbols"
-        params = to_params(mixture)
-        integers = np.empty(params.shape[:-1], np.int16)
-        for decoder, picture, own in zip(self._decoders, integers, params.cpu().contiguous().numpy(), strict=True):
-            decoder.get(LogisticPairs(own), out=picture)
+        integers = np.empty(params.shape, np.int16)
+        for decoder, picture, distribution in zip(self._decoders, integers, params.distributions(), strict=True):
+            decoder.get(distribution, out=picture)
         return torch.from_numpy(integers).to(params.device).float()
 
     def finish(self) -> None:
@@ -109,31 +137,37 @@ class RateMeter:
     """Adds up -log2 p, differentiably. The sum is made once, at the end: a walk takes a hundred small steps."""
 
     def __init__(self) -> None:
-        self._groups: list[tuple[Mixture, Tensor]] = []
+        self._groups: list[tuple[Params, Tensor]] = []
 
-    def code(self, mixture: Mixture, symbols: Tensor | None) -> Tensor:
+    def code(self, params: Params, symbols: Tensor | None) -> Tensor:
         assert symbols is not None, "a rate is measured over known symbols"
-        self._groups.append((mixture, symbols))
+        self._groups.append((params, symbols))
         return symbols
 
     def bits(self) -> Tensor:
         """`[B]` bits of each picture of the batch."""
-        batch = len(self._groups[0][1])
-        raw = torch.cat([m.raw.reshape(batch, -1, 5) for m, _ in self._groups], 1).float()
-        zeros = [m.raw.new_zeros(()) if m.mean is None else m.mean for m, _ in self._groups]
-        symbols = torch.cat([x.reshape(batch, -1) for _, x in self._groups], 1)
-        mean = torch.cat([z.expand(x.shape).reshape(batch, -1) for z, (_, x) in zip(zeros, self._groups)], 1).float()
-        unit = torch.cat([m.unit.expand(x.shape).reshape(batch, -1) for m, x in self._groups], 1)
-        level = torch.cat([m.level.expand(x.shape).reshape(batch, -1) for m, x in self._groups], 1)
-        return mixture_bits(raw, mean, unit, level, symbols).sum(1)
+        costs = [p.bits(x) for p, x in self._groups if not isinstance(p, Mixture)]
+        if mixtures := [(p, x) for p, x in self._groups if isinstance(p, Mixture)]:
+            costs.append(mixture_bits(mixtures))
+        return torch.stack(costs).sum(0)
 
 
 #: The coder's precision is 15 bits, so no symbol costs much more than this.
 FLOOR = 2.0**-17
 
 
-def mixture_bits(raw: Tensor, mean: Tensor, unit: Tensor, level: Tensor, x: Tensor) -> Tensor:
-    """-log2 of the probability of each integer x `[B, n]`; raw `[B, n, 5]`, the others `[B, n]`."""
+def mixture_bits(groups: Sequence[tuple[Mixture, Tensor]]) -> Tensor:
+    """`[B]` bits of all groups of integers together: -log2 of the probability of each."""
+    batch = len(groups[0][1])
+
+    def flat(values: Sequence[Tensor | None]) -> Tensor:
+        """One for each symbol, `[B, n]`."""
+        whole = [x.new_zeros(()) if v is None else v for v, (_, x) in zip(values, groups)]
+        return torch.cat([v.expand(x.shape).reshape(batch, -1) for v, (_, x) in zip(whole, groups)], 1).float()
+
+    raw = torch.cat([m.raw.reshape(batch, -1, 5) for m, _ in groups], 1).float()
+    mean, unit, level = (flat(values) for values in zip(*((m.mean, m.unit, m.level) for m, _ in groups)))
+    x = flat([x for _, x in groups])
     m1, m2, s1, s2, w = raw.unbind(-1)
     w = torch.sigmoid(w)
 
@@ -143,4 +177,4 @@ def mixture_bits(raw: Tensor, mean: Tensor, unit: Tensor, level: Tensor, x: Tens
         return torch.sigmoid((0.5 - distance) * inverse) - torch.sigmoid((-0.5 - distance) * inverse)
 
     p = w * mass(m1, s1) + (1 - w) * mass(m2, s2)
-    return -torch.log2(p + FLOOR)
+    return -torch.log2(p + FLOOR).sum(1)

@@ -11,7 +11,8 @@ import numpy as np
 
 from . import _native
 from .coders import Coder, coder_of_number, coders_of
-from .errors import CorruptError, LicError, LimitExceededError, UnsupportedError
+from .errors import CorruptError, LicError, UnsupportedError
+from .limits import DEFAULT_LIMITS, Limits
 from .models import zoo
 
 #: What names of JPEG files end in.
@@ -21,32 +22,6 @@ TWIN = 0
 Bytes = bytes | bytearray | memoryview
 #: Number and fingerprint of a coder, and what it made of a picture's coefficients.
 Coded = tuple[int, int, bytes]
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a file may ask for at most. Memory and time are bounded by it: a small file can say that it is large.
-
-    max_pixels: of all JPEG pictures in a file together. What counts is the blocks of all components: 3 for 64 pixels.
-    max_input_bytes: of what is given.
-    max_output_bytes: of what is restored.
-    """
-
-    max_pixels: int = 2**29
-    max_input_bytes: int = 2**31
-    max_output_bytes: int = 2**31
-
-    @property
-    def max_blocks(self) -> int:
-        return 3 * self.max_pixels // 64
-
-    def check_input(self, size: int) -> None:
-        """Raise LimitExceededError if so many bytes are too many."""
-        if size > self.max_input_bytes:
-            raise LimitExceededError(f"input of {size} bytes exceeds the limit of {self.max_input_bytes}")
-
-
-DEFAULT_LIMITS = Limits()
 
 
 class Coefficients(NamedTuple):

@@ -12,6 +12,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 from .. import _native, coders, jpeg
+from ..limits import DEFAULT_LIMITS
 from ..models import zoo
 from .jpeg import FileSet
 
@@ -102,7 +103,7 @@ def decode(packed: bytes, device: str | None) -> Stages:
     """`jpeg.decompress` by stages."""
     clock = Clock()
     with clock("parse"):
-        container = _native.unpack(packed, jpeg.DEFAULT_LIMITS.max_output_bytes)
+        container = _native.unpack(packed, DEFAULT_LIMITS.max_output_bytes)
         frames = jpeg.layout(container.skeleton, container.size)
     pictures: list[list[np.ndarray]] = []
     for frame, (number, _, data) in zip(frames, container.pictures, strict=True):

@@ -5,19 +5,22 @@ from __future__ import annotations
 from functools import cache
 from importlib.resources import as_file, files
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import UnsupportedError
 
 if TYPE_CHECKING:
+    from .bls2017 import Bls2017
     from .mlcc import Mlcc
 
 #: The model that is no network, and needs no torch.
 NATIVE = "native"
 #: Model numbers as they stand in files. A number is never used again for another model.
-NUMBERS = {"mlcc-fast": 1, "mlcc-best": 2, NATIVE: 3}
-#: The profiles that a user picks from, and their models.
+NUMBERS = {"mlcc-fast": 1, "mlcc-best": 2, NATIVE: 3, "bls2017": 4}
+#: The profiles that a user picks from for JPEG files, and their models.
 PROFILES = {"native": NATIVE, "fast": "mlcc-fast", "best": "mlcc-best"}
+#: Those for images, coded from their pixels.
+IMAGE_PROFILES = {"bls2017": "bls2017"}
 
 
 def model_name(number: int) -> str:
@@ -46,6 +49,14 @@ def check_profile(profile: str | None) -> None:
         raise ValueError(f"profile {profile!r} is none of {', '.join(PROFILES)}")
 
 
+def of_image_profile(profile: str | None) -> str:
+    """The name of an image profile's model. Raises ValueError if there is no such profile."""
+    profile = profile or next(iter(IMAGE_PROFILES))
+    if profile not in IMAGE_PROFILES:
+        raise ValueError(f"profile {profile!r} is not for images, which have {', '.join(IMAGE_PROFILES)}")
+    return IMAGE_PROFILES[profile]
+
+
 def load(name: str, device: str | None = None) -> Mlcc:
     """A model with its shipped weights on `device` ("cuda" if there is one, by default); kept for the next call.
 
@@ -53,6 +64,19 @@ def load(name: str, device: str | None = None) -> Mlcc:
         ValueError: `device` is neither "cpu" nor "cuda", or there is none.
         RuntimeError: the device does not compute exactly (`nn.exact.check_products`).
     """
+    from .mlcc import Mlcc
+
+    return _load(Mlcc, name, _device(device))
+
+
+def load_image(name: str, device: str | None = None) -> Bls2017:
+    """A codec for images, as `load`. Raises ValueError."""
+    from .bls2017 import Bls2017
+
+    return _load(Bls2017, name, _device(device))
+
+
+def _device(device: str | None) -> str:
     import torch
 
     device = device or _default_device()
@@ -60,7 +84,7 @@ def load(name: str, device: str | None = None) -> Mlcc:
         raise ValueError(f"device {device!r} is neither cpu nor cuda")
     if device != "cpu" and not torch.cuda.is_available():
         raise ValueError("torch finds no CUDA device")
-    return _load(name, str(torch.device(device)))
+    return str(torch.device(device))
 
 
 def _default_device() -> str:
@@ -69,12 +93,13 @@ def _default_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-@cache
-def _load(name: str, device: str) -> Mlcc:
-    import torch
+M = TypeVar("M", "Mlcc", "Bls2017")
 
-    from .mlcc import Mlcc
+
+@cache
+def _load(model: type[M], name: str, device: str) -> M:
+    import torch
 
     # Whatever the program around has made torch's default device.
     with torch.device("cpu"), as_file(files("lic_native.weights") / f"{name}.safetensors") as path:
-        return Mlcc.load(path, device)
+        return model.load(path, device)

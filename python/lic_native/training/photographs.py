@@ -122,13 +122,15 @@ class Photographs:
         self._weights = sizes / sizes.sum()
         self.device = device
 
-    def crops(self, count: int, size: int, generator: torch.Generator) -> Tensor:
+    def crops(self, count: int, size: int, generator: torch.Generator, alter: bool = True) -> Tensor:
         """`[count, size, size, 3]` uint8: anywhere, either way round; some altered to be like a camera's full size."""
         picks = torch.multinomial(self._weights, count, replacement=True, generator=generator)
-        return torch.stack([self._crop(self.training[i], size, generator) for i in picks.tolist()])
+        return torch.stack([self._crop(self.training[i], size, generator, alter) for i in picks.tolist()])
 
-    def _crop(self, image: Tensor, size: int, generator: torch.Generator) -> Tensor:
+    def _crop(self, image: Tensor, size: int, generator: torch.Generator, alter: bool) -> Tensor:
         soft, factor, flip, top, left, grainy, grain, hard = torch.rand(8, generator=generator).tolist()
+        if not alter:
+            soft = hard = 1.0
         cut = int(size / 3**factor) if soft < 0.4 else size
         height, width = image.shape[:2]
         top, left = int(top * (height - cut + 1)), int(left * (width - cut + 1))

@@ -1,6 +1,7 @@
 //! The `.lic` file: what it holds, how long the restored file is, and checksums of both. See `docs/format.md`.
 
 mod dictionary;
+mod image;
 mod metadata;
 
 use std::collections::hash_map::{Entry, HashMap};
@@ -8,6 +9,8 @@ use std::io::Read;
 
 use crate::{document, varint, Error, Result};
 use xxhash_rust::xxh3::xxh3_64;
+
+pub use image::{pack_image, ImageBody};
 
 /// The first bytes of every `.lic` file.
 pub const MAGIC: [u8; 4] = *b"\x89LIC";
@@ -27,9 +30,9 @@ const CRC_BYTES: usize = 4;
 /// A parsed `.lic` file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Container {
-    /// Length of the restored file.
+    /// Length of the restored file, or of an image's samples.
     pub size: u64,
-    /// XXH3-64 of the restored file.
+    /// XXH3-64 of the restored file; the low half of that of an image's latents.
     pub checksum: u64,
     /// What the file is restored from.
     pub body: Body,
@@ -42,6 +45,8 @@ pub enum Body {
     Stored(Vec<u8>),
     /// A file with JPEG pictures in it.
     Jpeg(JpegBody),
+    /// An image coded from its pixels.
+    Image(ImageBody),
 }
 
 /// A file whose JPEG pictures are coded.
@@ -118,6 +123,14 @@ pub fn pack_jpeg(original: &[u8], body: &JpegBody) -> Result<Vec<u8>> {
 pub fn unpack(data: &[u8], max_output: u64) -> Result<Container> {
     let mut cursor = open(data)?;
     let kind = cursor.take(1, "kind")?[0];
+    if kind == image::KIND_IMAGE {
+        let image = image::read(&mut cursor, max_output)?;
+        return Ok(Container {
+            size: image.size(),
+            checksum: image.checksum.into(),
+            body: Body::Image(image),
+        });
+    }
     let checksum = u64::from_le_bytes(cursor.array("checksum of the restored file")?);
     let size = cursor.varint("length of the restored file")?;
     check_limit("a restored file's length", size, max_output)?;

@@ -4,12 +4,12 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use super::enter;
-use crate::container::{self, Body, CodedPicture, JpegBody};
+use crate::container::{self, Body, CodedPicture, ImageBody, JpegBody};
 
 /// A picture's coder, the coder's fingerprint, and the coded coefficients.
 type Coded<T> = (u64, u32, T);
 
-/// A parsed `.lic` file. `kind` is "stored" or "jpeg"; fields of the other kind are empty.
+/// A parsed `.lic` file. `kind` is "stored", "jpeg" or "image"; fields of other kinds are empty.
 #[pyclass(frozen, get_all, module = "lic_native._native")]
 pub(super) struct Container {
     kind: &'static str,
@@ -18,6 +18,22 @@ pub(super) struct Container {
     stored: Option<Py<PyBytes>>,
     skeleton: Py<PyBytes>,
     pictures: Vec<Coded<Py<PyBytes>>>,
+    image: Option<Py<Image>>,
+}
+
+/// What a file has of an image: see [`ImageBody`].
+#[pyclass(frozen, get_all, module = "lic_native._native")]
+pub(super) struct Image {
+    width: u32,
+    height: u32,
+    channels: u8,
+    model: u64,
+    fingerprint: u32,
+    quality: u32,
+    checksum: u32,
+    metadata: Py<PyBytes>,
+    alpha: Py<PyBytes>,
+    latents: Py<PyBytes>,
 }
 
 /// A file that keeps `original` as it is, or as zstd makes it.
@@ -39,29 +55,75 @@ pub(super) fn pack_jpeg<'py>(
     Ok(PyBytes::new(py, &enter(py, || container::pack_jpeg(original, &body))?))
 }
 
+/// A file of an image: see [`ImageBody`].
+#[pyfunction]
+#[pyo3(signature = (width, height, channels, model, fingerprint, quality, checksum, metadata, alpha, latents))]
+#[allow(clippy::too_many_arguments)] // as many as the file has fields; Python names them
+pub(super) fn pack_image(
+    py: Python<'_>,
+    width: u32,
+    height: u32,
+    channels: u8,
+    model: u64,
+    fingerprint: u32,
+    quality: u32,
+    checksum: u32,
+    metadata: Vec<u8>,
+    alpha: Vec<u8>,
+    latents: Vec<u8>,
+) -> PyResult<Bound<'_, PyBytes>> {
+    let image = ImageBody {
+        width,
+        height,
+        channels,
+        model,
+        fingerprint,
+        quality,
+        checksum,
+        metadata,
+        alpha,
+        latents,
+    };
+    Ok(PyBytes::new(py, &enter(py, || container::pack_image(&image))?))
+}
+
 /// Read a `.lic` file; nothing larger than `max_output` bytes is unpacked.
 #[pyfunction]
 pub(super) fn unpack(py: Python<'_>, data: &[u8], max_output: u64) -> PyResult<Container> {
     let container = enter(py, || container::unpack(data, max_output))?;
     let bytes = |data: &[u8]| PyBytes::new(py, data).unbind();
-    let (size, checksum) = (container.size, container.checksum);
+    let empty = Container {
+        kind: "stored",
+        size: container.size,
+        checksum: container.checksum,
+        stored: None,
+        skeleton: bytes(&[]),
+        pictures: Vec::new(),
+        image: None,
+    };
     Ok(match container.body {
-        Body::Stored(original) => Container {
-            kind: "stored",
-            size,
-            checksum,
-            stored: Some(bytes(&original)),
-            skeleton: bytes(&[]),
-            pictures: Vec::new(),
-        },
+        Body::Stored(original) => Container { stored: Some(bytes(&original)), ..empty },
         Body::Jpeg(body) => Container {
             kind: "jpeg",
-            size,
-            checksum,
-            stored: None,
             skeleton: bytes(&body.skeleton),
             pictures: body.pictures.iter().map(|p| (p.coder, p.fingerprint, bytes(&p.data))).collect(),
+            ..empty
         },
+        Body::Image(image) => {
+            let image = Image {
+                width: image.width,
+                height: image.height,
+                channels: image.channels,
+                model: image.model,
+                fingerprint: image.fingerprint,
+                quality: image.quality,
+                checksum: image.checksum,
+                metadata: bytes(&image.metadata),
+                alpha: bytes(&image.alpha),
+                latents: bytes(&image.latents),
+            };
+            Container { kind: "image", image: Some(Py::new(py, image)?), ..empty }
+        }
     })
 }
 

@@ -36,7 +36,7 @@ mod _native {
     #[pymodule_export]
     use super::coder::{Decoder, Encoder};
     #[pymodule_export]
-    use super::container::{pack_jpeg, store, unpack, verify, Container};
+    use super::container::{pack_image, pack_jpeg, store, unpack, verify, Container, Image};
     #[pymodule_export]
     use super::elementwise::{activate, features, mixture_params, normalise};
     #[pymodule_export]

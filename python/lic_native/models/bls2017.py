@@ -1,0 +1,401 @@
+"""Ballé, Laparra, Simoncelli: End-to-end optimized image compression, ICLR 2017, arXiv 1611.01704.
+
+    pixels -- conv 9x9/4, GDN, conv 5x5/2, GDN, conv 5x5/2 --> y -- times gain, round --> integers --walk--> bytes
+    pixels <-- conv 9x9*4, IGDN, conv 5x5*2, IGDN, conv 5x5*2 -- y <-- times inverse gain -- integers <-------'
+
+y has a vector for every 16x16 pixels. The transforms are ordinary floats: only who has the pixels computes y, and what
+is coded are integers. The prior is factorised: each channel of y has one density, whatever the neighbours are. One set of
+weights serves all rates: a gain for each channel and quality scales y before it is rounded (Cui et al. 2021, asymmetric
+gained variational autoencoder, arXiv 2003.02012), so a quality is a step size for each channel, and the density of y
+itself, which no gain changes, gives the probabilities at any step.
+
+In training rounding is additive uniform noise (section 3) and a density is a mixture of logistics. `fix` makes the
+codec that files refer to: per channel the cumulative distribution of y over photographs, linear between knots, all in
+integers, as are the gains; so the tables of any quality are the same on every machine.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from .. import _native
+from ..coder import FLOOR, Coder
+from ..distributions import Rows, Tables
+from ..nn.gdn import GDN
+from ..stream import Encoder
+
+#: Qualities that have gains of their own: 1, 2, ... 8. Between two of them a file can name 63 more.
+QUALITIES, BETWEEN = 8, 64
+#: Pixels on a side of what a vector of y stands for.
+STRIDE = 16
+#: Pixels beyond a vector's own that it is computed from, and vectors of y beyond its own that a pixel is.
+REACH, LATENT_REACH = 28, 2
+#: Rate-distortion trade-off of quality 1 and of 8, for distortion as mean squared error of samples from 0 to 255: those
+#: of CompressAI's models.
+LAMBDAS = 0.0018, 0.18
+#: A gain is 2^(level / LEVELS); y is counted in units of 2^-POINT where it is an integer.
+LEVELS, POINT = 256, 16
+#: Sum of a cumulative distribution, and what either tail is worth that has no symbols of its own.
+TOTAL, TAIL = 2**24, 2**8
+#: Of the training mixture.
+LOGISTICS = 4
+
+
+@dataclass(frozen=True)
+class Config:
+    """Channels inside the transforms, and of y."""
+
+    filters: int = 128
+    latents: int = 192
+
+    def metadata(self) -> str:
+        return json.dumps(asdict(self), sort_keys=True)
+
+
+def tradeoff(quality: Tensor) -> Tensor:
+    """Lambda of a quality."""
+    low, high = LAMBDAS
+    return low * (high / low) ** ((quality - 1) / (QUALITIES - 1))
+
+
+def index_of(quality: float) -> int:
+    """The nearest quality that a file can name, from 0 on."""
+    return round((quality - 1) * BETWEEN)
+
+
+class Relaxed(NamedTuple):
+    """Latents in training, `[B, C, H, W]`: y times gain, with noise; the density is a mixture of logistics."""
+
+    density: Density
+    gain: Tensor
+    shape: tuple[int, ...]
+    device: torch.device
+
+    def distributions(self) -> list[Rows]:
+        raise TypeError("noise has no tables: fix the codec first")
+
+    def bits(self, symbols: Tensor) -> Tensor:
+        return -torch.log2(self.density.mass(symbols, self.gain) + FLOOR).flatten(1).sum(1)
+
+
+class Tabled(NamedTuple):
+    """Latents in a file, `[B, C, H, W]`: integers, a table for each channel."""
+
+    tables: Tables
+    shape: tuple[int, ...]
+    device: torch.device
+
+    def distributions(self) -> list[Rows]:
+        return [self.tables[np.arange(self.shape[1])[:, None, None]]] * self.shape[0]
+
+    def bits(self, symbols: Tensor) -> Tensor:
+        costs = []
+        for picture, distribution in zip(symbols.to(torch.int16).cpu().numpy(), self.distributions()):
+            encoder = Encoder()
+            encoder.put(picture, distribution)
+            costs.append(encoder.cost_bits())
+        return torch.tensor(costs)
+
+
+class Density(nn.Module):
+    """A mixture of logistics for each channel of y."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.mean = nn.Parameter(torch.zeros(channels, LOGISTICS))
+        self.log_scale = nn.Parameter(torch.zeros(channels, LOGISTICS))
+        self.weight = nn.Parameter(torch.zeros(channels, LOGISTICS))
+
+    def start(self, y: Tensor) -> None:
+        """Narrow to wide, as y `[B, C, H, W]` is."""
+        with torch.no_grad():
+            self.mean.copy_(y.mean((0, 2, 3))[:, None].expand_as(self.mean))
+            deviation = y.std((0, 2, 3))[:, None] * math.sqrt(3) / math.pi
+            self.log_scale.copy_((deviation * torch.logspace(-1, 0.3, LOGISTICS)).log())
+
+    def mass(self, symbols: Tensor, gain: Tensor) -> Tensor:
+        """The probability of y * gain within 1/2 of each symbol. symbols `[B, C, H, W]`, gain `[B, C, 1, 1]`."""
+        half, y = 0.5 / gain, symbols / gain
+        weight, inverse = self.weight.softmax(1), (-self.log_scale).exp()
+        result = torch.zeros_like(symbols)
+        for i in range(LOGISTICS):
+            mean, rate, share = (x[:, i, None, None] for x in (self.mean, inverse, weight))
+            # On the side below the mean, where differences of sigmoids keep their digits.
+            distance = (y - mean).abs()
+            mass = torch.sigmoid((half - distance) * rate) - torch.sigmoid((-half - distance) * rate)
+            result = result + share * mass
+        return result
+
+    @torch.no_grad()
+    def cumulative(self, y: Tensor) -> Tensor:
+        """The cumulative distribution at y `[C, n]`."""
+        x = (y[..., None] - self.mean[:, None]) * (-self.log_scale[:, None]).exp()
+        return (torch.sigmoid(x) * self.weight.softmax(1)[:, None]).sum(-1)
+
+
+def knots() -> np.ndarray:
+    """Where the stored cumulative distributions have their values, in half steps of the finest quality from the centre.
+
+    All of them near it, then one in eight per cent more.
+    """
+    positions = list(range(17))
+    while positions[-1] < 2**13:
+        positions.append(math.ceil(positions[-1] * 1.08))
+    return np.array([*(-p for p in positions[:0:-1]), *positions], np.int64)
+
+
+def power(level: int) -> int:
+    """2^(level / LEVELS) in units of 2^-POINT, rounded down, by integers alone."""
+    whole, part = divmod(level, LEVELS)
+    # Roots that are rounded down one after the other are the root that is rounded down.
+    root = 2 ** (30 * LEVELS + part)
+    for _ in range(int(math.log2(LEVELS))):
+        root = math.isqrt(root)
+    shift = whole + POINT - 30
+    return root << shift if shift >= 0 else root >> -shift
+
+
+class Prior(nn.Module):
+    """The cumulative distribution of each channel of y, and its gains, in integers.
+
+    levels: `[QUALITIES, C]`, log2 of the gains in 1/LEVELS.
+    centre: `[C]`, in units of 2^-POINT of y.
+    cumulative: `[C, knots]`, of TOTAL.
+    """
+
+    levels: Tensor
+    centre: Tensor
+    cumulative: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.register_buffer("levels", torch.zeros(QUALITIES, channels, dtype=torch.int32))
+        self.register_buffer("centre", torch.zeros(channels, dtype=torch.int32))
+        self.register_buffer("cumulative", torch.zeros(channels, len(knots()), dtype=torch.int32))
+        self.tables = lru_cache(8)(self._tables)
+
+    def fit(self, samples: Tensor, density: Density, log_gain: Tensor) -> None:
+        """Count.
+
+        samples: `[C, n]` values of y.
+        density: what stands for `PSEUDO` more samples, so that nothing is impossible.
+        log_gain: `[QUALITIES, C]`, natural logarithms.
+        """
+        self.levels.copy_((log_gain / math.log(2) * LEVELS).round())
+        self.centre.copy_((samples.median(1).values * 2**POINT).round())
+        centre = self.centre.double()[:, None] / 2**POINT
+        edges = (centre + torch.from_numpy(self._positions() / 2**POINT)).float()
+        counted = torch.searchsorted(samples.sort(1).values, edges, right=True).double()
+        share = PSEUDO / (PSEUDO + samples.shape[1])
+        whole = (1 - share) * counted / samples.shape[1] + share * density.cumulative(edges).double()
+        self.cumulative.copy_((whole * TOTAL).round())
+
+    def _positions(self) -> np.ndarray:
+        """`[C, knots]` from the centre."""
+        finest = np.array([power(-int(level)) for level in self.levels.cpu().amax(0)], np.int64)
+        return knots() * np.maximum(finest // 2, 1)[:, None]
+
+    def level(self, index: int) -> np.ndarray:
+        """`[C]` levels at a quality by its index: linear between two that are stored."""
+        stop, part = divmod(min(index, (QUALITIES - 1) * BETWEEN - 1), BETWEEN)
+        if index == (QUALITIES - 1) * BETWEEN:
+            part = BETWEEN
+        levels = self.levels.cpu().numpy().astype(np.int64)
+        level: np.ndarray = ((BETWEEN - part) * levels[stop] + part * levels[stop + 1]) // BETWEEN
+        return level
+
+    def _tables(self, index: int) -> Tables:
+        """The distribution of the integers of each channel at a quality by its index."""
+        rows, offsets = [], []
+        centres, positions = self.centre.cpu().numpy().astype(np.int64), self._positions()
+        cumulative = self.cumulative.cpu().numpy().astype(np.int64)
+        for level, centre, place, value in zip(self.level(index), centres, positions, cumulative):
+            step, where = power(-int(level)), place + centre
+            # Integers whose unit is between the tails.
+            first, last = np.searchsorted(value, (TAIL, TOTAL - TAIL), "right")
+            low = (2 * int(where[max(first - 1, 0)]) // step - 1) // 2
+            high = (2 * int(where[min(last, len(where) - 1)]) // step + 2) // 2
+            edges = (2 * np.arange(low, high + 2) - 1) * step // 2
+            slots = np.diff(interpolated(edges, where, value))
+            inside = np.flatnonzero((np.cumsum(slots[::-1])[::-1] > TAIL) & (np.cumsum(slots) > TAIL))
+            kept = slots[inside[0] : inside[-1] + 1] if len(inside) else slots
+            # A slot for each, and the escape's: what is left.
+            shares = kept * (TOTAL - 2 * TAIL - len(kept)) // TOTAL + 1
+            rows.append(np.concatenate([[0], np.cumsum(shares), [TOTAL]]))
+            offsets.append(low + (int(inside[0]) if len(inside) else 0))
+        width = max(map(len, rows))
+        cdf = np.array([np.pad(row, (0, width - len(row)), "edge") for row in rows], np.int32)
+        return Tables(cdf, [len(row) for row in rows], offsets)
+
+
+#: Samples that the training density is worth beside those that are counted.
+PSEUDO = 64.0
+
+
+def interpolated(x: np.ndarray, where: np.ndarray, value: np.ndarray) -> np.ndarray:
+    """Integers: the value at x, linear between knots, rounded down."""
+    right = np.clip(np.searchsorted(where, x, "right"), 1, len(where) - 1)
+    (x0, x1), (v0, v1) = (where[right - 1], where[right]), (value[right - 1], value[right])
+    result: np.ndarray = v0 + (v1 - v0) * (np.clip(x, where[0], where[-1]) - x0) // (x1 - x0)
+    return result
+
+
+class Bls2017(nn.Module):
+    """The codec. `walk` is its only traversal: encoder, decoder and rate meter differ only in the coder they pass."""
+
+    def __init__(self, config: Config = Config()) -> None:
+        super().__init__()
+        self.config = config
+        self._fingerprint: int | None = None
+        n, m = config.filters, config.latents
+        self.analysis = nn.Sequential(
+            nn.Conv2d(3, n, 9, stride=4, padding=4),
+            GDN(n),
+            nn.Conv2d(n, n, 5, stride=2, padding=2),
+            GDN(n),
+            nn.Conv2d(n, m, 5, stride=2, padding=2),
+        )
+        self.synthesis = nn.Sequential(
+            nn.ConvTranspose2d(m, n, 5, stride=2, padding=2, output_padding=1),
+            GDN(n, inverse=True),
+            nn.ConvTranspose2d(n, n, 5, stride=2, padding=2, output_padding=1),
+            GDN(n, inverse=True),
+            nn.ConvTranspose2d(n, 3, 9, stride=4, padding=4, output_padding=3),
+        )
+        coarse_to_fine = tradeoff(torch.arange(1.0, QUALITIES + 1)).sqrt().log()[:, None].repeat(1, m)
+        self.log_gain = nn.Parameter(coarse_to_fine - coarse_to_fine.mean())
+        self.log_inverse = nn.Parameter(coarse_to_fine.mean() - coarse_to_fine)
+        self.density: Density | None = Density(m)
+        self.prior = Prior(m)
+
+    def encode(self, pixels: Tensor) -> Tensor:
+        """Samples from 0 to 1, `[B, 3, 16H, 16W]` -> y `[B, C, H, W]`."""
+        y: Tensor = self.analysis(pixels - 0.5)
+        return y.float()
+
+    def decode(self, y: Tensor) -> Tensor:
+        """The inverse, up to the loss."""
+        pixels: Tensor = self.synthesis(y)
+        return pixels.float() + 0.5
+
+    def gains(self, quality: Tensor) -> tuple[Tensor, Tensor]:
+        """At qualities `[B]` in training: what y is multiplied with before it is rounded, and after; `[B, C, 1, 1]`."""
+        stop = (quality - 1).floor().clamp(0, QUALITIES - 2).long()
+        part = (quality - 1 - stop)[:, None]
+
+        def at(logs: Tensor) -> Tensor:
+            return torch.lerp(logs[stop], logs[stop + 1], part).exp()[:, :, None, None]
+
+        return at(self.log_gain), at(self.log_inverse)
+
+    def fixed_gains(self, index: int) -> tuple[Tensor, Tensor]:
+        """The same of a fixed codec, at one quality by its index; `[1, C, 1, 1]`."""
+        gain = torch.from_numpy(np.exp2(self.prior.level(index) / LEVELS)).float().to(self.device)
+        _, inverse = self.gains(torch.tensor([1 + index / BETWEEN], device=self.device))
+        return gain[None, :, None, None], inverse
+
+    def walk(self, coder: Coder, params: Relaxed | Tabled, symbols: Tensor | None = None) -> Tensor:
+        """Code the latents through `coder`: one step, since no element tells of another.
+
+        params: of a training batch at some gains, or `tabled`.
+        symbols: `[B, C, H, W]` integers as floats (with noise in training), None when decoding.
+        """
+        return coder.code(params, symbols)
+
+    def tabled(self, index: int, size: tuple[int, int, int]) -> Tabled:
+        """The distribution of latents at a quality by its index; size: (B, H, W)."""
+        batch, rows, columns = size
+        return Tabled(self.prior.tables(index), (batch, self.config.latents, rows, columns), self.device)
+
+    @torch.no_grad()
+    def start(self, pixels: Tensor) -> None:
+        """First weights: a pyramid of principal components, from which training goes on.
+
+        Each analysis stage keeps the components of most energy of the non-overlapping squares of what the one before
+        gives, and each synthesis stage is its transpose; what is left of the kernels is small and random. Ten minutes
+        from there are worth hours from random weights, which have to find a transform first.
+
+        pixels: as of `encode`, a few dozen crops.
+        """
+        x = pixels - 0.5
+        for i in (0, 2, 4):
+            forward, backward = self.analysis[i], self.synthesis[4 - i]
+            size = forward.stride[0]
+            squares = F.unfold(x, size, stride=size).transpose(1, 2).flatten(0, 1)
+            components = torch.linalg.eigh(squares.T @ squares).eigenvectors.flip(1).T[: forward.out_channels]
+            kernels = components.reshape(len(components), x.shape[1], size, size)
+            # y in steps that suit a middle quality, other stages at unit gain.
+            scale = MIDDLE if i == 4 else 1.0
+            inside = (slice(len(kernels)), slice(None), *[slice(forward.padding[0], forward.padding[0] + size)] * 2)
+            for layer, values in ((forward, kernels * scale), (backward, kernels / scale)):
+                layer.weight.mul_(SMALL)
+                layer.weight[inside] = values
+                layer.bias.zero_()
+            x = self.analysis[i + 1](forward(x)) if i < 4 else forward(x)
+        self.density.start(x)
+
+    @torch.no_grad()
+    def fix(self, samples: Iterable[Tensor]) -> Bls2017:
+        """Make the codec that files refer to, in place. samples: y of photographs, `[B, C, H, W]` each."""
+        y = torch.cat([y.transpose(0, 1).flatten(1) for y in samples], 1)
+        self.prior.fit(y, self.density, self.log_gain)
+        for layer in (*self.analysis, *self.synthesis):
+            if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
+                layer.weight.copy_(layer.weight.half())
+        self._become_fixed()
+        return self
+
+    def _become_fixed(self) -> None:
+        self.density = None
+        self.requires_grad_(False)
+
+    def save(self, path: str | Path) -> None:
+        """Write a fixed codec as safetensors, its configuration in the metadata; convolutions in 16 bits."""
+        tensors = {
+            name: (value.half() if value.dim() == 4 else value).cpu().contiguous()
+            for name, value in self.state_dict().items()
+        }
+        save_file(tensors, path, {"config": self.config.metadata()})
+
+    @classmethod
+    def load(cls, path: str | Path, device: torch.device | str = "cpu") -> Bls2017:
+        """A fixed codec as `save` wrote it."""
+        with safe_open(path, "pt") as file:
+            config = Config(**json.loads(file.metadata()["config"]))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+        model = cls(config)
+        model._become_fixed()
+        model.load_state_dict(tensors)
+        return model.to(device)
+
+    def fingerprint(self) -> int:
+        """32 bits that change with the configuration and any weight or table of a fixed codec."""
+        if self._fingerprint is None:
+            state = [v.cpu().contiguous().numpy().tobytes() for _, v in sorted(self.state_dict().items())]
+            config = self.config.metadata().encode()
+            self._fingerprint = _native.fingerprint(b"".join([config, *state])) & 0xFFFFFFFF
+        return self._fingerprint
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return self.log_gain.device
+
+
+#: Scale of y at first: orthonormal coefficients of samples from 0 to 1, in steps of 45/255.
+MIDDLE = 255 / 45
+#: Of random first weights beside the components.
+SMALL = 0.05

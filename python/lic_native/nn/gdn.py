@@ -1,0 +1,67 @@
+"""Generalised divisive normalisation (GDN): Ballé, Laparra, Simoncelli 2016, arXiv 1511.06281 and 1611.01704, eq. 1.
+
+    GDN:   y_i = x_i / sqrt(beta_i + sum_j gamma_ij x_j^2)
+    IGDN:  y_i = x_i * sqrt(beta_i + sum_j gamma_ij x_j^2)
+
+beta and gamma are never negative. Their roots are what is learned, each kept above a bound (the square of a root has no
+slope at zero, where a parameter would stay for ever); the gradient passes the bound where it leads back inside.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+#: What is added below the roots: enough for them to move away from zero.
+PEDESTAL = 2.0**-36
+BETA_MIN = 1e-6
+#: Of gamma's diagonal at first; elsewhere it is zero.
+GAMMA_INIT = 0.1
+
+
+class Bound(torch.autograd.Function):
+    """max(x, bound), whose gradient passes also where x is below, if it would raise it."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, bound: float) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.bound = bound
+        return x.clamp_min(bound)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        (x,) = ctx.saved_tensors
+        return gradient * ((x >= ctx.bound) | (gradient < 0)), None
+
+
+class Root(nn.Module):
+    """Values of at least `least`, learned as their roots."""
+
+    def __init__(self, initial: Tensor, least: float = 0.0) -> None:
+        super().__init__()
+        self.bound = (least + PEDESTAL) ** 0.5
+        self.root = nn.Parameter((initial + PEDESTAL).sqrt())
+
+    def forward(self) -> Tensor:
+        root: Tensor = Bound.apply(self.root, self.bound)
+        return root.square() - PEDESTAL
+
+
+class GDN(nn.Module):
+    """`[B, C, H, W]` -> the same shape.
+
+    inverse: multiply, as on the decoder's side (IGDN), instead of divide.
+    """
+
+    def __init__(self, channels: int, inverse: bool = False) -> None:
+        super().__init__()
+        self.beta = Root(torch.ones(channels), BETA_MIN)
+        self.gamma = Root(GAMMA_INIT * torch.eye(channels))
+        self.inverse = inverse
+
+    def forward(self, x: Tensor) -> Tensor:
+        power = F.conv2d(x.square(), self.gamma()[:, :, None, None], self.beta())
+        return x * (power.sqrt() if self.inverse else power.rsqrt())
