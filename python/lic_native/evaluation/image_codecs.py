@@ -52,14 +52,15 @@ def codecs(names: Sequence[str] = (), qualities: Sequence[float] = (), device: s
 def ours(qualities: Sequence[float], device: str | None = None) -> Iterator[Codec]:
     from .. import image
 
+    def encoder(profile: str) -> Callable[[Image.Image, float], bytes]:
+        return lambda picture, quality: image.compress(picture, quality=quality, profile=profile, device=device)
+
     for profile, model in zoo.IMAGE_PROFILES.items():
         yield Codec(
             f"lic_native {profile}",
             f"model {model}",
             qualities,
-            lambda picture, quality, profile=profile: image.compress(
-                picture, quality=quality, profile=profile, device=device
-            ),
+            encoder(profile),
             partial(image.decompress, device=device),
             ours=True,
         )
@@ -73,7 +74,9 @@ def peers() -> Iterator[Codec]:
             f"libjpeg-turbo {features.version('libjpeg_turbo') or 'none'} by Pillow, quality, 4:2:0, optimised, "
             "progressive",
             (3, 5, 10, 15, 20, 30, 40, 50, 60, 70, 75, 80, 85, 90),
-            pillow_encoder("JPEG", "quality", subsampling="4:2:0", optimize=True, progressive=True),
+            lambda image, quality: pillow_encode(
+                image, "JPEG", quality=quality, subsampling="4:2:0", optimize=True, progressive=True
+            ),
             pillow_decode,
         )
     if features.check("jpg_2000"):
@@ -81,7 +84,9 @@ def peers() -> Iterator[Codec]:
             "JPEG 2000",
             f"OpenJPEG {features.version('jpg_2000')} by Pillow, rate (24 / bpp), 9/7 wavelet, MCT",
             (240, 160, 120, 96, 70, 48, 34, 24, 16, 12),
-            jpeg2000_encode,
+            lambda image, rate: pillow_encode(
+                image, "JPEG2000", quality_mode="rates", quality_layers=[rate], irreversible=True, mct=1
+            ),
             pillow_decode,
         )
     if features.check("webp"):
@@ -89,7 +94,7 @@ def peers() -> Iterator[Codec]:
             "WebP",
             f"libwebp {features.version('webp')} by Pillow, quality, method 6",
             (0, 1, 5, 10, 20, 35, 50, 65, 75, 85, 92),
-            pillow_encoder("WEBP", "quality", method=6),
+            lambda image, quality: pillow_encode(image, "WEBP", quality=quality, method=6),
             pillow_decode,
         )
     if features.check("avif"):
@@ -99,14 +104,14 @@ def peers() -> Iterator[Codec]:
             "AVIF tune=psnr",
             about,
             (10, 20, 30, 40, 50, 60, 75, 82),
-            pillow_encoder("AVIF", "quality", **fixed, advanced={"tune": "psnr"}),
+            lambda image, quality: pillow_encode(image, "AVIF", quality=quality, **fixed, advanced={"tune": "psnr"}),
             pillow_decode,
         )
         yield Codec(
             "AVIF default tune",
             about,
             (10, 20, 30, 40, 50, 60, 70, 80, 88),
-            pillow_encoder("AVIF", "quality", **fixed),
+            lambda image, quality: pillow_encode(image, "AVIF", quality=quality, **fixed),
             pillow_decode,
         )
     if find_spec("imagecodecs") and (imagecodecs := import_module("imagecodecs")).JPEGXL.available:
@@ -121,19 +126,10 @@ def peers() -> Iterator[Codec]:
         )
 
 
-def pillow_encoder(form: str, setting: str, **options: Any) -> Callable[[Image.Image, float], bytes]:
-    """One of Pillow's codecs, by the option that is its setting, with the others fixed."""
-
-    def encode(image: Image.Image, value: float) -> bytes:
-        buffer = io.BytesIO()
-        image.save(buffer, form, **{setting: value}, **options)
-        return buffer.getvalue()
-
-    return encode
-
-
-def jpeg2000_encode(image: Image.Image, rate: float) -> bytes:
-    return pillow_encoder("JPEG2000", "quality_layers", quality_mode="rates", irreversible=True, mct=1)(image, [rate])
+def pillow_encode(image: Image.Image, form: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, form, **options)
+    return buffer.getvalue()
 
 
 def pillow_decode(data: bytes) -> Image.Image:

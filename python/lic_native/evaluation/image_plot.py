@@ -21,13 +21,12 @@ def draw(ours: Sequence[Curve], peers: Sequence[Curve], published: Sequence[Curv
     colours = import_module("matplotlib").colormaps["tab20"].colors
     lines = [[curve.psnr for curve, _ in styled], [curve.ms_ssim for curve, _ in styled]]
     for axes, label, values in zip(figure.subplots(1, 2), ("PSNR, dB", "MS-SSIM, dB"), lines):
+        # Published curves may go on where nothing was measured.
+        end = max((bpp for line in values[: len(ours) + len(peers)] for bpp, _ in line), default=0)
         for number, ((curve, style), line) in enumerate(zip(styled, values)):
-            if line:
-                axes.plot(*zip(*line), label=curve.name, color=colours[number % len(colours)], **style)
+            if within := [point for point in line if point[0] <= end]:
+                axes.plot(*zip(*within), label=curve.name, color=colours[number % len(colours)], **style)
         axes.set(xlabel="bits per pixel", ylabel=label)
         axes.grid(alpha=0.3)
-        # Published curves may go on where nothing was measured.
-        if measured := [bpp for line in values[: len(ours) + len(peers)] for bpp, _ in line]:
-            axes.set_xlim(0, 1.05 * max(measured))
     figure.axes[0].legend(fontsize="small")
     return figure
