@@ -59,7 +59,7 @@ def ours(qualities: Sequence[float], device: str | None = None) -> Iterator[Code
         yield Codec(
             f"lic_native {profile}",
             f"model {model}",
-            qualities,
+            tuple(dict.fromkeys(qualities)),
             encoder(profile),
             partial(image.decompress, device=device),
             ours=True,
