@@ -13,9 +13,10 @@ from .distortion import decibels
 
 #: How the curves are made and compared. One more convention, and the numbers move by a point or two.
 CONVENTION = (
-    "A curve's points are means over the images of each image's own bpp, PSNR and MS-SSIM (in dB: of the mean). "
-    "BD-rate is the mean difference of log rate between two such curves, by piecewise cubic interpolation (pchip) of "
-    "log rate over dB, in the range of dB that both have; negative where the codec takes fewer bits."
+    "A measured curve's points are means over the images of each image's own bpp, PSNR and MS-SSIM (in dB: of the "
+    "mean); published ones are as published. Points that are no better than a cheaper one are left out. BD-rate is the "
+    "mean difference of log rate between two curves, by piecewise cubic interpolation (pchip) of log rate over dB, in "
+    "the range of dB that both have; negative where the codec takes fewer bits."
 )
 #: The published curves that are compared with unless others are named, of those that a file has.
 PUBLISHED = (

@@ -76,7 +76,11 @@ def run(
     if json_file:
         about = {codec.name: codec.about for codec in measured}
         tables: dict[str, Sequence[Any]] = {"rows": rows, "means": averages, "bd_rates": rates}
-        content = {"codecs": about, **{name: list(map(plain, table)) for name, table in tables.items()}}
+        content = {
+            "codecs": about,
+            "convention": bd_rate.CONVENTION,
+            **{name: list(map(plain, table)) for name, table in tables.items()},
+        }
         json_file.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
     if plot_file:
         image_plot.draw(ours, peers, published).savefig(plot_file, dpi=150)
