@@ -8,7 +8,7 @@ SECONDS ?= 60
 # Where torch has CPU builds of its own, name their index: PIP_FLAGS="--extra-index-url ..."
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check $(PIP_FLAGS)
 
-.PHONY: demo test rust aarch64 fuzz python oldest lint bench peers table compat
+.PHONY: demo test rust aarch64 fuzz python oldest lint bench peers table rd compat
 
 demo: .venv/installed
 	@folder=$$(mktemp -d) && trap 'rm -r "$$folder"' EXIT && set -ex && \
@@ -74,6 +74,12 @@ bench: .venv/tested
 table: .venv/installed
 	$(PIP) ".[bench]"
 	$(BIN)/lic-native evaluate jpeg "$(IMAGES)" $(QUALITY:%=--quality %) $(SAMPLING:%=--sampling %) $(TABLE_FLAGS)
+
+# Rate and distortion beside Pillow's codecs and JPEG XL, and published curves, e.g.
+# make rd IMAGES=kodak RD_FLAGS="--anchors rd_kodak.json --means docs/rd.csv --plot docs/rd.png"
+rd: .venv/installed
+	$(PIP) ".[bench]"
+	$(BIN)/lic-native evaluate image "$(IMAGES)" $(RD_FLAGS)
 
 # The drop-in for CompressAI's coder inside CompressAI itself, which needs an older NumPy: in .venv-compressai.
 compat: .venv-compressai/installed

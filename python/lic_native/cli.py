@@ -148,6 +148,51 @@ def evaluate_jpeg(
     )
 
 
+@evaluate_app.command("image")
+def evaluate_image(
+    folder: Annotated[Path, typer.Argument(help="Images: RGB or gray, of 8 bits without alpha.")],
+    quality: Annotated[
+        list[float] | None, typer.Option(help="Of lic_native's files; more than once for several; by default 1 to 8.")
+    ] = None,
+    codec: Annotated[
+        list[str] | None,
+        typer.Option(help='Only this one, e.g. "lic_native bls2017" or JPEG; more than once for several.'),
+    ] = None,
+    device: Device = None,
+    anchors: Annotated[
+        Path | None, typer.Option(help="File of published curves of the same images, to compare with: JSON.")
+    ] = None,
+    against: Annotated[
+        list[str] | None, typer.Option(help="One of them; more than once for several; by default the usual few.")
+    ] = None,
+    csv: Annotated[Path | None, typer.Option(help="File for the rows, one for each image and setting, as CSV.")] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="File for the rows, means and BD-rates as JSON.")
+    ] = None,
+    means: Annotated[Path | None, typer.Option(help="File for the means as CSV.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Picture of the curves, .png or .svg.")] = None,
+) -> None:
+    """Rate, distortion, time and memory of lic_native and of every peer installed, on the same images in one run.
+
+    Peers are Pillow's JPEG, JPEG 2000, WebP and AVIF, and JPEG XL (imagecodecs). Prints a table of means, and BD-rates
+    of lic_native's codecs against peers and published curves; of the peers where --codec names none of ours.
+    """
+    from .evaluation import image_report
+
+    image_report.run(
+        folder,
+        qualities=quality or [],
+        names=codec or [],
+        device=device,
+        anchors=anchors,
+        against=against or [],
+        csv_file=csv,
+        json_file=json_file,
+        means_file=means,
+        plot_file=plot,
+    )
+
+
 @train_app.command("jpeg")
 def train_jpeg(
     data: Annotated[Path, typer.Option(help="Folder of photographs, plain or in .tar shards.")],

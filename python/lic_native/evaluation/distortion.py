@@ -1,0 +1,32 @@
+"""How far a restored image is from the original: uint8 RGB arrays `[height, width, 3]`."""
+
+from __future__ import annotations
+
+import math
+from importlib import import_module
+
+import numpy as np
+
+#: Pixels that the shorter side must have for the five scales of MS-SSIM and their windows of 11 pixels.
+MS_SSIM_SIDE = 10 * 2**4 + 1
+
+
+def psnr(original: np.ndarray, restored: np.ndarray) -> float:
+    """In dB, over all samples of all channels together; infinite for equal images."""
+    error = np.mean((original.astype(np.float64) - restored) ** 2)
+    return 10 * math.log10(255**2 / error) if error else math.inf
+
+
+def ms_ssim(original: np.ndarray, restored: np.ndarray) -> float | None:
+    """From 0 to 1, the mean of the channels'; None for images too small for it. Needs pytorch-msssim."""
+    if min(original.shape[:2]) < MS_SSIM_SIDE:
+        return None
+    import torch
+
+    pair = [torch.from_numpy(image.astype(np.float32)).permute(2, 0, 1)[None] for image in (original, restored)]
+    return float(import_module("pytorch_msssim").ms_ssim(*pair, data_range=255))
+
+
+def decibels(similarity: float) -> float:
+    """MS-SSIM on a scale that tells good from better; infinite for equal images."""
+    return -10 * math.log10(1 - similarity) if similarity < 1 else math.inf
