@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from lic_native import _native, cli, coders, jpeg
 from lic_native.models.mlcc import Mlcc
 from lic_native.training import jpeg as training
-from lic_native.training import native, photographs
+from lic_native.training import native, photographs, run
 from lic_native.training.jpeg import train
 
 
@@ -117,7 +117,7 @@ def test_the_learning_curve_is_drawn_where_matplotlib_is_installed(tmp_path):
     pytest.importorskip("matplotlib")
     curve = tmp_path / "curve.csv"
     curve.write_text("minutes,steps,q75_saving_percent,q95_saving_percent\n1,50,20.5,\n2,100,21.5,18.0\n")
-    training.plot(curve)
+    run.plot(curve, "_saving_percent", "saving")
     with Image.open(tmp_path / "curve.png") as image:
         assert image.format == "PNG"
 
@@ -126,7 +126,7 @@ def test_a_learning_curve_needs_no_matplotlib(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     curve = tmp_path / "curve.csv"
     curve.write_text("minutes,steps,q75_saving_percent\n1,50,20.5\n")
-    training.plot(curve)
+    run.plot(curve, "_saving_percent", "saving")
     assert list(tmp_path.iterdir()) == [curve]
 
 

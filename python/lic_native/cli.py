@@ -233,6 +233,50 @@ def train_jpeg(
     )
 
 
+@train_app.command("image")
+def train_image(
+    data: Annotated[Path, typer.Option(help="Folder of photographs, plain or in .tar shards.")],
+    out: Annotated[Path, typer.Option(help="Folder of the run: checkpoint, learning curve, weights.")],
+    model: Annotated[str, typer.Option(help="bls2017.")] = "bls2017",
+    minutes: Annotated[float | None, typer.Option(help="Training time of the run, over all calls.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Its length in steps instead, for fair comparisons.")] = None,
+    batch: Annotated[int, typer.Option(help="Crops of 256x256 in a step.")] = 8,
+    rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 1e-3,
+    device: Device = None,
+    limit: Annotated[int | None, typer.Option(help="Read only so many images.")] = None,
+    filters: Annotated[int | None, typer.Option(help="Channels inside a new run's transforms.")] = None,
+    latents: Annotated[int | None, typer.Option(help="Channels of its latents.")] = None,
+    quality: Annotated[float | None, typer.Option(help="Train for this one alone, instead of for all.")] = None,
+    start: Annotated[Path | None, typer.Option(help="Checkpoint of another run, that a new one begins with.")] = None,
+    bf16: Annotated[bool | None, typer.Option(help="Products in bfloat16; by default on cuda.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Runs of equal seed see the same crops.")] = None,
+    report_minutes: Annotated[float, typer.Option(help="Between validations and checkpoints.")] = 5.0,
+) -> None:
+    """Train a codec for images. Called again on the same folder, it goes on where it stopped."""
+    if model not in zoo.IMAGE_PROFILES.values():
+        raise ValueError(f"model {model!r} is none of {', '.join(zoo.IMAGE_PROFILES.values())}")
+    from .models.bls2017 import Config
+    from .training.image import train
+
+    widths = {name: width for name, width in (("filters", filters), ("latents", latents)) if width}
+    train(
+        data,
+        out,
+        minutes,
+        steps=steps,
+        batch=batch,
+        rate=rate,
+        device=device,
+        limit=limit,
+        config=Config(**widths),
+        quality=quality,
+        start=start,
+        bf16=bf16,
+        seed=seed,
+        report_minutes=report_minutes,
+    )
+
+
 @train_app.command("native")
 def train_native(
     data: Annotated[Path, typer.Option(help="Folder of photographs, plain or in .tar shards.")],

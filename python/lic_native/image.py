@@ -223,8 +223,8 @@ def _encode(model: Bls2017, samples: NDArray[np.uint8], index: int) -> tuple[lis
         for tile in _tiles(rows, columns):
             seen = [_grown(piece, halo, size) for piece, size in zip(tile, (rows, columns))]
             y = model.encode(_planes(samples, seen).to(model.device))
-            inside = [slice(t.start - s.start, t.stop - s.start) for t, s in zip(tile, seen)]
-            symbols = (y[..., *inside] * gain).round().clamp(-32767, 32767).contiguous()
+            top, left = (slice(t.start - s.start, t.stop - s.start) for t, s in zip(tile, seen))
+            symbols = (y[..., top, left] * gain).round().clamp(-32767, 32767).contiguous()
             coder = StreamEncoder()
             model.walk(coder, model.tabled(index, (1, *symbols.shape[2:])), symbols)
             streams += coder.finish()

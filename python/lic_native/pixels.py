@@ -35,7 +35,7 @@ class Pixels:
 
     @property
     def channels(self) -> int:
-        return self.samples.shape[2] + (self.alpha is not None)
+        return int(self.samples.shape[2]) + (self.alpha is not None)
 
 
 def pixels_of(image: Any) -> Pixels:

@@ -4,10 +4,10 @@
     pixels <-- conv 9x9*4, IGDN, conv 5x5*2, IGDN, conv 5x5*2 -- y <-- times inverse gain -- integers <-------'
 
 y has a vector for every 16x16 pixels. The transforms are ordinary floats: only who has the pixels computes y, and what
-is coded are integers. The prior is factorised: each channel of y has one density, whatever the neighbours are. One set of
-weights serves all rates: a gain for each channel and quality scales y before it is rounded (Cui et al. 2021, asymmetric
-gained variational autoencoder, arXiv 2003.02012), so a quality is a step size for each channel, and the density of y
-itself, which no gain changes, gives the probabilities at any step.
+is coded are integers. The prior is factorised: each channel of y has one density, whatever the neighbours are. One set
+of weights serves all rates: a gain for each channel and quality scales y before it is rounded (Cui et al. 2021,
+asymmetric gained variational autoencoder, arXiv 2003.02012), so a quality is a step size for each channel, and the
+density of y itself, which no gain changes, gives the probabilities at any step.
 
 In training rounding is additive uniform noise (section 3) and a density is a mixture of logistics. `fix` makes the
 codec that files refer to: per channel the cumulative distribution of y over photographs, linear between knots, all in
@@ -161,7 +161,7 @@ def power(level: int) -> int:
     """2^(level / LEVELS) in units of 2^-POINT, rounded down, by integers alone."""
     whole, part = divmod(level, LEVELS)
     # Roots that are rounded down one after the other are the root that is rounded down.
-    root = 2 ** (30 * LEVELS + part)
+    root: int = 2 ** (30 * LEVELS + part)
     for _ in range(int(math.log2(LEVELS))):
         root = math.isqrt(root)
     shift = whole + POINT - 30

@@ -66,14 +66,16 @@ def load(name: str, device: str | None = None) -> Mlcc:
     """
     from .mlcc import Mlcc
 
-    return _load(Mlcc, name, _device(device))
+    model: Mlcc = _load(Mlcc, name, _device(device))
+    return model
 
 
 def load_image(name: str, device: str | None = None) -> Bls2017:
     """A codec for images, as `load`. Raises ValueError."""
     from .bls2017 import Bls2017
 
-    return _load(Bls2017, name, _device(device))
+    model: Bls2017 = _load(Bls2017, name, _device(device))
+    return model
 
 
 def _device(device: str | None) -> str:

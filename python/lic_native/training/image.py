@@ -79,7 +79,7 @@ def train(
 
     saved = run.saved
     model = Bls2017(Config(**saved["config"]) if saved else config).to(device)
-    model.to(memory_format=torch.channels_last)
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if not saved and start:
         model.load_state_dict(torch.load(start, map_location=device, weights_only=True)["average"])
     elif not saved:

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import copy
-import csv
 import io
 import json
-import math
-import time
 from dataclasses import asdict, replace
-from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,11 +18,11 @@ from ..models.blocks import Picture, Shape
 from ..models.mlcc import PROFILES, Config, Mlcc
 from .grow import grown
 from .photographs import Photographs, annex_k, quantised, random_tables
+from .run import Run, follow, plot
 
 #: How often each sampling is trained on; a batch has one.
 SAMPLING_SHARES = {"4:2:0": 0.62, "4:2:2": 0.15, "4:4:4": 0.14, "gray": 0.09}
 CROP = 256
-WARM_UP = 0.01
 VALIDATION_QUALITIES = (75, 95)
 
 
@@ -71,18 +67,14 @@ def train(
     Returns:
         The saving in percent on the held-out photographs, 4:2:0 at quality 75.
     """
-    if (minutes is None) == (steps is None):
-        raise ValueError("a run ends after minutes or after steps: say one of them")
-    out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     bf16 = device == "cuda" if bf16 is None else bf16
+    run = Run(out, minutes, steps, report_minutes, device)
     photographs = Photographs(data, device, limit, CROP)
     generator = torch.Generator().manual_seed(torch.seed() % 2**63 if seed is None else seed)
     if seed is not None:
         torch.manual_seed(seed)
-    checkpoint = out / "checkpoint.pt"
-    saved = torch.load(checkpoint, map_location=device, weights_only=True) if checkpoint.exists() else None
+    saved = run.saved
     if saved:
         model = Mlcc(saved["model"]["sigma"], Config(**saved["config"]))
     elif start:
@@ -92,17 +84,10 @@ def train(
     model = model.to(device)
     average = copy.deepcopy(model).requires_grad_(False)
     optimizer = torch.optim.AdamW(model.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=1e-4)
-    # What a run's length is counted in, and where on it the learning rate's schedule starts and ends.
-    unit, end = ("elapsed", minutes * 60) if minutes is not None else ("steps", steps)
-    clock = {"elapsed": 0.0, "start": 0.0, "end": end, "steps": 0, "megapixels": 0.0}
     if saved:
         model.load_state_dict(saved["model"])
         average.load_state_dict(saved["average"])
         optimizer.load_state_dict(saved["optimizer"])
-        clock = saved["clock"]
-        if saved.get("unit", "elapsed") != unit or clock[unit] >= clock["end"]:
-            clock["start"] = clock[unit]
-        clock["end"] = end
         if seed is not None and "generator" in saved:
             generator.set_state(saved["generator"].cpu())
 
@@ -110,12 +95,11 @@ def train(
     calibration = calibration_pictures(photographs)
     names, shares = list(SAMPLING_SHARES), torch.tensor(list(SAMPLING_SHARES.values()))
     scores: dict[int, Score] = {}
-    loss_sum, loss_count, last = 0.0, 0, time.monotonic()
-    next_report = clock["elapsed"] + report_minutes * 60
-    while clock[unit] < clock["end"]:
-        progress = (clock[unit] - clock["start"]) / (clock["end"] - clock["start"])
+    loss_sum, loss_count = 0.0, 0
+    run.resume()
+    while not run.over:
         for group in optimizer.param_groups:
-            group["lr"] = rate * min(1, progress / WARM_UP + 1e-3) * (1 + math.cos(math.pi * progress)) / 2
+            group["lr"] = rate * run.schedule()
         sampling = names[int(torch.multinomial(shares, 1, generator=generator))]
         tables = random_tables(batch, generator).to(device)
         with torch.no_grad():
@@ -130,45 +114,28 @@ def train(
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-        clock["steps"] += 1
-        clock["megapixels"] += batch * CROP**2 / 1e6
-        follow(average, model, min(0.999, 1 - 1 / (clock["steps"] + 1)))
+        due = run.step(batch * CROP**2)
+        follow(average, model, min(0.999, 1 - 1 / (run.clock["steps"] + 1)))
         loss_sum, loss_count = loss_sum + float(bpp.detach().mean()), loss_count + 1
-
-        now = time.monotonic()
-        clock["elapsed"] += now - last
-        last = now
-        if clock["elapsed"] >= next_report or clock[unit] >= clock["end"]:
+        if due:
             scores = {quality: validate(average, some) for quality, some in examples.items()}
-            report(out, clock, loss_sum / loss_count, scores)
+            run.report({"training_bpp": round(loss_sum / loss_count, 4), **columns(scores)})
+            plot(run.out / "curve.csv", "_saving_percent", "saving on held-out photographs, percent")
             loss_sum, loss_count = 0.0, 0
-            next_report = clock["elapsed"] + report_minutes * 60
-            state = {
-                "model": model.state_dict(),
-                "average": average.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "clock": clock,
-                "unit": unit,
-                "generator": generator.get_state(),
-                "config": asdict(model.config),
-            }
-            torch.save(state, checkpoint.with_suffix(".tmp"))
-            checkpoint.with_suffix(".tmp").replace(checkpoint)
-            export(average, calibration, out / "mlcc.safetensors")
-            last = time.monotonic()
+            run.save(
+                model=model.state_dict(),
+                average=average.state_dict(),
+                optimizer=optimizer.state_dict(),
+                generator=generator.get_state(),
+                config=asdict(model.config),
+            )
+            export(average, calibration, run.out / "mlcc.safetensors")
+            run.resume()
     scores = scores or {quality: validate(average, some) for quality, some in examples.items()}
-    exact = Mlcc.load(out / "mlcc.safetensors", device)
+    exact = Mlcc.load(run.out / "mlcc.safetensors", device)
     pairs = {q: [round(s.saving, 3), round(validate(exact, examples[q]).saving, 3)] for q, s in scores.items()}
     print(json.dumps({"saving_percent_of_floats_and_of_the_exact_network": pairs}), flush=True)
     return scores[75].saving
-
-
-def follow(average: torch.nn.Module, model: torch.nn.Module, decay: float) -> None:
-    """Exponential moving average of the parameters."""
-    with torch.no_grad():
-        pairs = zip(average.parameters(), model.parameters())
-        for mean, value in pairs:
-            mean.lerp_(value, 1 - decay)
 
 
 def measure_sigma(photographs: Photographs, generator: torch.Generator) -> Tensor:
@@ -241,45 +208,14 @@ def validate(model: Mlcc, examples: list[Example]) -> Score:
     return Score(bits / pixels, saving, side_bits / pixels)
 
 
-def report(out: Path, clock: dict[str, float], loss: float, scores: dict[int, Score]) -> None:
-    """Add a row to the learning curve, and draw it if matplotlib is installed."""
-    row = {
-        "minutes": round(clock["elapsed"] / 60, 2),
-        "steps": clock["steps"],
-        "megapixels": round(clock["megapixels"], 1),
-        "training_bpp": round(loss, 4),
-    }
+def columns(scores: dict[int, Score]) -> dict[str, float]:
+    """Of the learning curve, by quality."""
+    row: dict[str, float] = {}
     for quality, (bpp, saving, side_bpp) in scores.items():
         row |= {f"q{quality}_bpp": round(bpp, 4), f"q{quality}_saving_percent": round(saving, 3)}
         if side_bpp:
             row[f"q{quality}_side_bpp"] = round(side_bpp, 5)
-    curve = out / "curve.csv"
-    fresh = not curve.exists()
-    with curve.open("a", newline="") as file:
-        writer = csv.DictWriter(file, row)
-        if fresh:
-            writer.writeheader()
-        writer.writerow(row)
-    print(json.dumps(row), flush=True)
-    plot(curve)
-
-
-def plot(curve: Path) -> None:
-    """The savings of a learning curve over its steps, as a picture beside it; nothing without matplotlib."""
-    try:
-        figure = import_module("matplotlib.figure").Figure((7, 4), layout="constrained")
-    except ImportError:
-        return
-    with curve.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    axes = figure.subplots()
-    for name in (name for name in rows[0] if name.endswith("_saving_percent")):
-        points = [(int(row["steps"]), float(row[name])) for row in rows if row[name]]
-        axes.plot(*zip(*points), marker=".", label="quality " + name[1:].partition("_")[0])
-    axes.set(xlabel="steps", ylabel="saving on held-out photographs, percent")
-    axes.grid(alpha=0.3)
-    axes.legend()
-    figure.savefig(curve.with_suffix(".png"), dpi=120)
+    return row
 
 
 def export(model: Mlcc, calibration: list[tuple[Shape, Tensor, Picture]], path: Path) -> None:

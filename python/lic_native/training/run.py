@@ -21,7 +21,6 @@ class Run:
 
     saved: what the last checkpoint holds, None of a new run.
     clock: elapsed seconds and steps so far, where on them the schedule starts and ends, megapixels seen.
-    seeded: whether the crops' order goes on from a checkpoint as well.
 
     Raises:
         ValueError: neither or both of minutes and steps.
@@ -48,6 +47,7 @@ class Run:
                 self.clock["start"] = self.clock[self._unit]
             self.clock["end"] = end
         self._report_seconds = report_minutes * 60
+        self._next_report = self._last = 0.0
         self.resume()
 
     @property
@@ -57,7 +57,7 @@ class Run:
     def schedule(self) -> float:
         """The learning rate as a share of its peak: a short rise, then a cosine to zero."""
         start, end = self.clock["start"], self.clock["end"]
-        progress = min(1.0, (self.clock[self._unit] - start) / (end - start))
+        progress: float = min(1.0, (self.clock[self._unit] - start) / (end - start))
         return min(1, progress / WARM_UP + 1e-3) * (1 + math.cos(math.pi * progress)) / 2
 
     def step(self, pixels: int) -> bool:
