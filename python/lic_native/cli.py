@@ -241,11 +241,12 @@ def train_image(
     minutes: Annotated[float | None, typer.Option(help="Training time of the run, over all calls.")] = None,
     steps: Annotated[int | None, typer.Option(help="Its length in steps instead, for fair comparisons.")] = None,
     batch: Annotated[int, typer.Option(help="Crops of 256x256 in a step.")] = 8,
-    rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 1e-3,
+    rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 5e-4,
     device: Device = None,
     limit: Annotated[int | None, typer.Option(help="Read only so many images.")] = None,
-    filters: Annotated[int | None, typer.Option(help="Channels inside a new run's transforms.")] = None,
-    latents: Annotated[int | None, typer.Option(help="Channels of its latents.")] = None,
+    channels: Annotated[
+        tuple[int, int, int] | None, typer.Option(help="After each stage of a new run's analysis; of latents the last.")
+    ] = None,
     quality: Annotated[float | None, typer.Option(help="Train for this one alone, instead of for all.")] = None,
     start: Annotated[Path | None, typer.Option(help="Checkpoint of another run, that a new one begins with.")] = None,
     bf16: Annotated[bool | None, typer.Option(help="Products in bfloat16; by default on cuda.")] = None,
@@ -258,7 +259,6 @@ def train_image(
     from .models.bls2017 import Config
     from .training.image import train
 
-    widths = {name: width for name, width in (("filters", filters), ("latents", latents)) if width}
     train(
         data,
         out,
@@ -268,7 +268,7 @@ def train_image(
         rate=rate,
         device=device,
         limit=limit,
-        config=Config(**widths),
+        config=Config(channels) if channels else Config(),
         quality=quality,
         start=start,
         bf16=bf16,

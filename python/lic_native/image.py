@@ -262,7 +262,7 @@ def _latents(model: Bls2017, body: _native.Image) -> NDArray[np.int16]:
         checksums.append(_checksum(pieces[-1]))
     if _combined(checksums) != body.checksum:
         raise CorruptError("the latents' checksum differs from the one stored")
-    whole = np.empty((model.config.latents, rows, columns), np.int16)
+    whole = np.empty((model.config.channels[-1], rows, columns), np.int16)
     for (y, x), piece in zip(tiles, pieces):
         whole[:, y, x] = piece
     return whole

@@ -56,10 +56,9 @@ LOGISTICS = 4
 
 @dataclass(frozen=True)
 class Config:
-    """Channels inside the transforms, and of y."""
+    """channels: after each of the three stages of analysis; the last are those of y."""
 
-    filters: int = 128
-    latents: int = 192
+    channels: tuple[int, int, int] = (96, 192, 320)
 
     def metadata(self) -> str:
         return json.dumps(asdict(self), sort_keys=True)
@@ -260,20 +259,20 @@ class Bls2017(nn.Module):
         super().__init__()
         self.config = config
         self._fingerprint: int | None = None
-        n, m = config.filters, config.latents
+        fine, coarse, m = config.channels
         self.analysis = nn.Sequential(
-            nn.Conv2d(3, n, 9, stride=4, padding=4),
-            GDN(n),
-            nn.Conv2d(n, n, 5, stride=2, padding=2),
-            GDN(n),
-            nn.Conv2d(n, m, 5, stride=2, padding=2),
+            nn.Conv2d(3, fine, 9, stride=4, padding=4),
+            GDN(fine),
+            nn.Conv2d(fine, coarse, 5, stride=2, padding=2),
+            GDN(coarse),
+            nn.Conv2d(coarse, m, 5, stride=2, padding=2),
         )
         self.synthesis = nn.Sequential(
-            nn.ConvTranspose2d(m, n, 5, stride=2, padding=2, output_padding=1),
-            GDN(n, inverse=True),
-            nn.ConvTranspose2d(n, n, 5, stride=2, padding=2, output_padding=1),
-            GDN(n, inverse=True),
-            nn.ConvTranspose2d(n, 3, 9, stride=4, padding=4, output_padding=3),
+            nn.ConvTranspose2d(m, coarse, 5, stride=2, padding=2, output_padding=1),
+            GDN(coarse, inverse=True),
+            nn.ConvTranspose2d(coarse, fine, 5, stride=2, padding=2, output_padding=1),
+            GDN(fine, inverse=True),
+            nn.ConvTranspose2d(fine, 3, 9, stride=4, padding=4, output_padding=3),
         )
         coarse_to_fine = tradeoff(torch.arange(1.0, QUALITIES + 1)).sqrt().log()[:, None].repeat(1, m)
         self.log_gain = nn.Parameter(coarse_to_fine - coarse_to_fine.mean())
@@ -318,7 +317,7 @@ class Bls2017(nn.Module):
     def tabled(self, index: int, size: tuple[int, int, int]) -> Tabled:
         """The distribution of latents at a quality by its index; size: (B, H, W)."""
         batch, rows, columns = size
-        return Tabled(self.prior.tables(index), (batch, self.config.latents, rows, columns), self.device)
+        return Tabled(self.prior.tables(index), (batch, self.config.channels[-1], rows, columns), self.device)
 
     @torch.no_grad()
     def start(self, pixels: Tensor) -> None:
@@ -374,7 +373,7 @@ class Bls2017(nn.Module):
     def load(cls, path: str | Path, device: torch.device | str = "cpu") -> Bls2017:
         """A fixed codec as `save` wrote it."""
         with safe_open(path, "pt") as file:
-            config = Config(**json.loads(file.metadata()["config"]))
+            config = Config(tuple(json.loads(file.metadata()["config"])["channels"]))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
         model = cls(config)
         model._become_fixed()
@@ -398,4 +397,4 @@ class Bls2017(nn.Module):
 #: Scale of y at first: orthonormal coefficients of samples from 0 to 1, in steps of 45/255.
 MIDDLE = 255 / 45
 #: Of random first weights beside the components.
-SMALL = 0.05
+SMALL = 0.02

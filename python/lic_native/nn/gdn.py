@@ -18,8 +18,8 @@ from torch import Tensor, nn
 #: What is added below the roots: enough for them to move away from zero.
 PEDESTAL = 2.0**-36
 BETA_MIN = 1e-6
-#: Of gamma's diagonal at first; elsewhere it is zero.
-GAMMA_INIT = 0.1
+#: Of gamma's diagonal at first; elsewhere it is zero. Little, so that a pyramid of linear stages is nearly inverted.
+GAMMA_INIT = 0.02
 
 
 class Bound(torch.autograd.Function):

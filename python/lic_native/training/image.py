@@ -19,7 +19,7 @@ CROP = 256
 DEFAULT = Config()
 VALIDATION_QUALITIES = (1.0, 4.0, 8.0)
 #: Peak learning rates of the densities and of the gains, in those of the transforms: few numbers that far to go.
-DENSITY_RATE, GAIN_RATE = 10.0, 3.0
+DENSITY_RATE, GAIN_RATE = 20.0, 6.0
 #: Crops that first weights are made of, and those whose latents are counted for the tables.
 START_CROPS, COUNTED_CROPS = 48, 2000
 
@@ -31,7 +31,7 @@ def train(
     *,
     steps: int | None = None,
     batch: int = 8,
-    rate: float = 1e-3,
+    rate: float = 5e-4,
     device: str | None = None,
     limit: int | None = None,
     config: Config = DEFAULT,
