@@ -1,15 +1,18 @@
-"""Messages read by a decoder that follows docs/format.md, sections 5, 7 and 8, and shares no code with ours."""
+"""Messages and images read by decoders that follow docs/format.md, sections 5, 7, 8 and 10, without any code of ours."""
 
 import math
 import struct
 from bisect import bisect
+from fractions import Fraction
 from functools import cache
 
 import numpy as np
 import pytest
+from conftest import photograph
 
 import lic_native
 from lic_native import _native
+from lic_native.models import zoo
 
 TOTAL = 1 << 15
 DTYPES = {1: "int8", 2: "uint8", 3: "int16", 4: "uint16", 5: "int32", 6: "uint32", 7: "int64"}
@@ -305,6 +308,54 @@ def converted(first: int, boundaries: list[int], bits: int) -> Row:
     return row(first, [*map(float, weights), float((1 << 31) - sum(weights))])
 
 
+# Section 10
+
+
+def power(level: int) -> int:
+    """2^(16 + level / 256), rounded down: the largest integer whose 256th power is not more than its own."""
+    bound = Fraction(2) ** (256 * 16 + level)
+    low, high = 0, 1 << 40
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if middle**256 <= bound else (low, middle)
+    return low
+
+
+def image_row(levels: list[int], centre: int, cumulative: list[int], i: int) -> Row:
+    s = min(i // 64, 6)
+    t = i - 64 * s
+    step = power(-(((64 - t) * levels[s] + t * levels[s + 1]) // 64))
+    z = list(range(17))
+    while z[-1] < 8192:
+        z.append(math.ceil(z[-1] * 1.08))
+    unit = max(power(-max(levels)) // 2, 1)
+    knots = [centre + unit * n for n in [-n for n in z[:0:-1]] + z]
+    assert len(knots) == len(cumulative)
+
+    def f(x: int) -> int:
+        x = min(max(x, knots[0]), knots[-1])
+        j = min(bisect(knots, x) - 1, len(knots) - 2)
+        (x0, x1), (f0, f1) = knots[j : j + 2], cumulative[j : j + 2]
+        return f0 + (f1 - f0) * (x - x0) // (x1 - x0)
+
+    lowest = max((j for j, value in enumerate(cumulative) if value <= 256), default=0)
+    highest = min((j for j, value in enumerate(cumulative) if value > 2**24 - 256), default=len(knots) - 1)
+    low, high = (2 * knots[lowest] // step - 1) // 2, (2 * knots[highest] // step + 2) // 2
+    weights = [f((2 * k + 1) * step // 2) - f((2 * k - 1) * step // 2) for k in range(low, high + 1)]
+    first, last = 0, len(weights)
+    while first < last and sum(weights[: first + 1]) <= 256:
+        first += 1
+    while last > first and sum(weights[last - 1 :]) <= 256:
+        last -= 1
+    if first == last:
+        first, last = 0, len(weights)
+    kept = weights[first:last]
+    boundaries = [0]
+    for weight in kept:
+        boundaries.append(boundaries[-1] + weight * (2**24 - 512 - len(kept)) // 2**24 + 1)
+    return converted(low + first, [*boundaries, 2**24], 24)
+
+
 # What the library writes
 
 
@@ -399,3 +450,26 @@ def test_the_hash_of_a_message_is_seeded_with_the_fingerprint(rng):
     ):
         data = lic_native.encode(symbols, distribution)
         assert xxhash.xxh3_64_intdigest(data[:-2], seed) % 2**16 == int.from_bytes(data[-2:], "little")
+
+
+@pytest.mark.parametrize("quality", [1, 3.3, 8])
+def test_images(quality):
+    image = photograph(40, 56)
+    data = lic_native.image.compress(image, quality=quality, device="cpu")
+    file = Bytes(data)
+    assert file.take(6) == b"\x89LIC\1\2"
+    assert (file.varint(), file.varint(), file.integer(1), file.varint()) == (56, 40, 3, 4)
+    model = zoo.load_image("bls2017", "cpu")
+    assert file.integer(4) == model.fingerprint()
+    index = file.varint()
+    assert index == round(64 * (quality - 1))
+    checksum = file.integer(4)
+    assert file.varint() == 0
+    prior = [buffer.tolist() for buffer in (model.prior.levels.T, model.prior.centre, model.prior.cumulative)]
+    rows = [image_row(*numbers, index) for numbers in zip(*prior)]
+    grid = 3 * 4
+    symbols = decode_group(data[file.position : -4], len(rows) * grid, lambda i: rows[i // grid])
+    stored = np.array(symbols, "<i2")
+    assert np.array_equal(stored.reshape(-1, 3, 4), lic_native.image.latents(data, device="cpu"))
+    of_tiles = struct.pack("<Q", _native.fingerprint(stored.tobytes()))
+    assert checksum == _native.fingerprint(of_tiles) % 2**32

@@ -4,15 +4,20 @@ import hashlib
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import networks_alone
+from PIL import Image
 
 import lic_native
 from lic_native.models import zoo
 
 FOLDER = Path(__file__).parent / "golden"
 MANIFEST = FOLDER / "manifest.json"
-FILES = json.loads(MANIFEST.read_text()) if MANIFEST.exists() else {}
+ALL = json.loads(MANIFEST.read_text()) if MANIFEST.exists() else {}
+#: Images that were coded with loss, and what they were decoded to is beside them: the manifest has their latents.
+IMAGES = {name: latents for name, latents in ALL.items() if "_image_" in name}
+FILES = {name: content for name, content in ALL.items() if name not in IMAGES}
 #: What the names of this release's files begin with: the version of the format.
 VERSION = "v1"
 
@@ -45,6 +50,22 @@ def test_this_release_still_writes_the_same_bytes(name):
         assert lic_native.encode(lic_native.decode(data)) == data
 
 
+@pytest.mark.parametrize("name", IMAGES)
+def test_images_of_every_release_have_their_latents(name):
+    """Exactly; and pixels as that release had them, up to the last bit of floats."""
+    data = (FOLDER / name).read_bytes()
+    assert sha256(lic_native.image.latents(data).astype("<i2").tobytes()) == IMAGES[name]
+    with Image.open(FOLDER / name.replace(".lic", ".png")) as then:
+        now = lic_native.image.decompress(data)
+        assert (now.mode, now.size) == (then.mode, then.size)
+        assert np.abs(np.asarray(now, np.int16) - np.asarray(then, np.int16)).max() <= 1
+
+
+def test_there_are_images_of_every_profile():
+    models = {lic_native.image.inspect((FOLDER / name).read_bytes()).model for name in IMAGES}
+    assert models == set(zoo.IMAGE_PROFILES.values())
+
+
 def test_there_are_files_of_every_profile_and_sampling():
     infos = [lic_native.jpeg.inspect((FOLDER / name).read_bytes()) for name in FILES if name.endswith(".lic")]
     pictures = [picture for info in infos for picture in info.pictures]
@@ -54,8 +75,25 @@ def test_there_are_files_of_every_profile_and_sampling():
     assert any(len(info.pictures) > 1 for info in infos)
 
 
+def write_images() -> dict[str, str]:
+    from conftest import photograph
+
+    with Image.open(Path(__file__).parent / "data" / "grace_hopper.jpg") as photo:
+        part = photo.crop((180, 60, 276, 140))
+    images = {"photograph": part, "gray": part.convert("L"), "alpha": Image.fromarray(photograph(33, 47)).copy()}
+    images["alpha"].putalpha(Image.fromarray(photograph(33, 47, 1)[..., 0]))
+    manifest = {}
+    for profile in zoo.IMAGE_PROFILES:
+        for (name, image), quality in zip(images.items(), (3, 6.5, 1)):
+            data = lic_native.image.compress(image, quality=quality, profile=profile, device="cpu")
+            path = FOLDER / f"{VERSION}_image_{profile}_{name}.lic"
+            path.write_bytes(data)
+            lic_native.image.decompress(data, device="cpu").save(path.with_suffix(".png"))
+            manifest[path.name] = sha256(lic_native.image.latents(data, device="cpu").astype("<i2").tobytes())
+    return manifest
+
+
 def write() -> None:
-    import numpy as np
     from conftest import cut, jpeg_bytes
     from test_jpeg import with_luma_factors, with_thumbnail
 
@@ -79,7 +117,7 @@ def write() -> None:
         "fast": {"photograph": photo, **samplings, "two_tiles": jpeg_bytes(16, 1030)},
         "best": {"photograph": cut(photo, 240, 200), **samplings},
     }
-    manifest = {}
+    manifest = write_images()
     for profile, originals in pictures.items():
         for name, data in originals.items():
             with networks_alone():

@@ -240,8 +240,8 @@ def train_image(
     model: Annotated[str, typer.Option(help="bls2017.")] = "bls2017",
     minutes: Annotated[float | None, typer.Option(help="Training time of the run, over all calls.")] = None,
     steps: Annotated[int | None, typer.Option(help="Its length in steps instead, for fair comparisons.")] = None,
-    batch: Annotated[int, typer.Option(help="Crops of 256x256 in a step.")] = 8,
-    rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 5e-4,
+    batch: Annotated[int, typer.Option(help="Crops of 128x128 in a step.")] = 8,
+    rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 4e-4,
     device: Device = None,
     limit: Annotated[int | None, typer.Option(help="Read only so many images.")] = None,
     channels: Annotated[

@@ -15,13 +15,14 @@ from ..models.bls2017 import QUALITIES, STRIDE, Bls2017, Config, Relaxed, tradeo
 from .photographs import Photographs
 from .run import Run, follow, plot
 
-CROP = 256
+#: Pixels on a side of a crop: small and many teach more in the same time than large and few.
+CROP = 128
 DEFAULT = Config()
 VALIDATION_QUALITIES = (1.0, 4.0, 8.0)
 #: Peak learning rates of the densities and of the gains, in those of the transforms: few numbers that far to go.
 DENSITY_RATE, GAIN_RATE = 20.0, 6.0
 #: Crops that first weights are made of, and those whose latents are counted for the tables.
-START_CROPS, COUNTED_CROPS = 48, 2000
+START_CROPS, COUNTED_CROPS = 192, 8000
 
 
 def train(
@@ -31,7 +32,7 @@ def train(
     *,
     steps: int | None = None,
     batch: int = 8,
-    rate: float = 5e-4,
+    rate: float = 4e-4,
     device: str | None = None,
     limit: int | None = None,
     config: Config = DEFAULT,
@@ -50,7 +51,7 @@ def train(
         data: folder of .tar shards or images.
         minutes: wall time over all calls; the learning rate falls as a cosine to zero at its end.
         steps: the same in optimiser steps, for runs that are to be compared.
-        batch: crops of 256x256 a step, each at a random quality.
+        batch: crops of 128x128 a step, each at a random quality.
         rate: peak learning rate of the transforms (Adam).
         device: "cpu" or "cuda"; the best there is by default.
         limit: read only so many images.
@@ -91,7 +92,8 @@ def train(
         {"params": list(model.density.parameters()), "lr": DENSITY_RATE * rate},
         {"params": gains, "lr": GAIN_RATE * rate},
     ]
-    optimizer = torch.optim.Adam(groups)
+    # Gradients of norm 1 over millions of parameters: next to them the usual epsilon is not small.
+    optimizer = torch.optim.Adam(groups, betas=(0.9, 0.99), eps=1e-12)
     peaks = [group["lr"] for group in groups]
     if saved:
         model.load_state_dict(saved["model"])
