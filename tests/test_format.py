@@ -1,4 +1,4 @@
-"""Messages and images read by decoders that follow docs/format.md, sections 5, 7, 8 and 10, without any code of ours."""
+"""Messages and images read by decoders that follow docs/format.md alone: sections 5, 7, 8 and 10."""
 
 import math
 import struct
