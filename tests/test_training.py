@@ -15,7 +15,10 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from lic_native import _native, cli, coders, jpeg
+from lic_native.coder import StreamDecoder, StreamEncoder
+from lic_native.models.bls2017 import Bls2017, Config
 from lic_native.models.mlcc import Mlcc
+from lic_native.training import image as image_training
 from lic_native.training import jpeg as training
 from lic_native.training import native, photographs, run
 from lic_native.training.jpeg import train
@@ -107,10 +110,54 @@ def test_runs_of_a_number_of_steps_and_one_seed_are_the_same(shard, tmp_path, fe
     assert Mlcc.load(tmp_path / "one" / "mlcc.safetensors").config.hyper == 4
 
 
-def test_a_run_ends_after_minutes_or_after_steps(tmp_path):
+@pytest.mark.parametrize("train", [train, image_training.train])
+def test_a_run_ends_after_minutes_or_after_steps(tmp_path, train):
     for end in ({}, {"minutes": 1, "steps": 1}):
         with pytest.raises(ValueError, match="minutes or after steps"):
             train(tmp_path, tmp_path / "run", **end)
+
+
+@pytest.fixture
+def few_crops(monkeypatch):
+    monkeypatch.setattr(image_training, "START_CROPS", 4)
+    monkeypatch.setattr(image_training, "COUNTED_CROPS", 16)
+
+
+def test_an_image_codec_is_trained_resumed_and_exported(shard, tmp_path, few_crops):
+    options = {"batch": 2, "device": "cpu", "config": Config((8, 12, 16)), "seed": 5}
+
+    def curve(name):
+        return [{k: v for k, v in row.items() if k != "minutes"} for row in read_curve(tmp_path / name)]
+
+    first = image_training.train(shard, tmp_path / "one", steps=2, **options)
+    assert image_training.train(shard, tmp_path / "two", steps=2, **options) == first
+    later = [image_training.train(shard, tmp_path / name, steps=12, **options) for name in ("one", "two")]
+    assert later[0] == later[1] < first
+    assert curve("one") == curve("two")
+    assert [row["steps"] for row in curve("one")] == ["2", "12"]
+    assert float(curve("one")[1]["q1_bpp"]) < float(curve("one")[1]["q8_bpp"])
+
+    codec = Bls2017.load(tmp_path / "one" / "bls2017.safetensors")
+    y = codec.encode(torch.from_numpy(photograph(64, 80)).permute(2, 0, 1)[None].float() / 255)
+    symbols = codec.quantise(y, 200)
+    encoder = StreamEncoder()
+    codec.walk(encoder, codec.tabled(200, (1, 4, 5)), symbols)
+    assert torch.equal(codec.walk(StreamDecoder(encoder.finish()), codec.tabled(200, (1, 4, 5))), symbols)
+
+    # Others begin with what it has learnt, for all qualities or for one.
+    start = tmp_path / "one" / "checkpoint.pt"
+    image_training.train(shard, tmp_path / "three", steps=1, start=start, quality=3.0, **options)
+    (row,) = read_curve(tmp_path / "three")
+    assert [name for name in row if name.endswith("_psnr")] == ["q3_psnr"]
+
+
+def test_the_command_trains_image_codecs(shard, tmp_path, few_crops):
+    command = ["train", "image", "--data", shard, "--out", tmp_path / "run", "--steps", 1, "--batch", 1]
+    result = CliRunner().invoke(cli.app, [*map(str, command), "--channels", "4", "6", "8", "--device", "cpu"])
+    assert result.exit_code == 0, result.output
+    assert Bls2017.load(tmp_path / "run" / "bls2017.safetensors").config == Config((4, 6, 8))
+    result = CliRunner().invoke(cli.app, [*map(str, command), "--model", "none"])
+    assert isinstance(result.exception, ValueError) and "bls2017" in str(result.exception)
 
 
 def test_the_learning_curve_is_drawn_where_matplotlib_is_installed(tmp_path):

@@ -241,12 +241,11 @@ def _encode(model: Bls2017, samples: Samples, index: int) -> tuple[list[bytes], 
     halo = -(-REACH // STRIDE)
     streams, checksums = [], []
     with torch.inference_mode():
-        gain, _ = model.fixed_gains(index)
         for tile in _tiles(rows, columns):
             seen = [_grown(piece, halo, size) for piece, size in zip(tile, (rows, columns))]
             y = model.encode(_planes(samples, seen).to(model.device))
             top, left = (slice(t.start - s.start, t.stop - s.start) for t, s in zip(tile, seen))
-            symbols = (y[..., top, left] * gain).round().clamp(-32767, 32767).contiguous()
+            symbols = model.quantise(y[..., top, left], index).contiguous()
             coder = StreamEncoder()
             model.walk(coder, model.tabled(index, (1, *symbols.shape[2:])), symbols)
             streams += coder.finish()

@@ -1,0 +1,220 @@
+"""Ballé 2017: its normalisation, its prior in integers, its one walk."""
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+from conftest import photograph
+
+from lic_native.coder import RateMeter, StreamDecoder, StreamEncoder
+from lic_native.models import bls2017
+from lic_native.models.bls2017 import BETWEEN, LEVELS, POINT, QUALITIES, TOTAL, Bls2017, Config, Relaxed, index_of
+from lic_native.nn.gdn import GDN, Root
+
+SMALL = Config((8, 12, 16))
+
+
+def pixels(height=64, width=96, seed=0):
+    return torch.from_numpy(photograph(height, width, seed)).permute(2, 0, 1)[None].float() / 255
+
+
+@pytest.fixture(scope="module")
+def codec():
+    """Small, untrained but for the pyramid that training begins with, and fixed."""
+    torch.manual_seed(0)
+    model = Bls2017(SMALL)
+    crops = torch.cat([pixels(seed=seed) for seed in range(12)])
+    model.start(crops)
+    with torch.no_grad():
+        return model.fix([model.encode(crops)])
+
+
+@pytest.mark.parametrize("inverse", [False, True])
+def test_gdn_is_what_the_paper_says(inverse):
+    generator = torch.Generator().manual_seed(1)
+    layer = GDN(5, inverse)
+    beta, gamma = torch.rand(5, generator=generator) + 0.1, torch.rand(5, 5, generator=generator)
+    with torch.no_grad():
+        layer.beta.root.copy_(beta.sqrt())
+        layer.gamma.root.copy_(gamma.sqrt())
+    x = torch.randn(2, 5, 3, 4, generator=generator)
+    expected = np.empty(x.shape)
+    for index in np.ndindex(2, 3, 4):
+        b, h, w = index
+        column = x[b, :, h, w].double().numpy()
+        norm = np.sqrt(beta.numpy() + gamma.double().numpy() @ column**2)
+        expected[b, :, h, w] = column * norm if inverse else column / norm
+    np.testing.assert_allclose(layer(x).detach(), expected, rtol=1e-5)
+
+
+def test_bounds_hold_and_let_gradients_back_in():
+    root = Root(torch.tensor([0.0, 0.25]), 0.01)
+    with torch.no_grad():
+        root.root.copy_(torch.tensor([-3.0, 0.5]))
+    values = root()
+    torch.testing.assert_close(values.detach(), torch.tensor([0.01, 0.25]))
+    (-values).sum().backward()
+    assert root.root.grad[0] < 0, "a descent that raises the value passes"
+    root.root.grad = None
+    root().sum().backward()
+    assert root.root.grad[0] == 0, "one that lowers it does not"
+
+
+def test_powers_of_two_are_exact_floors():
+    for level in range(-12 * LEVELS, 12 * LEVELS, 37):
+        # x = floor(2^(level / LEVELS + POINT)) just if x^LEVELS <= 2^(level + LEVELS POINT) < (x + 1)^LEVELS.
+        x = bls2017.power(level)
+        wanted = Fraction(2) ** (level + LEVELS * POINT)
+        assert x**LEVELS <= wanted < (x + 1) ** LEVELS
+
+
+def test_the_prior_is_the_distribution_it_was_fitted_to():
+    """Laplace, with another scale in each channel: what it costs is the entropy, at any quality."""
+    rng = np.random.default_rng(0)
+    scales, means = np.array([0.05, 0.7, 40.0]), np.array([0.0, 1.3, -20.0])
+    y = torch.from_numpy(rng.laplace(means[:, None], scales[:, None], (3, 200_000))).float()
+    model = Bls2017(Config((4, 4, 3)))
+    model.prior.fit(y, model.density, model.log_gain)
+    fresh = torch.from_numpy(rng.laplace(means[:, None], scales[:, None], (3, 200_000))).float()
+    for index in (0, 77, 200, (QUALITIES - 1) * BETWEEN):
+        gain = np.exp2(model.prior.level(index) / LEVELS)
+        symbols = (fresh * torch.from_numpy(gain).float()[:, None]).round()[None, :, None]
+        cost = float(model.tabled(index, (1, 1, symbols.shape[-1])).bits(symbols))
+        _, counts = zip(*(np.unique(row, return_counts=True) for row in symbols[0, :, 0].numpy()))
+        entropy = sum(-(n * np.log2(n / n.sum())).sum() for n in counts)
+        assert entropy < cost < 1.01 * entropy + 300
+
+
+def test_tables_have_every_symbol_that_matters(codec):
+    for index in (0, 100, (QUALITIES - 1) * BETWEEN):
+        tables, costs, first = codec.prior.tables(index)
+        assert len(tables) == SMALL.channels[-1]
+        assert costs.shape[0] == first.shape[0] == len(tables)
+        assert (costs > 0).all() and costs.max() <= math.log2(TOTAL / bls2017.TAIL)
+
+
+def test_stored_gains_are_the_trained_ones():
+    torch.manual_seed(2)
+    model = Bls2017(SMALL)
+    with torch.no_grad():
+        model.log_gain.add_(torch.randn_like(model.log_gain))
+    model.prior.levels.copy_((model.log_gain / math.log(2) * LEVELS).round())
+    for quality in (1.0, 1.5, 3.3, 7.9, 8.0):
+        index = index_of(quality)
+        exact, inverse = model.gains(torch.tensor([1 + index / BETWEEN]))
+        gain, fixed_inverse = model.fixed_gains(index)
+        torch.testing.assert_close(gain, exact.detach(), rtol=0.005, atol=0)
+        torch.testing.assert_close(fixed_inverse, inverse)
+
+
+@pytest.mark.parametrize("quality", [1.0, 4.5, 8.0])
+def test_three_coders_agree(codec, quality):
+    index = index_of(quality)
+    symbols = codec.quantise(codec.encode(torch.cat([pixels(128, 160, 3), pixels(128, 160, 4)])), index)
+    params = codec.tabled(index, (2, *symbols.shape[2:]))
+    meter, encoder = RateMeter(), StreamEncoder(2)
+    codec.walk(meter, params, symbols)
+    codec.walk(encoder, params, symbols)
+    streams = encoder.finish()
+    decoder = StreamDecoder(streams)
+    assert torch.equal(codec.walk(decoder, params), symbols)
+    decoder.finish()
+    for stream, bits in zip(streams, meter.bits()):
+        assert float(bits) / 8 <= len(stream) < 1.005 * float(bits) / 8 + 24
+
+
+def test_what_no_table_has_is_escaped(codec):
+    symbols = torch.zeros(1, SMALL.channels[-1], 2, 2)
+    symbols[0, :, 0, 0], symbols[0, :, 1, 1] = 32767, -32767
+    params = codec.tabled(64, (1, 2, 2))
+    encoder = StreamEncoder()
+    codec.walk(encoder, params, symbols)
+    assert torch.equal(codec.walk(StreamDecoder(encoder.finish()), params), symbols)
+
+
+def test_the_relaxed_rate_is_about_that_of_a_file():
+    """The density in training and the tables that are counted say the same of the same photographs."""
+    torch.manual_seed(0)
+    model = Bls2017(SMALL)
+    crops = torch.cat([pixels(seed=seed) for seed in range(12)])
+    model.start(crops)
+    density = model.density
+    # As wide as it can be fitted in a moment.
+    optimizer = torch.optim.Adam(density.parameters(), 0.05)
+    y = model.encode(crops).detach()
+    gain, _ = model.gains(torch.full((len(y),), 4.0))
+    noisy = (y * gain + torch.rand_like(y) - 0.5).detach()
+    for _ in range(150):
+        optimizer.zero_grad()
+        loss = Relaxed(density, gain.detach(), y.shape, y.device).bits(noisy).mean()
+        loss.backward()
+        optimizer.step()
+    with torch.no_grad():
+        model.fix([y])
+        symbols = (y * model.fixed_gains(index_of(4))[0]).round()
+    tabled = model.tabled(index_of(4), (len(y), *y.shape[2:])).bits(symbols).mean()
+    assert float(loss.detach()) == pytest.approx(float(tabled), rel=0.1)
+
+
+def test_quantising_makes_its_cost_least(codec, monkeypatch):
+    y, index = codec.encode(pixels(128, 160, 5)), index_of(3)
+    gain = codec.fixed_gains(index)[0]
+    with_bits = codec.quantise(y, index)
+    monkeypatch.setattr(bls2017, "BIT", 0.0)
+    rounded = codec.quantise(y, index)
+    assert torch.equal(rounded, (y * gain).round())
+    assert (with_bits.abs() <= rounded.abs()).all() and (with_bits != rounded).any()
+
+    def bits(symbols):
+        return float(codec.tabled(index, (1, *symbols.shape[2:])).bits(symbols))
+
+    saved, error = bits(rounded) - bits(with_bits), (with_bits - y * gain).square() - (rounded - y * gain).square()
+    assert saved * 2 * math.log(2) / 12 > float(error.sum()) > 0
+
+
+def test_training_begins_near_a_transform_that_inverts_itself():
+    torch.manual_seed(0)
+    model = Bls2017(Config((48, 96, 96)))
+    crops = torch.cat([pixels(seed=seed) for seed in range(24)])
+    with torch.no_grad():
+        untrained = (model.decode(model.encode(crops)) - crops).square().mean()
+        model.start(crops)
+        started = (model.decode(model.encode(crops)) - crops).square().mean()
+    assert started < untrained / 8
+    assert started < 0.5 * crops.var()
+
+
+def test_a_fixed_codec_is_what_was_saved(codec, tmp_path):
+    codec.save(tmp_path / "codec.safetensors")
+    again = Bls2017.load(tmp_path / "codec.safetensors")
+    assert again.config == SMALL
+    assert again.fingerprint() == codec.fingerprint()
+    assert again.prior.tables(99)[0].fingerprint() == codec.prior.tables(99)[0].fingerprint()
+    assert torch.equal(again.encode(pixels()), codec.encode(pixels()))
+    again.prior.cumulative[0, 5] += 1
+    again._fingerprint = None
+    assert again.fingerprint() != codec.fingerprint()
+
+
+def test_noise_has_no_tables():
+    model = Bls2017(SMALL)
+    params = Relaxed(model.density, model.gains(torch.ones(1))[0], (1, 16, 2, 2), model.device)
+    with pytest.raises(TypeError, match="fix the codec first"):
+        model.walk(StreamEncoder(), params, torch.zeros(1, 16, 2, 2))
+
+
+def test_pixels_and_latents_reach_no_further_than_they_say():
+    """Halos of tiles rest on it."""
+    torch.manual_seed(0)
+    model = Bls2017(SMALL).double()
+    x = torch.rand(1, 3, 192, 192, dtype=torch.double, requires_grad=True)
+    y = model.analysis(x)
+    y[0, :, 6, 6].sum().backward()
+    rows = torch.nonzero(x.grad.abs().sum((0, 1, 3)))
+    assert rows.min() >= 6 * 16 - bls2017.REACH and rows.max() <= 6 * 16 + 15 + bls2017.REACH
+    z = torch.rand(1, 16, 12, 12, dtype=torch.double, requires_grad=True)
+    model.synthesis(z)[0, :, 96:112, 96:112].sum().backward()
+    rows = torch.nonzero(z.grad.abs().sum((0, 1, 3)))
+    assert rows.min() >= 6 - bls2017.LATENT_REACH and rows.max() <= 6 + bls2017.LATENT_REACH
