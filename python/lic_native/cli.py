@@ -15,8 +15,8 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from . import jpeg
-from .errors import LicError
+from . import image, jpeg, pixels
+from .errors import LicError, UnsupportedError
 from .limits import DEFAULT_LIMITS, Limits
 from .models import zoo
 
@@ -33,6 +33,8 @@ Output = Annotated[Path | None, typer.Option("--output", "-o", help="File, or fo
 Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite files that are there.")]
 MaxPixels = Annotated[int, typer.Option(help="Pixels that the pictures of a file may have.")]
 MaxInput = Annotated[int, typer.Option(help="Bytes that a file may have.")]
+#: Makes of a file's content that of another, whose path it is told.
+Work = Callable[[bytes, Path], bytes]
 Device = Annotated[str | None, typer.Option(help="cpu or cuda; cuda by default if there is one.")]
 
 
@@ -41,28 +43,67 @@ def compress(
     paths: Paths,
     output: Output = None,
     force: Force = False,
+    quality: Annotated[
+        float | None,
+        typer.Option("--quality", "-q", help="Code images with loss, from their pixels: 1 (smallest) to 8, e.g. 4.5."),
+    ] = None,
     profile: Annotated[
         str | None,
         typer.Option(
-            help="native (quick, without torch), fast, or best: smaller and slower. By default best on cuda, fast on "
-            "cpu, and native where torch is not installed."
+            help="Without loss: native (quick, without torch), fast, or best: smaller and slower. By default best on "
+            "cuda, fast on cpu, and native where torch is not installed. With loss: bls2017."
         ),
     ] = None,
     device: Device = None,
     max_pixels: MaxPixels = DEFAULT_LIMITS.max_pixels,
     max_input: MaxInput = DEFAULT_LIMITS.max_input_bytes,
 ) -> None:
-    """Make a smaller .lic of each JPEG file. A folder's JPEG files are found at any depth; the originals stay."""
-    zoo.check_profile(profile)
+    """Make a smaller .lic of each JPEG file, which restores it byte for byte; or of each image, with --quality.
+
+    Without --quality nothing is lost: any other file that is named is kept as it is, a PNG file too. A folder's JPEG
+    files are found at any depth, with --quality all its image files. The originals stay.
+    """
     limits = Limits(max_pixels, max_input)
-
-    def work(data: bytes) -> bytes:
-        return jpeg.compress(data, profile=profile, device=device, limits=limits)
-
-    jobs = plan(paths, output, lambda path: path.suffix.lower() in jpeg.SUFFIXES, lambda name: name + SUFFIX, force)
+    lossy = quality is not None or profile in zoo.IMAGE_PROFILES
+    suffixes = pixels.SUFFIXES if lossy else jpeg.SUFFIXES
+    work = _image_work(quality, profile, device, limits) if lossy else _jpeg_work(profile, device, limits)
+    jobs = plan(paths, output, lambda path: path.suffix.lower() in suffixes, lambda path: path.name + SUFFIX, force)
     before, after = run(jobs, work, force, limits)
     if len(jobs) > 1:
         say(f"{len(jobs)} files: {sizes(before, after)}")
+    if not lossy and any(source.suffix.lower() in pixels.SUFFIXES - jpeg.SUFFIXES for source, _ in jobs):
+        say("images other than JPEG files are kept as they are; with --quality they get smaller, with loss")
+
+
+def _jpeg_work(profile: str | None, device: str | None, limits: Limits) -> Work:
+    if profile is not None and profile not in zoo.PROFILES:
+        raise ValueError(f"profile {profile!r} is none of {', '.join([*zoo.PROFILES, *zoo.IMAGE_PROFILES])}")
+    return lambda data, _: jpeg.compress(data, profile=profile, device=device, limits=limits)
+
+
+def _image_work(quality: float | None, profile: str | None, device: str | None, limits: Limits) -> Work:
+    if profile in zoo.PROFILES:
+        raise ValueError(
+            f"profile {profile!r} loses nothing and has no quality: leave out one of them, or take a profile with loss "
+            f"({', '.join(zoo.IMAGE_PROFILES)})"
+        )
+    from PIL import Image
+
+    name = zoo.of_image_profile(profile)
+    quality = image.QUALITY if quality is None else quality
+    image.check_quality(quality)
+    zoo.load_image(name, device)
+    # --max-pixels stands in for Pillow's own limit.
+    Image.MAX_IMAGE_PIXELS = None
+
+    def work(data: bytes, _: Path) -> bytes:
+        picture = pixels.read_file(data, limits)
+        try:
+            return image.compress(picture, quality=quality, profile=profile, device=device, limits=limits)
+        except ValueError as error:
+            raise UnsupportedError(str(error)) from error
+
+    return work
 
 
 @app.command()
@@ -77,16 +118,39 @@ def decompress(
         int, typer.Option(help="Bytes that a restored file may have.")
     ] = DEFAULT_LIMITS.max_output_bytes,
 ) -> None:
-    """Restore the original of each .lic file, byte for byte."""
+    """Restore the original of each .lic file, byte for byte; or, of one made with --quality, write its image.
+
+    An image's format is that of the name's suffix: any that Pillow writes. Without --output, and on stdout, it is PNG,
+    unless the .lic file's name has the suffix of another that keeps every sample.
+    """
     limits = Limits(max_pixels, max_input, max_output)
 
-    def work(data: bytes) -> bytes:
-        return jpeg.decompress(data, device=device, limits=limits)
+    def work(data: bytes, target: Path) -> bytes:
+        if not image.is_image(data):
+            return jpeg.decompress(data, device=device, limits=limits)
+        suffix = ".png" if target == PIPE else target.suffix
+        pixels.format_of(suffix)
+        return pixels.write_file(image.decompress(data, device=device, limits=limits), suffix)
 
-    def name(lic: str) -> str:
-        return lic.removesuffix(SUFFIX) if len(lic) > len(SUFFIX) and lic.endswith(SUFFIX) else lic + ".restored"
+    run(plan(paths, output, lambda path: path.suffix == SUFFIX, restored_name, force), work, force, limits)
 
-    run(plan(paths, output, lambda path: path.suffix == SUFFIX, name, force), work, force, limits)
+
+def restored_name(lic: Path) -> str:
+    """What a `.lic` file is restored as, unless the user names it."""
+    named = len(lic.name) > len(SUFFIX) and lic.suffix == SUFFIX
+    if not holds_image(lic):
+        return lic.name.removesuffix(SUFFIX) if named else lic.name + ".restored"
+    name = lic.name.removesuffix(SUFFIX) if named else lic.name
+    return name if Path(name).suffix.lower() in pixels.LOSSLESS_SUFFIXES else name + ".png"
+
+
+def holds_image(path: Path) -> bool:
+    """Whether a file is a `.lic` file of an image. What can't be read is reported when it is its turn."""
+    try:
+        with path.open("rb") as file:
+            return image.is_image(file.read(len(image.HEAD)))
+    except OSError:
+        return False
 
 
 @app.command()
@@ -95,13 +159,14 @@ def inspect(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show what is inside a .lic file."""
-    info = {k: v for k, v in asdict(jpeg.inspect(read(path))).items() if v is not None}
+    data = read(path)
+    info = {k: v for k, v in asdict((image if image.is_image(data) else jpeg).inspect(data)).items() if v is not None}
     if as_json:
         print(json.dumps(info))
         return
-    pictures = info.pop("pictures")
+    pictures = info.pop("pictures", ())
     for key, value in info.items():
-        print(f"{key.replace('_', ' '):18} {value}")
+        print(f"{key.replace('_', ' '):18} {(', '.join(value) or 'none') if isinstance(value, tuple) else value}")
     for picture in pictures:
         mode = "progressive" if picture["progressive"] else "sequential"
         print(
@@ -304,7 +369,7 @@ def plan(
     paths: Iterable[Path],
     output: Path | None,
     wanted: Callable[[Path], bool],
-    rename: Callable[[str], str],
+    rename: Callable[[Path], str],
     force: bool,
 ) -> list[Job]:
     """(source, target) of everything named; files below a folder keep their place in it.
@@ -321,13 +386,13 @@ def plan(
         if path != PIPE and path.is_dir():
             for source in sorted(p for p in path.rglob("*") if p.is_file() and wanted(p)):
                 place = (output or path) / source.relative_to(path)
-                jobs.append((source, place.with_name(rename(place.name))))
+                jobs.append((source, place.with_name(rename(source))))
         elif path == PIPE or output == PIPE:
             jobs.append((path, output or PIPE))
         elif several or (output is not None and output.is_dir()):
-            jobs.append((path, (output or path.parent) / rename(path.name)))
+            jobs.append((path, (output or path.parent) / rename(path)))
         else:
-            jobs.append((path, output or path.with_name(rename(path.name))))
+            jobs.append((path, output or path.with_name(rename(path))))
     if not jobs:
         raise FileNotFoundError("no files of that kind there")
     targets = set()
@@ -343,7 +408,7 @@ def plan(
     return jobs
 
 
-def run(jobs: list[Job], work: Callable[[bytes], bytes], force: bool, limits: Limits) -> tuple[int, int]:
+def run(jobs: list[Job], work: Work, force: bool, limits: Limits) -> tuple[int, int]:
     """Do every job, several at a time and with a progress bar if there are several; total bytes read and written.
 
     A file that fails is named in one line and does not keep the others from being done.
@@ -352,7 +417,7 @@ def run(jobs: list[Job], work: Callable[[bytes], bytes], force: bool, limits: Li
     def do(job: Job) -> tuple[int, int]:
         source, target = job
         data = read(source, limits)
-        result = work(data)
+        result = work(data, target)
         write(target, result, force, like=source)
         return len(data), len(result)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from .coders import join, split
 from .errors import CorruptError, UnsupportedError
 from .limits import DEFAULT_LIMITS, Limits
 from .models import zoo
-from .pixels import Pixels, pack_metadata, pixels_of, to_pillow, unpack_metadata
+from .pixels import MODES, Samples, pack_metadata, pixels_of, unpack_metadata
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -25,13 +26,17 @@ if TYPE_CHECKING:
 
 #: Vectors of latents on a side of what is coded in one piece: 1024 pixels. Part of the format. It bounds memory.
 TILE = 64
+#: What files begin with: magic number, version and kind.
+HEAD = b"\x89LIC\1\2"
+#: Unless another is asked for.
+QUALITY = 4.0
 Bytes = bytes | bytearray | memoryview
 
 
 def compress(
     image: Any,
     *,
-    quality: float = 4.0,
+    quality: float = QUALITY,
     profile: str | None = None,
     device: str | None = None,
     limits: Limits = DEFAULT_LIMITS,
@@ -55,11 +60,10 @@ def compress(
         TypeError, ValueError: the image is of none of these kinds, or there is no such quality, profile or device.
         LimitExceededError: the image has more than `limits.max_pixels`.
     """
-    from .models.bls2017 import QUALITIES, index_of
+    from .models.bls2017 import index_of
 
+    check_quality(quality)
     name = zoo.of_image_profile(profile)
-    if not 1 <= quality <= QUALITIES:
-        raise ValueError(f"quality {quality} is not from 1 to {QUALITIES}")
     pixels = pixels_of(image)
     height, width, _ = pixels.samples.shape
     limits.check_pixels(width * height)
@@ -80,6 +84,14 @@ def compress(
     )
 
 
+def check_quality(quality: float) -> None:
+    """Raise ValueError if there is no such quality."""
+    from .models.bls2017 import QUALITIES
+
+    if not 1 <= quality <= QUALITIES:
+        raise ValueError(f"quality {quality} is not from 1 to {QUALITIES}")
+
+
 def decompress(data: Bytes, *, device: str | None = None, limits: Limits = DEFAULT_LIMITS) -> Image.Image:
     """The image of a file that `compress` made, as a Pillow image with its metadata in `info`.
 
@@ -97,12 +109,31 @@ def decompress(data: Bytes, *, device: str | None = None, limits: Limits = DEFAU
             file, which `lic_native.jpeg.decompress` restores.
         LimitExceededError: the file or its image exceed `limits`.
     """
-    return to_pillow(_decompressed(_unpacked(data, limits), device))
+    from PIL import Image
+
+    body = unpacked(data, limits)
+    model = _model(body, device)
+    metadata = unpack_metadata(body.metadata)
+    coded = _latents(model, body)
+    alpha = _decode_alpha(body) if body.alpha else None
+    image = Image.new(MODES[body.channels], (body.width, body.height))
+    for top, left, samples in _synthesise(model, coded, body):
+        if alpha is not None:
+            height, width, _ = samples.shape
+            samples = np.concatenate([samples, alpha[top : top + height, left : left + width, None]], 2)
+        image.paste(Image.fromarray(samples.squeeze(2) if samples.shape[2] == 1 else samples), (left, top))
+    image.info.update(metadata)
+    return image
+
+
+def is_image(head: Bytes) -> bool:
+    """Whether a `.lic` file that begins so holds an image, which is decompressed here, or else a file."""
+    return bytes(head[: len(HEAD)]) == HEAD
 
 
 def latents(data: Bytes, *, device: str | None = None, limits: Limits = DEFAULT_LIMITS) -> NDArray[np.int16]:
     """What a file's image is computed from, `[C, ceil(H / 16), ceil(W / 16)]`. Raises as `decompress` does."""
-    body = _unpacked(data, limits)
+    body = unpacked(data, limits)
     return _latents(_model(body, device), body)
 
 
@@ -129,9 +160,8 @@ class Info:
 def inspect(data: Bytes, *, limits: Limits = DEFAULT_LIMITS) -> Info:
     """What is inside a file, without decoding it. Raises as `decompress` does."""
     from .models.bls2017 import BETWEEN
-    from .pixels import MODES
 
-    body = _unpacked(data, limits)
+    body = unpacked(data, limits)
     return Info(
         kind="image",
         file_bytes=len(data),
@@ -147,7 +177,8 @@ def inspect(data: Bytes, *, limits: Limits = DEFAULT_LIMITS) -> Info:
     )
 
 
-def _unpacked(data: Bytes, limits: Limits) -> _native.Image:
+def unpacked(data: Bytes, limits: Limits) -> _native.Image:
+    """The parts of a file, as they are stored. Raises as `decompress` does."""
     data = bytes(data)
     limits.check_input(len(data))
     container = _native.unpack(data, limits.max_output_bytes)
@@ -173,15 +204,6 @@ def _model(body: _native.Image, device: str | None) -> Bls2017:
     return model
 
 
-def _decompressed(body: _native.Image, device: str | None) -> Pixels:
-    model = _model(body, device)
-    metadata = unpack_metadata(body.metadata)
-    coded = _latents(model, body)
-    alpha = _decode_alpha(body) if body.alpha else None
-    samples = _synthesise(model, coded, body)
-    return Pixels(samples, alpha, metadata)
-
-
 def _tiles(rows: int, columns: int) -> Iterator[tuple[slice, slice]]:
     """The pieces of a grid of latents, in raster order: the fewest of at most `TILE` a side, about equal."""
     for y in _cuts(rows):
@@ -205,7 +227,7 @@ def _grid(height: int, width: int) -> tuple[int, int]:
     return -(-height // STRIDE), -(-width // STRIDE)
 
 
-def _encode(model: Bls2017, samples: NDArray[np.uint8], index: int) -> tuple[list[bytes], int]:
+def _encode(model: Bls2017, samples: Samples, index: int) -> tuple[list[bytes], int]:
     """One rANS stream for each tile, and the checksum of all latents.
 
     What lies beyond a tile as far as its latents see is analysed with it, so that tiles leave no seams.
@@ -231,7 +253,7 @@ def _encode(model: Bls2017, samples: NDArray[np.uint8], index: int) -> tuple[lis
     return streams, _combined(checksums)
 
 
-def _planes(samples: NDArray[np.uint8], seen: list[slice]) -> Any:
+def _planes(samples: Samples, seen: list[slice]) -> Any:
     """`[1, 3, 16h, 16w]` from 0 to 1: the samples under a part of the grid of latents, the last repeated beyond."""
     import torch
 
@@ -250,10 +272,10 @@ def _latents(model: Bls2017, body: _native.Image) -> NDArray[np.int16]:
     from .coder import StreamDecoder
 
     rows, columns = _grid(body.height, body.width)
-    tiles = list(_tiles(rows, columns))
+    streams = split(body.latents, math.prod(-(-size // TILE) for size in (rows, columns)))
     # One after the other, each as it has been paid for: a file can't ask for more than its bytes decode to.
     pieces, checksums = [], []
-    for (y, x), stream in zip(tiles, split(body.latents, len(tiles))):
+    for (y, x), stream in zip(_tiles(rows, columns), streams):
         coder = StreamDecoder([stream])
         size = (1, y.stop - y.start, x.stop - x.start)
         pieces.append(model.walk(coder, model.tabled(body.quality, size))[0].short().cpu().numpy())
@@ -262,33 +284,31 @@ def _latents(model: Bls2017, body: _native.Image) -> NDArray[np.int16]:
     if _combined(checksums) != body.checksum:
         raise CorruptError("the latents' checksum differs from the one stored")
     whole = np.empty((model.config.channels[-1], rows, columns), np.int16)
-    for (y, x), piece in zip(tiles, pieces):
-        whole[:, y, x] = piece
+    pieces.reverse()
+    for y, x in _tiles(rows, columns):
+        whole[:, y, x] = pieces.pop()
     return whole
 
 
-def _synthesise(model: Bls2017, coded: NDArray[np.int16], body: _native.Image) -> NDArray[np.uint8]:
-    """Samples `[H, W, 1 or 3]` of latents: tile by tile, with the latents around it that its pixels depend on."""
+def _synthesise(
+    model: Bls2017, coded: NDArray[np.int16], body: _native.Image
+) -> Iterator[tuple[int, int, NDArray[np.uint8]]]:
+    """Top, left and samples `[h, w, 1 or 3]` of each tile, with the latents around it that its pixels depend on."""
     import torch
 
     from .models.bls2017 import LATENT_REACH, STRIDE
 
-    gray = body.channels < 3
-    samples = np.empty((body.height, body.width, 1 if gray else 3), np.uint8)
-    with torch.inference_mode():
-        _, inverse = model.fixed_gains(body.quality)
-        for tile in _tiles(*coded.shape[1:]):
-            seen = [_grown(piece, LATENT_REACH, size) for piece, size in zip(tile, coded.shape[1:])]
-            part = torch.from_numpy(np.ascontiguousarray(coded[:, *seen]))[None].to(model.device).float()
+    for tile in _tiles(*coded.shape[1:]):
+        seen = [_grown(piece, LATENT_REACH, size) for piece, size in zip(tile, coded.shape[1:])]
+        part = torch.from_numpy(np.ascontiguousarray(coded[:, *seen]))[None].to(model.device).float()
+        with torch.inference_mode():
+            _, inverse = model.fixed_gains(body.quality)
             decoded = model.decode(part * inverse)[0]
             y, x = (slice(STRIDE * (t.start - s.start), STRIDE * (t.stop - s.start)) for t, s in zip(tile, seen))
-            decoded = decoded[:, y, x].mean(0, keepdim=True) if gray else decoded[:, y, x]
-            shades = (255 * decoded).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).cpu().numpy()
-            target = samples[
-                STRIDE * tile[0].start : STRIDE * tile[0].stop, STRIDE * tile[1].start : STRIDE * tile[1].stop
-            ]
-            target[:] = shades[: target.shape[0], : target.shape[1]]
-    return samples
+            decoded = decoded[:, y, x].mean(0, keepdim=True) if body.channels < 3 else decoded[:, y, x]
+            samples = (255 * decoded).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).cpu().numpy()
+        top, left = (STRIDE * piece.start for piece in tile)
+        yield top, left, samples[: body.height - top, : body.width - left]
 
 
 def _checksum(symbols: NDArray[np.int16]) -> int:

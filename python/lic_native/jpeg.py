@@ -105,8 +105,7 @@ def decompress(data: Bytes, *, device: str | None = None, limits: Limits = DEFAU
         LimitExceededError: the file or its pictures exceed `limits`.
     """
     data = bytes(data)
-    limits.check_input(len(data))
-    container = _native.unpack(data, limits.max_output_bytes)
+    container = _unpacked(data, limits)
     restored = _restore(container, device, limits) if container.stored is None else container.stored
     _native.verify(restored, container.size, container.checksum)
     return restored
@@ -149,8 +148,7 @@ class Info:
 def inspect(data: Bytes, *, limits: Limits = DEFAULT_LIMITS) -> Info:
     """What is inside a `.lic` file, without decoding its coefficients. Raises as `decompress` does."""
     data = bytes(data)
-    limits.check_input(len(data))
-    container = _native.unpack(data, limits.max_output_bytes)
+    container = _unpacked(data, limits)
     saving = 100 * (1 - len(data) / container.size) if container.size else 0.0
     common = (container.kind, len(data), container.size, round(saving, 2))
     if container.kind == "stored":
@@ -169,6 +167,14 @@ def inspect(data: Bytes, *, limits: Limits = DEFAULT_LIMITS) -> Info:
     )
     coefficients = sum(picture.coefficient_bytes for picture in pictures)
     return Info(*common, len(data) - coefficients, coefficients, pictures)
+
+
+def _unpacked(data: bytes, limits: Limits) -> _native.Container:
+    limits.check_input(len(data))
+    container = _native.unpack(data, limits.max_output_bytes)
+    if container.image is not None:
+        raise UnsupportedError("the file holds no file but an image: lic_native.image.decompress shows it")
+    return container
 
 
 def _compressed(data: bytes, profile: str | None, device: str | None, limits: Limits) -> bytes | None:

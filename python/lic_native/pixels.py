@@ -1,7 +1,8 @@
-"""The images that people have as what the image codec takes: samples, alpha and metadata; and back."""
+"""The images that people have as what the image codec takes: samples, alpha and metadata; and image files."""
 
 from __future__ import annotations
 
+import io
 import struct
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import CorruptError
+from .errors import CorruptError, UnsupportedError
+from .limits import Limits
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -18,6 +20,36 @@ if TYPE_CHECKING:
 MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 #: Metadata that is kept, by Pillow's names, in the order that files have it.
 METADATA = ("exif", "icc_profile", "xmp")
+#: What names of image files end in.
+SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".bmp", ".webp", ".avif", ".jp2", ".ppm", ".pgm"}
+#: Of these, what names end in of files that keep every sample.
+LOSSLESS_SUFFIXES = {".png", ".tif", ".tiff", ".bmp"}
+XMP_TAG = 700
+#: Tags that say how a TIFF file stores its samples, and those of XMP and colour profile, which are kept by themselves.
+STORAGE_TAGS = {
+    *(*range(254, 260), 262, 263, 264, 265, 266, 273, *range(277, 282), 284, *range(288, 294), 301, *range(317, 326)),
+    *(330, *range(332, 348), *range(512, 522), *range(529, 533), XMP_TAG, 34675),
+}
+
+
+@dataclass(frozen=True)
+class Rectangles:
+    """The samples of a Pillow image, sliced like an array: only what is asked for is copied."""
+
+    image: Image.Image
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.image.height, self.image.width, 1 if self.image.mode[0] == "L" else 3
+
+    def __getitem__(self, area: tuple[slice, slice]) -> NDArray[np.uint8]:
+        height, width, channels = self.shape
+        (top, bottom, _), (left, right, _) = area[0].indices(height), area[1].indices(width)
+        array = np.asarray(self.image.crop((left, top, right, bottom)))
+        return array.reshape(bottom - top, right - left, -1)[..., :channels]
+
+
+Samples = NDArray[np.uint8] | Rectangles
 
 
 @dataclass(frozen=True)
@@ -29,7 +61,7 @@ class Pixels:
     metadata: bytes by names of `METADATA`.
     """
 
-    samples: NDArray[np.uint8]
+    samples: Samples
     alpha: NDArray[np.uint8] | None = None
     metadata: dict[str, bytes] = field(default_factory=dict)
 
@@ -69,35 +101,97 @@ def _of_pillow(image: Image.Image) -> Pixels:
     # The second picture of an MPO is a preview, or the other eye's.
     if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
         raise ValueError("an image of several frames: pass a copy() of one")
-    metadata = _metadata(image)
-    if image.mode in ("P", "L", "RGB") and "transparency" in image.info:
-        image = image.convert("LA" if image.mode == "L" else "RGBA")
+    # Some files are turned upright only now, and their metadata too.
+    image.load()
+    metadata = metadata_of(image)
+    if image.mode in ("1", "P", "L", "RGB") and "transparency" in image.info:
+        image = image.convert("LA" if image.mode in ("1", "L") else "RGBA")
     elif image.mode in ("1", "P"):
         image = image.convert("L" if image.mode == "1" else "RGB")
     if image.mode not in MODES.values():
         raise ValueError(f"mode {image.mode!r} is none of {', '.join(MODES.values())}, 1 and P: convert() it first")
-    pixels = _of_array(np.asarray(image))
-    return Pixels(pixels.samples, pixels.alpha, metadata)
+    if not image.width or not image.height:
+        raise ValueError(f"an image of {image.width}x{image.height} pixels")
+    alpha = np.asarray(image.getchannel("A")) if image.mode[-1] == "A" else None
+    return Pixels(Rectangles(image), alpha, metadata)
 
 
-def _metadata(image: Image.Image) -> dict[str, bytes]:
+def metadata_of(image: Image.Image) -> dict[str, bytes]:
+    """Bytes by names of `METADATA`, of a Pillow image that is loaded."""
     found = {name: image.info.get(name) for name in METADATA}
-    # TIFF's is not in `info`.
-    if not found["exif"] and (exif := image.getexif()):
-        found["exif"] = exif.tobytes()
+    # TIFF's is not in `info`, and some PNG files have it as text.
+    if found["exif"] is None and (hasattr(image, "tag_v2") or "Raw profile type exif" in image.info):
+        described = _described(image.getexif().tobytes())
+        found["exif"] = described.tobytes() if described else None
     kept = {name: value.encode() if isinstance(value, str) else value for name, value in found.items() if value}
     return {name: bytes(value) for name, value in kept.items()}
 
 
-def to_pillow(pixels: Pixels) -> Image.Image:
-    """A Pillow image, with what metadata there is in its `info`."""
+def _described(data: bytes) -> Image.Exif:
+    """Exif without what tells not of the picture but of how a file stores it."""
     from PIL import Image
 
-    planes = [pixels.samples] if pixels.alpha is None else [pixels.samples, pixels.alpha[..., None]]
-    array = np.concatenate(planes, 2) if len(planes) > 1 else pixels.samples
-    image = Image.fromarray(array[..., 0] if array.shape[2] == 1 else array)
-    image.info.update(pixels.metadata)
+    exif = Image.Exif()
+    exif.load(data)
+    for tag in STORAGE_TAGS & set(exif):
+        del exif[tag]
+    return exif
+
+
+def read_file(data: bytes, limits: Limits) -> Image.Image:
+    """An image file, as a Pillow image. Raises UnsupportedError, CorruptError or LimitExceededError."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        image = Image.open(io.BytesIO(data))
+    except UnidentifiedImageError:
+        raise UnsupportedError("no image file that Pillow reads") from None
+    limits.check_pixels(image.width * image.height)
+    try:
+        image.load()
+    except MemoryError:
+        raise
+    except Exception as error:  # Pillow's many decoders raise all kinds.
+        raise CorruptError(f"Pillow can't read it: {error}") from error
     return image
+
+
+def write_file(image: Image.Image, suffix: str) -> bytes:
+    """An image file of the format that names with this suffix have, with the metadata that it takes.
+
+    Raises UnsupportedError.
+    """
+    from PIL import PngImagePlugin
+
+    format = format_of(suffix)
+    metadata: dict[str, Any] = {name: image.info[name] for name in METADATA if name in image.info}
+    try:
+        if "exif" in metadata:
+            metadata["exif"] = b"Exif\0\0" + metadata["exif"].removeprefix(b"Exif\0\0")
+        if format == "TIFF":
+            metadata["exif"] = _described(metadata.get("exif", b""))
+            if "xmp" in metadata:
+                metadata["exif"][XMP_TAG] = metadata["xmp"]
+        elif format == "PNG" and "xmp" in metadata:
+            metadata["pnginfo"] = PngImagePlugin.PngInfo()
+            metadata["pnginfo"].add_itxt("XML:com.adobe.xmp", metadata["xmp"].decode())
+        buffer = io.BytesIO()
+        image.save(buffer, format, **metadata)
+    except MemoryError:
+        raise
+    except Exception as error:  # A mode that a format hasn't; metadata of a hostile file, which Pillow takes apart.
+        raise UnsupportedError(f"Pillow can't write it as {format}: {error}") from error
+    return buffer.getvalue()
+
+
+def format_of(suffix: str) -> str:
+    """Pillow's name of the format that names with this suffix have. Raises UnsupportedError if it writes none."""
+    from PIL import Image
+
+    format = Image.registered_extensions().get(suffix.lower())
+    if format not in Image.SAVE:
+        raise UnsupportedError(f"Pillow writes no {suffix or 'files without a suffix'}")
+    return format
 
 
 def pack_metadata(metadata: dict[str, bytes]) -> bytes:
