@@ -1,11 +1,16 @@
 """The command, run as a user runs it."""
 
+import io
 import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
-from conftest import jpeg_bytes
+from conftest import jpeg_bytes, photograph
+from PIL import Image
+
+from lic_native import image
 
 
 def lic(*arguments, stdin: bytes | None = None) -> subprocess.CompletedProcess:
@@ -154,3 +159,113 @@ def test_odd_names(tmp_path):
 def test_unknown_devices_are_one_line(photo_file, device):
     done = lic("compress", photo_file, "--device", device)
     assert done.returncode == 1 and done.stderr.count(b"\n") == 1 and device.encode() in done.stderr
+
+
+def shown(path) -> Image.Image:
+    with Image.open(path) as picture:
+        picture.load()
+    return picture
+
+
+@pytest.fixture
+def picture(tmp_path):
+    """An image file with transparency and metadata."""
+    path = tmp_path / "picture.png"
+    exif = Image.Exif()
+    exif[270] = "a shed"
+    alpha = photograph(40, 56, seed=1)[..., :1]
+    picture = Image.fromarray(np.concatenate([photograph(40, 56), alpha], 2))
+    picture.save(path, exif=exif, icc_profile=bytes(range(256)))
+    return path
+
+
+def test_an_image_and_back(picture):
+    packed = picture.with_name("small.lic")
+    done = lic("compress", picture, "-q", "4.5", "-o", packed)
+    assert done.returncode == 0 and b"% saved" in done.stderr
+    assert packed.read_bytes() == image.compress(shown(picture), quality=4.5)
+    assert lic("decompress", packed).returncode == 0
+    again, decoded = shown(picture.with_name("small.png")), image.decompress(packed.read_bytes())
+    assert again.format == "PNG" and again.getexif()[270] == "a shed" and again.info["icc_profile"] == bytes(range(256))
+    assert np.array_equal(again, decoded)
+    assert np.array_equal(again.getchannel("A"), shown(picture).getchannel("A"))
+    assert b"--force" in lic("decompress", packed).stderr
+
+    info = json.loads(lic("inspect", packed, "--json").stdout)
+    assert info["quality"] == 4.5 and info["metadata"] == ["exif", "icc_profile"]
+    assert (info["kind"], info["width"], info["height"], info["mode"]) == ("image", 56, 40, "RGBA")
+    lines = lic("inspect", packed).stdout.decode().splitlines()
+    assert "model              bls2017" in lines and "metadata           exif, icc_profile" in lines
+
+
+def test_an_image_is_written_in_the_format_of_its_name(picture):
+    """If Pillow has one that takes it; in PNG, if there is no name."""
+    lic("compress", picture, "--profile", "bls2017")
+    packed = picture.with_name("picture.png.lic")
+    assert json.loads(lic("inspect", packed, "--json").stdout)["quality"] == image.QUALITY
+    for suffix, expected in {".tif": "TIFF", ".WEBP": "WEBP"}.items():
+        target = picture.with_suffix(suffix)
+        assert lic("decompress", packed, "-o", target).returncode == 0
+        assert shown(target).format == expected and shown(target).getexif()[270] == "a shed"
+    piped = lic("decompress", "-", stdin=packed.read_bytes()).stdout
+    assert Image.open(io.BytesIO(piped)).format == "PNG"
+    for suffix, complaint in {".jpg": b"RGBA as JPEG", ".txt": b"writes no .txt", "": b"without a suffix"}.items():
+        target = picture.with_suffix(suffix)
+        done = lic("decompress", packed, "-o", target)
+        assert done.returncode == 1 and complaint in done.stderr and done.stderr.count(b"\n") == 1
+        assert not target.exists()
+
+
+def test_a_folder_of_images_and_back(tmp_path):
+    folder = tmp_path / "in"
+    (folder / "deep").mkdir(parents=True)
+    sizes = {"a.png": (40, 30), "deep/b.jpg": (33, 50), "deep/c.webp": (16, 16), "d.TIF": (20, 20)}
+    for name, size in sizes.items():
+        Image.fromarray(photograph(*size[::-1])).save(folder / name)
+    (folder / "notes.txt").write_text("no image")
+    (folder / "broken.png").write_bytes((folder / "a.png").read_bytes()[:200])
+    Image.new("CMYK", (9, 9)).save(folder / "ink.jpg")
+    done = lic("compress", folder, "-q", "2", "-o", tmp_path / "packed")
+    assert done.returncode == 1 and b"2 of 6 files failed" in done.stderr
+    assert b"broken.png: Pillow can't read it" in done.stderr and b"ink.jpg: mode 'CMYK'" in done.stderr
+    (tmp_path / "packed" / "kept.txt.lic").write_bytes(lic("compress", "-", stdin=b"no image").stdout)
+    assert lic("decompress", tmp_path / "packed", "-o", tmp_path / "out").returncode == 0
+    made = {str(p.relative_to(tmp_path / "out")): p for p in (tmp_path / "out").rglob("*.*")}
+    assert made.pop("kept.txt").read_bytes() == b"no image"
+    names = {"a.png": "a.png", "deep/b.jpg": "deep/b.jpg.png", "deep/c.webp": "deep/c.webp.png", "d.TIF": "d.TIF"}
+    assert {name: shown(path).size for name, path in made.items()} == {names[k]: v for k, v in sizes.items()}
+
+
+def test_without_a_quality_nothing_is_lost(picture):
+    done = lic("compress", picture)
+    assert done.returncode == 0 and b"with --quality" in done.stderr
+    packed = picture.with_name("picture.png.lic")
+    assert lic("decompress", packed, "-o", "-").stdout == picture.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["-q", "9"], b"quality 9.0 is not from 1 to 8"),
+        (["-q", "4", "--profile", "native"], b"profile 'native' loses nothing and has no quality"),
+        (["-q", "4", "--profile", "better"], b"'better' is not for images, which have bls2017"),
+        (["-q", "4", "--device", "toaster"], b"toaster"),
+        (["-q", "4", "--max-pixels", "2239"], b"2240 pixels exceeds the limit of 2239"),
+        (["--profile", "better"], b"'better' is none of native, fast, best, bls2017"),
+    ],
+)
+def test_settings_that_do_not_fit_are_one_line(picture, options, complaint):
+    done = lic("compress", picture, *options)
+    assert done.returncode == 1 and complaint in done.stderr and done.stderr.count(b"\n") == 1
+    assert not picture.with_name("picture.png.lic").exists()
+
+
+def test_a_damaged_image_is_one_line_and_status_1(picture):
+    packed = picture.with_name("small.lic")
+    data = image.compress(shown(picture), quality=1)
+    packed.write_bytes(data[:-9])
+    for command in (["decompress", packed], ["inspect", packed]):
+        done = lic(*command)
+        assert done.returncode == 1 and done.stderr.count(b"\n") == 1 and done.stderr.startswith(b"lic-native: ")
+    assert lic("compress", "-", "-q", "2", stdin=b"no image").returncode == 1
+    assert not packed.with_suffix(".png").exists()
