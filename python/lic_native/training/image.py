@@ -141,13 +141,18 @@ def train(
 
 
 def relaxed_loss(model: Bls2017, pixels: Tensor, quality: Tensor, bf16: bool) -> Tensor:
-    """`[B]` of eq. 9, bits per pixel + lambda * distortion, over the root of lambda: no quality drowns the others."""
+    """`[B]` of eq. 9, bits per pixel + lambda * distortion, over the root of lambda: no quality drowns the others.
+
+    Noise stands for rounding where rates are measured. What is decoded has been rounded, straight through (Minnen and
+    Singh 2020, arXiv 2007.08739): noise instead, as in eq. 9, teaches the decoder to damp what it can trust.
+    """
     with torch.autocast(pixels.device.type, torch.bfloat16, enabled=bf16):
         y = model.encode(pixels)
         gain, inverse = model.gains(quality)
         scaled = y * gain
         noisy = scaled + torch.rand_like(scaled) - 0.5
-        decoded = model.decode(noisy * inverse)
+        rounded = scaled + (scaled.round() - scaled).detach()
+        decoded = model.decode(rounded * inverse)
     meter = RateMeter()
     model.walk(meter, Relaxed(model.density, gain, y.shape, y.device), noisy)
     bpp = meter.bits() / pixels[0, 0].numel()
