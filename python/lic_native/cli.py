@@ -91,7 +91,7 @@ def _image_work(quality: float | None, profile: str | None, device: str | None, 
 
     name = zoo.of_image_profile(profile)
     quality = image.QUALITY if quality is None else quality
-    image.check_quality(quality)
+    zoo.index_of(quality)
     zoo.load_image(name, device)
     # --max-pixels stands in for Pillow's own limit.
     Image.MAX_IMAGE_PIXELS = None

@@ -46,6 +46,8 @@ def compress(
     An alpha channel is kept without loss, as are Exif, XMP and the colour profile of a Pillow image. Samples of other
     kinds (16 bits, floats, CMYK) are refused.
 
+    Nothing is returned before its latents have been decoded and compared.
+
     Args:
         image: a Pillow image (modes L, LA, RGB, RGBA, 1 and P), a uint8 NumPy array `[H, W]` or `[H, W, 1 to 4]`, or a
             uint8 torch tensor `[H, W]` or `[1 to 4, H, W]`: gray, gray and alpha, RGB, RGB and alpha. Any size from
@@ -60,17 +62,13 @@ def compress(
         TypeError, ValueError: the image is of none of these kinds, or there is no such quality, profile or device.
         LimitExceededError: the image has more than `limits.max_pixels`.
     """
-    from .models.bls2017 import index_of
-
-    check_quality(quality)
-    name = zoo.of_image_profile(profile)
+    index, name = zoo.index_of(quality), zoo.of_image_profile(profile)
     pixels = pixels_of(image)
     height, width, _ = pixels.samples.shape
     limits.check_pixels(width * height)
     model = zoo.load_image(name, device)
-    index = index_of(quality)
     streams, checksum = _encode(model, pixels.samples, index)
-    return _native.pack_image(
+    packed = _native.pack_image(
         width=width,
         height=height,
         channels=pixels.channels,
@@ -82,14 +80,9 @@ def compress(
         alpha=b"" if pixels.alpha is None else _encode_alpha(pixels.alpha),
         latents=join(streams),
     )
-
-
-def check_quality(quality: float) -> None:
-    """Raise ValueError if there is no such quality."""
-    from .models.bls2017 import QUALITIES
-
-    if not 1 <= quality <= QUALITIES:
-        raise ValueError(f"quality {quality} is not from 1 to {QUALITIES}")
+    # Raises unless they are what has been coded.
+    _latents(model, unpacked(packed, Limits(width * height, len(packed), pixels.channels * width * height)))
+    return packed
 
 
 def decompress(data: Bytes, *, device: str | None = None, limits: Limits = DEFAULT_LIMITS) -> Image.Image:
@@ -159,8 +152,6 @@ class Info:
 
 def inspect(data: Bytes, *, limits: Limits = DEFAULT_LIMITS) -> Info:
     """What is inside a file, without decoding it. Raises as `decompress` does."""
-    from .models.bls2017 import BETWEEN
-
     body = unpacked(data, limits)
     return Info(
         kind="image",
@@ -169,7 +160,7 @@ def inspect(data: Bytes, *, limits: Limits = DEFAULT_LIMITS) -> Info:
         height=body.height,
         mode=MODES[body.channels],
         model=zoo.model_name(body.model),
-        quality=1 + body.quality / BETWEEN,
+        quality=1 + body.quality / zoo.BETWEEN,
         bpp=round(8 * len(data) / (body.width * body.height), 4),
         latent_bytes=len(body.latents),
         alpha_bytes=len(body.alpha),
@@ -189,8 +180,6 @@ def unpacked(data: Bytes, limits: Limits) -> _native.Image:
 
 
 def _model(body: _native.Image, device: str | None) -> Bls2017:
-    from .models.bls2017 import BETWEEN, QUALITIES
-
     name = zoo.model_name(body.model)
     if name not in zoo.IMAGE_PROFILES.values():
         raise UnsupportedError(f"model {name} is not for images")
@@ -199,7 +188,7 @@ def _model(body: _native.Image, device: str | None) -> Bls2017:
         raise UnsupportedError(
             f"the file needs weights {body.fingerprint:08x} of model {name}, not {model.fingerprint():08x} as here"
         )
-    if body.quality > (QUALITIES - 1) * BETWEEN:
+    if body.quality > zoo.index_of(zoo.QUALITIES):
         raise CorruptError(f"quality {body.quality} of model {name}")
     return model
 

@@ -36,9 +36,8 @@ from ..coder import FLOOR, Coder
 from ..distributions import Rows, Tables
 from ..nn.gdn import GDN
 from ..stream import Encoder
+from .zoo import BETWEEN, QUALITIES
 
-#: Qualities that have gains of their own: 1, 2, ... 8. Between two of them a file can name 63 more.
-QUALITIES, BETWEEN = 8, 64
 #: Pixels on a side of what a vector of y stands for.
 STRIDE = 16
 #: Pixels beyond a vector's own that it is computed from, and vectors of y beyond its own that a pixel is.
@@ -72,11 +71,6 @@ def tradeoff(quality: Tensor) -> Tensor:
     """Lambda of a quality."""
     low, high = LAMBDAS
     return low * (high / low) ** ((quality - 1) / (QUALITIES - 1))
-
-
-def index_of(quality: float) -> int:
-    """The nearest quality that a file can name, from 0 on."""
-    return round((quality - 1) * BETWEEN)
 
 
 class Relaxed(NamedTuple):

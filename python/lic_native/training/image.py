@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..coder import RateMeter
-from ..models.bls2017 import QUALITIES, STRIDE, Bls2017, Config, Relaxed, tradeoff
+from ..models.bls2017 import STRIDE, Bls2017, Config, Relaxed, tradeoff
+from ..models.zoo import QUALITIES
 from .photographs import Photographs
 from .run import Run, follow, plot
 

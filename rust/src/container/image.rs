@@ -4,6 +4,8 @@ use super::{check_limit, dictionary, put_section, sealed, Cursor, MAGIC, VERSION
 use crate::{varint, Error, Result};
 
 pub(super) const KIND_IMAGE: u8 = 2;
+/// Bytes that an image's metadata may have. It packs well: a small file could ask for much.
+pub const MAX_METADATA: u64 = 1 << 24;
 
 /// An image, but for what its model makes of the latents.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +47,8 @@ impl ImageBody {
 /// A file of an image.
 ///
 /// # Errors
-/// [`Error::InvalidArgument`] if the image has no pixels, no such number of channels, or alpha where it has none.
+/// [`Error::InvalidArgument`] if the image has no pixels, no such number of channels, or alpha where it has none;
+/// [`Error::LimitExceeded`] if its metadata is longer than [`MAX_METADATA`].
 pub fn pack_image(image: &ImageBody) -> Result<Vec<u8>> {
     let (width, height, channels) = (image.width, image.height, image.channels);
     if width == 0 || height == 0 || !(1..=4).contains(&channels) {
@@ -54,6 +57,7 @@ pub fn pack_image(image: &ImageBody) -> Result<Vec<u8>> {
     if image.has_alpha() == image.alpha.is_empty() {
         return Err(Error::InvalidArgument(format!("alpha and {channels} channels")));
     }
+    check_limit("the metadata's length", image.metadata.len() as u64, MAX_METADATA)?;
     let mut out = Vec::with_capacity(64 + image.metadata.len() + image.alpha.len() + image.latents.len());
     out.extend_from_slice(&MAGIC);
     out.extend_from_slice(&[VERSION, KIND_IMAGE]);
@@ -93,7 +97,7 @@ pub(super) fn read(cursor: &mut Cursor, max_output: u64) -> Result<ImageBody> {
     }
     check_limit("an image's size", image.size(), max_output)?;
     let length = cursor.varint("length of the metadata")?;
-    check_limit("the metadata's length", length, max_output)?;
+    check_limit("the metadata's length", length, MAX_METADATA)?;
     if length > 0 {
         let offset = cursor.position;
         image.metadata = dictionary::decompress(cursor.section("metadata")?, length, offset)?;
@@ -198,8 +202,21 @@ mod tests {
         let packed = pack_image(&sample()).unwrap();
         let refused = unpack(&packed, 1199);
         assert!(matches!(refused, Err(Error::LimitExceeded { value: 1200, limit: 1199, .. })), "{refused:?}");
-        let flat = ImageBody { metadata: vec![0; 5000], ..sample() };
-        let refused = unpack(&pack_image(&flat).unwrap(), 4999);
-        assert!(matches!(refused, Err(Error::LimitExceeded { value: 5000, limit: 4999, .. })), "{refused:?}");
+    }
+
+    #[test]
+    fn metadata_is_no_bomb() {
+        let flat = ImageBody { metadata: vec![0; MAX_METADATA as usize], ..sample() };
+        let packed = pack_image(&flat).unwrap();
+        assert!(packed.len() < 10_000);
+        assert_eq!(unpack(&packed, 1200).unwrap().body, Body::Image(flat.clone()));
+        let more = ImageBody { metadata: vec![0; MAX_METADATA as usize + 1], ..flat };
+        assert!(matches!(pack_image(&more), Err(Error::LimitExceeded { limit: MAX_METADATA, .. })));
+        // Just before the metadata: what it says of their length is refused before any is unpacked.
+        let mut lying = packed[..packed.len() - super::super::CRC_BYTES].to_vec();
+        let place = lying.windows(4).position(|w| w == [0x80, 0x80, 0x80, 0x08]).unwrap();
+        lying[place + 3] = 0x09;
+        let refused = unpack(&sealed(lying), u64::MAX);
+        assert!(matches!(refused, Err(Error::LimitExceeded { limit: MAX_METADATA, .. })), "{refused:?}");
     }
 }
