@@ -40,7 +40,7 @@ impl ImageBody {
     }
 
     fn has_alpha(&self) -> bool {
-        self.channels % 2 == 0
+        self.channels.is_multiple_of(2)
     }
 }
 
