@@ -9,9 +9,9 @@ of weights serves all rates: a gain for each channel and quality scales y before
 asymmetric gained variational autoencoder, arXiv 2003.02012), so a quality is a step size for each channel, and the
 density of y itself, which no gain changes, gives the probabilities at any step.
 
-In training rounding is additive uniform noise (section 3) and a density is a mixture of logistics. `fix` makes the
-codec that files refer to: per channel the cumulative distribution of y over photographs, linear between knots, all in
-integers, as are the gains; so the tables of any quality are the same on every machine.
+In training the rate of rounded values is that of values with uniform noise (section 3), and a density is a mixture of
+logistics. `fix` makes the codec that files refer to: per channel the cumulative distribution of y over photographs,
+linear between knots, all in integers, as are the gains; so the tables of any quality are the same on every machine.
 """
 
 from __future__ import annotations
@@ -51,8 +51,6 @@ LEVELS, POINT = 256, 16
 TOTAL, TAIL = 2**24, 2**8
 #: Integers are within 16 bits.
 LARGEST = 2**15 - 1
-#: What a bit is worth in squared steps, where steps are small against what they quantise: 2 ln 2 / 12.
-BIT = 2 * math.log(2) / 12
 #: Of the training mixture.
 LOGISTICS = 4
 
@@ -214,11 +212,8 @@ class Prior(nn.Module):
         level: np.ndarray = ((BETWEEN - part) * levels[stop] + part * levels[stop + 1]) // BETWEEN
         return level
 
-    def _tables(self, index: int) -> tuple[Tables, Tensor, Tensor]:
-        """The distribution of the integers of each channel at a quality by its index.
-
-        And for encoders what each costs, in bits `[C, width]`, of the integers from `[C]` on.
-        """
+    def _tables(self, index: int) -> Tables:
+        """The distribution of the integers of each channel at a quality by its index."""
         rows, offsets = [], []
         centres, positions = self.centre.cpu().numpy().astype(np.int64), self._positions()
         cumulative = self.cumulative.cpu().numpy().astype(np.int64)
@@ -238,10 +233,7 @@ class Prior(nn.Module):
             offsets.append(low + (int(inside[0]) if len(inside) else 0))
         width = max(map(len, rows))
         cdf = np.array([np.pad(row, (0, width - len(row)), "edge") for row in rows], np.int32)
-        # What no slot is left for is escaped.
-        costs = np.log2(TOTAL / np.maximum(np.diff(cdf), TAIL)).astype(np.float32)
-        tables = Tables(cdf, [len(row) for row in rows], offsets)
-        return tables, torch.from_numpy(costs), torch.tensor(offsets)
+        return Tables(cdf, [len(row) for row in rows], offsets)
 
 
 #: Samples that the training density is worth beside those that are counted.
@@ -311,21 +303,8 @@ class Bls2017(nn.Module):
         return gain[None, :, None, None], inverse
 
     def quantise(self, y: Tensor, index: int) -> Tensor:
-        """y -> integers as floats, at a quality by its index.
-
-        Each is rounded, or one nearer to zero if that makes squared error + `BIT` * bits less: a choice of encoders.
-        """
-        scaled = y * self.fixed_gains(index)[0]
-        _, costs, first = (x.to(y.device) if isinstance(x, Tensor) else x for x in self.prior.tables(index))
-        rounded = scaled.round().clamp(-LARGEST, LARGEST)
-        nearer = rounded - rounded.sign()
-
-        def cost(symbols: Tensor) -> Tensor:
-            place = (symbols - first[:, None, None]).clamp(0, costs.shape[1] - 1).long()
-            bits = costs.gather(1, place.transpose(0, 1).flatten(1)).view_as(place.transpose(0, 1)).transpose(0, 1)
-            return (symbols - scaled).square() + BIT * bits
-
-        return torch.where(cost(nearer) < cost(rounded), nearer, rounded)
+        """y -> integers as floats, at a quality by its index."""
+        return (y * self.fixed_gains(index)[0]).round().clamp(-LARGEST, LARGEST)
 
     def walk(self, coder: Coder, params: Relaxed | Tabled, symbols: Tensor | None = None) -> Tensor:
         """Code the latents through `coder`: one step, since no element tells of another.
@@ -338,7 +317,7 @@ class Bls2017(nn.Module):
     def tabled(self, index: int, size: tuple[int, int, int]) -> Tabled:
         """The distribution of latents at a quality by its index; size: (B, H, W)."""
         batch, rows, columns = size
-        return Tabled(self.prior.tables(index)[0], (batch, self.config.channels[-1], rows, columns), self.device)
+        return Tabled(self.prior.tables(index), (batch, self.config.channels[-1], rows, columns), self.device)
 
     @torch.no_grad()
     def start(self, pixels: Tensor) -> None:
