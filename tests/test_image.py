@@ -516,3 +516,9 @@ def test_each_kind_of_file_names_what_reads_it(small):
         with pytest.raises(UnsupportedError, match=r"lic_native\.image\.decompress"):
             read(small)
     assert image.is_image(small) and not image.is_image(packed) and not image.is_image(b"")
+
+
+def test_gray_images_that_fill_the_grid_are_not_padded_but_copied():
+    """Pillow's arrays can't be written to, which torch warns of."""
+    image = Image.fromarray(photograph(32, 48)[..., 0])
+    assert lic_native.image.decompress(lic_native.image.compress(image, device="cpu"), device="cpu").mode == "L"

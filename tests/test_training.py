@@ -145,10 +145,14 @@ def test_an_image_codec_is_trained_resumed_and_exported(shard, tmp_path, few_cro
     assert torch.equal(codec.walk(StreamDecoder(encoder.finish()), codec.tabled(200, (1, 4, 5))), symbols)
 
     # Others begin with what it has learnt, for all qualities or for one.
-    start = tmp_path / "one" / "checkpoint.pt"
-    image_training.train(shard, tmp_path / "three", steps=1, start=start, quality=3.0, **options)
-    (row,) = read_curve(tmp_path / "three")
-    assert [name for name in row if name.endswith("_psnr")] == ["q3_psnr"]
+    for name in ("checkpoint.pt", "bls2017.safetensors"):
+        out = tmp_path / Path(name).stem
+        image_training.train(shard, out, steps=1, start=tmp_path / "one" / name, quality=3.0, rate=0.0, **options)
+        (row,) = read_curve(out)
+        assert [name for name in row if name.endswith("_psnr")] == ["q3_psnr"]
+        begun = Bls2017.load(out / "bls2017.safetensors")
+        assert torch.equal(begun.synthesis[4].weight, codec.synthesis[4].weight)
+        assert torch.equal(begun.log_gain, codec.log_gain)
 
 
 def test_the_command_trains_image_codecs(shard, tmp_path, few_crops):

@@ -313,7 +313,9 @@ def train_image(
         tuple[int, int, int] | None, typer.Option(help="After each stage of a new run's analysis; of latents the last.")
     ] = None,
     quality: Annotated[float | None, typer.Option(help="Train for this one alone, instead of for all.")] = None,
-    start: Annotated[Path | None, typer.Option(help="Checkpoint of another run, that a new one begins with.")] = None,
+    start: Annotated[
+        Path | None, typer.Option(help="Exported weights or a checkpoint, that a new run begins with.")
+    ] = None,
     bf16: Annotated[bool | None, typer.Option(help="Products in bfloat16; by default on cuda.")] = None,
     seed: Annotated[int | None, typer.Option(help="Runs of equal seed see the same crops.")] = None,
     report_minutes: Annotated[float, typer.Option(help="Between validations and checkpoints.")] = 5.0,

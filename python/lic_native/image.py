@@ -252,7 +252,8 @@ def _planes(samples: Samples, seen: list[slice]) -> Any:
     part = samples[y, x]
     missing = [(0, piece.stop - piece.start - size) for piece, size in zip((y, x), part.shape)]
     part = np.pad(part, (*missing, (0, 0)), "edge") if any(end for _, end in missing) else part
-    planes = torch.from_numpy(np.ascontiguousarray(part.transpose(2, 0, 1)))[None]
+    # A copy, whatever it is a view of: torch warns of arrays that are read-only.
+    planes = torch.from_numpy(np.array(part.transpose(2, 0, 1), order="C"))[None]
     return planes.expand(-1, 3, -1, -1).float() / 255
 
 

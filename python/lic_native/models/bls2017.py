@@ -380,6 +380,19 @@ class Bls2017(nn.Module):
         model.load_state_dict(tensors)
         return model.to(device)
 
+    @classmethod
+    def trainable(cls, path: str | Path, pixels: Tensor) -> Bls2017:
+        """The codec that a fixed one was made from, up to 16 bits of its weights: to train on.
+
+        pixels: as of `encode`, crops that its densities begin with.
+        """
+        fixed = cls.load(path)
+        model = cls(fixed.config)
+        model.load_state_dict(model.state_dict() | fixed.state_dict())
+        with torch.no_grad():
+            model.density.start(model.encode(pixels.cpu()))
+        return model
+
     def fingerprint(self) -> int:
         """32 bits that change with the configuration and any weight or table of a fixed codec."""
         if self._fingerprint is None:

@@ -58,7 +58,8 @@ def train(
         limit: read only so many images.
         config: widths of a new run's network.
         quality: train for this one alone, to see what one model for all of them costs.
-        start: `checkpoint.pt` of another run, whose weights a new run begins with instead of principal components.
+        start: exported weights, or another run's `checkpoint.pt`, that a new run begins with instead of principal
+            components.
         bf16: products in bfloat16; by default on "cuda". On processors that have them it halves the time.
         seed: of first weights and crops; two runs of equal seed see the same crops. By default every run differs.
         report_minutes: time between validations, each of which writes a checkpoint and a row of `out/curve.csv`.
@@ -80,11 +81,16 @@ def train(
         return pixels.float().div(255).contiguous(memory_format=torch.channels_last)
 
     saved = run.saved
-    model = Bls2017(Config(**saved["config"]) if saved else config).to(device)
+    if not saved and start and Path(start).suffix == ".safetensors":
+        model = Bls2017.trainable(start, crops(START_CROPS)).to(device)
+    else:
+        model = Bls2017(Config(**saved["config"]) if saved else config).to(device)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if not saved and start:
+    if saved:
+        model.load_state_dict(saved["model"])
+    elif start and Path(start).suffix != ".safetensors":
         model.load_state_dict(torch.load(start, map_location=device, weights_only=True)["average"])
-    elif not saved:
+    elif not start:
         model.start(crops(START_CROPS))
     average = copy.deepcopy(model).requires_grad_(False)
     gains = [model.log_gain, model.log_inverse]
@@ -97,7 +103,6 @@ def train(
     optimizer = torch.optim.Adam(groups, betas=(0.9, 0.99), eps=1e-12)
     peaks = [group["lr"] for group in groups]
     if saved:
-        model.load_state_dict(saved["model"])
         average.load_state_dict(saved["average"])
         optimizer.load_state_dict(saved["optimizer"])
         if seed is not None:
