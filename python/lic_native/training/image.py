@@ -85,7 +85,7 @@ def train(
         model = Bls2017.trainable(start, crops(START_CROPS)).to(device)
     else:
         model = Bls2017(Config(**saved["config"]) if saved else config).to(device)
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    torch.nn.utils.convert_conv2d_weight_memory_format(model, torch.channels_last)
     if saved:
         model.load_state_dict(saved["model"])
     elif start and Path(start).suffix != ".safetensors":
