@@ -1,5 +1,6 @@
 """Ballé 2017: its normalisation, its prior in integers, its one walk."""
 
+import copy
 import math
 from fractions import Fraction
 
@@ -173,6 +174,17 @@ def test_a_fixed_codec_is_what_was_saved(codec, tmp_path):
     again.prior.cumulative[0, 5] += 1
     again._fingerprint = None
     assert again.fingerprint() != codec.fingerprint()
+
+
+def test_a_copy_has_its_own_tables():
+    model = Bls2017(SMALL)
+    another = copy.deepcopy(model)
+    for codec, scale in ((model, 1.0), (another, 9.0)):
+        codec.fix([scale * torch.randn(4, 16, 20, 20, generator=torch.Generator().manual_seed(7))])
+    again = Bls2017(SMALL)
+    again.load_state_dict(again.state_dict() | another.state_dict())
+    assert another.prior.tables(9).fingerprint() == again.prior.tables(9).fingerprint()
+    assert another.prior.tables(9).fingerprint() != model.prior.tables(9).fingerprint()
 
 
 def test_noise_has_no_tables():

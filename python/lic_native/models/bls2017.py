@@ -20,7 +20,6 @@ import json
 import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -49,8 +48,16 @@ LAMBDAS = 0.0018, 0.18
 LEVELS, POINT = 256, 16
 #: Sum of a cumulative distribution, and what either tail is worth that has no symbols of its own.
 TOTAL, TAIL = 2**24, 2**8
+#: Tables of so many qualities are kept: half a megabyte each.
+KEPT = 16
 #: Integers are within 16 bits.
 LARGEST = 2**15 - 1
+#: Samples that the training density is worth beside those that are counted.
+PSEUDO = 64.0
+#: Scale of y at first: orthonormal coefficients of samples from 0 to 1, in steps of 45/255.
+MIDDLE = 255 / 45
+#: Of random first weights beside the components.
+SMALL = 0.02
 #: Of the training mixture.
 LOGISTICS = 4
 
@@ -180,7 +187,7 @@ class Prior(nn.Module):
         self.register_buffer("levels", torch.zeros(QUALITIES, channels, dtype=torch.int32))
         self.register_buffer("centre", torch.zeros(channels, dtype=torch.int32))
         self.register_buffer("cumulative", torch.zeros(channels, len(knots()), dtype=torch.int32))
-        self.tables = lru_cache(8)(self._tables)
+        self._kept: dict[int, Tables] = {}
 
     def fit(self, samples: Tensor, density: Density, log_gain: Tensor) -> None:
         """Count.
@@ -189,6 +196,7 @@ class Prior(nn.Module):
         density: what stands for `PSEUDO` more samples, so that nothing is impossible.
         log_gain: `[QUALITIES, C]`, natural logarithms.
         """
+        self._kept.clear()
         self.levels.copy_((log_gain / math.log(2) * LEVELS).round())
         self.centre.copy_((samples.median(1).values * 2**POINT).round())
         centre = self.centre.double()[:, None] / 2**POINT
@@ -212,8 +220,16 @@ class Prior(nn.Module):
         level: np.ndarray = ((BETWEEN - part) * levels[stop] + part * levels[stop + 1]) // BETWEEN
         return level
 
+    def tables(self, index: int) -> Tables:
+        """The distribution of the integers of each channel at a quality by its index; the last few are kept."""
+        tables = self._kept.get(index)
+        if tables is None:
+            if len(self._kept) >= KEPT:
+                self._kept.clear()
+            tables = self._kept[index] = self._tables(index)
+        return tables
+
     def _tables(self, index: int) -> Tables:
-        """The distribution of the integers of each channel at a quality by its index."""
         rows, offsets = [], []
         centres, positions = self.centre.cpu().numpy().astype(np.int64), self._positions()
         cumulative = self.cumulative.cpu().numpy().astype(np.int64)
@@ -234,10 +250,6 @@ class Prior(nn.Module):
         width = max(map(len, rows))
         cdf = np.array([np.pad(row, (0, width - len(row)), "edge") for row in rows], np.int32)
         return Tables(cdf, [len(row) for row in rows], offsets)
-
-
-#: Samples that the training density is worth beside those that are counted.
-PSEUDO = 64.0
 
 
 def interpolated(x: np.ndarray, where: np.ndarray, value: np.ndarray) -> np.ndarray:
@@ -405,9 +417,3 @@ class Bls2017(nn.Module):
     def device(self) -> torch.device:
         """Where the network is."""
         return self.log_gain.device
-
-
-#: Scale of y at first: orthonormal coefficients of samples from 0 to 1, in steps of 45/255.
-MIDDLE = 255 / 45
-#: Of random first weights beside the components.
-SMALL = 0.02
