@@ -68,7 +68,7 @@ def compress(
     limits.check_pixels(width * height)
     model = zoo.load_image(name, device)
     streams, checksum = _encode(model, pixels.samples, index)
-    packed = _native.pack_image(
+    return _native.pack_image(
         width=width,
         height=height,
         channels=pixels.channels,
@@ -80,9 +80,6 @@ def compress(
         alpha=b"" if pixels.alpha is None else _encode_alpha(pixels.alpha),
         latents=join(streams),
     )
-    # Raises unless they are what has been coded.
-    _latents(model, unpacked(packed, Limits(width * height, len(packed), pixels.channels * width * height)))
-    return packed
 
 
 def decompress(data: Bytes, *, device: str | None = None, limits: Limits = DEFAULT_LIMITS) -> Image.Image:
@@ -223,7 +220,7 @@ def _encode(model: Bls2017, samples: Samples, index: int) -> tuple[list[bytes], 
     """
     import torch
 
-    from .coder import StreamEncoder
+    from .coder import StreamDecoder, StreamEncoder
     from .models.bls2017 import REACH, STRIDE
 
     rows, columns = _grid(*samples.shape[:2])
@@ -235,9 +232,15 @@ def _encode(model: Bls2017, samples: Samples, index: int) -> tuple[list[bytes], 
             y = model.encode(_planes(samples, seen).to(model.device))
             top, left = (slice(t.start - s.start, t.stop - s.start) for t, s in zip(tile, seen))
             symbols = model.quantise(y[..., top, left], index).contiguous()
+            params = model.tabled(index, (1, *symbols.shape[2:]))
             coder = StreamEncoder()
-            model.walk(coder, model.tabled(index, (1, *symbols.shape[2:])), symbols)
-            streams += coder.finish()
+            model.walk(coder, params, symbols)
+            (stream,) = coder.finish()
+            decoder = StreamDecoder([stream])
+            if not torch.equal(model.walk(decoder, params), symbols):
+                raise CorruptError("the latents don't come back as they were coded")
+            decoder.finish()
+            streams.append(stream)
             checksums.append(_checksum(symbols[0].short().cpu().numpy()))
     return streams, _combined(checksums)
 
