@@ -12,7 +12,7 @@ from conftest import photograph
 from lic_native.coder import RateMeter, StreamDecoder, StreamEncoder
 from lic_native.models import bls2017
 from lic_native.models.bls2017 import LEVELS, POINT, Bls2017, Config, Relaxed
-from lic_native.models.zoo import BETWEEN, QUALITIES, index_of
+from lic_native.models.quality import BETWEEN, QUALITIES, index_of
 from lic_native.nn.gdn import GDN, Root
 
 SMALL = Config((8, 12, 16))

@@ -22,7 +22,7 @@ from lic_native.evaluation.resources import observe
 from lic_native.limits import Limits
 from lic_native.models import zoo
 from lic_native.models.bls2017 import STRIDE
-from lic_native.models.zoo import index_of
+from lic_native.models.quality import index_of
 
 #: Stand-ins, to be kept bit for bit; the Exif is one that Pillow can read.
 METADATA = {

@@ -19,6 +19,7 @@ from . import image, jpeg, pixels
 from .errors import LicError, UnsupportedError
 from .limits import DEFAULT_LIMITS, Limits
 from .models import zoo
+from .models.quality import index_of
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 train_app = typer.Typer(no_args_is_help=True, help="Train a model.")
@@ -91,7 +92,7 @@ def _image_work(quality: float | None, profile: str | None, device: str | None, 
 
     name = zoo.of_image_profile(profile)
     quality = image.QUALITY if quality is None else quality
-    zoo.index_of(quality)
+    index_of(quality)
     zoo.load_image(name, device)
     # --max-pixels stands in for Pillow's own limit.
     Image.MAX_IMAGE_PIXELS = None

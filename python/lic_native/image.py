@@ -17,6 +17,7 @@ from .coders import join, split
 from .errors import CorruptError, UnsupportedError
 from .limits import DEFAULT_LIMITS, Limits
 from .models import zoo
+from .models.quality import BETWEEN, LAST, index_of
 from .pixels import MODES, Samples, pack_metadata, pixels_of, unpack_metadata
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def compress(
         TypeError, ValueError: the image is of none of these kinds, or there is no such quality, profile or device.
         LimitExceededError: the image has more than `limits.max_pixels`.
     """
-    index, name = zoo.index_of(quality), zoo.of_image_profile(profile)
+    index, name = index_of(quality), zoo.of_image_profile(profile)
     pixels = pixels_of(image)
     height, width, _ = pixels.samples.shape
     limits.check_pixels(width * height)
@@ -157,7 +158,7 @@ def inspect(data: Bytes, *, limits: Limits = DEFAULT_LIMITS) -> Info:
         height=body.height,
         mode=MODES[body.channels],
         model=zoo.model_name(body.model),
-        quality=1 + body.quality / zoo.BETWEEN,
+        quality=1 + body.quality / BETWEEN,
         bpp=round(8 * len(data) / (body.width * body.height), 4),
         latent_bytes=len(body.latents),
         alpha_bytes=len(body.alpha),
@@ -185,7 +186,7 @@ def _model(body: _native.Image, device: str | None) -> Bls2017:
         raise UnsupportedError(
             f"the file needs weights {body.fingerprint:08x} of model {name}, not {model.fingerprint():08x} as here"
         )
-    if body.quality > zoo.index_of(zoo.QUALITIES):
+    if body.quality > LAST:
         raise CorruptError(f"quality {body.quality} of model {name}")
     return model
 

@@ -35,7 +35,7 @@ from ..coder import FLOOR, Coder
 from ..distributions import Rows, Tables
 from ..nn.gdn import GDN
 from ..stream import Encoder
-from .zoo import BETWEEN, QUALITIES
+from .quality import BETWEEN, QUALITIES
 
 #: Pixels on a side of what a vector of y stands for.
 STRIDE = 16
@@ -213,9 +213,8 @@ class Prior(nn.Module):
 
     def level(self, index: int) -> np.ndarray:
         """`[C]` levels at a quality by its index: linear between two that are stored."""
-        stop, part = divmod(min(index, (QUALITIES - 1) * BETWEEN - 1), BETWEEN)
-        if index == (QUALITIES - 1) * BETWEEN:
-            part = BETWEEN
+        stop = min(index // BETWEEN, QUALITIES - 2)
+        part = index - BETWEEN * stop
         levels = self.levels.cpu().numpy().astype(np.int64)
         level: np.ndarray = ((BETWEEN - part) * levels[stop] + part * levels[stop + 1]) // BETWEEN
         return level

@@ -21,8 +21,6 @@ NUMBERS = {"mlcc-fast": 1, "mlcc-best": 2, NATIVE: 3, "bls2017": 4}
 PROFILES = {"native": NATIVE, "fast": "mlcc-fast", "best": "mlcc-best"}
 #: Those for images, coded from their pixels.
 IMAGE_PROFILES = {"bls2017": "bls2017"}
-#: Qualities that models for images have gains of their own for: 1, 2, ... 8. Between two a file can name 63 more.
-QUALITIES, BETWEEN = 8, 64
 
 
 def model_name(number: int) -> str:
@@ -57,13 +55,6 @@ def of_image_profile(profile: str | None) -> str:
     if profile not in IMAGE_PROFILES:
         raise ValueError(f"profile {profile!r} is not for images, which have {', '.join(IMAGE_PROFILES)}")
     return IMAGE_PROFILES[profile]
-
-
-def index_of(quality: float) -> int:
-    """The nearest quality that a file can name, from 0 on. Raises ValueError if it is not from 1 to 8."""
-    if not 1 <= quality <= QUALITIES:
-        raise ValueError(f"quality {quality} is not from 1 to {QUALITIES}")
-    return round((quality - 1) * BETWEEN)
 
 
 def load(name: str, device: str | None = None) -> Mlcc:

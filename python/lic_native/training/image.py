@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..coder import RateMeter
 from ..models.bls2017 import STRIDE, Bls2017, Config, Relaxed, tradeoff
-from ..models.zoo import QUALITIES
+from ..models.quality import QUALITIES
 from .photographs import Photographs
 from .run import Run, follow, plot
 
