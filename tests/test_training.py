@@ -133,6 +133,8 @@ def test_an_image_codec_is_trained_resumed_and_exported(shard, tmp_path, few_cro
     assert image_training.train(shard, tmp_path / "two", steps=2, **options) == first
     later = [image_training.train(shard, tmp_path / name, steps=12, **options) for name in ("one", "two")]
     assert later[0] == later[1] < first
+    # A run that is over has nothing to do but to say so.
+    assert image_training.train(shard, tmp_path / "one", steps=12, **options) == later[0]
     assert curve("one") == curve("two")
     assert [row["steps"] for row in curve("one")] == ["2", "12"]
     assert float(curve("one")[1]["q1_bpp"]) < float(curve("one")[1]["q8_bpp"])

@@ -110,7 +110,8 @@ def train(
     held_out = list(validation_pictures(photographs))
     qualities = VALIDATION_QUALITIES if quality is None else (quality,)
 
-    score, loss_sum, loss_count = 0.0, 0.0, 0
+    scores: dict[float, tuple[float, float, float]] = {}
+    loss_sum, loss_count = 0.0, 0
     run.resume()
     while not run.over:
         for group, peak in zip(optimizer.param_groups, peaks):
@@ -130,8 +131,7 @@ def train(
             row = {"training_loss": round(loss_sum / loss_count, 4)}
             for q, (bpp, psnr, _) in scores.items():
                 row |= {f"q{q:g}_bpp": round(bpp, 4), f"q{q:g}_psnr": round(psnr, 3)}
-            score = sum(loss for _, _, loss in scores.values()) / len(scores)
-            run.report({**row, "loss": round(score, 4)})
+            run.report({**row, "loss": round(mean_loss(scores), 4)})
             loss_sum, loss_count = 0.0, 0
             run.save(
                 model=model.state_dict(),
@@ -143,7 +143,12 @@ def train(
             plot(run.out / "curve.csv", "_psnr", "PSNR of held-out photographs, dB")
             run.resume()
     export(average, photographs, run.out / "bls2017.safetensors")
-    return score
+    return mean_loss(scores or {q: validate(average, held_out, q) for q in qualities})
+
+
+def mean_loss(scores: dict[float, tuple[float, float, float]]) -> float:
+    """Over the qualities."""
+    return sum(loss for _, _, loss in scores.values()) / len(scores)
 
 
 def relaxed_loss(model: Bls2017, pixels: Tensor, quality: Tensor, bf16: bool) -> Tensor:
