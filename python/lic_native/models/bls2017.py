@@ -30,9 +30,9 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from .. import _native
 from ..coder import FLOOR, Coder
 from ..distributions import Rows, Tables
+from ..nn.fingerprint import fingerprint
 from ..nn.gdn import GDN
 from ..stream import Encoder
 from .quality import BETWEEN, QUALITIES
@@ -407,9 +407,7 @@ class Bls2017(nn.Module):
     def fingerprint(self) -> int:
         """32 bits that change with the configuration and any weight or table of a fixed codec."""
         if self._fingerprint is None:
-            state = [v.cpu().contiguous().numpy().tobytes() for _, v in sorted(self.state_dict().items())]
-            config = self.config.metadata().encode()
-            self._fingerprint = _native.fingerprint(b"".join([config, *state])) & 0xFFFFFFFF
+            self._fingerprint = fingerprint(self.config.metadata(), self.state_dict())
         return self._fingerprint
 
     @property

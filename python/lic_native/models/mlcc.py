@@ -48,6 +48,7 @@ from ..nn.exact import (
     in_one_pass,
     log2_table,
 )
+from ..nn.fingerprint import fingerprint
 from .blocks import PHASES, SAMPLINGS, Picture, Shape, interleave, padded, phase_size, space_to_depth, zigzag
 from .hyperprior import Hyperprior, Priors
 
@@ -397,9 +398,7 @@ class Mlcc(nn.Module):
     def fingerprint(self) -> int:
         """32 bits that change with the configuration and any weight or table of a model that is exact."""
         if self._fingerprint is None:
-            state = [v.cpu().contiguous().numpy().tobytes() for _, v in sorted(self.state_dict().items())]
-            config = self.config.metadata().encode()
-            self._fingerprint = _native.fingerprint(b"".join([config, *state])) & 0xFFFFFFFF
+            self._fingerprint = fingerprint(self.config.metadata(), self.state_dict())
         return self._fingerprint
 
     @torch.no_grad()
