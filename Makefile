@@ -8,7 +8,7 @@ SECONDS ?= 60
 # Where torch has CPU builds of its own, name their index: PIP_FLAGS="--extra-index-url ..."
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check $(PIP_FLAGS)
 
-.PHONY: demo test rust aarch64 fuzz python oldest lint bench peers table rd compat
+.PHONY: demo test rust aarch64 fuzz python oldest lint bench peers table rd domains compat latency
 
 demo: .venv/installed
 	@folder=$$(mktemp -d) && trap 'rm -r "$$folder"' EXIT && set -ex && \
@@ -81,9 +81,25 @@ rd: .venv/installed
 	$(PIP) ".[bench]"
 	$(BIN)/lic-native evaluate image "$(IMAGES)" $(RD_FLAGS)
 
+# What latent overfitting gains on images unlike those of the training, profile fast, e.g.
+# make domains DOMAINS_FLAGS="--lof 200"
+DOMAINS_FLAGS ?= --lof 50 --quality 2 --quality 4 --quality 6
+DOMAINS_CODECS ?= --codec "lic_native fast" --codec "lic_native fast LOF 50"
+domains: .venv/installed
+	$(PIP) ".[bench]" scikit-image pooch
+	@folder=$$(mktemp -d) && trap 'rm -r "$$folder"' EXIT && $(BIN)/python benches/domains.py "$$folder" && \
+	for domain in medical screen cartoon; do \
+		$(BIN)/lic-native evaluate image "$$folder/$$domain" $(DOMAINS_FLAGS) $(DOMAINS_CODECS); \
+	done
+
 # The drop-in for CompressAI's coder inside CompressAI itself, which needs an older NumPy: in .venv-compressai.
 compat: .venv-compressai/installed
 	.venv-compressai/bin/python -m pytest -q tests/test_compat_compressai.py
+
+# Time of our image profiles by stage beside CompressAI's models, in .venv-compressai too, e.g.
+# make latency LATENCY_FLAGS="--device cpu --threads 1 --csv latency.csv"
+latency: .venv-compressai/installed
+	.venv-compressai/bin/python -m lic_native evaluate latency $(LATENCY_FLAGS)
 
 # The entropy coder beside its peers; Debian's libhtscodecs2 joins in where it is installed. Without their dependencies:
 # all are here but CompressAI's, which are many, and would take NumPy back to 1.
@@ -110,7 +126,7 @@ SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find rust/src python -na
 .venv-compressai/installed: $(SOURCES)
 	test -d .venv-compressai || $(PYTHON) -m venv .venv-compressai
 	.venv-compressai/bin/pip install --quiet --disable-pip-version-check $(PIP_FLAGS) \
-		compressai==1.2.8 torch==2.14.1 torchvision==0.29.2 safetensors pytest pytest-benchmark hypothesis
+		compressai==1.2.8 torch==2.14.1 torchvision==0.29.2 safetensors pillow typer pytest pytest-benchmark hypothesis
 	.venv-compressai/bin/pip install --quiet --disable-pip-version-check --no-deps --force-reinstall .
 	touch $@
 

@@ -5,12 +5,17 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import settings
 from PIL import Image
 
 from lic_native import coders, jpeg
-from lic_native.models import zoo
+from lic_native.models import msp, zoo
 
+#: Of a model that is quick, with something of everything: groups that skip guesses wholly, in part, and not at all.
+SMALL_MSP = msp.Config(
+    channels=12, width=16, groups=((0, 3), (3, 8), (8, 12)), embed=8, trunk=16, head=8, skip=6
+)  # fmt: skip
 #: The profiles that are networks.
 NETWORKS = [profile for profile, name in zoo.PROFILES.items() if name != zoo.NATIVE]
 
@@ -26,6 +31,11 @@ def photograph(height: int, width: int, seed: int = 0) -> np.ndarray:
     waves = [np.sin(x * a + y * b + c) for a, b, c in rng.uniform(-2, 2, (3, 3))]
     picture = 128 + 60 * np.stack(waves, -1) + 40 * (x > y + 1)[..., None]
     return np.clip(picture + rng.normal(0, 6, (height, width, 1)), 0, 255).astype(np.uint8)
+
+
+def pixels(height: int = 64, width: int = 96, seed: int = 0) -> torch.Tensor:
+    """A photograph as models for images take it, `[1, 3, height, width]`."""
+    return torch.from_numpy(photograph(height, width, seed)).permute(2, 0, 1)[None].float() / 255
 
 
 def jpeg_bytes(height: int = 96, width: int = 128, seed: int = 0, mode: str = "RGB", **options) -> bytes:
@@ -62,3 +72,49 @@ def photo() -> bytes:
     from pathlib import Path
 
     return (Path(__file__).parent / "data" / "grace_hopper.jpg").read_bytes()
+
+
+@pytest.fixture(scope="session")
+def crops() -> torch.Tensor:
+    """What first weights are made of, `[12, 3, 64, 96]`."""
+    return torch.cat([pixels(seed=seed) for seed in range(12)])
+
+
+def random_msp(crops: torch.Tensor, config: msp.Config = SMALL_MSP) -> msp.Msp:
+    """As training begins, but nothing is zero."""
+    torch.manual_seed(0)
+    model = msp.Msp(config)
+    model.start(crops)
+    for parameter in (p for p in model.parameters() if not p.any()):
+        torch.nn.init.normal_(parameter, std=0.1)
+    return model
+
+
+@pytest.fixture(scope="session")
+def small_msp(crops) -> msp.Msp:
+    return random_msp(crops).fix([crops])
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    """Tests share their machine; threads that wait for each other on it are slow."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def check_reach(model) -> None:
+    """No latent depends on pixels, and no pixel on latents, that are further than a model says: halos rest on it."""
+    side, middle, index = 13, 6, torch.tensor([100])
+    for transform, shape, stride, reach in (
+        (model.encode, (1, 3, model.STRIDE * side, model.STRIDE * side), (model.STRIDE, 1), model.reach[0]),
+        (model.decode, (1, model.channels, side, side), (1, model.STRIDE), model.reach[1]),
+    ):
+        x = torch.rand(shape, requires_grad=True)
+        out = slice(stride[1] * middle, stride[1] * (middle + 1))
+        transform(x, index)[0, :, out, out].sum().backward()
+        seen = x.grad[0].abs().sum(0)
+        for along in range(2):
+            lines = torch.nonzero(seen.sum(along)) // stride[0]
+            assert (lines - middle).abs().max() == reach

@@ -11,6 +11,7 @@ from conftest import jpeg_bytes, photograph
 from PIL import Image
 
 from lic_native import image
+from lic_native.models import zoo
 
 
 def lic(*arguments, stdin: bytes | None = None) -> subprocess.CompletedProcess:
@@ -195,14 +196,34 @@ def test_an_image_and_back(picture):
     assert info["quality"] == 4.5 and info["metadata"] == ["exif", "icc_profile"]
     assert (info["kind"], info["width"], info["height"], info["mode"]) == ("image", 56, 40, "RGBA")
     lines = lic("inspect", packed).stdout.decode().splitlines()
-    assert "model              bls2017" in lines and "metadata           exif, icc_profile" in lines
+    assert (
+        f"model              {zoo.of_image_profile(None)}" in lines and "metadata           exif, icc_profile" in lines
+    )
+
+
+def test_a_profile_of_both_kinds_loses_nothing_unless_there_is_a_quality(photo_file):
+    packed = photo_file.with_name("small.lic")
+    for options, kind in (([], "jpeg"), (["-q", "4", "-f"], "image")):
+        assert lic("compress", photo_file, "--profile", "fast", *options, "-o", packed).returncode == 0
+        info = json.loads(lic("inspect", packed, "--json").stdout)
+        model = info["model"] if options else info["pictures"][0]["model"]
+        assert (info["kind"], model) == (kind, (zoo.IMAGE_PROFILES if options else zoo.PROFILES)["fast"])
+
+
+def test_overfitting_says_what_it_has_gained(picture):
+    packed = picture.with_name("small.lic")
+    done = lic("compress", picture, "-q", "4", "--lof", "3", "-o", packed)
+    assert done.returncode == 0 and b"small.lic: overfitting changed latents by" in done.stderr
+    assert packed.read_bytes() == image.compress(shown(picture), quality=4, lof=3)
+    assert lic("decompress", packed).returncode == 0
 
 
 def test_an_image_is_written_in_the_format_of_its_name(picture):
     """If Pillow has one that takes it; in PNG, if there is no name."""
     lic("compress", picture, "--profile", "bls2017")
     packed = picture.with_name("picture.png.lic")
-    assert json.loads(lic("inspect", packed, "--json").stdout)["quality"] == image.QUALITY
+    info = json.loads(lic("inspect", packed, "--json").stdout)
+    assert (info["model"], info["quality"]) == ("bls2017", image.QUALITY)
     for suffix, expected in {".tif": "TIFF", ".WEBP": "WEBP"}.items():
         target = picture.with_suffix(suffix)
         assert lic("decompress", packed, "-o", target).returncode == 0
@@ -248,10 +269,12 @@ def test_without_a_quality_nothing_is_lost(picture):
     [
         (["-q", "9"], b"quality 9.0 is not from 1 to 8"),
         (["-q", "4", "--profile", "native"], b"profile 'native' loses nothing and has no quality"),
-        (["-q", "4", "--profile", "better"], b"'better' is not for images, which have bls2017"),
+        (["-q", "4", "--profile", "better"], b"'better' is not for images, which have balanced, fast, bls2017"),
         (["-q", "4", "--device", "toaster"], b"toaster"),
         (["-q", "4", "--max-pixels", "2239"], b"2240 pixels exceeds the limit of 2239"),
-        (["--profile", "better"], b"'better' is none of native, fast, best, bls2017"),
+        (["-q", "4", "--profile", "bls2017", "--lof", "9"], b"model bls2017 has no latent overfitting"),
+        (["--lof", "9"], b"--lof is for images with loss"),
+        (["--profile", "better"], b"'better' is none of native, fast, best, balanced, bls2017"),
     ],
 )
 def test_settings_that_do_not_fit_are_one_line(picture, options, complaint):

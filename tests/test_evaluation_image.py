@@ -43,8 +43,8 @@ def images(tmp_path):
 def ours(monkeypatch):
     """In place of lic_native's image codec: JPEG, each file twice, so that it takes exactly twice the rate."""
 
-    def compress(image, *, quality, profile, device):
-        assert (profile, device) == ("twice", None)
+    def compress(image, *, quality, profile, lof, device):
+        assert (profile, lof, device) == ("twice", 0, None)
         return 2 * PEERS["JPEG"].encode(image, int(10 * quality))
 
     def decompress(data, *, device):

@@ -3,6 +3,7 @@
 import math
 import struct
 from bisect import bisect
+from dataclasses import asdict
 from fractions import Fraction
 from functools import cache
 
@@ -11,7 +12,9 @@ import pytest
 from conftest import photograph
 
 import lic_native
-from lic_native import _native
+from lic_native import _native, image
+from lic_native.distributions import LogisticPairs
+from lic_native.limits import DEFAULT_LIMITS
 from lic_native.models import zoo
 
 TOTAL = 1 << 15
@@ -356,6 +359,110 @@ def image_row(levels: list[int], centre: int, cumulative: list[int], i: int) -> 
     return converted(low + first, [*boundaries, 2**24], 24)
 
 
+class MspDecoder:
+    """The walk of `msp`, in double precision, whose sums are exact, too. Slots are the native coder's (section 4)."""
+
+    def __init__(self, stream: bytes, weights: dict[str, np.ndarray], config: dict, index: int):
+        self.w, self.config, self.index = weights, config, index
+        self.decoder = lic_native.Decoder(stream)
+        s = min(index // 64, 6)
+        t = index - 64 * s
+        gains = weights["levels"].astype(int)
+        levels = ((64 - t) * gains[s] + t * gains[s + 1]) // 64 + weights["spread"]
+        self.unit = np.array([power(int(level) + 16 * 256) / 2**32 for level in levels], np.float32)
+        self.inverse, self.level = np.float32(1) / self.unit, np.float32(levels * (math.log(2) / 256))
+
+    def linear(self, name: str, x: np.ndarray) -> np.ndarray:
+        result = np.asarray(x, float) @ self.w[f"{name}.weight"].astype(float).T
+        return (result + self.w.get(f"{name}.bias", 0)).astype(np.float32)
+
+    def conv(self, name: str, x: np.ndarray) -> np.ndarray:
+        padded, kernel = np.pad(x, ((1, 1), (1, 1), (0, 0))), self.w[f"{name}.weight"].astype(float)
+        rows, columns = x.shape[:2]
+        return sum(padded[y : y + rows, x : x + columns] @ kernel[..., y, x].T for y in range(3) for x in range(3))
+
+    def rounded(self, name: str, x: np.ndarray) -> np.ndarray:
+        step, limit = self.w[f"{name}.step"], self.w[f"{name}.limit"]
+        return np.clip(np.rint(x / step) * step, -limit, limit)
+
+    def rectified(self, name: str, x: np.ndarray) -> np.ndarray:
+        return self.rounded(name, np.where(x < 0, x / np.float32(8), x))
+
+    def seen(self, x: np.ndarray, channels: slice) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        z = x.astype(np.float32) * self.inverse[channels]
+        fine = np.rint(np.clip(z, -6, 6) * 4096) / 4096
+        magnitude = 1 + 2 * np.abs(z)
+        exponent = np.floor(np.log2(magnitude))
+        linear = exponent + magnitude / np.exp2(exponent) - 1
+        return fine, np.rint(fine * 32) / 32, np.minimum(np.floor(linear * 32 + 0.5) / 32, 12)
+
+    def grid(self, rows: int, columns: int, depth: int = 0) -> np.ndarray:
+        basis = [max(0, 1 - abs(self.index / 64 - j)) for j in range(8)]
+        told = self.rectified("told", self.linear("tell", np.array([*basis, *np.eye(3)[depth]])))
+        if depth == 2:
+            return self.phase(0, None, told, rows, columns)
+        half = -(-rows // 2), -(-columns // 2)
+        result = np.zeros((2 * half[0], 2 * half[1], len(self.unit)), int)
+        planes = []
+        for p, (i, j) in enumerate([(0, 0), (1, 1), (0, 1), (1, 0)]):
+            inside = len(range(i, rows, 2)), len(range(j, columns, 2))
+            if p == 0:
+                coded = self.grid(*inside, depth + 1)
+            elif 0 in inside:
+                coded = np.zeros((*inside, len(self.unit)), int)
+            else:
+                context = sum(
+                    np.float32(self.conv(f"trunks.{p}.{name}", np.concatenate(parts, -1)))
+                    for name, parts in zip(("context", "fine"), zip(*planes))
+                )
+                coded = self.phase(p, context, told, *inside)
+            plane = np.pad(coded, ((0, half[0] - inside[0]), (0, half[1] - inside[1]), (0, 0)))
+            result[i::2, j::2] = plane
+            fine, coarse, magnitude = self.seen(plane, slice(None))
+            embedded = self.linear("embed", np.concatenate([coarse, magnitude, np.ones_like(fine[..., :1])], -1))
+            skip = self.config["skip"]
+            planes.append((self.rectified("embedded", embedded).astype(float), fine[..., :skip].astype(float)))
+        return result[:rows, :columns]
+
+    def phase(self, p: int, context: np.ndarray | None, told: np.ndarray, rows: int, columns: int) -> np.ndarray:
+        trunk, width, skip = f"trunks.{p}.", self.config["trunk"], self.config["skip"]
+        gain, shift = np.split(self.linear(trunk + "film", told), 2)
+        if context is None:
+            t = np.broadcast_to(shift, (rows, columns, width))
+        else:
+            context = context[:rows, :columns]
+            t = context[..., :width] * (np.float32(1) + gain) + shift
+        t = self.rectified(trunk + "input", t)
+        hidden = self.rectified(trunk + "middle", self.linear(trunk + "inner", t))
+        states = self.linear("head.state", self.rounded("head.input", t + self.linear(trunk + "outer", hidden)))
+        coded, fines, rest = [], [], []
+        for k, (a, b) in enumerate(self.config["groups"]):
+            hidden = states[..., k * self.config["head"] : (k + 1) * self.config["head"]]
+            mean = np.zeros((rows, columns, b - a), np.float32)
+            if k:
+                hidden = hidden + self.linear(f"head.known.{k - 1}", np.concatenate(rest, -1))
+                mean = self.linear(f"head.mean.{k - 1}", np.concatenate(fines, -1))
+            if context is not None and a < skip:
+                mean[..., : skip - a] += context[..., width:][..., a:b]
+            raw = self.linear(f"head.out.{k}", self.rectified(f"head.middle.{k}", hidden))
+            raw = raw.reshape(rows, columns, b - a, 5)
+            unit, level = self.unit[a:b, None], self.level[a:b, None]
+            octave = np.float32(8 / math.log(2))
+            parts = [
+                np.clip((raw[..., :2] + mean[..., None]) * (16 * unit), -32767, 32767),
+                np.clip(raw[..., 2:4] * octave + (level * octave + np.float32(48)), 0, 127),
+                np.clip(raw[..., 4:] * np.float32(8) + np.float32(64), 0, 127),
+            ]
+            params = np.rint(np.concatenate(parts, -1)).astype(np.int16)
+            x = np.empty(params.shape[:-1], np.int16)
+            self.decoder.get(LogisticPairs(params), out=x)
+            coded.append(x)
+            fine, coarse, magnitude = self.seen(x, slice(a, b))
+            fines.append(fine)
+            rest += [coarse, magnitude]
+        return np.concatenate(coded, -1).astype(int)
+
+
 # What the library writes
 
 
@@ -452,10 +559,23 @@ def test_the_hash_of_a_message_is_seeded_with_the_fingerprint(rng):
         assert xxhash.xxh3_64_intdigest(data[:-2], seed) % 2**16 == int.from_bytes(data[-2:], "little")
 
 
+@pytest.mark.parametrize("profile", ["fast", "balanced"])
+@pytest.mark.parametrize(("quality", "size"), [(2.7, (88, 104)), (8, (17, 15))])
+def test_images_of_msp(profile, quality, size):
+    data = lic_native.image.compress(photograph(*size), quality=quality, profile=profile, device="cpu")
+    model = zoo.load_image(f"msp-{profile}", "cpu")
+    weights = {name.removeprefix("prior."): value.numpy() for name, value in model.state_dict().items()}
+    parts = image.unpacked(data, DEFAULT_LIMITS)
+    rows, columns = (-(-n // 16) for n in size)
+    decoder = MspDecoder(parts.latents, weights, asdict(model.config), parts.quality)
+    decoded = decoder.grid(rows, columns)
+    decoder.decoder.finish()
+    assert np.array_equal(decoded.transpose(2, 0, 1), image.latents(data, device="cpu"))
+
+
 @pytest.mark.parametrize("quality", [1, 3.3, 8])
 def test_images(quality):
-    image = photograph(40, 56)
-    data = lic_native.image.compress(image, quality=quality, device="cpu")
+    data = image.compress(photograph(40, 56), quality=quality, profile="bls2017", device="cpu")
     file = Bytes(data)
     assert file.take(6) == b"\x89LIC\1\2"
     assert (file.varint(), file.varint(), file.integer(1), file.varint()) == (56, 40, 3, 4)
@@ -470,6 +590,6 @@ def test_images(quality):
     grid = 3 * 4
     symbols = decode_group(data[file.position : -4], len(rows) * grid, lambda i: rows[i // grid])
     stored = np.array(symbols, "<i2")
-    assert np.array_equal(stored.reshape(-1, 3, 4), lic_native.image.latents(data, device="cpu"))
+    assert np.array_equal(stored.reshape(-1, 3, 4), image.latents(data, device="cpu"))
     of_tiles = struct.pack("<Q", _native.fingerprint(stored.tobytes()))
     assert checksum == _native.fingerprint(of_tiles) % 2**32

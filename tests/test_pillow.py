@@ -6,22 +6,16 @@ import sys
 
 import numpy as np
 import pytest
-import torch
 from conftest import jpeg_bytes, photograph
 from PIL import Image, UnidentifiedImageError
 
 from lic_native import image, jpeg, pillow
 from lic_native.errors import CorruptError, LicError, UnsupportedError
+from lic_native.models import zoo
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 ICC = bytes(range(256)) * 2
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture
@@ -71,10 +65,12 @@ def test_every_mode(mode, picture):
 
 def test_settings_are_those_of_compress(picture):
     assert saved(picture) == image.compress(picture)
-    assert saved(picture, quality=7.5, profile="bls2017", device="cpu") == image.compress(
-        picture, quality=7.5, device="cpu"
-    )
-    for wrong in ({"quality": 9}, {"profile": "fast"}, {"device": "toaster"}):
+    for profile in zoo.IMAGE_PROFILES:
+        settings = {"quality": 7.5, "profile": profile, "device": "cpu"}
+        assert saved(picture, **settings) == image.compress(picture, **settings)
+        assert image.inspect(saved(picture, **settings)).model == zoo.IMAGE_PROFILES[profile]
+    assert saved(picture, lof=2, profile="fast") == image.compress(picture, lof=2, profile="fast") != saved(picture)
+    for wrong in ({"quality": 9}, {"profile": "native"}, {"device": "toaster"}, {"lof": -1}):
         with pytest.raises(ValueError):
             saved(picture, **wrong)
 

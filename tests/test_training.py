@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import jpeg_bytes, photograph
+from conftest import jpeg_bytes, photograph, pixels
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -23,14 +23,7 @@ from lic_native.training import jpeg as training
 from lic_native.training import native, photographs, run
 from lic_native.training.jpeg import train
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Tests share their machine; threads that wait for each other on it are slow."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def read_curve(out):
@@ -124,7 +117,7 @@ def few_crops(monkeypatch):
 
 
 def test_an_image_codec_is_trained_resumed_and_exported(shard, tmp_path, few_crops):
-    options = {"batch": 2, "device": "cpu", "config": Config((8, 12, 16)), "seed": 5}
+    options = {"batch": 2, "device": "cpu", "model": "bls2017", "channels": (8, 12, 16), "seed": 5}
 
     def curve(name):
         return [{k: v for k, v in row.items() if k != "minutes"} for row in read_curve(tmp_path / name)]
@@ -140,11 +133,10 @@ def test_an_image_codec_is_trained_resumed_and_exported(shard, tmp_path, few_cro
     assert float(curve("one")[1]["q1_bpp"]) < float(curve("one")[1]["q8_bpp"])
 
     codec = Bls2017.load(tmp_path / "one" / "bls2017.safetensors")
-    y = codec.encode(torch.from_numpy(photograph(64, 80)).permute(2, 0, 1)[None].float() / 255)
-    symbols = codec.quantise(y, 200)
-    encoder = StreamEncoder()
-    codec.walk(encoder, codec.tabled(200, (1, 4, 5)), symbols)
-    assert torch.equal(codec.walk(StreamDecoder(encoder.finish()), codec.tabled(200, (1, 4, 5))), symbols)
+    encoder, index = StreamEncoder(), torch.tensor([200])
+    symbols = codec.encode(pixels(64, 80), index).round()
+    codec.walk(encoder, index, (4, 5), symbols)
+    assert torch.equal(codec.walk(StreamDecoder(encoder.finish()), index, (4, 5)), symbols)
 
     # Others begin with what it has learnt, for all qualities or for one.
     for name in ("checkpoint.pt", "bls2017.safetensors"):
@@ -159,7 +151,8 @@ def test_an_image_codec_is_trained_resumed_and_exported(shard, tmp_path, few_cro
 
 def test_the_command_trains_image_codecs(shard, tmp_path, few_crops):
     command = ["train", "image", "--data", shard, "--out", tmp_path / "run", "--steps", 1, "--batch", 1]
-    result = CliRunner().invoke(cli.app, [*map(str, command), "--channels", "4", "6", "8", "--device", "cpu"])
+    options = ["--model", "bls2017", "--channels", "4", "6", "8", "--device", "cpu"]
+    result = CliRunner().invoke(cli.app, [*map(str, command), *options])
     assert result.exit_code == 0, result.output
     assert Bls2017.load(tmp_path / "run" / "bls2017.safetensors").config == Config((4, 6, 8))
     result = CliRunner().invoke(cli.app, [*map(str, command), "--model", "none"])

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -52,9 +54,12 @@ def compress(
         str | None,
         typer.Option(
             help="Without loss: native (quick, without torch), fast, or best: smaller and slower. By default best on "
-            "cuda, fast on cpu, and native where torch is not installed. With loss: bls2017."
+            "cuda, fast on cpu, and native where torch is not installed. With --quality: balanced, fast or bls2017."
         ),
     ] = None,
+    lof: Annotated[
+        int, typer.Option(min=0, help="With --quality: so many iterations to fit the latents to the image, e.g. 100.")
+    ] = 0,
     device: Device = None,
     max_pixels: MaxPixels = DEFAULT_LIMITS.max_pixels,
     max_input: MaxInput = DEFAULT_LIMITS.max_input_bytes,
@@ -65,9 +70,11 @@ def compress(
     files are found at any depth, with --quality all its image files. The originals stay.
     """
     limits = Limits(max_pixels, max_input)
-    lossy = quality is not None or profile in zoo.IMAGE_PROFILES
+    lossy = quality is not None or (profile in zoo.IMAGE_PROFILES and profile not in zoo.PROFILES)
     suffixes = pixels.SUFFIXES if lossy else jpeg.SUFFIXES
-    work = _image_work(quality, profile, device, limits) if lossy else _jpeg_work(profile, device, limits)
+    if lof and not lossy:
+        raise ValueError("--lof is for images with loss: say which --quality")
+    work = _image_work(quality, profile, device, limits, lof) if lossy else _jpeg_work(profile, device, limits)
     jobs = plan(paths, output, lambda path: path.suffix.lower() in suffixes, lambda path: path.name + SUFFIX, force)
     before, after = run(jobs, work, force, limits)
     if len(jobs) > 1:
@@ -78,12 +85,13 @@ def compress(
 
 def _jpeg_work(profile: str | None, device: str | None, limits: Limits) -> Work:
     if profile is not None and profile not in zoo.PROFILES:
-        raise ValueError(f"profile {profile!r} is none of {', '.join([*zoo.PROFILES, *zoo.IMAGE_PROFILES])}")
+        names = dict.fromkeys([*zoo.PROFILES, *zoo.IMAGE_PROFILES])
+        raise ValueError(f"profile {profile!r} is none of {', '.join(names)}")
     return lambda data, _: jpeg.compress(data, profile=profile, device=device, limits=limits)
 
 
-def _image_work(quality: float | None, profile: str | None, device: str | None, limits: Limits) -> Work:
-    if profile in zoo.PROFILES:
+def _image_work(quality: float | None, profile: str | None, device: str | None, limits: Limits, lof: int) -> Work:
+    if profile in zoo.PROFILES and profile not in zoo.IMAGE_PROFILES:
         raise ValueError(
             f"profile {profile!r} loses nothing and has no quality: leave out one of them, or take a profile with loss "
             f"({', '.join(zoo.IMAGE_PROFILES)})"
@@ -93,18 +101,49 @@ def _image_work(quality: float | None, profile: str | None, device: str | None, 
     name = zoo.of_image_profile(profile)
     quality = image.QUALITY if quality is None else quality
     index_of(quality)
+    zoo.check_overfitting(name, lof)
     zoo.load_image(name, device)
     # --max-pixels stands in for Pillow's own limit.
     Image.MAX_IMAGE_PIXELS = None
 
-    def work(data: bytes, _: Path) -> bytes:
+    def work(data: bytes, target: Path) -> bytes:
         picture = pixels.read_file(data, limits)
+        options: dict[str, Any] = {"quality": quality, "profile": profile, "device": device, "limits": limits}
         try:
-            return image.compress(picture, quality=quality, profile=profile, device=device, limits=limits)
+            with overfitting(target) if lof else nullcontext() as watch:
+                return image.compress(picture, **options, lof=lof, on_lof=watch)
         except ValueError as error:
             raise UnsupportedError(str(error)) from error
 
     return work
+
+
+@contextmanager
+def overfitting(target: Path) -> Iterator[Callable[[image.Overfitting], None]]:
+    """Shows how far latent overfitting is, if nothing else shows progress, and in the end what it has gained."""
+    from rich.console import Console
+    from rich.errors import LiveError
+    from rich.progress import Progress
+
+    last: list[image.Overfitting] = []
+    with ExitStack() as stack:
+        bar = Progress(console=Console(stderr=True), transient=True)
+        with suppress(LiveError):
+            if sys.stderr.isatty():
+                stack.enter_context(bar)
+        task = bar.add_task("overfitting", total=None)
+
+        def watch(state: image.Overfitting) -> None:
+            last[:] = [state]
+            bar.update(task, completed=state.done, total=state.total)
+
+        yield watch
+    if last and (before := last[0].before) and (after := last[0].after):
+        decibels = 10 * math.log10(before.mse / after.mse) if before.mse and after.mse else 0.0
+        say(
+            f"{target}: overfitting changed latents by {100 * (after.bpp / before.bpp - 1):+.1f} % of their bits and "
+            f"{decibels:+.2f} dB, rate + lambda * error by {100 * (after.loss / before.loss - 1):+.1f} %"
+        )
 
 
 @app.command()
@@ -222,7 +261,11 @@ def evaluate_image(
     ] = None,
     codec: Annotated[
         list[str] | None,
-        typer.Option(help='Only this one, e.g. "lic_native bls2017" or JPEG; more than once for several.'),
+        typer.Option(help='Only this one, e.g. "lic_native fast" or JPEG; more than once for several.'),
+    ] = None,
+    lof: Annotated[
+        list[int] | None,
+        typer.Option(help="Each profile once more with so many iterations of latent overfitting; more than once too."),
     ] = None,
     device: Device = None,
     anchors: Annotated[
@@ -250,12 +293,48 @@ def evaluate_image(
         qualities=quality or [],
         names=codec or [],
         device=device,
+        lof=lof or [],
         anchors=anchors,
         against=against or [],
         csv_file=csv,
         json_file=json_file,
         means_file=means,
         plot_file=plot,
+    )
+
+
+@evaluate_app.command("latency")
+def evaluate_latency(
+    size: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Width x height; more than once for several; by default 256x256, 512x768, 1920x1080 and 2048x1080 (2K "
+            "as DCI has it)."
+        ),
+    ] = None,
+    codec: Annotated[
+        list[str] | None,
+        typer.Option(help='Only this one, e.g. "lic_native bls2017" or mbt2018_mean; more than once for several.'),
+    ] = None,
+    device: Device = None,
+    threads: Annotated[int | None, typer.Option(help="Of torch on the processor; by default as torch has it.")] = None,
+    repetitions: Annotated[int, typer.Option(help="Of which the median counts; serial codecs run once.")] = 5,
+    csv: Annotated[Path | None, typer.Option(help="File for the rows as CSV.")] = None,
+) -> None:
+    """Time of lic_native's image profiles by stage, beside CompressAI's models if installed, in one run.
+
+    The models are mbt2018_mean and cheng2020_anchor with random weights. Prints a table, with counts of steps and of
+    network calls.
+    """
+    from .evaluation import latency
+
+    latency.run(
+        sizes=size or [],
+        names=codec or [],
+        device=device,
+        threads=threads,
+        repetitions=repetitions,
+        csv_file=csv,
     )
 
 
@@ -303,17 +382,21 @@ def train_jpeg(
 def train_image(
     data: Annotated[Path, typer.Option(help="Folder of photographs, plain or in .tar shards.")],
     out: Annotated[Path, typer.Option(help="Folder of the run: checkpoint, learning curve, weights.")],
-    model: Annotated[str, typer.Option(help="bls2017.")] = "bls2017",
+    model: Annotated[str, typer.Option(help="msp-fast, msp-balanced, msp-best or bls2017.")] = "msp-balanced",
     minutes: Annotated[float | None, typer.Option(help="Training time of the run, over all calls.")] = None,
     steps: Annotated[int | None, typer.Option(help="Its length in steps instead, for fair comparisons.")] = None,
-    batch: Annotated[int, typer.Option(help="Crops of 128x128 in a step.")] = 8,
+    batch: Annotated[int, typer.Option(help="Crops in a step.")] = 8,
+    crop: Annotated[int, typer.Option(help="Pixels on their sides.")] = 128,
     rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 4e-4,
     device: Device = None,
     limit: Annotated[int | None, typer.Option(help="Read only so many images.")] = None,
     channels: Annotated[
-        tuple[int, int, int] | None, typer.Option(help="After each stage of a new run's analysis; of latents the last.")
+        tuple[int, int, int] | None, typer.Option(help="Of a new bls2017 after each stage; of latents the last.")
     ] = None,
     quality: Annotated[float | None, typer.Option(help="Train for this one alone, instead of for all.")] = None,
+    prior_only: Annotated[
+        bool, typer.Option("--prior-only", help="The prior alone, on latents rounded as in a file: the last stage.")
+    ] = False,
     start: Annotated[
         Path | None, typer.Option(help="Exported weights or a checkpoint, that a new run begins with.")
     ] = None,
@@ -322,22 +405,22 @@ def train_image(
     report_minutes: Annotated[float, typer.Option(help="Between validations and checkpoints.")] = 5.0,
 ) -> None:
     """Train a codec for images. Called again on the same folder, it goes on where it stopped."""
-    if model not in zoo.IMAGE_PROFILES.values():
-        raise ValueError(f"model {model!r} is none of {', '.join(zoo.IMAGE_PROFILES.values())}")
-    from .models.bls2017 import Config
     from .training.image import train
 
     train(
         data,
         out,
         minutes,
+        model=model,
         steps=steps,
         batch=batch,
+        crop=crop,
         rate=rate,
         device=device,
         limit=limit,
-        config=Config(channels) if channels else Config(),
+        channels=channels,
         quality=quality,
+        prior_only=prior_only,
         start=start,
         bf16=bf16,
         seed=seed,

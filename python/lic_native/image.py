@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import operator
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -22,11 +23,12 @@ from .pixels import MODES, Samples, pack_metadata, pixels_of, unpack_metadata
 
 if TYPE_CHECKING:
     from PIL import Image
+    from torch import Tensor
 
-    from .models.bls2017 import Bls2017
+    from .coder import Coder
+    from .lof import Score
+    from .models.codec import ImageModel
 
-#: Vectors of latents on a side of what is coded in one piece: 1024 pixels. Part of the format. It bounds memory.
-TILE = 64
 #: What files begin with: magic number, version and kind.
 HEAD = b"\x89LIC\1\2"
 #: Unless another is asked for.
@@ -41,6 +43,8 @@ def compress(
     profile: str | None = None,
     device: str | None = None,
     limits: Limits = DEFAULT_LIMITS,
+    lof: int = 0,
+    on_lof: Callable[[Overfitting], None] | None = None,
 ) -> bytes:
     """An image -> a `.lic` file that shows nearly the same.
 
@@ -55,20 +59,25 @@ def compress(
             1x1 on.
         quality: from 1 to 8, any number between; rate grows with it, from about 0.1 to 1.5 bits a pixel of a
             photograph. It is rounded to 1/64.
-        profile: a model for images, of `models.zoo.IMAGE_PROFILES`. Default: "bls2017" (`models/bls2017.py`).
+        profile: a model for images, of `models.zoo.IMAGE_PROFILES`. Default: "balanced" (`models/msp.py`).
         device: where torch runs the model, "cpu" or "cuda"; any restores any file. Default: "cuda" if there is one.
         limits: what the image may have of pixels.
+        lof: iterations of latent overfitting (Zhang et al. 2022, `lof.py`) for fewer bits or errors; any decoder does.
+            Each takes about as long as encoding without it. Not of the profile "bls2017".
+        on_lof: called after each iteration, and at the end.
 
     Raises:
-        TypeError, ValueError: the image is of none of these kinds, or there is no such quality, profile or device.
+        TypeError, ValueError: the image is of none of these kinds, or there is no such quality, profile, device or
+            number of iterations.
         LimitExceededError: the image has more than `limits.max_pixels`.
     """
     index, name = index_of(quality), zoo.of_image_profile(profile)
     pixels = pixels_of(image)
     height, width, _ = pixels.samples.shape
     limits.check_pixels(width * height)
+    zoo.check_overfitting(name, lof)
     model = zoo.load_image(name, device)
-    streams, checksum = _encode(model, pixels.samples, index)
+    streams, checksum = _encode(model, pixels.samples, index, lof, on_lof)
     return _native.pack_image(
         width=width,
         height=height,
@@ -81,6 +90,21 @@ def compress(
         alpha=b"" if pixels.alpha is None else _encode_alpha(pixels.alpha),
         latents=join(streams),
     )
+
+
+@dataclass(frozen=True)
+class Overfitting:
+    """How far latent overfitting is.
+
+    done, total: iterations, of all tiles.
+    before, after: bits per pixel of the latents, mean squared error, and what is made least, bits per pixel + lambda *
+        error, over the tiles that are done. None before there is one.
+    """
+
+    done: int
+    total: int
+    before: Score | None = None
+    after: Score | None = None
 
 
 def decompress(data: Bytes, *, device: str | None = None, limits: Limits = DEFAULT_LIMITS) -> Image.Image:
@@ -177,7 +201,7 @@ def unpacked(data: Bytes, limits: Limits) -> _native.Image:
     return container.image
 
 
-def _model(body: _native.Image, device: str | None) -> Bls2017:
+def _model(body: _native.Image, device: str | None) -> ImageModel:
     name = zoo.model_name(body.model)
     if name not in zoo.IMAGE_PROFILES.values():
         raise UnsupportedError(f"model {name} is not for images")
@@ -191,15 +215,15 @@ def _model(body: _native.Image, device: str | None) -> Bls2017:
     return model
 
 
-def _tiles(rows: int, columns: int) -> Iterator[tuple[slice, slice]]:
+def _tiles(model: ImageModel, rows: int, columns: int) -> Iterator[tuple[slice, slice]]:
     """The pieces of a grid of latents, in raster order: the fewest of at most `TILE` a side, about equal."""
-    for y in _cuts(rows):
-        for x in _cuts(columns):
+    for y in _cuts(rows, model.TILE):
+        for x in _cuts(columns, model.TILE):
             yield y, x
 
 
-def _cuts(size: int) -> list[slice]:
-    count = -(-size // TILE)
+def _cuts(size: int, most: int) -> list[slice]:
+    count = -(-size // most)
     return [slice(a, b) for a, b in pairwise(size * i // count for i in range(count + 1))]
 
 
@@ -208,51 +232,142 @@ def _grown(piece: slice, by: int, size: int) -> slice:
     return slice(max(piece.start - by, 0), min(piece.stop + by, size))
 
 
-def _grid(height: int, width: int) -> tuple[int, int]:
-    from .models.bls2017 import STRIDE
-
-    return -(-height // STRIDE), -(-width // STRIDE)
+def _grid(model: ImageModel, height: int, width: int) -> tuple[int, int]:
+    return -(-height // model.STRIDE), -(-width // model.STRIDE)
 
 
-def _encode(model: Bls2017, samples: Samples, index: int) -> tuple[list[bytes], int]:
-    """One rANS stream for each tile, and the checksum of all latents.
-
-    What lies beyond a tile as far as its latents see is analysed with it, so that tiles leave no seams.
-    """
+def _encode(
+    model: ImageModel, samples: Samples, quality: int, lof: int, on_lof: Callable[[Overfitting], None] | None
+) -> tuple[list[bytes], int]:
+    """One rANS stream for each tile, and the checksum of all latents."""
     import torch
 
-    from .coder import StreamDecoder, StreamEncoder
-    from .models.bls2017 import REACH, STRIDE
-
-    rows, columns = _grid(*samples.shape[:2])
-    halo = -(-REACH // STRIDE)
+    grid = _grid(model, *samples.shape[:2])
+    search = _Search(model, samples, quality, lof, on_lof) if lof else None
     streams, checksums = [], []
     with torch.inference_mode():
-        for tile in _tiles(rows, columns):
-            seen = [_grown(piece, halo, size) for piece, size in zip(tile, (rows, columns))]
-            y = model.encode(_planes(samples, seen).to(model.device))
-            top, left = (slice(t.start - s.start, t.stop - s.start) for t, s in zip(tile, seen))
-            symbols = model.quantise(y[..., top, left], index).contiguous()
-            params = model.tabled(index, (1, *symbols.shape[2:]))
-            coder = StreamEncoder()
-            model.walk(coder, params, symbols)
-            (stream,) = coder.finish()
-            decoder = StreamDecoder([stream])
-            if not torch.equal(model.walk(decoder, params), symbols):
-                raise CorruptError("the latents don't come back as they were coded")
-            decoder.finish()
-            streams.append(stream)
+        for tile in _tiles(model, *grid):
+            symbols = search(tile) if search else _analyse(model, samples, tile, quality).round().contiguous()
+            streams.append(_coded(model, symbols, quality))
             checksums.append(_checksum(symbols[0].short().cpu().numpy()))
     return streams, _combined(checksums)
 
 
-def _planes(samples: Samples, seen: list[slice]) -> Any:
+class _Search:
+    """Latent overfitting of an image, tile by tile, each with what has been chosen of its neighbours."""
+
+    def __init__(
+        self,
+        model: ImageModel,
+        samples: Samples,
+        quality: int,
+        iterations: int,
+        watch: Callable[[Overfitting], None] | None,
+    ) -> None:
+        self._model, self._samples, self._quality, self._iterations = model, samples, quality, iterations
+        self._watch = watch or (lambda _: None)
+        self._grid = _grid(model, *samples.shape[:2])
+        self._total = iterations * sum(1 for _ in _tiles(model, *self._grid))
+        self._found: list[tuple[tuple[slice, slice], Tensor]] = []
+        self._scores: list[tuple[int, Score, Score]] = []
+
+    def __call__(self, tile: tuple[slice, slice]) -> Tensor:
+        from .lof import overfit
+
+        # What the pixels depend on that its latents have a part in.
+        seen = [_grown(piece, 2 * self._model.reach[1], size) for piece, size in zip(tile, self._grid)]
+        y = _analyse(self._model, self._samples, (seen[0], seen[1]), self._quality).clone()
+        for other, symbols in self._found:
+            both = [slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(other, seen)]
+            if all(piece.start < piece.stop for piece in both):
+                (top, left), (rows, columns) = _within(both, seen), _within(both, other)
+                y[..., top, left] = symbols[..., rows, columns]
+        result = overfit(
+            self._model,
+            _planes(self._model, self._samples, seen).to(self._model.device),
+            self._quality,
+            self._iterations,
+            symbols=y,
+            tile=_within(tile, seen),
+            on_step=lambda done, _: self._tell(done),
+        )
+        self._found.append((tile, result.symbols))
+        self._scores.append((result.symbols[0, 0].numel(), result.before, result.after))
+        self._tell(0)
+        return result.symbols
+
+    def _tell(self, done: int) -> None:
+        from .lof import Score
+
+        before = after = None
+        if self._scores:
+            weights, *scores = zip(*self._scores)
+            before, after = (
+                Score(*(sum(map(operator.mul, weights, values)) / sum(weights) for values in zip(*each)))
+                for each in scores
+            )
+        self._watch(Overfitting(done + self._iterations * len(self._found), self._total, before, after))
+
+
+def _within(piece: Sequence[slice], whole: Sequence[slice]) -> tuple[slice, slice]:
+    """A piece of a grid as one of a larger piece."""
+    rows, columns = (slice(p.start - w.start, p.stop - w.start) for p, w in zip(piece, whole))
+    return rows, columns
+
+
+def _analyse(model: ImageModel, samples: Samples, tile: tuple[slice, slice], quality: int) -> Tensor:
+    """The latents of a tile, `[1, C, H, W]`, to be rounded.
+
+    What lies beyond the tile as far as its latents see is analysed with it, so that tiles leave no seams.
+    """
+    import torch
+
+    seen = [_grown(piece, model.reach[0], size) for piece, size in zip(tile, _grid(model, *samples.shape[:2]))]
+    pixels = _planes(model, samples, seen).to(model.device)
+    rows, columns = _within(tile, seen)
+    y: Tensor = model.encode(pixels, torch.tensor([quality], device=model.device))
+    return y[..., rows, columns]
+
+
+def _coded(model: ImageModel, symbols: Tensor, quality: int) -> bytes:
+    """Latents as a stream, which has been decoded and compared."""
+    import torch
+
+    from .coder import StreamEncoder
+
+    coder = StreamEncoder()
+    _walk(model, coder, quality, symbols.shape[2:], symbols)
+    (stream,) = coder.finish()
+    if not torch.equal(_decoded(model, stream, quality, symbols.shape[2:]), symbols):
+        raise CorruptError("the latents don't come back as they were coded")
+    return stream
+
+
+def _decoded(model: ImageModel, stream: bytes, quality: int, size: Sequence[int]) -> Tensor:
+    """The inverse of `_coded`. Raises CorruptError or TruncatedError."""
+    from .coder import StreamDecoder
+
+    coder = StreamDecoder([stream])
+    symbols = _walk(model, coder, quality, size)
+    coder.finish()
+    return symbols
+
+
+def _walk(model: ImageModel, coder: Coder, quality: int, size: Sequence[int], symbols: Tensor | None = None) -> Tensor:
+    """`model.walk` as an encoder and a decoder must: nothing that would make it inexact."""
+    import torch
+
+    from .nn.exact import exact_arithmetic
+
+    with torch.inference_mode(), exact_arithmetic(model.device):
+        return model.walk(coder, torch.tensor([quality], device=model.device), (size[0], size[1]), symbols)
+
+
+def _planes(model: ImageModel, samples: Samples, seen: list[slice]) -> Tensor:
     """`[1, 3, 16h, 16w]` from 0 to 1: the samples under a part of the grid of latents, the last repeated beyond."""
     import torch
 
-    from .models.bls2017 import STRIDE
-
-    y, x = (slice(STRIDE * piece.start, STRIDE * piece.stop) for piece in seen)
+    y, x = (slice(model.STRIDE * piece.start, model.STRIDE * piece.stop) for piece in seen)
     part = samples[y, x]
     missing = [(0, piece.stop - piece.start - size) for piece, size in zip((y, x), part.shape)]
     part = np.pad(part, (*missing, (0, 0)), "edge") if any(end for _, end in missing) else part
@@ -261,47 +376,41 @@ def _planes(samples: Samples, seen: list[slice]) -> Any:
     return planes.expand(-1, 3, -1, -1).float() / 255
 
 
-def _latents(model: Bls2017, body: _native.Image) -> NDArray[np.int16]:
+def _latents(model: ImageModel, body: _native.Image) -> NDArray[np.int16]:
     """All latents of a file. Raises CorruptError or TruncatedError."""
-    from .coder import StreamDecoder
-
-    rows, columns = _grid(body.height, body.width)
-    streams = split(body.latents, math.prod(-(-size // TILE) for size in (rows, columns)))
+    rows, columns = _grid(model, body.height, body.width)
+    streams = split(body.latents, math.prod(-(-size // model.TILE) for size in (rows, columns)))
     # One after the other, each as it has been paid for: a file can't ask for more than its bytes decode to.
     pieces, checksums = [], []
-    for (y, x), stream in zip(_tiles(rows, columns), streams):
-        coder = StreamDecoder([stream])
-        size = (1, y.stop - y.start, x.stop - x.start)
-        pieces.append(model.walk(coder, model.tabled(body.quality, size))[0].short().cpu().numpy())
-        coder.finish()
+    for (y, x), stream in zip(_tiles(model, rows, columns), streams):
+        symbols = _decoded(model, stream, body.quality, (y.stop - y.start, x.stop - x.start))
+        pieces.append(np.ascontiguousarray(symbols[0].short().cpu().numpy()))
         checksums.append(_checksum(pieces[-1]))
     if _combined(checksums) != body.checksum:
         raise CorruptError("the latents' checksum differs from the one stored")
-    whole = np.empty((model.config.channels[-1], rows, columns), np.int16)
+    whole = np.empty((model.channels, rows, columns), np.int16)
     pieces.reverse()
-    for y, x in _tiles(rows, columns):
+    for y, x in _tiles(model, rows, columns):
         whole[:, y, x] = pieces.pop()
     return whole
 
 
 def _synthesise(
-    model: Bls2017, coded: NDArray[np.int16], body: _native.Image
+    model: ImageModel, coded: NDArray[np.int16], body: _native.Image
 ) -> Iterator[tuple[int, int, NDArray[np.uint8]]]:
     """Top, left and samples `[h, w, 1 or 3]` of each tile, with the latents around it that its pixels depend on."""
     import torch
 
-    from .models.bls2017 import LATENT_REACH, STRIDE
-
-    for tile in _tiles(*coded.shape[1:]):
-        seen = [_grown(piece, LATENT_REACH, size) for piece, size in zip(tile, coded.shape[1:])]
+    stride = model.STRIDE
+    for tile in _tiles(model, *coded.shape[1:]):
+        seen = [_grown(piece, model.reach[1], size) for piece, size in zip(tile, coded.shape[1:])]
         part = torch.from_numpy(np.ascontiguousarray(coded[:, *seen]))[None].to(model.device).float()
         with torch.inference_mode():
-            _, inverse = model.fixed_gains(body.quality)
-            decoded = model.decode(part * inverse)[0]
-            y, x = (slice(STRIDE * (t.start - s.start), STRIDE * (t.stop - s.start)) for t, s in zip(tile, seen))
+            decoded = model.decode(part, torch.tensor([body.quality], device=model.device))[0]
+            y, x = (slice(stride * piece.start, stride * piece.stop) for piece in _within(tile, seen))
             decoded = decoded[:, y, x].mean(0, keepdim=True) if body.channels < 3 else decoded[:, y, x]
             samples = (255 * decoded).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).cpu().numpy()
-        top, left = (STRIDE * piece.start for piece in tile)
+        top, left = (stride * piece.start for piece in tile)
         yield top, left, samples[: body.height - top, : body.width - left]
 
 

@@ -4,8 +4,8 @@
     Image.open("photo.png").save("photo.lic", quality=4)
     image = Image.open("photo.lic")
 
-`save` takes quality, profile and device as `lic_native.image.compress` does, and exif, icc_profile and xmp in place of
-the image's own (`None` or `b""`: none). A file that `lic_native.jpeg.compress` made opens as what it restores.
+`save` takes quality, profile, device and lof as `lic_native.image.compress` does, and exif, icc_profile and xmp in
+place of the image's own (`None` or `b""`: none). A file that `lic_native.jpeg.compress` made opens as what it restores.
 
 What is damaged, or not for this release, raises what Pillow's own formats raise: `UnidentifiedImageError` when it is
 opened, `OSError` when its samples are loaded; either has the `LicError` as its cause.
@@ -89,7 +89,7 @@ def _save(picture: Image.Image, file: IO[bytes], name: str | bytes) -> None:
         picture = picture.copy()
         for key, value in (metadata | given).items():
             picture.info[key] = value.tobytes() if isinstance(value, Image.Exif) else value or b""
-    settings = {key: options[key] for key in ("quality", "profile", "device") if key in options}
+    settings = {key: options[key] for key in ("quality", "profile", "device", "lof") if key in options}
     file.write(image.compress(picture, **settings))
 
 

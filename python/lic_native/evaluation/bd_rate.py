@@ -24,6 +24,8 @@ PUBLISHED = (
     "VTM-18.0",
     "bpg_444_x265_ycbcr",
     "paper-elic2022_mse",
+    "cai:cheng2020-anchor_mse",
+    "cai:mbt2018-mean_mse",
     "cai:bmshj2018-hyperprior_mse",
     "cai:bmshj2018-factorized_mse",
     "tfc:balle-2017-iclr-opt-mse",

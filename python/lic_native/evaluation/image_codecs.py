@@ -35,13 +35,20 @@ class Codec:
     ours: bool = False
 
 
-def codecs(names: Sequence[str] = (), qualities: Sequence[float] = (), device: str | None = None) -> list[Codec]:
+def codecs(
+    names: Sequence[str] = (),
+    qualities: Sequence[float] = (),
+    device: str | None = None,
+    lof: Sequence[int] = (),
+) -> list[Codec]:
     """Those of these names, or lic_native with each of its profiles and every peer that is installed.
+
+    lof: numbers of iterations of latent overfitting, each of which makes a codec of each profile that has it.
 
     Raises:
         ValueError: there is no such codec.
     """
-    there = [*ours(qualities or QUALITIES, device), *peers()]
+    there = [*ours(qualities or QUALITIES, device, lof), *peers()]
     known = [codec.name for codec in there]
     for name in names:
         if name not in known:
@@ -49,21 +56,25 @@ def codecs(names: Sequence[str] = (), qualities: Sequence[float] = (), device: s
     return [codec for codec in there if not names or codec.name in names]
 
 
-def ours(qualities: Sequence[float], device: str | None = None) -> Iterator[Codec]:
+def ours(qualities: Sequence[float], device: str | None = None, lof: Sequence[int] = ()) -> Iterator[Codec]:
     from .. import image
 
-    def encoder(profile: str) -> Callable[[Image.Image, float], bytes]:
-        return lambda picture, quality: image.compress(picture, quality=quality, profile=profile, device=device)
-
     for profile, model in zoo.IMAGE_PROFILES.items():
-        yield Codec(
-            f"lic_native {profile}",
-            f"model {model}",
-            tuple(dict.fromkeys(qualities)),
-            encoder(profile),
-            partial(image.decompress, device=device),
-            ours=True,
-        )
+        for iterations in dict.fromkeys([0, *(lof if model in zoo.OVERFITTED else ())]):
+            yield Codec(
+                f"lic_native {profile}" + (f" LOF {iterations}" if iterations else ""),
+                f"model {model}" + (f", {iterations} iterations of latent overfitting" if iterations else ""),
+                tuple(dict.fromkeys(qualities)),
+                partial(encode, profile, iterations, device),
+                partial(image.decompress, device=device),
+                ours=True,
+            )
+
+
+def encode(profile: str, lof: int, device: str | None, picture: Image.Image, quality: float) -> bytes:
+    from .. import image
+
+    return image.compress(picture, quality=quality, profile=profile, device=device, lof=lof)
 
 
 def peers() -> Iterator[Codec]:

@@ -29,6 +29,7 @@ def run(
     qualities: Sequence[float] = (),
     names: Sequence[str] = (),
     device: str | None = None,
+    lof: Sequence[int] = (),
     anchors: Path | None = None,
     against: Sequence[str] = (),
     csv_file: Path | None = None,
@@ -53,7 +54,7 @@ def run(
     if against and not anchors:
         raise ValueError("--against names curves of the file that --anchors names")
     published = bd_rate.published(anchors, against) if anchors else []
-    measured = codecs(names, qualities, device)
+    measured = codecs(names, qualities, device, lof)
 
     rows: list[image.Row] = []
     for row in image.evaluate(folder, measured):
@@ -63,7 +64,7 @@ def run(
     averages = image.means(rows)
     ours, peers = curves(measured, averages, ours=True), curves(measured, averages, ours=False)
     # Without any of ours, the peers are judged.
-    rates = bd_rate.bd_rates(ours or peers, [*peers, *published])
+    rates = bd_rate.bd_rates(ours or peers, [*ours, *peers, *published])
 
     print(f"Means over {averages[0].images} images:\n\n{image.table(averages)}\n")
     print("\n".join(f"- {codec.name}: {codec.about}" for codec in measured))

@@ -34,30 +34,22 @@ from ..coder import FLOOR, Coder
 from ..distributions import Rows, Tables
 from ..nn.fingerprint import fingerprint
 from ..nn.gdn import GDN
+from ..nn.patches import at_index
 from ..stream import Encoder
-from .quality import BETWEEN, QUALITIES
+from .quality import BETWEEN, LARGEST, LEVELS, MIDDLE, QUALITIES, first_log_gains, power
 
-#: Pixels on a side of what a vector of y stands for.
-STRIDE = 16
-#: Pixels beyond a vector's own that it is computed from, and vectors of y beyond its own that a pixel is.
-REACH, LATENT_REACH = 28, 2
-#: Rate-distortion trade-off of quality 1 and of 8, for distortion as mean squared error of samples from 0 to 255: those
-#: of CompressAI's models.
-LAMBDAS = 0.0018, 0.18
-#: A gain is 2^(level / LEVELS); y is counted in units of 2^-POINT where it is an integer.
-LEVELS, POINT = 256, 16
+#: y is counted in units of 2^-POINT where it is an integer.
+POINT = 16
 #: Sum of a cumulative distribution, and what either tail is worth that has no symbols of its own.
 TOTAL, TAIL = 2**24, 2**8
 #: Tables of so many qualities are kept: half a megabyte each.
 KEPT = 16
-#: Integers are within 16 bits.
-LARGEST = 2**15 - 1
 #: Samples that the training density is worth beside those that are counted.
 PSEUDO = 64.0
-#: Scale of y at first: orthonormal coefficients of samples from 0 to 1, in steps of 45/255.
-MIDDLE = 255 / 45
 #: Of random first weights beside the components.
 SMALL = 0.02
+#: Learning rates of the densities and of the gains beside that of the transforms: few numbers that far to go.
+DENSITY_RATE, GAIN_RATE = 20.0, 6.0
 #: Of the training mixture.
 LOGISTICS = 4
 
@@ -70,12 +62,6 @@ class Config:
 
     def metadata(self) -> str:
         return json.dumps(asdict(self), sort_keys=True)
-
-
-def tradeoff(quality: Tensor) -> Tensor:
-    """Lambda of a quality."""
-    low, high = LAMBDAS
-    return low * (high / low) ** ((quality - 1) / (QUALITIES - 1))
 
 
 class Relaxed(NamedTuple):
@@ -157,17 +143,6 @@ def knots() -> np.ndarray:
     while positions[-1] < 2**13:
         positions.append(math.ceil(positions[-1] * 1.08))
     return np.array([*(-p for p in positions[:0:-1]), *positions], np.int64)
-
-
-def power(level: int) -> int:
-    """2^(level / LEVELS) in units of 2^-POINT, rounded down, by integers alone."""
-    whole, part = divmod(level, LEVELS)
-    # Roots that are rounded down one after the other are the root that is rounded down.
-    root: int = 2 ** (30 * LEVELS + part)
-    for _ in range(int(math.log2(LEVELS))):
-        root = math.isqrt(root)
-    shift = whole + POINT - 30
-    return root << shift if shift >= 0 else root >> -shift
 
 
 class Prior(nn.Module):
@@ -260,7 +235,13 @@ def interpolated(x: np.ndarray, where: np.ndarray, value: np.ndarray) -> np.ndar
 
 
 class Bls2017(nn.Module):
-    """The codec. `walk` is its only traversal: encoder, decoder and rate meter differ only in the coder they pass."""
+    """The codec. `walk` is its only traversal: encoder, decoder and rate meter differ only in the coder they pass.
+
+    STRIDE: pixels on a side of what a vector of latents stands for.
+    TILE: vectors on a side of what is coded in one walk: 1024 pixels. Part of the format. It bounds memory.
+    """
+
+    STRIDE, TILE = 16, 64
 
     def __init__(self, config: Config = Config()) -> None:
         super().__init__()
@@ -281,54 +262,57 @@ class Bls2017(nn.Module):
             GDN(fine, inverse=True),
             nn.ConvTranspose2d(fine, 3, 9, stride=4, padding=4, output_padding=3),
         )
-        coarse_to_fine = tradeoff(torch.arange(1.0, QUALITIES + 1)).sqrt().log()[:, None].repeat(1, m)
-        self.log_gain = nn.Parameter(coarse_to_fine - coarse_to_fine.mean())
-        self.log_inverse = nn.Parameter(coarse_to_fine.mean() - coarse_to_fine)
+        gains = torch.tensor(first_log_gains())[:, None].repeat(1, m)
+        self.log_gain = nn.Parameter(gains.clone())
+        self.log_inverse = nn.Parameter(-gains)
         self.density: Density | None = Density(m)
         self.prior = Prior(m)
 
-    def encode(self, pixels: Tensor) -> Tensor:
-        """Samples from 0 to 1, `[B, 3, 16H, 16W]` -> y `[B, C, H, W]`."""
-        y: Tensor = self.analysis(pixels - 0.5)
-        return y.float()
+    @property
+    def channels(self) -> int:
+        return self.config.channels[-1]
 
-    def decode(self, y: Tensor) -> Tensor:
-        """The inverse, up to the loss."""
-        pixels: Tensor = self.synthesis(y)
+    @property
+    def reach(self) -> tuple[int, int]:
+        """Vectors of latents beyond its own whose pixels one is computed from (28 pixels), and that a pixel is."""
+        return 2, 2
+
+    def encode(self, pixels: Tensor, index: Tensor) -> Tensor:
+        """Samples from 0 to 1, `[B, 3, 16H, 16W]`, and indices of qualities `[B]` -> latents `[B, C, H, W]`, to be
+        rounded."""
+        y = self.analysis(pixels - 0.5).float()
+        result: Tensor = (y * self.gain(index)).clamp(-LARGEST, LARGEST)
+        return result
+
+    def gain(self, index: Tensor) -> Tensor:
+        """What y is multiplied with, `[B, C, 1, 1]`."""
+        if self.density is not None:
+            return at_index(self.log_gain, index)
+        levels = np.stack([self.prior.level(i) for i in index.tolist()])
+        return torch.from_numpy(np.exp2(levels / LEVELS)).float().to(self.device)[:, :, None, None]
+
+    def decode(self, symbols: Tensor, index: Tensor) -> Tensor:
+        """Latents -> samples, those of `encode` up to the loss."""
+        pixels: Tensor = self.synthesis(symbols * at_index(self.log_inverse, index))
         return pixels.float() + 0.5
 
-    def gains(self, quality: Tensor) -> tuple[Tensor, Tensor]:
-        """At qualities `[B]` in training: what y is multiplied with before it is rounded, and after; `[B, C, 1, 1]`."""
-        stop = (quality - 1).floor().clamp(0, QUALITIES - 2).long()
-        part = (quality - 1 - stop)[:, None]
+    def walk(self, coder: Coder, index: Tensor, size: tuple[int, int], symbols: Tensor | None = None) -> Tensor:
+        """Code latents `[B, C, H, W]` through `coder`: one step, since no element tells of another.
 
-        def at(logs: Tensor) -> Tensor:
-            return torch.lerp(logs[stop], logs[stop + 1], part).exp()[:, :, None, None]
-
-        return at(self.log_gain), at(self.log_inverse)
-
-    def fixed_gains(self, index: int) -> tuple[Tensor, Tensor]:
-        """The same of a fixed codec, at one quality by its index; `[1, C, 1, 1]`."""
-        gain = torch.from_numpy(np.exp2(self.prior.level(index) / LEVELS)).float().to(self.device)
-        _, inverse = self.gains(torch.tensor([1 + index / BETWEEN], device=self.device))
-        return gain[None, :, None, None], inverse
-
-    def quantise(self, y: Tensor, index: int) -> Tensor:
-        """y -> integers as floats, at a quality by its index."""
-        return (y * self.fixed_gains(index)[0]).round().clamp(-LARGEST, LARGEST)
-
-    def walk(self, coder: Coder, params: Relaxed | Tabled, symbols: Tensor | None = None) -> Tensor:
-        """Code the latents through `coder`: one step, since no element tells of another.
-
-        params: of a training batch at some gains, or `tabled`.
-        symbols: `[B, C, H, W]` integers as floats (with noise in training), None when decoding.
+        index: of the qualities, equal ones of a fixed codec.
+        size: (H, W).
+        symbols: integers as floats (with noise in training), None when decoding.
         """
-        return coder.code(params, symbols)
+        shape = (len(index), self.channels, *size)
+        if self.density is not None:
+            return coder.code(Relaxed(self.density, self.gain(index), shape, self.device), symbols)
+        return coder.code(Tabled(self.prior.tables(int(index[0])), shape, self.device), symbols)
 
-    def tabled(self, index: int, size: tuple[int, int, int]) -> Tabled:
-        """The distribution of latents at a quality by its index; size: (B, H, W)."""
-        batch, rows, columns = size
-        return Tabled(self.prior.tables(index), (batch, self.config.channels[-1], rows, columns), self.device)
+    def learned(self) -> list[tuple[list[nn.Parameter], float]]:
+        """Parameters, and how fast they learn beside the transforms."""
+        transforms = [*self.analysis.parameters(), *self.synthesis.parameters()]
+        gains = [self.log_gain, self.log_inverse]
+        return [(transforms, 1.0), (list(self.density.parameters()), DENSITY_RATE), (gains, GAIN_RATE)]
 
     @torch.no_grad()
     def start(self, pixels: Tensor) -> None:
@@ -357,11 +341,17 @@ class Bls2017(nn.Module):
             x = self.analysis[i + 1](forward(x)) if i < 4 else forward(x)
         self.density.start(x)
 
+    #: Nothing is to be rounded before files are made.
+    rounded = True
+
+    def round(self) -> None: ...
+
     @torch.no_grad()
-    def fix(self, samples: Iterable[Tensor]) -> Bls2017:
-        """Make the codec that files refer to, in place. samples: y of photographs, `[B, C, H, W]` each."""
-        y = torch.cat([y.transpose(0, 1).flatten(1) for y in samples], 1)
-        self.prior.fit(y, self.density, self.log_gain)
+    def fix(self, pictures: Iterable[Tensor]) -> Bls2017:
+        """Make the codec that files refer to, in place. pictures: as of `encode`, whose latents are counted."""
+        samples = (self.analysis(pixels - 0.5).float().transpose(0, 1).flatten(1).cpu() for pixels in pictures)
+        counted = torch.cat(list(samples), 1)
+        self.cpu().prior.fit(counted, self.density, self.log_gain)
         for layer in (*self.analysis, *self.synthesis):
             if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
                 layer.weight.copy_(layer.weight.half())
@@ -386,23 +376,10 @@ class Bls2017(nn.Module):
         with safe_open(path, "pt") as file:
             config = Config(tuple(json.loads(file.metadata()["config"])["channels"]))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-        model = cls(config)
+        model = cls(config).float()
         model._become_fixed()
         model.load_state_dict(tensors)
         return model.to(device)
-
-    @classmethod
-    def trainable(cls, path: str | Path, pixels: Tensor) -> Bls2017:
-        """The codec that a fixed one was made from, up to 16 bits of its weights: to train on.
-
-        pixels: as of `encode`, crops that its densities begin with.
-        """
-        fixed = cls.load(path)
-        model = cls(fixed.config)
-        model.load_state_dict(model.state_dict() | fixed.state_dict())
-        with torch.no_grad():
-            model.density.start(model.encode(pixels.cpu()))
-        return model
 
     def fingerprint(self) -> int:
         """32 bits that change with the configuration and any weight or table of a fixed codec."""

@@ -36,8 +36,8 @@ from .. import _native
 from ..coder import Coder, Mixture, RateMeter
 from ..nn.exact import (
     SLOPE,
-    Compand,
     Linear,
+    Normalise,
     Snap,
     check_products,
     constant,
@@ -45,7 +45,6 @@ from ..nn.exact import (
     exact_arithmetic,
     fix_linear,
     fix_weight,
-    in_one_pass,
     log2_table,
 )
 from ..nn.fingerprint import fingerprint
@@ -101,39 +100,6 @@ class Scale(NamedTuple):
     unit: Tensor
     inverse: Tensor
     level: Tensor
-
-
-class Normalise(nn.Module):
-    """Coefficients in units of their standard deviation: finely, coarsely, and their companded magnitudes.
-
-    Linear predictions of a mean need the fine value; as inputs of a network the coarse one is as good, and leaves its
-    weights more bits.
-    """
-
-    LIMIT = 6.0
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.fine = Snap(15, 8.0)
-        self.coarse = Snap(8, 8.0)
-        self.compand = Compand()
-
-    def forward(self, x: Tensor, inverse: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """x `[..., n]` integers, inverse `[..., n]` or broadcast -> three tensors `[..., n]`."""
-        if self.in_one_pass(x, inverse):
-            arrays = _native.normalise(x.contiguous().numpy(), inverse.reshape(-1).numpy(), *self.grids())
-            fine, coarse, magnitude = map(torch.from_numpy, arrays)
-            return fine, coarse, magnitude
-        x = x * inverse
-        fine = self.fine(x.clamp(-self.LIMIT, self.LIMIT))
-        return fine, self.coarse(fine), self.compand(2 * x.abs())
-
-    def in_one_pass(self, x: Tensor, inverse: Tensor) -> bool:
-        """Whether the native functions can take x: those of one picture on the CPU."""
-        return self.fine.exact and in_one_pass(x) and inverse.numel() == inverse.shape[-1]
-
-    def grids(self) -> tuple[float, tuple[float, float, float], tuple[float, float, float]]:
-        return self.LIMIT, self.fine.scale, self.coarse.scale
 
 
 class Features(nn.Module):

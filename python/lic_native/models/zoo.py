@@ -11,16 +11,20 @@ from ..errors import UnsupportedError
 
 if TYPE_CHECKING:
     from .bls2017 import Bls2017
+    from .codec import ImageModel
     from .mlcc import Mlcc
+    from .msp import Msp
 
 #: The model that is no network, and needs no torch.
 NATIVE = "native"
 #: Model numbers as they stand in files. A number is never used again for another model.
-NUMBERS = {"mlcc-fast": 1, "mlcc-best": 2, NATIVE: 3, "bls2017": 4}
+NUMBERS = {"mlcc-fast": 1, "mlcc-best": 2, NATIVE: 3, "bls2017": 4, "msp-fast": 5, "msp-balanced": 6}
 #: The profiles that a user picks from for JPEG files, and their models.
 PROFILES = {"native": NATIVE, "fast": "mlcc-fast", "best": "mlcc-best"}
 #: Those for images, coded from their pixels.
-IMAGE_PROFILES = {"bls2017": "bls2017"}
+IMAGE_PROFILES = {"balanced": "msp-balanced", "fast": "msp-fast", "bls2017": "bls2017"}
+#: Their models that latents can be overfitted with: rates of theirs have a gradient.
+OVERFITTED = ("msp-balanced", "msp-fast")
 
 
 def model_name(number: int) -> str:
@@ -57,6 +61,14 @@ def of_image_profile(profile: str | None) -> str:
     return IMAGE_PROFILES[profile]
 
 
+def check_overfitting(name: str, iterations: int) -> None:
+    """Raise ValueError if an image model cannot have so many iterations of latent overfitting."""
+    if iterations < 0:
+        raise ValueError(f"{iterations} iterations of latent overfitting")
+    if iterations and name not in OVERFITTED:
+        raise ValueError(f"model {name} has no latent overfitting; {', '.join(OVERFITTED)} have")
+
+
 def load(name: str, device: str | None = None) -> Mlcc:
     """A model with its shipped weights on `device` ("cuda" if there is one, by default); kept for the next call.
 
@@ -70,12 +82,14 @@ def load(name: str, device: str | None = None) -> Mlcc:
     return model
 
 
-def load_image(name: str, device: str | None = None) -> Bls2017:
-    """A codec for images, as `load`. Raises ValueError."""
+def load_image(name: str, device: str | None = None) -> ImageModel:
+    """A codec for images, as `load`."""
     from .bls2017 import Bls2017
+    from .msp import Msp
 
-    model: Bls2017 = _load(Bls2017, name, _device(device))
-    return model
+    model: type[Bls2017] | type[Msp] = Bls2017 if name == "bls2017" else Msp
+    loaded: ImageModel = _load(model, name, _device(device))
+    return loaded
 
 
 def _device(device: str | None) -> str:
@@ -95,7 +109,7 @@ def _default_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-M = TypeVar("M", "Mlcc", "Bls2017")
+M = TypeVar("M", "Mlcc", "Bls2017", "Msp")
 
 
 @cache

@@ -53,6 +53,9 @@ class Snap(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if self.exact:
             inverse, bound, step = self.scale
+            if x.requires_grad:
+                value = (x.detach() * inverse).round_().clamp_(-bound, bound).mul_(step)
+                return straight_through(x.clamp(-bound * step, bound * step), value)
             return (x * inverse).round_().clamp_(-bound, bound).mul_(step)
         if self.watching:
             self.limit.copy_(torch.maximum(self.limit, x.detach().abs().amax()))
@@ -78,11 +81,13 @@ class Snap(nn.Module):
         self.exact = True
 
 
-class Compand(nn.Module):
-    """log2(1 + x) of x >= 0, linear between powers of two, on a grid of 1/32: the leading bits of a float32.
+def straight_through(x: Tensor, value: Tensor) -> Tensor:
+    """The value, with the gradient of x, which it is near."""
+    return x + (value - x).detach()
 
-    Of data only: it has no gradient.
-    """
+
+class Compand(nn.Module):
+    """log2(1 + x) of x >= 0, linear between powers of two, on a grid of 1/32: the leading bits of a float32."""
 
     step = 1 / 32
     limit = 12.0
@@ -91,7 +96,46 @@ class Compand(nn.Module):
         bits = (x.detach().float() + 1).view(torch.int32)
         # Exponent and the mantissa's first five bits, rounded; 127 is the exponent's bias.
         level = ((bits + (1 << 17)) >> 18) - (127 << 5)
-        return level.clamp_(max=int(self.limit / self.step)).to(torch.float32).mul_(self.step)
+        value = level.clamp_(max=int(self.limit / self.step)).to(torch.float32).mul_(self.step)
+        return straight_through(torch.log2(1 + x.float()), value) if x.requires_grad else value
+
+
+class Normalise(nn.Module):
+    """Integers in units of their standard deviation: finely, coarsely, and their companded magnitudes.
+
+    Linear predictions of a mean need the fine value; as inputs of a network the coarse one is as good, and leaves its
+    weights more bits.
+    """
+
+    LIMIT = 6.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fine = Snap(15, 8.0)
+        self.coarse = Snap(8, 8.0)
+        self.compand = Compand()
+
+    def forward(self, x: Tensor, inverse: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """x `[..., n]` integers, inverse `[..., n]` or broadcast -> three tensors `[..., n]`."""
+        if self.in_one_pass(x, inverse):
+            arrays = _native.normalise(x.contiguous().numpy(), inverse.reshape(-1).numpy(), *self.grids())
+            fine, coarse, magnitude = map(torch.from_numpy, arrays)
+            return fine, coarse, magnitude
+        x = x * inverse
+        fine = self.fine(x.clamp(-self.LIMIT, self.LIMIT))
+        return fine, self.coarse(fine), self.compand(2 * x.abs())
+
+    def in_one_pass(self, x: Tensor, inverse: Tensor) -> bool:
+        """Whether the native functions can take x: those of one picture on the CPU."""
+        return self.fine.exact and in_one_pass(x) and inverse.numel() == inverse.shape[-1]
+
+    def ranges(self) -> list[tuple[float, float]]:
+        """(step, limit) of the three results of an exact network."""
+        steps = float(self.fine.step), float(self.coarse.step)
+        return [*((step, self.LIMIT) for step in steps), (self.compand.step, self.compand.limit)]
+
+    def grids(self) -> tuple[float, tuple[float, float, float], tuple[float, float, float]]:
+        return self.LIMIT, self.fine.scale, self.coarse.scale
 
 
 def log2_table(q: Tensor) -> Tensor:

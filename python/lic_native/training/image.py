@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file
 from torch import Tensor
 
-from ..coder import RateMeter
-from ..models.bls2017 import STRIDE, Bls2017, Config, Relaxed, tradeoff
-from ..models.quality import QUALITIES
+from ..coder import Params, RateMeter
+from ..models import bls2017, msp
+from ..models.bls2017 import Bls2017
+from ..models.msp import PRIOR_RATE, Msp
+from ..models.quality import LAST, index_of, tradeoff
+from ..nn.exact import straight_through
+from ..nn.patches import STRIDE
 from .photographs import Photographs
 from .run import Run, follow, plot
 
 #: Pixels on a side of a crop: small and many teach more in the same time than large and few.
 CROP = 128
-DEFAULT = Config()
 VALIDATION_QUALITIES = (1.0, 4.0, 8.0)
-#: Peak learning rates of the densities and of the gains, in those of the transforms: few numbers that far to go.
-DENSITY_RATE, GAIN_RATE = 20.0, 6.0
-#: Crops that first weights are made of, and those whose latents are counted for the tables.
+#: From this share of a run on, activations that lead to a probability are rounded as in a file.
+ROUNDED_FROM = 0.5
+#: Crops that first weights are made of, and those that what a file depends on is measured over.
 START_CROPS, COUNTED_CROPS = 192, 8000
+
+Model = Bls2017 | Msp
+MODELS = ("bls2017", *(f"msp-{profile}" for profile in msp.PROFILES))
 
 
 def train(
@@ -31,19 +40,22 @@ def train(
     out: str | Path,
     minutes: float | None = None,
     *,
+    model: str = "bls2017",
     steps: int | None = None,
     batch: int = 8,
+    crop: int = CROP,
     rate: float = 4e-4,
     device: str | None = None,
     limit: int | None = None,
-    config: Config = DEFAULT,
+    channels: tuple[int, int, int] | None = None,
     quality: float | None = None,
+    prior_only: bool = False,
     start: str | Path | None = None,
     bf16: bool | None = None,
     seed: int | None = None,
     report_minutes: float = 5.0,
 ) -> float:
-    """Train until the run in folder `out` has had `minutes` or `steps` in all, then export `out/bls2017.safetensors`.
+    """Train until the run in folder `out` has had `minutes` or `steps` in all, then export `out/MODEL.safetensors`.
 
     A run that was stopped goes on where its last checkpoint was, on the same learning-rate schedule; one that had
     finished is restarted warm when `minutes` or `steps` is raised.
@@ -51,59 +63,67 @@ def train(
     Args:
         data: folder of .tar shards or images.
         minutes: wall time over all calls; the learning rate falls as a cosine to zero at its end.
-        steps: the same in optimiser steps, for runs that are to be compared.
-        batch: crops of 128x128 a step, each at a random quality.
+        model: a key of `MODELS`.
+        steps: the length in optimiser steps instead, for runs that are to be compared.
+        batch: crops a step, each at a random quality.
+        crop: pixels on their sides, a multiple of 16. It may change when a run goes on.
         rate: peak learning rate of the transforms (Adam).
         device: "cpu" or "cuda"; the best there is by default.
         limit: read only so many images.
-        config: widths of a new run's network.
+        channels: of bls2017, `models.bls2017.Config`.
         quality: train for this one alone, to see what one model for all of them costs.
+        prior_only: train the prior of an msp model alone, on latents rounded as in a file: a last stage.
         start: exported weights, or another run's `checkpoint.pt`, that a new run begins with instead of principal
-            components.
-        bf16: products in bfloat16; by default on "cuda". On processors that have them it halves the time.
+            components; of another configuration, those that fit.
+        bf16: transforms in bfloat16; by default on "cuda". On processors that have it, it halves the time.
         seed: of first weights and crops; two runs of equal seed see the same crops. By default every run differs.
         report_minutes: time between validations, each of which writes a checkpoint and a row of `out/curve.csv`.
 
     Returns:
-        What is made least, bits per pixel + lambda * mean squared error, over its value for the picture's quality, on
-        the held-out photographs.
+        What is made least, bits per pixel + lambda * mean squared error, over the root of lambda of the picture's
+        quality, on the held-out photographs.
     """
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     bf16 = device == "cuda" if bf16 is None else bf16
     run = Run(out, minutes, steps, report_minutes, device)
-    photographs = Photographs(data, device, limit, CROP)
+    photographs = Photographs(data, device, limit, crop)
     generator = torch.Generator().manual_seed(torch.seed() % 2**63 if seed is None else seed)
     if seed is not None:
-        torch.manual_seed(seed)
+        torch.manual_seed(seed + run.clock["steps"])
 
-    def crops(count: int) -> Tensor:
-        pixels = photographs.crops(count, CROP, generator, alter=False).permute(0, 3, 1, 2)
+    def crops(count: int, source: torch.Generator = generator) -> Tensor:
+        pixels = photographs.crops(count, crop, source, alter=False).permute(0, 3, 1, 2)
         return pixels.float().div(255).contiguous(memory_format=torch.channels_last)
 
+    def counted() -> Iterator[Tensor]:
+        """The crops that what a file depends on is measured over, the same in each run."""
+        source = torch.Generator().manual_seed(0)
+        return (crops(16, source) for _ in range(COUNTED_CROPS // 16))
+
     saved = run.saved
-    if not saved and start and Path(start).suffix == ".safetensors":
-        model = Bls2017.trainable(start, crops(START_CROPS)).to(device)
-    else:
-        model = Bls2017(Config(**saved["config"]) if saved else config).to(device)
-    torch.nn.utils.convert_conv2d_weight_memory_format(model, torch.channels_last)
+    network = made(model, channels)
+    if not saved:
+        first = crops(START_CROPS).cpu()
+        network.start(first)
+        if start:
+            take(network, start, first)
+    network = network.to(device)
+    torch.nn.utils.convert_conv2d_weight_memory_format(network, torch.channels_last)
     if saved:
-        model.load_state_dict(saved["model"])
-    elif start and Path(start).suffix != ".safetensors":
-        model.load_state_dict(torch.load(start, map_location=device, weights_only=True)["average"])
-    elif not start:
-        model.start(crops(START_CROPS))
-    average = copy.deepcopy(model).requires_grad_(False)
-    gains = [model.log_gain, model.log_inverse]
-    groups = [
-        {"params": [*model.analysis.parameters(), *model.synthesis.parameters()], "lr": rate},
-        {"params": list(model.density.parameters()), "lr": DENSITY_RATE * rate},
-        {"params": gains, "lr": GAIN_RATE * rate},
-    ]
+        network.load_state_dict(saved["model"])
+    average = copy.deepcopy(network).requires_grad_(False)
+    if prior_only and not isinstance(network, Msp):
+        raise ValueError(f"{model} has no prior that learns alone")
+    learned = [(list(network.prior.parameters()), PRIOR_RATE)] if prior_only else network.learned()
+    groups = [{"params": parameters, "lr": factor * rate} for parameters, factor in learned]
+    loss_of = rounded_rate if prior_only else relaxed_loss
     # Gradients of norm 1 over millions of parameters: next to them the usual epsilon is not small.
     optimizer = torch.optim.Adam(groups, betas=(0.9, 0.99), eps=1e-12)
     peaks = [group["lr"] for group in groups]
     if saved:
         average.load_state_dict(saved["average"])
+        for each in (network, average):
+            each.round()
         optimizer.load_state_dict(saved["optimizer"])
         if seed is not None:
             generator.set_state(saved["generator"].cpu())
@@ -116,16 +136,20 @@ def train(
     while not run.over:
         for group, peak in zip(optimizer.param_groups, peaks):
             group["lr"] = peak * run.schedule()
-        wanted = 1 + (QUALITIES - 1) * torch.rand(batch, generator=generator)
-        wanted = (wanted if quality is None else torch.full_like(wanted, quality)).to(device)
-        loss = relaxed_loss(model, crops(batch), wanted, bf16).mean()
+        if run.progress > ROUNDED_FROM and not network.rounded:
+            for each in (network, average):
+                each.watch(counted())
+            run.resume()
+        index = torch.randint(LAST + 1, (batch,), generator=generator)
+        index = (index if quality is None else torch.full_like(index, index_of(quality))).to(device)
+        loss = loss_of(network, crops(batch), index, bf16).mean()
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
         loss_sum, loss_count = loss_sum + float(loss.detach()), loss_count + 1
-        due = run.step(batch * CROP**2)
-        follow(average, model, min(0.999, 1 - 1 / (run.clock["steps"] + 1)))
+        due = run.step(batch * crop**2)
+        follow(average, network, min(0.999, 1 - 1 / (run.clock["steps"] + 1)))
         if due:
             scores = {q: validate(average, held_out, q) for q in qualities}
             row = {"training_loss": round(loss_sum / loss_count, 4)}
@@ -134,16 +158,45 @@ def train(
             run.report({**row, "loss": round(mean_loss(scores), 4)})
             loss_sum, loss_count = 0.0, 0
             run.save(
-                model=model.state_dict(),
+                model=network.state_dict(),
                 average=average.state_dict(),
                 optimizer=optimizer.state_dict(),
                 generator=generator.get_state(),
-                config=vars(model.config),
             )
             plot(run.out / "curve.csv", "_psnr", "PSNR of held-out photographs, dB")
             run.resume()
-    export(average, photographs, run.out / "bls2017.safetensors")
+    copy.deepcopy(average).fix(counted()).save(run.out / f"{model}.safetensors")
     return mean_loss(scores or {q: validate(average, held_out, q) for q in qualities})
+
+
+def made(name: str, channels: tuple[int, int, int] | None = None) -> Model:
+    """A model with random weights. Raises ValueError if there is none of that name, or channels are not its own."""
+    if name == "bls2017":
+        return Bls2017(bls2017.Config(channels) if channels else bls2017.Config())
+    if channels:
+        raise ValueError(f"channels {channels} are for bls2017, not for {name}")
+    profile = name.removeprefix("msp-")
+    if profile not in msp.PROFILES:
+        raise ValueError(f"model {name!r} is none of {', '.join(MODELS)}")
+    return Msp(msp.PROFILES[profile])
+
+
+@torch.no_grad()
+def take(model: Model, path: str | Path, pixels: Tensor) -> None:
+    """Exported weights or those of a checkpoint, as far as they fit; ranges of activations are seen anew.
+
+    pixels: crops that the densities of bls2017 begin with where they are not known.
+    """
+    path = Path(path)
+    if path.suffix == ".safetensors":
+        known = load_file(path)
+    else:
+        known = torch.load(path, map_location="cpu", weights_only=True)["average"]
+    state = model.state_dict()
+    fitting = {n: v.to(state[n].dtype) for n, v in known.items() if n in state and v.shape == state[n].shape}
+    model.load_state_dict(state | {n: v for n, v in fitting.items() if not n.endswith((".limit", ".step"))})
+    if isinstance(model, Bls2017) and not any(name.startswith("density") for name in known):
+        model.density.start(model.analysis(pixels - 0.5))
 
 
 def mean_loss(scores: dict[float, tuple[float, float, float]]) -> float:
@@ -151,25 +204,44 @@ def mean_loss(scores: dict[float, tuple[float, float, float]]) -> float:
     return sum(loss for _, _, loss in scores.values()) / len(scores)
 
 
-def relaxed_loss(model: Bls2017, pixels: Tensor, quality: Tensor, bf16: bool) -> Tensor:
-    """`[B]` of eq. 9, bits per pixel + lambda * distortion, over the root of lambda: no quality drowns the others.
+class NoisyMeter(RateMeter):
+    """The rate of symbols with uniform noise in place of rounding; what comes back has been rounded, straight through.
 
-    Noise stands for rounding where rates are measured. What is decoded has been rounded, straight through (Minnen and
-    Singh 2020, arXiv 2007.08739): noise instead, as in eq. 9, teaches the decoder to damp what it can trust.
+    Minnen and Singh 2020, arXiv 2007.08739: noise instead, as in eq. 9 of Ballé 2017, teaches a decoder to damp what it
+    can trust.
     """
-    with torch.autocast(pixels.device.type, torch.bfloat16, enabled=bf16):
-        y = model.encode(pixels)
-        gain, inverse = model.gains(quality)
-        scaled = y * gain
-        noisy = scaled + torch.rand_like(scaled) - 0.5
-        rounded = scaled + (scaled.round() - scaled).detach()
-        decoded = model.decode(rounded * inverse)
-    meter = RateMeter()
-    model.walk(meter, Relaxed(model.density, gain, y.shape, y.device), noisy)
+
+    def code(self, params: Params, symbols: Tensor | None) -> Tensor:
+        assert symbols is not None, "a rate is measured over known symbols"
+        super().code(params, symbols + torch.rand_like(symbols) - 0.5)
+        return straight_through(symbols, symbols.detach().round())
+
+
+def relaxed_loss(model: Model, pixels: Tensor, index: Tensor, bf16: bool) -> Tensor:
+    """`[B]` of bits per pixel + lambda * distortion, over the root of lambda: no quality drowns the others."""
+    half = partial(torch.autocast, pixels.device.type, torch.bfloat16, enabled=bf16)
+    with half():
+        y = model.encode(pixels, index)
+    meter = NoisyMeter()
+    coded = model.walk(meter, index, y.shape[2:], y)
+    with half():
+        decoded = model.decode(coded, index)
     bpp = meter.bits() / pixels[0, 0].numel()
     error = (255 * (decoded - pixels)).square().mean((1, 2, 3))
-    weight = tradeoff(quality)
+    weight = tradeoff(index)
     return (bpp + weight * error) / weight.sqrt()
+
+
+def rounded_rate(model: Model, pixels: Tensor, index: Tensor, bf16: bool) -> Tensor:
+    """`[B]` of bits per pixel as of a file, over the root of lambda.
+
+    Noise makes distributions wider than those of integers, by more the less a latent varies.
+    """
+    with torch.no_grad(), torch.autocast(pixels.device.type, torch.bfloat16, enabled=bf16):
+        y = model.encode(pixels, index).round()
+    meter = RateMeter()
+    model.walk(meter, index, y.shape[2:], y)
+    return meter.bits() / (pixels[0, 0].numel() * tradeoff(index).sqrt())
 
 
 def validation_pictures(photographs: Photographs, count: int = 32) -> Iterator[Tensor]:
@@ -180,32 +252,20 @@ def validation_pictures(photographs: Photographs, count: int = 32) -> Iterator[T
 
 
 @torch.no_grad()
-def validate(model: Bls2017, pictures: list[Tensor], quality: float) -> tuple[float, float, float]:
+def validate(model: Model, pictures: list[Tensor], quality: float) -> tuple[float, float, float]:
     """Means over pictures of bits per pixel, of PSNR in dB, and of the loss over the root of lambda; as in a file."""
-    at = torch.tensor([quality], device=model.device)
-    gain, inverse = model.gains(at)
+    index = torch.tensor([index_of(quality)], device=model.device)
     results = []
     for pixels in pictures:
-        y = (model.encode(pixels) * gain).round()
+        y = model.encode(pixels, index).round()
         meter = RateMeter()
-        model.walk(meter, Relaxed(model.density, gain, y.shape, y.device), y)
+        model.walk(meter, index, y.shape[2:], y)
         bpp = float(meter.bits()) / pixels[0, 0].numel()
-        decoded = (255 * model.decode(y * inverse)).round().clamp(0, 255)
+        decoded = (255 * model.decode(y, index)).round().clamp(0, 255)
         error = F.mse_loss(decoded, 255 * pixels)
-        weight = tradeoff(at)
-        loss = (bpp + weight * error) / weight.sqrt()
-        results.append((bpp, float(10 * torch.log10(255**2 / error)), float(loss)))
+        weight = tradeoff(float(index))
+        loss = (bpp + weight * float(error)) / math.sqrt(weight)
+        results.append((bpp, float(10 * torch.log10(255**2 / error)), loss))
     bpps, psnrs, losses = zip(*results)
     n = len(results)
     return sum(bpps) / n, sum(psnrs) / n, sum(losses) / n
-
-
-@torch.no_grad()
-def export(model: Bls2017, photographs: Photographs, path: Path) -> None:
-    """The codec that files refer to, its tables counted over crops that are the same in each run."""
-    generator = torch.Generator().manual_seed(0)
-    latents = []
-    for _ in range(COUNTED_CROPS // 16):
-        pixels = photographs.crops(16, CROP, generator, alter=False).permute(0, 3, 1, 2).float() / 255
-        latents.append(model.encode(pixels).cpu())
-    copy.deepcopy(model).cpu().fix(latents).save(path)

@@ -54,10 +54,15 @@ class Run:
     def over(self) -> bool:
         return bool(self.clock[self._unit] >= self.clock["end"])
 
+    @property
+    def progress(self) -> float:
+        """What part of the schedule is done."""
+        start, end = self.clock["start"], self.clock["end"]
+        return float(min(1.0, (self.clock[self._unit] - start) / (end - start)))
+
     def schedule(self) -> float:
         """The learning rate as a share of its peak: a short rise, then a cosine to zero."""
-        start, end = self.clock["start"], self.clock["end"]
-        progress: float = min(1.0, (self.clock[self._unit] - start) / (end - start))
+        progress = self.progress
         return min(1, progress / WARM_UP + 1e-3) * (1 + math.cos(math.pi * progress)) / 2
 
     def step(self, pixels: int) -> bool:

@@ -1,0 +1,285 @@
+"""MSP: its walk, its integers, its training."""
+
+import csv
+import io
+import math
+from decimal import Decimal, localcontext
+
+import numpy as np
+import pytest
+import torch
+from conftest import SMALL_MSP, photograph, pixels, random_msp
+from PIL import Image
+
+from lic_native import coder
+from lic_native.coder import RateMeter, StreamDecoder, StreamEncoder
+from lic_native.models import msp
+from lic_native.models.msp import Config, Msp
+from lic_native.models.quality import BETWEEN, LARGEST, LAST, LEVELS, QUALITIES
+from lic_native.nn.exact import exact_arithmetic
+from lic_native.training import image as training
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+#: Steps of a walk over all phases.
+STEPS = 7 * len(SMALL_MSP.groups)
+
+
+class Watcher:
+    """A coder that keeps parameters and symbols of each step."""
+
+    def __init__(self):
+        self.steps = []
+
+    def code(self, mixture, symbols):
+        self.steps.append((coder.to_params(mixture), symbols))
+        return symbols
+
+
+def walk(model, through, index, size, symbols=None):
+    with torch.inference_mode(), exact_arithmetic(model.device):
+        return model.walk(through, index, size, symbols)
+
+
+def some(model, index, size, seed=0):
+    """Symbols about as large as those of photographs."""
+    generator = torch.Generator().manual_seed(seed)
+    unit = model.units(index).unit.permute(0, 3, 1, 2)
+    return (torch.randn(len(index), model.channels, *size, generator=generator) * unit).round()
+
+
+def streams(model, symbols, index):
+    encoder = StreamEncoder(len(index))
+    walk(model, encoder, index, symbols.shape[2:], symbols)
+    return encoder.finish()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 2), (2, 1), (1, 9), (3, 3), (4, 4), (5, 6), (8, 3), (9, 7)])
+def test_three_coders_agree_on_every_picture_alone_and_in_a_batch(small_msp, size):
+    index = torch.tensor([0, 100, LAST])
+    symbols = some(small_msp, index, size)
+    symbols[0, 0, -1, -1], symbols[1, -1, 0, 0] = LARGEST, -LARGEST
+    coded = streams(small_msp, symbols, index)
+    meter = RateMeter()
+    walk(small_msp, meter, index, size, symbols)
+    for i, (stream, bits) in enumerate(zip(coded, meter.bits())):
+        assert len(stream) == pytest.approx(float(bits) / 8, rel=0.02, abs=4 * coder.LANES + 16)
+        alone = slice(i, i + 1)
+        assert streams(small_msp, symbols[alone], index[alone]) == [stream]
+        decoder = StreamDecoder([stream])
+        assert torch.equal(walk(small_msp, decoder, index[alone], size), symbols[alone])
+        decoder.finish()
+    assert torch.equal(walk(small_msp, StreamDecoder(coded), index, size), symbols)
+
+
+def test_steps_are_as_many_at_any_size(small_msp):
+    index = torch.tensor([77])
+    for size in ((3, 3), (4, 4), (4, 17), (13, 12)):
+        watcher = Watcher()
+        walk(small_msp, watcher, index, size, some(small_msp, index, size))
+        assert len(watcher.steps) == STEPS
+        assert sum(x.numel() for _, x in watcher.steps) == small_msp.channels * math.prod(size)
+
+
+def test_a_symbol_is_seen_only_after_its_step(small_msp):
+    index, size = torch.tensor([200]), (5, 6)
+    symbols = some(small_msp, index, size)
+
+    def steps(symbols):
+        watcher = Watcher()
+        walk(small_msp, watcher, index, size, symbols)
+        return watcher.steps
+
+    before, seen = steps(symbols), set()
+    for c in (0, 2, 3, 7, 8, 11):
+        for row, column in ((0, 0), (2, 2), (0, 2), (4, 4), (1, 1), (2, 3), (3, 5), (4, 5)):
+            changed = symbols.clone()
+            changed[0, c, row, column] += 9
+            after = steps(changed)
+            (own,) = (i for i, ((_, x), (_, y)) in enumerate(zip(before, after)) if not torch.equal(x, y))
+            same = [torch.equal(p, q) for (p, _), (q, _) in zip(before, after)]
+            assert all(same[: own + 1])
+            assert own == STEPS - 1 or not all(same)
+            seen.add(own)
+    assert len(seen) > STEPS / 2
+
+
+def test_units_are_powers_of_two_by_integers(small_msp):
+    """Whatever the library of mathematics: rounded as exact arithmetic says."""
+    model = Msp(SMALL_MSP)
+    model.prior.levels.copy_(torch.randint(-600, 600, (QUALITIES, 12)))
+    model.prior.spread.copy_(torch.randint(-1500, 2500, (12,)))
+    model.fixed = True
+    index = torch.tensor([0, 1, 63, 64, 200, LAST])
+    unit, inverse, natural = (x[:, 0, 0] for x in model.units(index))
+    with localcontext() as context:
+        context.prec = 60
+        for b, i in enumerate(index.tolist()):
+            stop = min(i // BETWEEN, QUALITIES - 2)
+            low, high = (model.prior.levels[s].tolist() for s in (stop, stop + 1))
+            for c, spread in enumerate(model.prior.spread.tolist()):
+                level = (low[c] * (BETWEEN * (stop + 1) - i) + high[c] * (i - BETWEEN * stop)) // BETWEEN + spread
+                whole, part = divmod(level, LEVELS)
+                root = int(Decimal(2) ** (30 + Decimal(part) / LEVELS))
+                exact = root * 2.0 ** (whole - 30) if whole >= -2 else (root >> -2 - whole) * 2.0**-32
+                assert float(unit[b, c]) == np.float32(exact)
+                assert float(inverse[b, c]) == np.float32(1 / np.float64(np.float32(exact)))
+                assert float(natural[b, c]) == np.float32(float(Decimal(2).ln() * level / LEVELS))
+
+
+def test_a_fixed_codec_is_what_was_saved(small_msp, tmp_path):
+    path = tmp_path / "codec.safetensors"
+    small_msp.save(path)
+    again, index = Msp.load(path), torch.tensor([99])
+    assert (again.config, again.fingerprint()) == (SMALL_MSP, small_msp.fingerprint())
+    x = pixels()
+    y = small_msp.encode(x, index)
+    assert torch.equal(again.encode(x, index), y)
+    assert torch.equal(again.decode(y.round(), index), small_msp.decode(y.round(), index))
+    assert streams(again, y.round(), index) == streams(small_msp, y.round(), index)
+    again._fingerprint = None
+    again.prior.spread[0] += 1
+    assert again.fingerprint() != small_msp.fingerprint()
+
+
+def test_fixing_changes_little(crops, small_msp):
+    """What training made least is what a file costs, up to the bits of weights and activations."""
+    model, index = random_msp(crops), torch.linspace(0, LAST, len(crops)).long()
+    with torch.no_grad():
+        torch.testing.assert_close(small_msp.encode(crops, index), model.encode(crops, index), rtol=0.02, atol=0.02)
+        symbols = model.encode(crops, index).round()
+        torch.testing.assert_close(small_msp.decode(symbols, index), model.decode(symbols, index), rtol=0.01, atol=0.01)
+        costs = []
+        for each in (model, small_msp):
+            meter = RateMeter()
+            each.walk(meter, index, symbols.shape[2:], symbols)
+            costs.append(meter.bits())
+    torch.testing.assert_close(costs[0], costs[1], rtol=0.01, atol=1)
+
+
+@pytest.mark.parametrize("watched", [False, True])
+def test_every_parameter_learns(crops, watched):
+    model = random_msp(crops)
+    if watched:
+        model.watch([crops])
+    assert model.rounded == watched
+    loss = training.relaxed_loss(model, crops, torch.linspace(0, LAST, len(crops)).long(), bf16=False)
+    assert loss.shape == (len(crops),) and loss.isfinite().all()
+    loss.mean().backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all() and parameter.grad.any(), name
+    learned = [parameter for group, _ in model.learned() for parameter in group]
+    assert set(learned) == set(model.parameters()) and len(learned) == len(set(learned))
+
+
+def test_configurations_are_kept_as_text():
+    for config in msp.PROFILES.values():
+        assert Config.of(config.metadata()) == config
+
+
+@pytest.fixture
+def data(tmp_path):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for seed in range(6):
+        Image.fromarray(photograph(80, 96, seed)).save(folder / f"{seed}.png")
+    return folder
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """A profile and runs of moments, without noise, in whose place a run that goes on would see other."""
+    monkeypatch.setitem(msp.PROFILES, "tiny", SMALL_MSP)
+    monkeypatch.setattr(training, "START_CROPS", 12)
+    monkeypatch.setattr(training, "COUNTED_CROPS", 16)
+    monkeypatch.setattr(torch, "rand_like", lambda x: torch.full_like(x, 0.25))
+    return {"model": "msp-tiny", "crop": 48, "batch": 2, "device": "cpu", "seed": 5, "report_minutes": 0.0}
+
+
+def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(data, tiny, tmp_path, monkeypatch):
+    """Its activations are rounded from the middle on, and what is exported codes files."""
+    rounded, loss = [], training.relaxed_loss
+    monkeypatch.setattr(
+        training, "relaxed_loss", lambda model, *rest: rounded.append(model.rounded) or loss(model, *rest)
+    )
+    training.train(data, tmp_path / "whole", steps=6, **tiny)
+    assert rounded == [False] * 4 + [True] * 2
+
+    class Stopped(Exception):
+        pass
+
+    def stop(*_):
+        if len(rounded) in (8, 11):
+            raise Stopped
+
+    monkeypatch.setattr(training, "plot", stop)
+    for _ in range(2):
+        with pytest.raises(Stopped):
+            training.train(data, tmp_path / "parts", steps=6, **tiny)
+    training.train(data, tmp_path / "parts", steps=6, **tiny)
+    assert rounded[6:] == rounded[:6]
+
+    def curve(name):
+        rows = csv.DictReader(io.StringIO((tmp_path / name / "curve.csv").read_text()))
+        return [{k: v for k, v in row.items() if k != "minutes"} for row in rows]
+
+    assert curve("whole") == curve("parts") and len(curve("whole")) == 6
+    models = [Msp.load(tmp_path / name / "msp-tiny.safetensors") for name in ("whole", "parts")]
+    assert models[0].fingerprint() == models[1].fingerprint()
+
+    # A run that had ended, and starts warm.
+    training.train(data, tmp_path / "whole", steps=8, **tiny)
+    assert rounded[12:] == [True] * 2
+    index = torch.tensor([300])
+    symbols = models[0].encode(pixels(), index).round()
+    (stream,) = streams(models[0], symbols, index)
+    assert torch.equal(walk(models[1], StreamDecoder([stream]), index, (4, 6)), symbols)
+
+
+def test_the_prior_learns_alone(data, tiny, tmp_path):
+    """On what files hold: its rate falls, and transforms and gains stay."""
+    training.train(data, tmp_path / "all", steps=1, **tiny)
+    start = tmp_path / "all" / "msp-tiny.safetensors"
+    runs = []
+    for steps in (1, 60):
+        out = tmp_path / str(steps)
+        training.train(data, out, steps=steps, start=start, prior_only=True, rate=3e-3, **tiny | {"report_minutes": 9})
+        runs.append(Msp.load(out / "msp-tiny.safetensors"))
+    states = [model.state_dict() for model in (Msp.load(start), *runs)]
+    for name, value in states[0].items():
+        if not name.startswith("prior."):
+            assert torch.equal(value, states[2][name])
+    assert not torch.equal(states[0]["prior.embed.weight"], states[2]["prior.embed.weight"])
+    index = torch.tensor([300])
+    bits = [float(training.rounded_rate(model, pixels(), index, bf16=False)) for model in runs]
+    assert bits[1] < bits[0]
+    with pytest.raises(ValueError, match="bls2017 has no prior"):
+        training.train(data, tmp_path / "other", steps=1, **tiny | {"model": "bls2017"}, prior_only=True)
+
+
+def test_a_larger_profile_begins_where_a_smaller_ended(crops, small_msp, tmp_path, monkeypatch):
+    """Its new blocks are the identity; what does not fit begins anew."""
+    path = tmp_path / "small.safetensors"
+    small_msp.save(path)
+    larger = Config(**{**vars(SMALL_MSP), "analysis": 2, "synthesis": 4, "trunk": 24, "groups": ((0, 2), (2, 12))})
+    monkeypatch.setitem(msp.PROFILES, "larger", larger)
+    model = training.made("msp-larger")
+    model.start(crops)
+    training.take(model, path, crops)
+    index = torch.linspace(0, LAST, len(crops)).long()
+    before = Msp.read(path)
+    with torch.no_grad():
+        y = model.encode(crops, index)
+        assert torch.equal(y, before.encode(crops, index))
+        assert torch.equal(model.decode(y.round(), index), before.decode(y.round(), index))
+    assert torch.equal(model.prior.embed.weight, before.prior.embed.weight)
+    assert not model.rounded and model.prior.told.limit == 0
+    assert torch.isfinite(training.relaxed_loss(model, crops, index, bf16=False)).all()
+
+
+def test_models_are_named():
+    with pytest.raises(ValueError, match="'msp-huge' is none of bls2017, msp-fast"):
+        training.made("msp-huge")
+    assert [type(training.made(name)) for name in ("msp-fast", "msp-balanced")] == [Msp, Msp]
+    assert ("bls2017", *(f"msp-{name}" for name in msp.PROFILES)) == training.MODELS
