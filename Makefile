@@ -115,10 +115,15 @@ SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find rust/src python -na
 	$(PIP) .
 	touch $@
 
-# torchjpeg's wheels are tied to old releases of torch; its source builds against any (needs g++ and make).
+# torchjpeg's wheels are tied to old releases of torch; its source builds against any (needs g++ and make), but asks for
+# C++17, which the headers of torch 2.15 refuse.
 .venv/tested: .venv/installed
 	$(PIP) ".[test,dev]" setuptools wheel ninja poetry-core
-	$(PIP) --no-build-isolation --no-deps --no-binary torchjpeg torchjpeg
+	@folder=$$(mktemp -d) && trap 'rm -r "$$folder"' EXIT && set -ex && \
+	$(BIN)/pip download --quiet --disable-pip-version-check $(PIP_FLAGS) --no-build-isolation --no-deps \
+		--no-binary torchjpeg --dest "$$folder" torchjpeg==0.9.33 && \
+	tar -xzf "$$folder"/*.tar.gz -C "$$folder" && sed -i s/c++17/c++20/ "$$folder"/*/build.py && \
+	$(PIP) --no-build-isolation --no-deps "$$folder"/*/
 	touch $@
 
 # Without lic_native's own dependencies: its NumPy is too new for CompressAI, but an older one does. CompressAI takes
