@@ -12,7 +12,7 @@ from conftest import SMALL_MSP, photograph, pixels, random_msp
 from PIL import Image
 
 from lic_native import coder
-from lic_native.coder import RateMeter, StreamDecoder, StreamEncoder
+from lic_native.coder import Mixture, RateMeter, StreamDecoder, StreamEncoder
 from lic_native.models import msp
 from lic_native.models.msp import Config, Msp
 from lic_native.models.quality import BETWEEN, LARGEST, LAST, LEVELS, QUALITIES
@@ -157,13 +157,14 @@ def test_fixing_changes_little(crops, small_msp):
     torch.testing.assert_close(costs[0], costs[1], rtol=0.01, atol=1)
 
 
-@pytest.mark.parametrize("watched", [False, True])
-def test_every_parameter_learns(crops, watched):
+@pytest.mark.parametrize(("watched", "meter"), [(False, training.NoisyMeter), (True, training.RoundingMeter)])
+def test_every_parameter_learns(crops, watched, meter):
     model = random_msp(crops)
     if watched:
         model.watch([crops])
     assert model.rounded == watched
-    loss = training.relaxed_loss(model, crops, torch.linspace(0, LAST, len(crops)).long(), bf16=False)
+    index = torch.linspace(0, LAST, len(crops)).long()
+    loss = training.relaxed_loss(model, crops, index, meter(), bf16=False)
     assert loss.shape == (len(crops),) and loss.isfinite().all()
     loss.mean().backward()
     for name, parameter in model.named_parameters():
@@ -237,25 +238,41 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(data, tiny, tmp_pa
     assert torch.equal(walk(models[1], StreamDecoder([stream]), index, (4, 6)), symbols)
 
 
-def test_the_prior_learns_alone(data, tiny, tmp_path):
-    """On what files hold: its rate falls, and transforms and gains stay."""
-    training.train(data, tmp_path / "all", steps=1, **tiny)
-    start = tmp_path / "all" / "msp-tiny.safetensors"
-    runs = []
-    for steps in (1, 60):
-        out = tmp_path / str(steps)
-        training.train(data, out, steps=steps, start=start, prior_only=True, rate=3e-3, **tiny | {"report_minutes": 9})
-        runs.append(Msp.load(out / "msp-tiny.safetensors"))
-    states = [model.state_dict() for model in (Msp.load(start), *runs)]
-    for name, value in states[0].items():
-        if not name.startswith("prior."):
-            assert torch.equal(value, states[2][name])
-    assert not torch.equal(states[0]["prior.embed.weight"], states[2]["prior.embed.weight"])
-    index = torch.tensor([300])
-    bits = [float(training.rounded_rate(model, pixels(), index, bf16=False)) for model in runs]
-    assert bits[1] < bits[0]
-    with pytest.raises(ValueError, match="bls2017 has no prior"):
-        training.train(data, tmp_path / "other", steps=1, **tiny | {"model": "bls2017"}, prior_only=True)
+def test_the_last_rates_of_a_training_are_those_of_files(crops, small_msp):
+    """And the first ones are of values with noise; what is decoded has been rounded in both."""
+    index = torch.linspace(0, LAST, len(crops)).long()
+    with torch.no_grad():
+        y = small_msp.encode(crops, index)
+        size, rates = y.shape[2:], []
+        for meter, symbols in ((RateMeter(), y.round()), (training.RoundingMeter(), y), (training.NoisyMeter(), y)):
+            assert torch.equal(small_msp.walk(meter, index, size, symbols), y.round())
+            rates.append(meter.bits())
+    assert torch.equal(rates[0], rates[1]) and not torch.isclose(rates[0], rates[2], rtol=0.01).all()
+
+
+def test_rates_of_files_have_the_mean_slope_of_noise():
+    """Of a distribution that is given: its parameters follow from what was coded before."""
+    raw = torch.randn(1, 40, 5, generator=torch.Generator().manual_seed(3))
+    mixture = Mixture(raw, None, torch.ones(1, 1), torch.zeros(1, 1))
+    y = (3 * torch.randn(1, 40, generator=torch.Generator().manual_seed(4))).requires_grad_()
+
+    def slope(meter, count=1):
+        meters = [meter() for _ in range(count)]
+        for each in meters:
+            each.code(mixture, y)
+        return torch.autograd.grad(sum(each.bits() for each in meters).sum() / count, y)[0]
+
+    torch.manual_seed(0)
+    torch.testing.assert_close(slope(training.RoundingMeter), slope(training.NoisyMeter, 4000), rtol=0.05, atol=0.05)
+    assert slope(training.RoundingMeter).abs().max() > 1
+
+
+@pytest.mark.parametrize(("share", "noisy"), [(0, 0), (0.5, 3), (1, 6)])
+def test_rates_have_noise_for_a_share_of_a_run(data, tiny, tmp_path, monkeypatch, share, noisy):
+    meters, loss = [], training.relaxed_loss
+    monkeypatch.setattr(training, "relaxed_loss", lambda *given: meters.append(type(given[3])) or loss(*given))
+    training.train(data, tmp_path / "run", steps=6, noise=share, **tiny)
+    assert meters == [training.NoisyMeter] * noisy + [training.RoundingMeter] * (6 - noisy)
 
 
 def test_a_larger_profile_begins_where_a_smaller_ended(crops, small_msp, tmp_path, monkeypatch):
@@ -275,7 +292,7 @@ def test_a_larger_profile_begins_where_a_smaller_ended(crops, small_msp, tmp_pat
         assert torch.equal(model.decode(y.round(), index), before.decode(y.round(), index))
     assert torch.equal(model.prior.embed.weight, before.prior.embed.weight)
     assert not model.rounded and model.prior.told.limit == 0
-    assert torch.isfinite(training.relaxed_loss(model, crops, index, bf16=False)).all()
+    assert torch.isfinite(training.relaxed_loss(model, crops, index, training.NoisyMeter(), bf16=False)).all()
 
 
 def test_models_are_named():

@@ -394,9 +394,9 @@ def train_image(
         tuple[int, int, int] | None, typer.Option(help="Of a new bls2017 after each stage; of latents the last.")
     ] = None,
     quality: Annotated[float | None, typer.Option(help="Train for this one alone, instead of for all.")] = None,
-    prior_only: Annotated[
-        bool, typer.Option("--prior-only", help="The prior alone, on latents rounded as in a file: the last stage.")
-    ] = False,
+    noise: Annotated[
+        float, typer.Option(help="Share of the run whose rates have noise; 0 to go on from trained weights.")
+    ] = 0.5,
     start: Annotated[
         Path | None, typer.Option(help="Exported weights or a checkpoint, that a new run begins with.")
     ] = None,
@@ -420,7 +420,7 @@ def train_image(
         limit=limit,
         channels=channels,
         quality=quality,
-        prior_only=prior_only,
+        noise=noise,
         start=start,
         bf16=bf16,
         seed=seed,

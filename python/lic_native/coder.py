@@ -59,7 +59,11 @@ class Mixture(NamedTuple):
         return map(LogisticPairs, to_params(self).cpu().contiguous().numpy())
 
     def bits(self, symbols: Tensor) -> Tensor:
-        return mixture_bits([(self, symbols)])
+        return self.costs(symbols).sum(1)
+
+    def costs(self, symbols: Tensor) -> Tensor:
+        """`[B, n]`: the bits of each symbol, in their order; also of numbers between integers."""
+        return mixture_costs([(self, symbols)])
 
 
 class Coder(Protocol):
@@ -148,7 +152,7 @@ class RateMeter:
         """`[B]` bits of each picture of the batch."""
         costs = [p.bits(x) for p, x in self._groups if not isinstance(p, Mixture)]
         if mixtures := [(p, x) for p, x in self._groups if isinstance(p, Mixture)]:
-            costs.append(mixture_bits(mixtures))
+            costs.append(mixture_costs(mixtures).sum(1))
         return torch.stack(costs).sum(0)
 
 
@@ -156,8 +160,8 @@ class RateMeter:
 FLOOR = 2.0**-17
 
 
-def mixture_bits(groups: Sequence[tuple[Mixture, Tensor]]) -> Tensor:
-    """`[B]` bits of all groups of integers together: -log2 of the probability of each."""
+def mixture_costs(groups: Sequence[tuple[Mixture, Tensor]]) -> Tensor:
+    """`[B, n]` bits of all symbols of all groups: -log2 of the probability of each."""
     batch = len(groups[0][1])
 
     def flat(values: Sequence[Tensor | None]) -> Tensor:
@@ -177,4 +181,4 @@ def mixture_bits(groups: Sequence[tuple[Mixture, Tensor]]) -> Tensor:
         return torch.sigmoid((0.5 - distance) * inverse) - torch.sigmoid((-0.5 - distance) * inverse)
 
     p = w * mass(m1, s1) + (1 - w) * mass(m2, s2)
-    return -torch.log2(p + FLOOR).sum(1)
+    return -torch.log2(p + FLOOR)

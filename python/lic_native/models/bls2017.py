@@ -76,7 +76,11 @@ class Relaxed(NamedTuple):
         raise TypeError("noise has no tables: fix the codec first")
 
     def bits(self, symbols: Tensor) -> Tensor:
-        return -torch.log2(self.density.mass(symbols, self.gain) + FLOOR).flatten(1).sum(1)
+        return self.costs(symbols).sum(1)
+
+    def costs(self, symbols: Tensor) -> Tensor:
+        """`[B, n]`: the bits of each symbol, in their order."""
+        return -torch.log2(self.density.mass(symbols, self.gain) + FLOOR).flatten(1)
 
 
 class Tabled(NamedTuple):

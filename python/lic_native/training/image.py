@@ -13,10 +13,10 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor
 
-from ..coder import Params, RateMeter
+from ..coder import Mixture, Params, RateMeter
 from ..models import bls2017, msp
-from ..models.bls2017 import Bls2017
-from ..models.msp import PRIOR_RATE, Msp
+from ..models.bls2017 import Bls2017, Relaxed
+from ..models.msp import Msp
 from ..models.quality import LAST, index_of, tradeoff
 from ..nn.exact import straight_through
 from ..nn.patches import STRIDE
@@ -28,6 +28,8 @@ CROP = 128
 VALIDATION_QUALITIES = (1.0, 4.0, 8.0)
 #: From this share of a run on, activations that lead to a probability are rounded as in a file.
 ROUNDED_FROM = 0.5
+#: The share of a run whose rates are measured with noise; after it they are those of integers.
+NOISE = 0.5
 #: Crops that first weights are made of, and those that what a file depends on is measured over.
 START_CROPS, COUNTED_CROPS = 192, 8000
 
@@ -49,7 +51,7 @@ def train(
     limit: int | None = None,
     channels: tuple[int, int, int] | None = None,
     quality: float | None = None,
-    prior_only: bool = False,
+    noise: float = NOISE,
     start: str | Path | None = None,
     bf16: bool | None = None,
     seed: int | None = None,
@@ -72,7 +74,8 @@ def train(
         limit: read only so many images.
         channels: of bls2017, `models.bls2017.Config`.
         quality: train for this one alone, to see what one model for all of them costs.
-        prior_only: train the prior of an msp model alone, on latents rounded as in a file: a last stage.
+        noise: share of the run whose rates are measured with uniform noise (`NoisyMeter`), which shows a transform what
+            a larger latent would cost; then they are those of a file (`RoundingMeter`). 0 goes on from trained weights.
         start: exported weights, or another run's `checkpoint.pt`, that a new run begins with instead of principal
             components; of another configuration, those that fit.
         bf16: transforms in bfloat16; by default on "cuda". On processors that have it, it halves the time.
@@ -112,11 +115,7 @@ def train(
     if saved:
         network.load_state_dict(saved["model"])
     average = copy.deepcopy(network).requires_grad_(False)
-    if prior_only and not isinstance(network, Msp):
-        raise ValueError(f"{model} has no prior that learns alone")
-    learned = [(list(network.prior.parameters()), PRIOR_RATE)] if prior_only else network.learned()
-    groups = [{"params": parameters, "lr": factor * rate} for parameters, factor in learned]
-    loss_of = rounded_rate if prior_only else relaxed_loss
+    groups = [{"params": parameters, "lr": factor * rate} for parameters, factor in network.learned()]
     # Gradients of norm 1 over millions of parameters: next to them the usual epsilon is not small.
     optimizer = torch.optim.Adam(groups, betas=(0.9, 0.99), eps=1e-12)
     peaks = [group["lr"] for group in groups]
@@ -142,7 +141,8 @@ def train(
             run.resume()
         index = torch.randint(LAST + 1, (batch,), generator=generator)
         index = (index if quality is None else torch.full_like(index, index_of(quality))).to(device)
-        loss = loss_of(network, crops(batch), index, bf16).mean()
+        meter = NoisyMeter() if run.progress < noise else RoundingMeter()
+        loss = relaxed_loss(network, crops(batch), index, meter, bf16).mean()
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -217,12 +217,37 @@ class NoisyMeter(RateMeter):
         return straight_through(symbols, symbols.detach().round())
 
 
-def relaxed_loss(model: Model, pixels: Tensor, index: Tensor, bf16: bool) -> Tensor:
+class RoundingMeter(RateMeter):
+    """The rate of rounded symbols, and for its slope how much more one half up costs than one half down.
+
+    That slope is the mean of those that noise gives (Agustsson and Theis 2020, arXiv 2006.09952, section 4), without
+    its variance; and distributions learn integers, for which those that have learned noise are too wide, by more the
+    less a latent varies. Straight through, a zero would have no slope at all, and rates creep up.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._slopes: list[Tensor] = []
+
+    def code(self, params: Params, symbols: Tensor | None) -> Tensor:
+        assert symbols is not None, "a rate is measured over known symbols"
+        assert isinstance(params, Mixture | Relaxed), "a table has no slope"
+        with torch.no_grad():
+            slope = params.costs(symbols + 0.5) - params.costs(symbols - 0.5)
+        self._slopes.append((slope * (symbols - symbols.detach()).flatten(1)).sum(1))
+        rounded = symbols.detach().round()
+        super().code(params, rounded)
+        return straight_through(symbols, rounded)
+
+    def bits(self) -> Tensor:
+        return super().bits() + torch.stack(self._slopes).sum(0)
+
+
+def relaxed_loss(model: Model, pixels: Tensor, index: Tensor, meter: RateMeter, bf16: bool) -> Tensor:
     """`[B]` of bits per pixel + lambda * distortion, over the root of lambda: no quality drowns the others."""
     half = partial(torch.autocast, pixels.device.type, torch.bfloat16, enabled=bf16)
     with half():
         y = model.encode(pixels, index)
-    meter = NoisyMeter()
     coded = model.walk(meter, index, y.shape[2:], y)
     with half():
         decoded = model.decode(coded, index)
@@ -230,18 +255,6 @@ def relaxed_loss(model: Model, pixels: Tensor, index: Tensor, bf16: bool) -> Ten
     error = (255 * (decoded - pixels)).square().mean((1, 2, 3))
     weight = tradeoff(index)
     return (bpp + weight * error) / weight.sqrt()
-
-
-def rounded_rate(model: Model, pixels: Tensor, index: Tensor, bf16: bool) -> Tensor:
-    """`[B]` of bits per pixel as of a file, over the root of lambda.
-
-    Noise makes distributions wider than those of integers, by more the less a latent varies.
-    """
-    with torch.no_grad(), torch.autocast(pixels.device.type, torch.bfloat16, enabled=bf16):
-        y = model.encode(pixels, index).round()
-    meter = RateMeter()
-    model.walk(meter, index, y.shape[2:], y)
-    return meter.bits() / (pixels[0, 0].numel() * tradeoff(index).sqrt())
 
 
 def validation_pictures(photographs: Photographs, count: int = 32) -> Iterator[Tensor]:
