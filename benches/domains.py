@@ -1,6 +1,6 @@
 """Write images unlike photographs into folders: medical, screen, cartoon. `make domains` measures them.
 
-Medical ones are samples of scikit-image, the others are drawn here, or are pictures of this project's documents.
+Medical ones are samples of scikit-image, the others are drawn here, or are this project's charts and licenses.
 """
 
 import sys
@@ -26,11 +26,11 @@ def screen() -> dict[str, Image.Image]:
     for name in ("kodak.png", "mlcc-best.png"):
         with Image.open(ROOT / "docs" / name) as chart:
             images[name.removesuffix(".png")] = chart.convert("RGB").crop((0, 0, 512, 448))
-    for name, ink, paper in (("README.md", INK, "white"), ("CHANGELOG.md", (200, 220, 200), (30, 30, 40))):
+    for name, ink, paper in (("LICENSE-APACHE", INK, "white"), ("LICENSE-MIT", (200, 220, 200), (30, 30, 40))):
         page = Image.new("RGB", SIZE, paper)
-        text = "\n".join(line[:75] for line in (ROOT / name).read_text().splitlines()[:26])
+        text = "\n".join((ROOT / name).read_text().splitlines()[:26])
         ImageDraw.Draw(page).multiline_text((8, 8), text, ink, ImageFont.load_default(12))
-        images[name.removesuffix(".md")] = page
+        images[name] = page
     return images
 
 
