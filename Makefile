@@ -83,8 +83,8 @@ rd: .venv/installed
 
 # What latent overfitting gains on images unlike those of the training, profile fast, e.g.
 # make domains DOMAINS_FLAGS="--lof 200"
-DOMAINS_FLAGS ?= --lof 50 --quality 2 --quality 4 --quality 6
-DOMAINS_CODECS ?= --codec "lic_native fast" --codec "lic_native fast LOF 50"
+DOMAINS_FLAGS ?= --lof 30 --quality 2 --quality 4 --quality 6
+DOMAINS_CODECS ?= --codec "lic_native fast" --codec "lic_native fast LOF 30"
 domains: .venv/installed
 	$(PIP) ".[bench]" scikit-image pooch
 	@folder=$$(mktemp -d) && trap 'rm -r "$$folder"' EXIT && $(BIN)/python benches/domains.py "$$folder" && \
