@@ -78,8 +78,8 @@ def train(
             a larger latent would cost; then they are those of a file (`RoundingMeter`). 0 goes on from trained weights.
         start: exported weights, or another run's `checkpoint.pt`, that a new run begins with instead of principal
             components; of another configuration, those that fit.
-        bf16: transforms in bfloat16; by default on "cuda". It halves the time on processors that have it (`avx512_bf16`), and
-            takes twenty times as long on others.
+        bf16: transforms in bfloat16; by default on "cuda". It halves the time on processors that have it
+            (`avx512_bf16`), and takes twenty times as long on others.
         seed: of first weights and crops; two runs of equal seed see the same crops. By default every run differs.
         report_minutes: time between validations, each of which writes a checkpoint and a row of `out/curve.csv`.
 
