@@ -465,11 +465,13 @@ def test_log2_is_right_to_a_256th(q):
     assert value <= math.log2(q) < value + 1 / 256
 
 
-def test_the_meters_rate_is_the_streams_size(subject):
+def test_the_meters_rate_is_the_streams_size(subject, small_msp):
     meter = coder.RateMeter()
     subject.walks[0](meter)
     (stream,) = coded(subject.walks[0])
-    assert float(meter.bits()) / 8 == pytest.approx(len(stream), rel=0.01, abs=4 * coder.LANES + 16)
+    # The states of its lanes are more than a hundredth of what the small model makes.
+    fixed = 4 * coder.LANES + 16 if subject.model is small_msp else 0
+    assert float(meter.bits()) / 8 == pytest.approx(len(stream), rel=0.01, abs=fixed)
 
 
 def test_a_file_holds_what_a_walk_gives(model, data):

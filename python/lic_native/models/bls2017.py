@@ -65,7 +65,7 @@ class Config:
 
 
 class Relaxed(NamedTuple):
-    """Latents in training, `[B, C, H, W]`: y times gain, with noise; the density is a mixture of logistics."""
+    """Latents in training, `[B, C, H, W]`: y times gain, noisy or rounded; the density is a mixture of logistics."""
 
     density: Density
     gain: Tensor

@@ -65,7 +65,7 @@ def train(
     Args:
         data: folder of .tar shards or images.
         minutes: wall time over all calls; the learning rate falls as a cosine to zero at its end.
-        model: a key of `MODELS`.
+        model: one of `MODELS`.
         steps: the length in optimiser steps instead, for runs that are to be compared.
         batch: crops a step, each at a random quality.
         crop: pixels on their sides, a multiple of 16. It may change when a run goes on.
@@ -221,9 +221,9 @@ class NoisyMeter(RateMeter):
 class RoundingMeter(RateMeter):
     """The rate of rounded symbols, and for its slope how much more one half up costs than one half down.
 
-    That slope is the mean of those that noise gives (Agustsson and Theis 2020, arXiv 2006.09952, section 4), without
-    its variance; and distributions learn integers, for which those that have learned noise are too wide, by more the
-    less a latent varies. Straight through, a zero would have no slope at all, and rates creep up.
+    That slope is the mean of those that noise gives, without its variance (as Agustsson and Theis 2020, arXiv
+    2006.09952, integrate noise out); and distributions learn integers, for which those that have learned noise are too
+    wide, by more the less a latent varies. Straight through, a zero would have no slope at all, and rates creep up.
     """
 
     def __init__(self) -> None:
