@@ -1,6 +1,7 @@
 """MSP: its walk, its integers, its training."""
 
 import csv
+import dataclasses
 import io
 import math
 from decimal import Decimal, localcontext
@@ -275,6 +276,21 @@ def test_rates_have_noise_for_a_share_of_a_run(data, tiny, tmp_path, monkeypatch
     assert meters == [training.NoisyMeter] * noisy + [training.RoundingMeter] * (6 - noisy)
 
 
+def test_a_wider_and_deeper_profile_begins_as_the_one_that_it_was_grown_from(crops, small_msp, tmp_path, monkeypatch):
+    path = tmp_path / "small.safetensors"
+    small_msp.save(path)
+    larger = {name: 1 + 2 * getattr(SMALL_MSP, name) for name in ("analysis", "synthesis", "width", "trunk", "head")}
+    monkeypatch.setitem(msp.PROFILES, "larger", dataclasses.replace(SMALL_MSP, **larger))
+    before, model = Msp.read(path), training.made("msp-larger")
+    model.start(crops)
+    training.take(model, path, crops)
+    for snap in before.prior.snaps():
+        snap.exact = False
+    index = torch.linspace(0, LAST, len(crops)).long()
+    losses = [training.relaxed_loss(m, crops, index, training.RoundingMeter(), bf16=False) for m in (before, model)]
+    torch.testing.assert_close(losses[1], losses[0])
+
+
 def test_a_larger_profile_begins_where_a_smaller_ended(crops, small_msp, tmp_path, monkeypatch):
     """Its new blocks are the identity; what does not fit begins anew."""
     path = tmp_path / "small.safetensors"
@@ -298,5 +314,5 @@ def test_a_larger_profile_begins_where_a_smaller_ended(crops, small_msp, tmp_pat
 def test_models_are_named():
     with pytest.raises(ValueError, match="'msp-huge' is none of bls2017, msp-fast"):
         training.made("msp-huge")
-    assert [type(training.made(name)) for name in ("msp-fast", "msp-balanced")] == [Msp, Msp]
+    assert [type(training.made(name)) for name in ("msp-fast", "msp-best")] == [Msp, Msp]
     assert ("bls2017", *(f"msp-{name}" for name in msp.PROFILES)) == training.MODELS

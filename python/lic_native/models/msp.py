@@ -21,7 +21,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -79,27 +79,19 @@ class Config:
         return cls(**{**known, "groups": tuple(map(tuple, known["groups"]))})
 
 
-#: By profile. All have 7 phases; what a user pays for the better ones is time.
+BALANCED = Config(
+    analysis=4,
+    synthesis=4,
+    groups=((0, 8), (8, 24), (24, 64), (64, 128), (128, 320)),
+    embed=128,
+    trunk=192,
+    head=96,
+)
+#: By profile. All have 7 phases; what a user pays for the better ones is time. `best` can begin as `balanced`.
 PROFILES = {
     "fast": Config(),
-    "balanced": Config(
-        analysis=4,
-        synthesis=4,
-        groups=((0, 8), (8, 24), (24, 64), (64, 128), (128, 320)),
-        embed=128,
-        trunk=192,
-        head=96,
-    ),
-    "best": Config(
-        channels=384,
-        width=320,
-        analysis=6,
-        synthesis=6,
-        groups=((0, 8), (8, 24), (24, 48), (48, 96), (96, 192), (192, 384)),
-        embed=192,
-        trunk=384,
-        head=160,
-    ),
+    "balanced": BALANCED,
+    "best": replace(BALANCED, analysis=6, synthesis=6, trunk=384, head=192),
 }
 #: The lattices that are split in phases: every 2nd vector, and all.
 SCALES = 2
@@ -135,7 +127,7 @@ class Trunk(nn.Module):
     def __init__(self, planes: int, config: Config) -> None:
         super().__init__()
         c = config
-        self.width = c.trunk
+        self.width, self.skip = c.trunk, c.skip
         # Two, because sums of values so differently fine leave too few bits to either's weights.
         self.context, self.fine = (
             nn.Conv2d(planes * n, c.trunk + c.skip, 3, padding=1, bias=False) if planes else None

@@ -5,11 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..models.mlcc import Config, Head, Mlcc, Trunk
+from ..models import mlcc, msp
+from ..models.mlcc import Mlcc
 
 
 @torch.no_grad()
-def grown(narrow: Mlcc, config: Config) -> Mlcc:
+def grown(narrow: Mlcc, config: mlcc.Config) -> Mlcc:
     """A network of `config` that computes what `narrow` does.
 
     New units have random weights from what feeds them and none to the units that were there; so has side information
@@ -21,13 +22,7 @@ def grown(narrow: Mlcc, config: Config) -> Mlcc:
     if config.hyper < narrow.config.hyper:
         raise ValueError(f"{config.hyper} channels of side information are less than {narrow.config.hyper}")
     wide = Mlcc(narrow.sigma, config)
-    for name, new in wide.named_parameters():
-        if name.startswith("hyper.") and narrow.hyper is None:
-            continue
-        old = narrow.get_parameter(name)
-        owner, layer, _ = name.rsplit(".", 2)
-        parts, old_parts = (outputs(model.get_submodule(owner), layer) for model in (wide, narrow))
-        implant(new, old, parts or [len(new)], old_parts or [len(old)])
+    grow(wide, narrow)
     for trunk, old_trunk in zip(trunks(wide), trunks(narrow)):
         if trunk.context is not None:
             trunk.context.weight[trunk.width + old_trunk.skip :] = 0
@@ -37,15 +32,39 @@ def grown(narrow: Mlcc, config: Config) -> Mlcc:
     return wide
 
 
-def trunks(model: Mlcc) -> list[Trunk]:
-    return [module for module in model.modules() if isinstance(module, Trunk)]
+@torch.no_grad()
+def grow(wide: nn.Module, narrow: nn.Module) -> None:
+    """Put the weights of a network into one that has all its layers, as wide or wider.
+
+    Raises:
+        AttributeError: a layer of `narrow` is not in `wide`.
+        ValueError: a layer of `narrow` is wider.
+    """
+    for name, old in narrow.named_parameters():
+        owner, _, layer = name.rpartition(".")[0].rpartition(".")
+        new = wide.get_parameter(name)
+        parts, old_parts = (outputs(model.get_submodule(owner), layer) for model in (wide, narrow))
+        implant(new, old, parts or [len(new)], old_parts or [len(old)])
+
+
+def contains(wide: msp.Config, narrow: msp.Config) -> bool:
+    """Whether `grow` makes a codec of `wide` that computes what one of `narrow` does."""
+    same, wider = ("channels", "groups", "embed", "skip"), ("width", "analysis", "synthesis", "trunk", "head")
+    return all(getattr(wide, name) == getattr(narrow, name) for name in same) and all(
+        getattr(wide, name) >= getattr(narrow, name) for name in wider
+    )
+
+
+def trunks(model: Mlcc) -> list[mlcc.Trunk]:
+    return [module for module in model.modules() if isinstance(module, mlcc.Trunk)]
 
 
 def outputs(module: nn.Module, layer: str) -> list[int] | None:
     """How the outputs of a layer of `module` are divided, where they are more than one thing."""
-    if isinstance(module, Trunk):
-        return {"context": [module.width, module.skip], "film": [module.width] * 2}.get(layer)
-    if isinstance(module, Head) and layer == "state":
+    if isinstance(module, mlcc.Trunk | msp.Trunk):
+        guessed = [module.width, module.skip]
+        return {"context": guessed, "fine": guessed, "film": [module.width] * 2}.get(layer)
+    if isinstance(module, mlcc.Head | msp.Head) and layer == "state":
         return [module.hidden] * len(module.groups)
     return None
 

@@ -20,6 +20,7 @@ from ..models.msp import Msp
 from ..models.quality import LAST, index_of, tradeoff
 from ..nn.exact import straight_through
 from ..nn.patches import STRIDE
+from .grow import contains, grow
 from .photographs import Photographs
 from .run import Run, follow, plot
 
@@ -42,7 +43,7 @@ def train(
     out: str | Path,
     minutes: float | None = None,
     *,
-    model: str = "bls2017",
+    model: str = "msp-balanced",
     steps: int | None = None,
     batch: int = 8,
     crop: int = CROP,
@@ -186,10 +187,17 @@ def made(name: str, channels: tuple[int, int, int] | None = None) -> Model:
 def take(model: Model, path: str | Path, pixels: Tensor) -> None:
     """Exported weights or those of a checkpoint, as far as they fit; ranges of activations are seen anew.
 
+    An `Msp` that is larger in what `grow.contains` looks at begins as the one that was exported.
+
     pixels: crops that the densities of bls2017 begin with where they are not known.
     """
     path = Path(path)
-    if path.suffix == ".safetensors":
+    if path.suffix == ".safetensors" and isinstance(model, Msp):
+        narrow = Msp.read(path)
+        if contains(model.config, narrow.config):
+            grow(model, narrow)
+        known = narrow.state_dict()
+    elif path.suffix == ".safetensors":
         known = load_file(path)
     else:
         known = torch.load(path, map_location="cpu", weights_only=True)["average"]
