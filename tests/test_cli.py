@@ -269,7 +269,7 @@ def test_without_a_quality_nothing_is_lost(picture):
     [
         (["-q", "9"], b"quality 9.0 is not from 1 to 8"),
         (["-q", "4", "--profile", "native"], b"profile 'native' loses nothing and has no quality"),
-        (["-q", "4", "--profile", "better"], b"'better' is not for images, which have balanced, fast, bls2017"),
+        (["-q", "4", "--profile", "better"], b"'better' is not for images, which have balanced, fast, best, bls2017"),
         (["-q", "4", "--device", "toaster"], b"toaster"),
         (["-q", "4", "--max-pixels", "2239"], b"2240 pixels exceeds the limit of 2239"),
         (["-q", "4", "--profile", "bls2017", "--lof", "9"], b"model bls2017 has no latent overfitting"),

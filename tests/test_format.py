@@ -559,7 +559,7 @@ def test_the_hash_of_a_message_is_seeded_with_the_fingerprint(rng):
         assert xxhash.xxh3_64_intdigest(data[:-2], seed) % 2**16 == int.from_bytes(data[-2:], "little")
 
 
-@pytest.mark.parametrize("profile", ["fast", "balanced"])
+@pytest.mark.parametrize("profile", ["fast", "balanced", "best"])
 @pytest.mark.parametrize(("quality", "size"), [(2.7, (88, 104)), (8, (17, 15))])
 def test_images_of_msp(profile, quality, size):
     data = lic_native.image.compress(photograph(*size), quality=quality, profile=profile, device="cpu")

@@ -54,7 +54,8 @@ def compress(
         str | None,
         typer.Option(
             help="Without loss: native (quick, without torch), fast, or best: smaller and slower. By default best on "
-            "cuda, fast on cpu, and native where torch is not installed. With --quality: balanced, fast or bls2017."
+            "cuda, fast on cpu, and native where torch is not installed. With --quality: balanced (the default), fast, "
+            "best or bls2017."
         ),
     ] = None,
     lof: Annotated[

@@ -18,13 +18,21 @@ if TYPE_CHECKING:
 #: The model that is no network, and needs no torch.
 NATIVE = "native"
 #: Model numbers as they stand in files. A number is never used again for another model.
-NUMBERS = {"mlcc-fast": 1, "mlcc-best": 2, NATIVE: 3, "bls2017": 4, "msp-fast": 5, "msp-balanced": 6}
+NUMBERS = {
+    "mlcc-fast": 1,
+    "mlcc-best": 2,
+    NATIVE: 3,
+    "bls2017": 4,
+    "msp-fast": 5,
+    "msp-balanced": 6,
+    "msp-best": 7,
+}
 #: The profiles that a user picks from for JPEG files, and their models.
 PROFILES = {"native": NATIVE, "fast": "mlcc-fast", "best": "mlcc-best"}
 #: Those for images, coded from their pixels.
-IMAGE_PROFILES = {"balanced": "msp-balanced", "fast": "msp-fast", "bls2017": "bls2017"}
+IMAGE_PROFILES = {"balanced": "msp-balanced", "fast": "msp-fast", "best": "msp-best", "bls2017": "bls2017"}
 #: Their models that latents can be overfitted with: rates of theirs have a gradient.
-OVERFITTED = ("msp-balanced", "msp-fast")
+OVERFITTED = ("msp-balanced", "msp-fast", "msp-best")
 
 
 def model_name(number: int) -> str:
