@@ -377,6 +377,16 @@ def test_other_weights_are_named(monkeypatch):
         jpeg.decompress(small)
 
 
+@pytest.mark.parametrize("name", zoo.IMAGE_PROFILES.values())
+def test_models_for_images_do_not_code_jpeg_files(name, monkeypatch):
+    data = jpeg_bytes()
+    with monkeypatch.context() as patched:
+        patched.setattr(coders.Native, "number", zoo.NUMBERS[name])
+        damaged = jpeg.compress(data, profile="native")
+    with pytest.raises(lic_native.UnsupportedError, match=f"{name} is not for JPEG files"):
+        jpeg.decompress(damaged)
+
+
 def test_coefficients_rebuild_the_picture():
     """Dequantised and transformed by NumPy alone, they give the pixels that Pillow decodes."""
     data = jpeg_bytes(40, 56, mode="L", quality=80)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 import numpy as np
 
 from . import _native
-from .errors import CorruptError, TruncatedError
+from .errors import CorruptError, TruncatedError, UnsupportedError
 from .models import zoo
 
 if TYPE_CHECKING:
@@ -78,8 +78,10 @@ def coders_of(frame: _native.Frame, profile: str | None, device: str | None) -> 
 
 
 def coder_of_number(number: int, device: str | None) -> Coder:
-    """What a picture in a file has been coded with. Raises UnsupportedError if there is none of that number."""
+    """What a picture in a file has been coded with. Raises UnsupportedError if no model for JPEG has that number."""
     name = zoo.model_name(number)
+    if name not in zoo.PROFILES.values():
+        raise UnsupportedError(f"model {name} is not for JPEG files")
     return Native() if name == zoo.NATIVE else Network(name, device)
 
 
