@@ -201,6 +201,7 @@ pub(crate) fn in_parallel<T: Send>(
     results.into_iter().map(result).collect()
 }
 
-fn cores() -> usize {
+/// Processors that this process may use: its affinity and its cgroup's quota count.
+pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }

@@ -40,7 +40,7 @@ mod stream;
 mod symbol;
 
 pub(crate) use chunks::in_parallel;
-pub use chunks::{decode, encode, Chunks};
+pub use chunks::{cores, decode, encode, Chunks};
 pub use decoder::Decoder;
 pub use encoder::Encoder;
 pub use model::{Categoricals, Component, Index, Located, MixtureOf, Mixtures, Model, Parameter, Rows};

@@ -15,7 +15,7 @@ mod tensor;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use crate::Result;
+use crate::{ans, Result};
 
 /// The one door for long work: the GIL is released, and the crate's error becomes a Python exception.
 fn enter<T: Send>(py: Python<'_>, work: impl FnOnce() -> Result<T> + Send) -> PyResult<T> {
@@ -42,8 +42,6 @@ mod _native {
     #[pymodule_export]
     use super::exceptions::{CorruptError, LicError, LimitExceededError, TruncatedError, UnsupportedError};
     #[pymodule_export]
-    use super::fingerprint;
-    #[pymodule_export]
     use super::jpeg::{document_layout, document_read, document_write};
     #[pymodule_export]
     use super::jpeg::{jpeg_layout, jpeg_read, jpeg_write, Component, Frame};
@@ -57,10 +55,18 @@ mod _native {
     use super::tables::Tables;
     #[pymodule_export]
     use super::tensor::{tensor_decode, tensor_encode};
+    #[pymodule_export]
+    use super::{available_parallelism, fingerprint};
 }
 
 /// XXH3-64 of a buffer.
 #[pyfunction]
 fn fingerprint(py: Python<'_>, data: &[u8]) -> u64 {
     py.detach(|| xxhash_rust::xxh3::xxh3_64(data))
+}
+
+/// Processors that this process may use: its affinity and its cgroup's quota count.
+#[pyfunction]
+fn available_parallelism() -> usize {
+    ans::cores()
 }

@@ -1,0 +1,122 @@
+"""Threads that share work: how many there may be, and how they are stopped."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, TypeVar
+
+from . import _native
+from .arguments import to_count
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def available() -> int:
+    """Return how many threads share work unless a caller says otherwise.
+
+    That is the environment variable `LIC_THREADS`, or else the number of processors that this process may use: its
+    affinity and its cgroup's quota count, which `os.cpu_count` ignores.
+
+    Raises:
+        ValueError: `LIC_THREADS` is not a number from 1 on.
+    """
+    given = os.environ.get("LIC_THREADS")
+    if not given:
+        return _native.available_parallelism()
+    if not given.isdecimal() or not int(given):
+        raise ValueError(f"LIC_THREADS must be a number from 1 on, not {given!r}")
+    return int(given)
+
+
+def resolve(threads: int) -> int:
+    """Return a number of threads from an argument `threads`, of which 0 means `available()`.
+
+    Raises:
+        TypeError, ValueError: it is no integer, or negative.
+    """
+    return to_count(threads, "threads") or available()
+
+
+class _Group:
+    """Calls that are stopped together, with all groups that were begun within them."""
+
+    def __init__(self) -> None:
+        self.parent: _Group | None = getattr(_current, "group", None)
+        self.stopped = False
+
+
+_current = threading.local()
+
+
+def check() -> None:
+    """Raise KeyboardInterrupt if the work that this thread does is no longer wanted.
+
+    Long work calls this between its steps, so that one Ctrl-C ends it within a second: Python interrupts the main
+    thread alone.
+    """
+    group: _Group | None = getattr(_current, "group", None)
+    while group is not None:
+        if group.stopped:
+            raise KeyboardInterrupt
+        group = group.parent
+
+
+def share(
+    work: Callable[[T], R],
+    items: Sequence[T],
+    threads: int,
+    within: Callable[[], AbstractContextManager[Any]] = nullcontext,
+) -> list[R]:
+    """Return what `work` makes of each item, in their order, made by up to so many threads.
+
+    Where no other thread can be started (a limit of the system, or Python is about to end) the calling thread does the
+    work. The first exception stops the rest and is raised; so does Ctrl-C in the calling thread.
+
+    Args:
+        work: called with an item.
+        items: what there is to do.
+        threads: 1 means the calling thread.
+        within: makes a context that each of the threads works in.
+    """
+    results: list[Any] = [None] * len(items)
+    failures: list[BaseException] = []
+    group, numbers, ended = _Group(), itertools.count(), queue.SimpleQueue[None]()
+
+    def run() -> None:
+        before, _current.group = getattr(_current, "group", None), group
+        try:
+            with within():
+                while not group.stopped and (i := next(numbers)) < len(items):
+                    results[i] = work(items[i])
+        except BaseException as error:
+            # In this order, so that the first is no other's KeyboardInterrupt of `check`.
+            failures.append(error)
+            group.stopped = True
+        _current.group = before
+        ended.put(None)
+
+    started = 0
+    wanted = min(threads, len(items))
+    for _ in range(wanted if wanted > 1 else 0):
+        try:
+            threading.Thread(target=run, name="lic_native").start()
+        except RuntimeError:
+            break
+        started += 1
+    if not started:
+        run()
+    try:
+        for _ in range(started):
+            ended.get()
+    except BaseException:
+        group.stopped = True
+        raise
+    if failures:
+        raise failures[0]
+    return results
