@@ -10,7 +10,7 @@ import pytest
 from conftest import jpeg_bytes, photograph
 from PIL import Image
 
-from lic_native import image
+from lic_native import image, jpeg
 from lic_native.models import zoo
 
 
@@ -46,7 +46,7 @@ def test_profiles_make_files_that_say_so(photo_file):
         assert json.loads(lic("inspect", packed, "--json").stdout)["pictures"][0]["model"] == model
         assert lic("decompress", packed, "-o", "-").stdout == original
     done = lic("compress", photo_file, "--profile", "better", "-o", "-")
-    assert done.returncode == 1 and b"'better' is none of native, fast, best" in done.stderr
+    assert done.returncode == 2 and b"unknown profile 'better'; choose from: native, fast, best" in done.stderr
 
 
 def test_a_folder_and_back(tmp_path):
@@ -74,16 +74,22 @@ def test_inspect(photo_file):
     packed = photo_file.with_name("photo.jpg.lic")
     info = json.loads(lic("inspect", "--json", packed).stdout)
     (picture,) = info["pictures"]
-    assert (info["kind"], picture["width"], picture["height"], picture["model"]) == ("jpeg", 128, 96, "mlcc-fast")
+    assert (info["kind"], picture["width"], picture["height"], picture["model"]) == ("jpeg", 128, 96, "native")
     assert info["file_bytes"] == packed.stat().st_size
-    assert b"mlcc-fast" in lic("inspect", packed).stdout
+    assert b"native" in lic("inspect", packed).stdout
+    both = lic("inspect", packed, photo_file)
+    assert both.returncode == 1 and b"photo.jpg: not a .lic file: it is a JPEG file" in both.stderr
+    assert both.stdout.startswith(str(packed).encode())
 
 
 def test_nothing_is_overwritten_unasked(photo_file):
-    assert lic("compress", photo_file).returncode == 0
-    again = lic("compress", photo_file)
-    assert again.returncode == 1 and b"--force" in again.stderr
+    packed = photo_file.with_name("photo.jpg.lic")
+    packed.write_bytes(b"something else")
+    refused = lic("compress", photo_file)
+    assert refused.returncode == 1 and b"photo.jpg.lic: exists, and holds something else; --force" in refused.stderr
+    assert packed.read_bytes() == b"something else"
     assert lic("compress", "--force", photo_file).returncode == 0
+    assert packed.read_bytes() == jpeg.compress(photo_file.read_bytes())
 
 
 @pytest.mark.parametrize("damage", ["cut", "flip", "text", "empty"])
@@ -125,7 +131,8 @@ def test_one_bad_file_does_not_keep_the_others_from_being_done(tmp_path):
 def test_missing_files_are_named(tmp_path):
     done = lic("compress", tmp_path / "none.jpg")
     assert done.returncode == 1 and b"none.jpg: No such file" in done.stderr
-    assert lic("compress", tmp_path).returncode == 1
+    done = lic("compress", tmp_path)
+    assert done.returncode == 1 and f"{tmp_path}: there is no JPEG file to compress".encode() in done.stderr
 
 
 def test_results_never_meet(tmp_path, photo_file):
@@ -135,7 +142,7 @@ def test_results_never_meet(tmp_path, photo_file):
     for folder in "ab":
         (tmp_path / folder / "x.jpg").write_bytes(jpeg_bytes())
     twice = lic("compress", tmp_path / "a/x.jpg", tmp_path / "b/x.jpg", "-o", tmp_path / "out", "-f")
-    assert twice.returncode == 1 and b"written twice" in twice.stderr
+    assert twice.returncode == 2 and b"written twice" in twice.stderr
     assert not (tmp_path / "out").exists()
     onto_itself = lic("compress", photo_file, "-o", photo_file, "-f")
     assert onto_itself.returncode == 1 and b"the file to be read" in onto_itself.stderr
@@ -153,13 +160,13 @@ def test_odd_names(tmp_path):
     assert (tmp_path / ".lic.restored").read_bytes() == jpeg_bytes()
     for arguments in (["-", long], [tmp_path, "-o", "-"]):
         done = lic("compress", *arguments, stdin=b"")
-        assert done.returncode == 1 and done.stderr.count(b"\n") == 1
+        assert done.returncode == 2 and done.stderr.count(b"\n") == 1
 
 
 @pytest.mark.parametrize("device", ["toaster", "meta"])
 def test_unknown_devices_are_one_line(photo_file, device):
     done = lic("compress", photo_file, "--device", device)
-    assert done.returncode == 1 and done.stderr.count(b"\n") == 1 and device.encode() in done.stderr
+    assert done.returncode == 2 and done.stderr.count(b"\n") == 1 and device.encode() in done.stderr
 
 
 def shown(path) -> Image.Image:
@@ -190,7 +197,7 @@ def test_an_image_and_back(picture):
     assert again.format == "PNG" and again.getexif()[270] == "a shed" and again.info["icc_profile"] == bytes(range(256))
     assert np.array_equal(again, decoded)
     assert np.array_equal(again.getchannel("A"), shown(picture).getchannel("A"))
-    assert b"--force" in lic("decompress", packed).stderr
+    assert b"skipped" in lic("decompress", packed).stderr
 
     info = json.loads(lic("inspect", packed, "--json").stdout)
     assert info["quality"] == 4.5 and info["metadata"] == ["exif", "icc_profile"]
@@ -220,7 +227,7 @@ def test_overfitting_says_what_it_has_gained(picture):
 
 def test_an_image_is_written_in_the_format_of_its_name(picture):
     """If Pillow has one that takes it; in PNG, if there is no name."""
-    lic("compress", picture, "--profile", "bls2017")
+    lic("compress", picture, "--profile", "bls2017", "-q", "4")
     packed = picture.with_name("picture.png.lic")
     info = json.loads(lic("inspect", packed, "--json").stdout)
     assert (info["model"], info["quality"]) == ("bls2017", image.QUALITY)
@@ -259,7 +266,7 @@ def test_a_folder_of_images_and_back(tmp_path):
 
 def test_without_a_quality_nothing_is_lost(picture):
     done = lic("compress", picture)
-    assert done.returncode == 0 and b"with --quality" in done.stderr
+    assert done.returncode == 0 and b"; stored: " in done.stderr and b"with loss" not in done.stderr
     packed = picture.with_name("picture.png.lic")
     assert lic("decompress", packed, "-o", "-").stdout == picture.read_bytes()
 
@@ -269,18 +276,28 @@ def test_without_a_quality_nothing_is_lost(picture):
     [
         (["-q", "9"], b"quality 9.0 is not from 1 to 8"),
         (["-q", "4", "--profile", "native"], b"profile 'native' loses nothing and has no quality"),
-        (["-q", "4", "--profile", "better"], b"'better' is not for images, which have balanced, fast, best, bls2017"),
+        (["-q", "4", "--profile", "better"], b"unknown profile 'better'; choose from: balanced, fast, best, bls2017"),
+        (["--profile", "balanced"], b"profile 'balanced' codes images with loss: say how much with -q"),
+        (["-q", "4", "--rm"], b"--rm is for results without loss"),
+        (["-j", "-1"], b"threads must be 0 or more"),
+        (["-c", "-o", "x"], b"name two places"),
+        (["-c", "--json"], b"--json goes to stdout"),
         (["-q", "4", "--device", "toaster"], b"toaster"),
-        (["-q", "4", "--max-pixels", "2239"], b"2240 pixels exceeds the limit of 2239"),
         (["-q", "4", "--profile", "bls2017", "--lof", "9"], b"model bls2017 has no latent overfitting"),
         (["--lof", "9"], b"--lof is for images with loss"),
-        (["--profile", "better"], b"'better' is none of native, fast, best, balanced, bls2017"),
+        (["--profile", "better"], b"unknown profile 'better'; choose from: native, fast, best, balanced, bls2017"),
     ],
 )
 def test_settings_that_do_not_fit_are_one_line(picture, options, complaint):
     done = lic("compress", picture, *options)
-    assert done.returncode == 1 and complaint in done.stderr and done.stderr.count(b"\n") == 1
+    assert done.returncode == 2 and complaint in done.stderr and done.stderr.count(b"\n") == 1
     assert not picture.with_name("picture.png.lic").exists()
+
+
+def test_an_image_over_the_limit_is_one_line(picture):
+    done = lic("compress", picture, "-q", "4", "--max-pixels", "2239")
+    assert done.returncode == 1 and b"2240 pixels exceeds the limit of 2239" in done.stderr
+    assert done.stderr.count(b"\n") == 1
 
 
 def test_a_damaged_image_is_one_line_and_status_1(picture):

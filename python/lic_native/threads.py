@@ -6,12 +6,14 @@ import itertools
 import os
 import queue
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, TypeVar
 
 from . import _native
 from .arguments import to_count
+
+__all__ = ["Group", "available", "check", "resolve", "share"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -43,12 +45,28 @@ def resolve(threads: int) -> int:
     return to_count(threads, "threads") or available()
 
 
-class _Group:
-    """Calls that are stopped together, with all groups that were begun within them."""
+class Group:
+    """Calls that are stopped together, with all groups that were begun within them.
+
+    A thread belongs to a group while it is within `joined`.
+    """
 
     def __init__(self) -> None:
-        self.parent: _Group | None = getattr(_current, "group", None)
+        self.parent: Group | None = getattr(_current, "group", None)
         self.stopped = False
+
+    def stop(self) -> None:
+        """Have `check` raise KeyboardInterrupt in all threads of this group, and of groups begun within it."""
+        self.stopped = True
+
+    @contextmanager
+    def joined(self) -> Iterator[None]:
+        """Have the calling thread belong to this group for a while."""
+        before, _current.group = getattr(_current, "group", None), self
+        try:
+            yield
+        finally:
+            _current.group = before
 
 
 _current = threading.local()
@@ -60,7 +78,7 @@ def check() -> None:
     Long work calls this between its steps, so that one Ctrl-C ends it within a second: Python interrupts the main
     thread alone.
     """
-    group: _Group | None = getattr(_current, "group", None)
+    group: Group | None = getattr(_current, "group", None)
     while group is not None:
         if group.stopped:
             raise KeyboardInterrupt
@@ -86,19 +104,17 @@ def share(
     """
     results: list[Any] = [None] * len(items)
     failures: list[BaseException] = []
-    group, numbers, ended = _Group(), itertools.count(), queue.SimpleQueue[None]()
+    group, numbers, ended = Group(), itertools.count(), queue.SimpleQueue[None]()
 
     def run() -> None:
-        before, _current.group = getattr(_current, "group", None), group
         try:
-            with within():
+            with group.joined(), within():
                 while not group.stopped and (i := next(numbers)) < len(items):
                     results[i] = work(items[i])
         except BaseException as error:
             # In this order, so that the first is no other's KeyboardInterrupt of `check`.
             failures.append(error)
-            group.stopped = True
-        _current.group = before
+            group.stop()
         ended.put(None)
 
     started = 0
@@ -115,7 +131,7 @@ def share(
         for _ in range(started):
             ended.get()
     except BaseException:
-        group.stopped = True
+        group.stop()
         raise
     if failures:
         raise failures[0]

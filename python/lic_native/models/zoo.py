@@ -50,9 +50,7 @@ def of_profile(profile: str | None, device: str | None = None) -> str:
         ValueError: there is no such profile.
     """
     check_profile(profile)
-    if profile is None and find_spec("torch") is None:
-        profile = "native"
-    return PROFILES[profile or ("fast" if (device or _default_device()) == "cpu" else "best")]
+    return PROFILES[profile or "native"]
 
 
 def check_profile(profile: str | None) -> None:

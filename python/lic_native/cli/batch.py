@@ -1,0 +1,391 @@
+"""A run over many files: what is done already is passed over, what fails is named, and the rest is done."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading as system_threads
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+from .. import files, threads
+from ..limits import Limits
+from . import console
+from .sources import Job, Plan
+
+#: Files worked on at a time: each takes memory.
+MAX_FILES = 4
+#: Seconds that threads have to come to their end when the run is stopped.
+PATIENCE = 0.7
+
+#: Exit statuses.
+DONE, FAILED, USAGE = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class Result:
+    """What was made of a file.
+
+    data: to be written.
+    notes: what the user should know, e.g. "with loss".
+    details: more for `--json`.
+    """
+
+    data: bytes
+    notes: tuple[str, ...] = ()
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+class Skip(Exception):
+    """Raised where there is nothing to do for a file.
+
+    Args:
+        reason: says why, for this file.
+        kind: the same in the sum of a run.
+    """
+
+    def __init__(self, reason: str, kind: str) -> None:
+        super().__init__(reason)
+        self.kind = kind
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a command does with each file.
+
+    work: makes a result of a content. Any exception is that file's failure.
+    is_done: tells whether an existing target (by path) is what the work would make of a source; None: never. It may
+        raise Skip, or an exception that says why the target can't be replaced.
+    verb: e.g. "compressed".
+    check: raises an exception unless the two contents, of a source and of what was made of it before, go together.
+        It is what `--rm` asks before it removes the source of a result that was there.
+    writes: whether results are written, or the work is all there is to do.
+    """
+
+    work: Callable[[bytes, Job], Result]
+    verb: str
+    is_done: Callable[[Path, Path], bool] | None = None
+    check: Callable[[bytes, bytes], None] | None = None
+    writes: bool = True
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What all commands that write files have in common."""
+
+    limits: Limits
+    force: bool = False
+    remove: bool = False
+    dry_run: bool = False
+    as_json: bool = False
+    verbose: bool = False
+    threads: int = 0
+
+
+@dataclass
+class Sums:
+    """What became of the files of a run."""
+
+    done: int = 0
+    skipped: int = 0
+    failed: int = 0
+    before: int = 0
+    after: int = 0
+
+
+def files_at_a_time(jobs: int, wanted: int) -> int:
+    """Return how many files are worked on at a time, of so many jobs and threads."""
+    return max(1, min(jobs, wanted, MAX_FILES))
+
+
+def run(plan: Plan, task: Task, settings: Settings) -> int:
+    """Do every job, several at a time, and say what became of them; return the exit status.
+
+    A file that fails is named in one line and does not keep the others from being done.
+    """
+    return _Run(plan, task, settings).run()
+
+
+class _Run:
+    def __init__(self, plan: Plan, task: Task, settings: Settings) -> None:
+        self.plan, self.task, self.settings = plan, task, settings
+        self.sums = Sums()
+        #: How often each note, and each kind of skipping, occurred.
+        self.notes: dict[str, int] = {}
+        self.kinds: dict[str, int] = {}
+        self._lock = system_threads.Lock()
+        self._finished: list[str] = []
+        self._advance: Callable[[int], None] = lambda _: None
+        self._one = len(plan.jobs) == 1 and not plan.problems and plan.jobs[0].named
+
+    def run(self) -> int:
+        start = time.monotonic()
+        for problem in self.plan.problems:
+            self._failed(None, problem)
+        wanted = threads.resolve(self.settings.threads)
+        at_a_time = files_at_a_time(len(self.plan.jobs), wanted)
+        with ExitStack() as stack:
+            self._show_bar(stack)
+            stop_on_signals(
+                lambda: threads.share(self._do, self.plan.jobs, at_a_time), stopped=self._stopped, stack=stack
+            )
+        self._say_sum(time.monotonic() - start)
+        return FAILED if self.sums.failed else DONE
+
+    def _show_bar(self, stack: ExitStack) -> None:
+        if self._one or console.quiet or self.settings.dry_run or not console.on_terminal():
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.progress import TransferSpeedColumn as SpeedColumn
+
+        columns = (
+            TextColumn("{task.fields[count]}"),
+            BarColumn(),
+            DownloadColumn(),
+            SpeedColumn(),
+            TimeRemainingColumn(),
+        )
+        bar = Progress(*columns, console=Console(stderr=True), transient=True)
+        total = len(self.plan.jobs)
+        row = bar.add_task("", total=sum(job.size for job in self.plan.jobs), count=f"0/{total} files")
+
+        def advance(size: int) -> None:
+            ended = self.sums.done + self.sums.skipped + self.sums.failed - len(self.plan.problems)
+            bar.update(row, advance=size, count=f"{ended}/{total} files")
+
+        self._advance = advance
+        stack.enter_context(console.bar_above(bar))
+
+    def _do(self, job: Job) -> None:
+        threads.check()
+        start = time.monotonic()
+        try:
+            result, size = self._made(job)
+        except Skip as skip:
+            self._skipped(job, str(skip), skip.kind)
+        except files.Busy as busy:
+            self._skipped(job, str(busy), "in work by another run")
+        except Exception as error:
+            if self.settings.verbose:
+                console.say(traceback.format_exc().rstrip())
+            self._failed(job, console.describe(error, str(job.source or "stdin")))
+        else:
+            if result is not None:
+                self._done(job, result, size, time.monotonic() - start)
+
+    def _made(self, job: Job) -> tuple[Result | None, int]:
+        """Read, work and write; the result, unless this is a dry run, and the bytes read."""
+        settings = self.settings
+        if not self.task.writes:
+            data = self._read(job)
+            return self.task.work(data, job), len(data)
+        if job.target is None:
+            if settings.dry_run:
+                return self._would(job)
+            data = self._read(job)
+            result = self.task.work(data, job)
+            console.write_stdout(result.data)
+            return result, len(data)
+        if job.source is not None and job.target.exists() and job.source.exists() and job.target.samefile(job.source):
+            raise ValueError(f"{job.target} is the file to be read")
+        self._pass_over_done(job)
+        if settings.dry_run:
+            return self._would(job)
+        with files.Output(job.target, settings.force) as output:
+            # Another run may have made it while this one waited for its turn.
+            if not output.special:
+                self._pass_over_done(job)
+            before = None if job.source is None else os.stat(job.source)
+            data = self._read(job)
+            result = self.task.work(data, job)
+            output.commit(result.data, like=job.source)
+        if settings.remove and before is not None:
+            self._remove(job, result.data, before, output.special)
+        return result, len(data)
+
+    def _would(self, job: Job) -> tuple[None, int]:
+        with self._lock:
+            self.sums.done += 1
+            console.say(f"{console.shown(job.source or '-')} -> {console.shown(job.target or '-')}")
+            self._event(job, {"status": "would be done"})
+        return None, 0
+
+    def _read(self, job: Job) -> bytes:
+        if job.source is None:
+            return console.read_stdin(self.settings.limits)
+        return files.read(job.source, self.settings.limits)
+
+    def _pass_over_done(self, job: Job) -> None:
+        """Raise Skip if the target is there and is what the work would make, and FileExistsError if it is another."""
+        source, target = job.source, job.target
+        if self.settings.force or target is None or not target.is_file():
+            return
+        if source is None or self.task.is_done is None or not self.task.is_done(source, target):
+            return  # The output refuses it by name.
+        if self.settings.remove and self.task.check is not None:
+            before = os.stat(source)
+            self.task.check(files.read(source, self.settings.limits), files.read(target, self.settings.limits))
+            self._remove(job, None, before, special=False)
+        raise Skip(f"{target} is there already", "done already")
+
+    def _remove(self, job: Job, data: bytes | None, before: os.stat_result, special: bool) -> None:
+        """Remove a source whose result is on the disk: written as `data`, or checked before."""
+        source, target = job.source, job.target
+        assert source is not None and target is not None
+        if special or (data is not None and files.read(target, self.settings.limits) != data):
+            raise ValueError(f"kept, since {target} could not be read back")
+        after = os.stat(source)
+        if (after.st_mtime_ns, after.st_size, after.st_ino) != (before.st_mtime_ns, before.st_size, before.st_ino):
+            raise ValueError("kept, since it has changed meanwhile")
+        source.unlink()
+
+    def _done(self, job: Job, result: Result, size: int, seconds: float) -> None:
+        after = len(result.data)
+        line = console.shown(job.source or "-")
+        line += (
+            f" -> {console.shown(job.target or '-')}: {sizes(size, after)}"
+            if self.task.writes
+            else f": {self.task.verb}"
+        )
+        line += "".join(f"; {note}" for note in result.notes)
+        with self._lock:
+            sums = self.sums
+            sums.done, sums.before, sums.after = sums.done + 1, sums.before + size, sums.after + after
+            for note in result.notes:
+                self.notes[note] = self.notes.get(note, 0) + 1
+            if self._one or self.settings.verbose:
+                console.say(line)
+            else:
+                self._finished.append(line)
+            event: dict[str, Any] = {"status": "done", "bytes_in": size, "seconds": round(seconds, 3)}
+            event |= {"bytes_out": after} if self.task.writes else {}
+            self._event(job, {**event, "notes": list(result.notes), **result.details})
+            self._advance(job.size)
+
+    def _skipped(self, job: Job, reason: str, kind: str) -> None:
+        with self._lock:
+            self.sums.skipped += 1
+            self.kinds[kind] = self.kinds.get(kind, 0) + 1
+            if self._one or self.settings.verbose:
+                console.say(f"{console.shown(job.source or '-')}: skipped: {console.shown(reason)}")
+            self._event(job, {"status": "skipped", "reason": reason})
+            self._advance(job.size)
+
+    def _failed(self, job: Job | None, message: str) -> None:
+        with self._lock:
+            self.sums.failed += 1
+            console.complain(message)
+            self._event(job, {"status": "failed", "reason": message})
+            self._advance(job.size if job else 0)
+
+    def _event(self, job: Job | None, event: dict[str, Any]) -> None:
+        if self.settings.as_json:
+            names = {"source": str(job.source or "-")} if job else {}
+            if job and self.task.writes:
+                names["target"] = str(job.target or "-")
+            console.out(json.dumps({**names, **event}))
+
+    def _say_sum(self, seconds: float) -> None:
+        sums, count = self.sums, len(self.plan.jobs) + len(self.plan.problems)
+        if self.settings.as_json:
+            rows = {"status": "sum", "files": count, **vars(sums), "passed_over": self.plan.passed_over}
+            console.out(json.dumps({**rows, "seconds": round(seconds, 3)}))
+        if self._one or (not sums.done and not sums.skipped and count == 1):
+            return
+        if self.settings.dry_run or not self.task.writes:
+            parts = [f"would be {self.task.verb}" if self.settings.dry_run else self.task.verb]
+        else:
+            parts = [sizes(sums.before, sums.after)]
+        parts += [f"{seconds:.1f} s"] if not self.settings.dry_run else []
+        parts += [f"{number} {note}" for note, number in self.notes.items()]
+        line = f"{sums.done} files: {', '.join(parts)}" if sums.done else "0 files"
+        for kind, number in self.kinds.items():
+            line += f"; {number} {kind}"
+        if self.plan.passed_over:
+            line += f"; {self.plan.passed_over} of other kinds left alone"
+        console.say(line)
+        if sums.failed:
+            console.complain(f"{'all' if sums.failed == count else f'{sums.failed} of'} {count} files failed")
+
+    def _stopped(self) -> None:
+        with suppress(AttributeError):
+            for line in self._finished:
+                console.say(line)
+        left = len(self.plan.jobs) - self.sums.done - self.sums.skipped
+        console.complain(f"stopped with {left} files left; the same command goes on there")
+
+
+def sizes(before: int, after: int) -> str:
+    """Return how many bytes became how many."""
+    saving = f", {100 * (1 - after / before):.2f} % saved" if after < before else ""
+    return f"{before:,} -> {after:,} bytes{saving}"
+
+
+class Stopped(BaseException):
+    """Raised in the main thread by a signal that ends the command."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def on_signal(number: int, _: object) -> NoReturn:
+    """Raise Stopped; the second time, end at once."""
+    signal.signal(number, lambda *_: end(number))
+    raise Stopped(number)
+
+
+def end(number: int) -> NoReturn:
+    """End the process as signals do, without waiting for its threads, and leave nothing half written behind."""
+    files.discard_unfinished()
+    os._exit(128 + number)
+
+
+def take_signals() -> None:
+    """Have the signals that end a command raise Stopped, unless the caller has them ignored."""
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+            signal.signal(number, on_signal)
+
+
+def stop_on_signals(work: Callable[[], object], stopped: Callable[[], None], stack: ExitStack) -> None:
+    """Call `work` so that a signal ends it within a second, whatever it does at that moment.
+
+    The work is done beside the main thread: long calls of native code would keep a signal from being seen.
+    """
+    failure: list[BaseException] = []
+    ended = system_threads.Event()
+    group = threads.Group()
+
+    def apart() -> None:
+        try:
+            with group.joined():
+                work()
+        except BaseException as error:
+            failure.append(error)
+        ended.set()
+
+    worker = system_threads.Thread(target=apart, name="lic_native run")
+    try:
+        worker.start()
+    except RuntimeError:  # no more threads
+        apart()
+    try:
+        ended.wait()
+    except Stopped as signalled:
+        group.stop()
+        ended.wait(PATIENCE)
+        stack.close()
+        stopped()
+        console.flush_stdout()
+        end(signalled.number)
+    if failure:
+        raise failure[0]

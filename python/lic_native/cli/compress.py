@@ -1,0 +1,258 @@
+"""The command `lic-native compress`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .. import _native, arguments, files, image, jpeg, pixels, threads
+from ..limits import DEFAULT_LIMITS, Limits
+from ..models import zoo
+from ..models.quality import index_of
+from . import batch, console, options, sources
+from .batch import Result, Skip, Task
+from .sources import Job
+
+
+def compress(
+    paths: options.Paths = None,
+    output: options.Output = None,
+    stdout: options.Stdout = False,
+    quality: Annotated[
+        float | None,
+        typer.Option("--quality", "-q", metavar="Q", help="Code images with loss: 1 (smallest) to 8, for example 4.5."),
+    ] = None,
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            show_default=False,
+            help="Without loss: native (the default, in Rust), fast (a network; 2 to 5 points smaller, but 20 times "
+            "slower on a CPU) or best (1 more, twice as slow again). With --quality: balanced (the default), fast, "
+            "best or bls2017. The networks need torch.",
+        ),
+    ] = None,
+    lof: Annotated[
+        int,
+        typer.Option(
+            metavar="N", show_default=False, help="With --quality: fit the latents to each image, in N iterations."
+        ),
+    ] = 0,
+    force: options.Force = False,
+    remove: options.Remove = False,
+    device: options.Device = None,
+    thread_count: options.Threads = 0,
+    files_from: options.FilesFrom = None,
+    dry_run: options.DryRun = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+    as_json: options.Json = False,
+    max_pixels: Annotated[
+        int, options.size_option("Pixels that a file's pictures may have.", DEFAULT_LIMITS.max_pixels)
+    ] = DEFAULT_LIMITS.max_pixels,
+    max_input: Annotated[
+        int, options.size_option("Bytes that a file may have.", DEFAULT_LIMITS.max_input_bytes)
+    ] = DEFAULT_LIMITS.max_input_bytes,
+) -> None:
+    """Make a smaller .lic file of each JPEG file, which restores it byte for byte.
+
+    With --quality, make one of each image, with loss. Without it nothing is ever lost, and any other file that is
+    named is kept as it is inside a .lic file. Of a folder, all JPEG files are taken (with --quality all images), at any
+    depth. What is done already is skipped, so that the same command goes on after an interruption.
+
+    \b
+    Examples:
+      lic-native compress photo.jpg                   makes photo.jpg.lic
+      lic-native compress photos -o packed            a folder, into another
+      lic-native compress photos --rm                 removes what was verified
+      lic-native compress photo.png -q 4              with loss
+      cat photo.jpg | lic-native compress - > photo.lic
+    """
+    console.quiet = quiet or as_json
+    lossy = quality is not None
+    settings = batch.Settings(
+        Limits(max_pixels, max_input), force, remove, dry_run, as_json, verbose, threads.resolve(thread_count)
+    )
+    output = destination(output, stdout, settings)
+    if lof and not lossy:
+        raise ValueError("--lof is for images with loss: say which --quality")
+    if lossy and remove:
+        raise ValueError("--rm is for results without loss: with --quality the originals would be lost")
+    device = arguments.to_device(device)
+    wanted, kind = (sources.is_image, "image") if lossy else (sources.is_jpeg, "JPEG file")
+    if lossy:
+        check_lossy(profile, quality or 0, lof)
+    else:
+        check_lossless(profile)
+    plan = sources.plan(
+        sources.named_paths(paths, files_from), output, wanted, sources.compressed_name, f"{kind} to compress"
+    )
+    refuse_terminal(plan, force)
+    if plan.jobs and not dry_run:
+        share = settings.threads // batch.files_at_a_time(len(plan.jobs), settings.threads)
+        if lossy:
+            task = lossy_task(quality or 0, profile, device, settings.limits, lof, share)
+        else:
+            task = lossless_task(profile, device, settings, share)
+    else:
+        task = Task(lambda data, _: Result(data), "compressed", is_done=restores)
+    raise typer.Exit(batch.run(plan, task, settings))
+
+
+def destination(output: str | None, stdout: bool, settings: batch.Settings) -> str | None:
+    """Return where results go, of the options that say so. Raises ValueError if they contradict each other."""
+    if stdout:
+        if output not in (None, "-"):
+            raise ValueError("--stdout and --output name two places: leave one of them out")
+        output = "-"
+    if output == "":
+        raise ValueError("the name of the output is empty: is a variable not set?")
+    if output == "-" and settings.as_json:
+        raise ValueError("--json goes to stdout, as the result would: name an output file")
+    if output == "-" and settings.remove:
+        raise ValueError("--rm can't read back what went to stdout: name an output file")
+    return output
+
+
+def refuse_terminal(plan: sources.Plan, force: bool) -> None:
+    """Raise ValueError if binary data would go to a terminal."""
+    import sys
+
+    if any(job.target is None for job in plan.jobs) and sys.stdout.isatty() and not force:
+        raise ValueError("binary data is not written to a terminal: name a file with -o, or use --force")
+
+
+def check_lossless(profile: str | None) -> None:
+    """Raise ValueError if this is no profile without loss."""
+    if profile is None or profile in zoo.PROFILES:
+        return
+    if profile in zoo.IMAGE_PROFILES:
+        raise ValueError(
+            f"profile {profile!r} codes images with loss: say how much with -q, from 1 (smallest) to 8, for example -q 4"
+        )
+    names = ", ".join(dict.fromkeys([*zoo.PROFILES, *zoo.IMAGE_PROFILES]))
+    raise ValueError(f"unknown profile {profile!r}; choose from: {names}")
+
+
+def check_lossy(profile: str | None, quality: float, lof: int) -> None:
+    """Raise ValueError if these are no settings for images with loss."""
+    if profile in zoo.PROFILES and profile not in zoo.IMAGE_PROFILES:
+        raise ValueError(
+            f"profile {profile!r} loses nothing and has no quality: leave out one of them, or take a profile with loss "
+            f"({', '.join(zoo.IMAGE_PROFILES)})"
+        )
+    index_of(quality)
+    zoo.check_overfitting(zoo.of_image_profile(profile), lof)
+
+
+def lossless_task(profile: str | None, device: str | None, settings: batch.Settings, share: int) -> Task:
+    """Return the task of files that come back byte for byte."""
+    name = zoo.of_profile(profile, device)
+    if name != zoo.NATIVE:
+        # What is wrong with a model or a device is so for all files.
+        zoo.load(name, device)
+
+    def work(data: bytes, job: Job) -> Result:
+        if data.startswith(sources.LIC) and job.source is not None and not (settings.force or job.target_named):
+            raise Skip("it is a .lic file already; --force compresses it once more", ".lic already")
+        packed = jpeg.compress(data, profile=profile, device=device, limits=settings.limits)  # TEMP
+        reason = "no JPEG" if jpeg.inspect(packed).kind == "stored" else None
+        notes = ("stored: " + reason,) if reason else ()
+        return Result(packed, notes, {"lossless": True, "profile": profile or "native"})
+
+    def check(original: bytes, packed: bytes) -> None:
+        restored = jpeg.decompress(packed, device=device, limits=settings.limits)
+        if restored != original:
+            raise ValueError("kept, since what was compressed before is another file")
+
+    return Task(work, "compressed", is_done=restores, check=check)
+
+
+def restores(source: Path, target: Path) -> bool:
+    """Return whether a file restores another: by size, and by time or checksum."""
+    try:
+        data = files.read(target)
+        if image.is_image(data):
+            return False
+        container = _native.unpack(data, max(source.stat().st_size, 1))
+    except Exception:
+        return False
+    if container.size != source.stat().st_size:
+        return False
+    if source.stat().st_mtime_ns == target.stat().st_mtime_ns:
+        return True
+    try:
+        _native.verify(files.read(source), container.size, container.checksum)
+    except Exception:
+        return False
+    return True
+
+
+def lossy_task(quality: float, profile: str | None, device: str | None, limits: Limits, lof: int, share: int) -> Task:
+    """Return the task of images that come back nearly the same."""
+    import torch
+    from PIL import Image
+
+    name, index = zoo.of_image_profile(profile), index_of(quality)
+    zoo.load_image(name, device)
+    torch.set_num_threads(max(share, 1))
+    # --max-pixels stands in for Pillow's own limit.
+    Image.MAX_IMAGE_PIXELS = None
+
+    def work(data: bytes, job: Job) -> Result:
+        picture = pixels.read_file(data, limits)
+        settings: dict[str, Any] = {"quality": quality, "profile": profile, "device": device, "limits": limits}
+        with overfitting(job) if lof else nullcontext() as watch:
+            packed = image.compress(picture, **settings, lof=lof, on_lof=watch)
+        return Result(packed, ("with loss",), {"lossless": False, "quality": quality, "model": name})
+
+    def is_done(source: Path, target: Path) -> bool:
+        try:
+            data = files.read(target)
+            if not image.is_image(data):
+                container = _native.unpack(data, limits.max_output_bytes)
+                there = f"{target} restores {container.size:,} bytes without loss"
+            else:
+                info = image.inspect(data)
+                same = info.model == name and index_of(info.quality) == index
+                if same and source.stat().st_mtime_ns == target.stat().st_mtime_ns:
+                    return True
+                return False
+        except Exception:
+            return False
+        raise FileExistsError(f"{there}; --force replaces it by a file with loss")
+
+    return Task(work, "compressed with loss", is_done=is_done)
+
+
+@contextmanager
+def overfitting(job: Job) -> Iterator[Callable[[image.Overfitting], None]]:
+    """Show how far latent overfitting is, if nothing else shows progress, and in the end what it has gained."""
+    from rich.console import Console
+    from rich.errors import LiveError
+    from rich.progress import Progress
+
+    last: list[image.Overfitting] = []
+    with ExitStack() as stack:
+        bar = Progress(console=Console(stderr=True), transient=True)
+        with suppress(LiveError):
+            if console.on_terminal() and not console.quiet:
+                stack.enter_context(bar)
+        task = bar.add_task("overfitting", total=None)
+
+        def watch(state: image.Overfitting) -> None:
+            last[:] = [state]
+            bar.update(task, completed=state.done, total=state.total)
+
+        yield watch
+    if last and (before := last[0].before) and (after := last[0].after):
+        decibels = 10 * math.log10(before.mse / after.mse) if before.mse and after.mse else 0.0
+        console.say(
+            f"{console.shown(job.target or '-')}: overfitting changed latents by "
+            f"{100 * (after.bpp / before.bpp - 1):+.1f} % of their bits and {decibels:+.2f} dB"
+        )

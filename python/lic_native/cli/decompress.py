@@ -1,0 +1,236 @@
+"""The commands `lic-native decompress` and `lic-native test`, which restore what is compressed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .. import _native, arguments, files, image, jpeg, pixels, threads
+from ..errors import CorruptError, LicError, UnsupportedError
+from ..limits import DEFAULT_LIMITS, Limits
+from . import batch, console, options, sources
+from .batch import Result, Task
+from .compress import destination, refuse_terminal
+from .sources import SUFFIX, Job
+
+MaxPixels = Annotated[int, options.size_option("Pixels that a file's pictures may have.", DEFAULT_LIMITS.max_pixels)]
+MaxInput = Annotated[int, options.size_option("Bytes that a .lic file may have.", DEFAULT_LIMITS.max_input_bytes)]
+MaxOutput = Annotated[int, options.size_option("Bytes that a restored file may have.", DEFAULT_LIMITS.max_output_bytes)]
+
+
+def decompress(
+    paths: options.Paths = None,
+    output: options.Output = None,
+    stdout: options.Stdout = False,
+    force: options.Force = False,
+    remove: options.Remove = False,
+    device: options.Device = None,
+    thread_count: options.Threads = 0,
+    files_from: options.FilesFrom = None,
+    dry_run: options.DryRun = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+    as_json: options.Json = False,
+    max_pixels: MaxPixels = DEFAULT_LIMITS.max_pixels,
+    max_input: MaxInput = DEFAULT_LIMITS.max_input_bytes,
+    max_output: MaxOutput = DEFAULT_LIMITS.max_output_bytes,
+) -> None:
+    """Restore the original of each .lic file, byte for byte.
+
+    Of a file that was made with --quality the image is written, in the format of the output's name. Unless that is
+    given, and on stdout, it is PNG, or the format of the original's name if that keeps every sample. What is restored
+    already is skipped.
+
+    \b
+    Examples:
+      lic-native decompress photo.jpg.lic             makes photo.jpg
+      lic-native decompress packed -o photos          a folder, into another
+      lic-native decompress photo.png.lic -o photo.webp
+      lic-native decompress photo.jpg.lic -c | feh -
+    """
+    console.quiet = quiet or as_json
+    limits = Limits(max_pixels, max_input, max_output)
+    settings = batch.Settings(limits, force, remove, dry_run, as_json, verbose, threads.resolve(thread_count))
+    output = destination(output, stdout, settings)
+    device = arguments.to_device(device)
+    plan = sources.plan(
+        sources.named_paths(paths, files_from), output, sources.is_lic, restored_name, ".lic file to decompress"
+    )
+    refuse_terminal(plan, force)
+    share = settings.threads // batch.files_at_a_time(len(plan.jobs), settings.threads)
+
+    def work(data: bytes, job: Job) -> Result:
+        check_is_lic(data)
+        if not image.is_image(data):
+            restored = jpeg.decompress(data, device=device, limits=limits)
+            if job.target_named and job.target is not None:
+                check_suffix(restored, job.target)
+            return Result(restored)
+        suffix = ".png" if job.target is None or not os.path.splitext(job.target)[1] else job.target.suffix
+        if job.target_named and job.target is not None:
+            suffix = job.target.suffix
+        pixels.format_of(suffix)
+        return Result(pixels.write_file(image.decompress(data, device=device, limits=limits), suffix))
+
+    def is_done(source: Path, target: Path) -> bool:
+        same_time = source.stat().st_mtime_ns == target.stat().st_mtime_ns
+        try:
+            data = files.read(source, limits)
+            if image.is_image(data):
+                return same_time
+            container = _native.unpack(data, limits.max_output_bytes)
+            if container.size != target.stat().st_size:
+                return False
+            if not same_time:
+                _native.verify(files.read(target, limits), container.size, container.checksum)
+        except (LicError, OSError):
+            return False
+        return True
+
+    def check(packed: bytes, restored: bytes) -> None:
+        if image.is_image(packed):
+            raise ValueError("kept, since it holds an image with loss")
+        if jpeg.decompress(packed, device=device, limits=limits) != restored:
+            raise ValueError("kept, since what was restored before is another file")
+
+    raise typer.Exit(batch.run(plan, Task(work, "restored", is_done, check), settings))
+
+
+def check_is_lic(data: bytes) -> None:
+    """Raise UnsupportedError if this is the content of no `.lic` file, and say what it is."""
+    if data.startswith(sources.LIC):
+        return
+    if data.startswith(sources.JPEG):
+        what = "it is a JPEG file"
+    elif not data:
+        what = "it is empty"
+    elif data.startswith((b"\x89LIT", b"\x89LIM")):
+        what = "it is a tensor or a message: lic_native.decode reads it"
+    else:
+        what = "it begins otherwise"
+    raise UnsupportedError(f"not a .lic file: {what}")
+
+
+def check_suffix(restored: bytes, target: Path) -> None:
+    """Raise UnsupportedError if a name says that a file is an image of another format than it is."""
+    import io
+
+    from PIL import Image
+
+    suffix = target.suffix.lower()
+    named = ".jpg" if suffix in jpeg.SUFFIXES else suffix
+    if suffix not in pixels.SUFFIXES and suffix not in jpeg.SUFFIXES:
+        return
+    try:
+        with Image.open(io.BytesIO(restored)) as picture:
+            found = picture.format or ""
+    except Exception:
+        return
+    expected = "JPEG" if named == ".jpg" else pixels.format_of(suffix)
+    if found not in (expected, "MPO" if expected == "JPEG" else expected):
+        raise UnsupportedError(
+            f"it restores a {found} file, byte for byte, but {target.name} would be {expected}: give it its own suffix"
+        )
+
+
+def restored_name(lic: Path) -> str:
+    """Return what a `.lic` file is restored as, unless the user names it."""
+    named = len(lic.name) > len(SUFFIX) and lic.suffix.lower() == SUFFIX
+    name = lic.name[: -len(SUFFIX)] if named else lic.name
+    if not sources.holds_image(lic):
+        return name if named else name + ".restored"
+    return name if keeps_all(lic, Path(name).suffix) else name + ".png"
+
+
+def keeps_all(lic: Path, suffix: str) -> bool:
+    """Return whether an image file of this suffix keeps every sample of what a `.lic` file holds, alpha too."""
+    if suffix.lower() not in pixels.LOSSLESS_SUFFIXES:
+        return False
+    try:
+        return True  # TEMP
+    except (LicError, OSError):
+        return False
+
+
+def test(
+    paths: options.Paths = None,
+    deep: Annotated[
+        bool,
+        typer.Option(
+            "--deep", help="Decode once more in another process, with plain instructions on one thread of the CPU."
+        ),
+    ] = False,
+    device: options.Device = None,
+    thread_count: options.Threads = 0,
+    files_from: options.FilesFrom = None,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+    as_json: options.Json = False,
+    max_pixels: MaxPixels = DEFAULT_LIMITS.max_pixels,
+    max_input: MaxInput = DEFAULT_LIMITS.max_input_bytes,
+    max_output: MaxOutput = DEFAULT_LIMITS.max_output_bytes,
+) -> None:
+    """Decode .lic files, compare checksums, and write nothing.
+
+    The exit status is 0 only if every file restores what was compressed.
+
+    \b
+    Examples:
+      lic-native test photo.jpg.lic
+      lic-native test packed                          every .lic file of a folder
+      lic-native test packed --deep                   before originals are deleted
+    """
+    console.quiet = quiet or as_json
+    limits = Limits(max_pixels, max_input, max_output)
+    settings = batch.Settings(limits, as_json=as_json, verbose=verbose, threads=threads.resolve(thread_count))
+    device = arguments.to_device(device)
+    plan = sources.plan(sources.named_paths(paths, files_from), None, sources.is_lic, None, ".lic file to test")
+    share = settings.threads // batch.files_at_a_time(len(plan.jobs), settings.threads)
+
+    def work(data: bytes, job: Job) -> Result:
+        check_is_lic(data)
+        lossy = image.is_image(data)
+        if lossy:
+            picture = image.decompress(data, device=device, limits=limits)
+            size = picture.width * picture.height * len(picture.getbands())
+        else:
+            size = len(jpeg.decompress(data, device=device, limits=limits))
+        if deep:
+            _decode_elsewhere(data, limits)
+        return Result(b"", ("with loss",) if lossy else (), {"bytes_restored": size})
+
+    raise typer.Exit(batch.run(plan, Task(work, "good", writes=False), settings))
+
+
+#: What has every part of the decoder take another way, as far as environment variables can.
+_PLAIN = {
+    "LIC_SIMD": "scalar",
+    "LIC_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "ONEDNN_MAX_CPU_ISA": "SSE41",
+    "MKL_ENABLE_INSTRUCTIONS": "SSE4_2",
+    "ATEN_CPU_CAPABILITY": "default",
+    "CUDA_VISIBLE_DEVICES": "",
+}
+
+
+def _decode_elsewhere(data: bytes, limits: Limits) -> None:
+    """Raise CorruptError unless a process with plain instructions decodes a file, too."""
+    options_ = {"pixels": limits.max_pixels, "input": limits.max_input_bytes, "output": limits.max_output_bytes}
+    arguments_ = [word for name, limit in options_.items() for word in (f"--max-{name}", str(limit))]
+    done = subprocess.run(
+        [sys.executable, "-m", "lic_native", "test", "-", "--device", "cpu", *arguments_],
+        input=data,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env={**os.environ, **_PLAIN},
+    )
+    if done.returncode:
+        lines = done.stderr.decode(errors="replace").strip().splitlines() or [f"exit status {done.returncode}"]
+        raise CorruptError(f"decoded here, but not with plain instructions: {lines[-1]}")

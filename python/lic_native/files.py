@@ -1,0 +1,284 @@
+"""Whole files: read within a limit, and written completely or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import stat
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, TypeAlias
+
+from . import _native
+from .limits import DEFAULT_LIMITS, Limits
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = ["Busy", "File", "Output", "discard_unfinished", "read", "transform"]
+
+#: A path, or a file object that is open for bytes.
+File: TypeAlias = "str | os.PathLike[str] | IO[bytes]"
+
+#: Bytes that are read at a time where the size of a file is not known.
+CHUNK = 1 << 20
+
+#: Files that are being written, under their temporary names.
+_unfinished: set[Path] = set()
+_lock = threading.Lock()
+
+
+class Busy(Exception):
+    """Raised for a file that another process or thread is just writing."""
+
+
+def read(source: File, limits: Limits = DEFAULT_LIMITS) -> bytes:
+    """Return a file's content.
+
+    No more is read than the limit allows and one byte, so that a pipe or a device can't fill the memory.
+
+    Raises:
+        LimitExceededError: the file is longer than `limits.max_input_bytes`.
+        OSError: the file can't be read.
+        TypeError: a file object gives text.
+    """
+    if not isinstance(source, str | os.PathLike):
+        return _read(source, CHUNK, limits)
+    with open(source, "rb", buffering=0) as file:
+        status = os.fstat(file.fileno())
+        if stat.S_ISREG(status.st_mode):
+            limits.check_input(status.st_size)
+        try:
+            return _read(file, max(status.st_size + 1, CHUNK), limits)
+        except OSError as error:
+            raise _named(error, source) from error
+
+
+def _read(file: IO[bytes], chunk: int, limits: Limits) -> bytes:
+    chunks: list[bytes] = []
+    left = limits.max_input_bytes + 1
+    while left > 0 and (part := file.read(min(chunk, left))):
+        if not isinstance(part, bytes):
+            raise TypeError(f"source must be open for bytes, not for {type(part).__name__}: mode 'rb'")
+        chunks.append(part)
+        left -= len(part)
+    limits.check_input(limits.max_input_bytes + 1 - left)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+class Output:
+    """A file to be written completely or not at all, as a context; `commit` writes it.
+
+    A new file takes its name only when it is complete and on the disk. A link is written through. Devices and FIFOs
+    are written into. Two outputs of one path can't be open at a time, in this process or another.
+
+    Args:
+        path: of the file. Folders above it are made.
+        overwrite: whether a file of this name may be replaced.
+
+    Raises:
+        Busy: another output of this path is open.
+        FileExistsError: there is such a file, and `overwrite` is false.
+        OSError: the file can't be written there.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
+        self.path, self._overwrite = Path(path), overwrite
+        self._real, self._part, self._descriptor = self.path, Path(), -1
+        #: Whether the file is a device or a FIFO, which has no content to replace.
+        self.special = False
+
+    def __enter__(self) -> Output:
+        try:
+            self._open()
+        except OSError as error:
+            raise _named(error, self.path) from error
+        return self
+
+    def _open(self) -> None:
+        try:
+            mode = os.stat(self.path).st_mode
+        except FileNotFoundError:
+            mode = 0
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        self.special = bool(mode) and not stat.S_ISREG(mode)
+        # Writing into a disk is as good as replacing it.
+        kept = os.path.lexists(self.path) and not (stat.S_ISCHR(mode) or stat.S_ISFIFO(mode))
+        if kept and not self._overwrite:
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+        if not self.special:
+            if self.path.is_symlink():
+                self._real = Path(os.path.realpath(self.path))
+            self._real.parent.mkdir(parents=True, exist_ok=True)
+            self._claim()
+
+    def _claim(self) -> None:
+        """Make the temporary file, whose name follows from the file's: who holds its lock is at work on the file."""
+        name = _native.fingerprint(os.fsencode(self._real.name))
+        self._part = self._real.with_name(f".lic-{name:016x}")
+        while True:
+            try:
+                descriptor, made = os.open(self._part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666), True
+            except FileExistsError:
+                # Another run's, or left behind by one that was killed.
+                try:
+                    descriptor, made = os.open(self._part, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0)), False
+                except FileNotFoundError:
+                    continue
+            locked = _try_lock(descriptor)
+            if locked is None:
+                # There are no locks here: two runs may do the work twice, but not harm each other.
+                if made:
+                    self._part.unlink()
+                os.close(descriptor)
+                self._part = self._real.with_name(f".lic-{os.getpid()}-{threading.get_ident()}")
+                descriptor = os.open(self._part, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o666)
+                break
+            if not locked:
+                os.close(descriptor)
+                raise Busy(f"{self.path}: another run is at work on it")
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(descriptor), os.stat(self._part)):
+                    if made:
+                        break
+                    self._part.unlink()
+            os.close(descriptor)
+        self._descriptor = descriptor
+        with _lock:
+            _unfinished.add(self._part)
+
+    def commit(self, data: bytes, like: str | os.PathLike[str] | None = None) -> None:
+        """Write all bytes, and give the file its name.
+
+        When this returns, they are on the disk: who deletes the original then loses nothing.
+
+        Args:
+            data: the file's content.
+            like: a file whose times, mode and (where that is allowed) owner the new file gets.
+
+        Raises:
+            FileExistsError: a file of this name was made meanwhile, and may not be replaced.
+            OSError: the file can't be written; its name is in the error.
+        """
+        try:
+            if self.special:
+                with open(self.path, "wb", buffering=0, opener=lambda path, _: os.open(path, os.O_WRONLY)) as device:
+                    write_all(device, data)
+                return
+            with open(self._descriptor, "wb", buffering=0, closefd=False) as file:
+                write_all(file, data)
+            os.fsync(self._descriptor)
+            if like is not None and os.path.isfile(like):
+                _copy_status(like, self._part)
+            self._publish()
+        except OSError as error:
+            raise _named(error, self.path) from error
+
+    def _publish(self) -> None:
+        if self._overwrite:
+            self._part.replace(self._real)
+        else:
+            try:
+                # Unlike a renamed file, a link never takes the place of one that was made meanwhile.
+                os.link(self._part, self._real)
+            except FileExistsError:
+                raise
+            except OSError:  # A file system without links.
+                if os.path.lexists(self._real):
+                    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)) from None
+                self._part.replace(self._real)
+        with suppress(OSError):  # Not every system opens folders.
+            folder = os.open(self._real.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._descriptor >= 0:
+            self._part.unlink(missing_ok=True)
+            os.close(self._descriptor)
+            with _lock:
+                _unfinished.discard(self._part)
+
+
+def _try_lock(descriptor: int) -> bool | None:
+    """Return whether the lock of a file could be had, or None where there are no locks."""
+    if fcntl is None:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
+
+
+def _copy_status(source: str | os.PathLike[str], target: Path) -> None:
+    status = os.stat(source)
+    if hasattr(os, "chown"):
+        with suppress(OSError):  # Only root may give files away.
+            os.chown(target, status.st_uid, status.st_gid)
+    shutil.copystat(source, target)
+
+
+def _named(error: OSError, path: str | os.PathLike[str]) -> OSError:
+    """Return an error that names the file that the caller knows of, not a temporary one."""
+    if error.errno is None:
+        return error
+    return OSError(error.errno, error.strerror, os.fspath(path))
+
+
+def discard_unfinished() -> None:
+    """Remove the temporary files of all outputs, before a process ends without unwinding its threads."""
+    with _lock:
+        for part in _unfinished:
+            with suppress(OSError):
+                part.unlink()
+
+
+def write_all(file: IO[bytes], data: bytes) -> None:
+    """Write all of the bytes: a file without a buffer may take only a part at a time."""
+    view = memoryview(data)
+    while len(view):
+        written = file.write(view)
+        # What returns no number has taken all.
+        view = view[len(view) if written is None else written :]
+
+
+def transform(
+    work: Callable[[bytes], bytes], source: File, target: File, *, overwrite: bool = False, limits: Limits
+) -> None:
+    """Write what `work` makes of a source's content to a target.
+
+    A target that is a path is written completely or not at all, and gets the times and the mode of a source that is
+    one.
+
+    Raises:
+        FileExistsError: there is a target, and `overwrite` is false; or it is the source.
+        LimitExceededError, OSError, TypeError: as `read`; and what `work` raises.
+    """
+    by_path = isinstance(source, str | os.PathLike)
+    for name, given, method in (("source", source, "read"), ("target", target, "write")):
+        if not isinstance(given, str | os.PathLike) and not hasattr(given, method):
+            raise TypeError(f"{name} must be a path or a binary file object, not {type(given).__name__}")
+    if not isinstance(target, str | os.PathLike):
+        stream: Any = target
+        write_all(stream, work(read(source, limits)))
+        if hasattr(stream, "flush"):
+            stream.flush()
+        return
+    if by_path and os.path.exists(target) and os.path.samefile(source, target):  # type: ignore[arg-type]
+        raise FileExistsError(errno.EEXIST, "is the source itself", os.fspath(target))
+    with Output(target, overwrite) as output:
+        output.commit(work(read(source, limits)), like=source if by_path else None)  # type: ignore[arg-type]
