@@ -83,7 +83,7 @@ def test_devices():
         with pytest.raises(ValueError, match="unknown device"):
             arguments.to_device(given)
     for given in (0, True, object(), ["cpu"]):
-        with pytest.raises(TypeError, match="device must be a string or a torch.device"):
+        with pytest.raises(TypeError, match=r"device must be a string or a torch\.device"):
             arguments.to_device(given)
 
 

@@ -12,7 +12,7 @@ from .. import __version__
 from ..errors import LicError
 from . import batch, console, evaluate, train
 from .compress import compress
-from .decompress import decompress, test
+from .decompress import check_files, decompress
 from .look import inspect, list_files
 
 __all__ = ["app", "main"]
@@ -54,7 +54,13 @@ def lic_native(
     """
 
 
-for command, name in ((compress, None), (decompress, None), (test, None), (list_files, "list"), (inspect, None)):
+for command, name in (
+    (compress, None),
+    (decompress, None),
+    (check_files, "test"),
+    (list_files, "list"),
+    (inspect, None),
+):
     app.command(name, epilog=_STATUS if command is not inspect else None)(command)
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(train.app, name="train")

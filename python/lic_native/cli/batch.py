@@ -99,9 +99,14 @@ class Sums:
     after: int = 0
 
 
-def files_at_a_time(jobs: int, wanted: int) -> int:
-    """Return how many files are worked on at a time, of so many jobs and threads."""
-    return max(1, min(jobs, wanted, MAX_FILES))
+def files_at_a_time(plan: Plan, settings: Settings) -> int:
+    """Return how many files are worked on at a time."""
+    return max(1, min(len(plan.jobs), threads.resolve(settings.threads), MAX_FILES))
+
+
+def threads_each(plan: Plan, settings: Settings) -> int:
+    """Return how many threads each of the files that are worked on may have."""
+    return max(1, threads.resolve(settings.threads) // files_at_a_time(plan, settings))
 
 
 def run(plan: Plan, task: Task, settings: Settings) -> int:
@@ -128,8 +133,7 @@ class _Run:
         start = time.monotonic()
         for problem in self.plan.problems:
             self._failed(None, problem)
-        wanted = threads.resolve(self.settings.threads)
-        at_a_time = files_at_a_time(len(self.plan.jobs), wanted)
+        at_a_time = files_at_a_time(self.plan, self.settings)
         with ExitStack() as stack:
             self._show_bar(stack)
             stop_on_signals(
@@ -238,7 +242,8 @@ class _Run:
     def _remove(self, job: Job, data: bytes | None, before: os.stat_result, special: bool) -> None:
         """Remove a source whose result is on the disk: written as `data`, or checked before."""
         source, target = job.source, job.target
-        assert source is not None and target is not None
+        assert source is not None
+        assert target is not None
         if special or (data is not None and files.read(target, self.settings.limits) != data):
             raise ValueError(f"kept, since {target} could not be read back")
         after = os.stat(source)

@@ -94,7 +94,7 @@ def compress(
     )
     refuse_terminal(plan, force)
     if plan.jobs and not dry_run:
-        share = settings.threads // batch.files_at_a_time(len(plan.jobs), settings.threads)
+        share = batch.threads_each(plan, settings)
         if lossy:
             task = lossy_task(quality or 0, profile, device, settings.limits, lof, share)
         else:
@@ -133,7 +133,7 @@ def check_lossless(profile: str | None) -> None:
         return
     if profile in zoo.IMAGE_PROFILES:
         raise ValueError(
-            f"profile {profile!r} codes images with loss: say how much with -q, from 1 (smallest) to 8, for example -q 4"
+            f"profile {profile!r} codes images with loss: say how much with -q, from 1 (smallest) to 8, e.g. -q 4"
         )
     names = ", ".join(dict.fromkeys([*zoo.PROFILES, *zoo.IMAGE_PROFILES]))
     raise ValueError(f"unknown profile {profile!r}; choose from: {names}")
@@ -220,9 +220,7 @@ def lossy_task(quality: float, profile: str | None, device: str | None, limits: 
             else:
                 info = image.inspect(data)
                 same = info.model == name and index_of(info.quality) == index
-                if same and source.stat().st_mtime_ns == target.stat().st_mtime_ns:
-                    return True
-                return False
+                return bool(same and source.stat().st_mtime_ns == target.stat().st_mtime_ns)
         except Exception:
             return False
         raise FileExistsError(f"{there}; --force replaces it by a file with loss")

@@ -62,7 +62,7 @@ def decompress(
         sources.named_paths(paths, files_from), output, sources.is_lic, restored_name, ".lic file to decompress"
     )
     refuse_terminal(plan, force)
-    share = settings.threads // batch.files_at_a_time(len(plan.jobs), settings.threads)
+    share = batch.threads_each(plan, settings)
 
     def work(data: bytes, job: Job) -> Result:
         check_is_lic(data)
@@ -157,7 +157,7 @@ def keeps_all(lic: Path, suffix: str) -> bool:
         return False
 
 
-def test(
+def check_files(
     paths: options.Paths = None,
     deep: Annotated[
         bool,
@@ -190,7 +190,7 @@ def test(
     settings = batch.Settings(limits, as_json=as_json, verbose=verbose, threads=threads.resolve(thread_count))
     device = arguments.to_device(device)
     plan = sources.plan(sources.named_paths(paths, files_from), None, sources.is_lic, None, ".lic file to test")
-    share = settings.threads // batch.files_at_a_time(len(plan.jobs), settings.threads)
+    share = batch.threads_each(plan, settings)
 
     def work(data: bytes, job: Job) -> Result:
         check_is_lic(data)

@@ -37,7 +37,7 @@ def evaluate_jpeg(
     Peers are Lepton (lepton-jpeg-python), JPEG XL and brunsli (imagecodecs), and on the PATH brunsli's, packJPG's and
     paq8px's commands.
     """
-    from .evaluation import report
+    from ..evaluation import report
 
     report.run(
         folder,
@@ -85,7 +85,7 @@ def evaluate_image(
     Peers are Pillow's JPEG, JPEG 2000, WebP and AVIF, and JPEG XL (imagecodecs). Prints a table of means, and BD-rates
     of lic_native's codecs against peers and published curves; of the peers where --codec names none of ours.
     """
-    from .evaluation import image_report
+    from ..evaluation import image_report
 
     image_report.run(
         folder,
@@ -125,7 +125,7 @@ def evaluate_latency(
     The models are mbt2018_mean and cheng2020_anchor with random weights. Prints a table, with counts of steps and of
     network calls.
     """
-    from .evaluation import latency
+    from ..evaluation import latency
 
     latency.run(
         sizes=size or [],

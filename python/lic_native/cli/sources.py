@@ -10,6 +10,7 @@ from pathlib import Path
 from .. import files, pixels
 from ..image import HEAD as IMAGE_HEAD
 from ..jpeg import SUFFIXES as JPEG_SUFFIXES
+from ..limits import DEFAULT_LIMITS
 from . import console
 
 #: What names of compressed files end in.
@@ -102,7 +103,7 @@ def named_paths(paths: Sequence[str] | None, files_from: str | None) -> list[str
     """
     named = list(paths or [])
     if files_from is not None:
-        given = console.read_stdin(files.DEFAULT_LIMITS) if files_from == "-" else files.read(files_from)
+        given = console.read_stdin(DEFAULT_LIMITS) if files_from == "-" else files.read(files_from)
         named += [os.fsdecode(path) for path in given.split(b"\0") if path]
     if not named:
         raise ValueError("no file or folder is named; see --help")

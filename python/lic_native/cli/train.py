@@ -32,7 +32,7 @@ def train_jpeg(
     report_minutes: Annotated[float, typer.Option(help="Between validations and checkpoints.")] = 5.0,
 ) -> None:
     """Train the JPEG model. Called again on the same folder, it goes on where it stopped."""
-    from .training.jpeg import train
+    from ..training.jpeg import train
 
     train(
         data,
@@ -79,7 +79,7 @@ def train_image(
     report_minutes: Annotated[float, typer.Option(help="Between validations and checkpoints.")] = 5.0,
 ) -> None:
     """Train a codec for images. Called again on the same folder, it goes on where it stopped."""
-    from .training.image import train
+    from ..training.image import train
 
     train(
         data,
@@ -112,6 +112,6 @@ def train_native(
     seed: Annotated[int, typer.Option(help="Runs of equal seed see the same crops.")] = 0,
 ) -> None:
     """Learn what the native coder of JPEG coefficients begins with. It counts once the extension is built with it."""
-    from .training.native import train
+    from ..training.native import train
 
     train(data, out, files=files, steps=steps, seed=seed, limit=limit)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.resources import as_file, files
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import UnsupportedError
