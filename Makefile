@@ -56,7 +56,7 @@ lint: .venv/tested
 	$(BIN)/python -m mypy.stubtest lic_native._native
 
 python: .venv/tested
-	$(BIN)/pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q --numprocesses auto --dist worksteal
 
 # The same bytes on the oldest torch that is supported: in .venv-oldest. The wheel that PyPI has is large (5 GB with
 # CUDA); a CPU's index, named in PIP_FLAGS, has a smaller one.
@@ -64,7 +64,7 @@ oldest: .venv-oldest/installed
 	.venv-oldest/bin/python -m pytest -q tests/test_golden.py tests/test_exact.py
 
 bench: .venv/tested
-	$(PIP) ".[bench]"
+	$(PIP) --editable ".[bench]"
 	cargo bench --quiet
 	$(BIN)/pytest -q benches
 
@@ -72,13 +72,13 @@ bench: .venv/tested
 # 4:2:2, 4:4:4, gray) and other options if asked for, e.g.
 # make table IMAGES=photographs QUALITY="50 75" SAMPLING="4:2:0 4:4:4" TABLE_FLAGS="--stages --plot table.png"
 table: .venv/installed
-	$(PIP) ".[bench]"
+	$(PIP) --editable ".[bench]"
 	$(BIN)/lic-native evaluate jpeg "$(IMAGES)" $(QUALITY:%=--quality %) $(SAMPLING:%=--sampling %) $(TABLE_FLAGS)
 
 # Rate and distortion beside Pillow's codecs and JPEG XL, and published curves, e.g.
 # make rd IMAGES=kodak RD_FLAGS="--anchors rd_kodak.json --means docs/rd.csv --plot docs/rd.png"
 rd: .venv/installed
-	$(PIP) ".[bench]"
+	$(PIP) --editable ".[bench]"
 	$(BIN)/lic-native evaluate image "$(IMAGES)" $(RD_FLAGS)
 
 # What latent overfitting gains on images unlike those of the training, profile fast, e.g.
@@ -86,7 +86,7 @@ rd: .venv/installed
 DOMAINS_FLAGS ?= --lof 30 --quality 2 --quality 4 --quality 6
 DOMAINS_CODECS ?= --codec "lic_native fast" --codec "lic_native fast LOF 30"
 domains: .venv/installed
-	$(PIP) ".[bench]" scikit-image pooch
+	$(PIP) --editable ".[bench]" scikit-image pooch
 	@folder=$$(mktemp -d) && trap 'rm -r "$$folder"' EXIT && $(BIN)/python benches/domains.py "$$folder" && \
 	for domain in medical screen cartoon; do \
 		$(BIN)/lic-native evaluate image "$$folder/$$domain" $(DOMAINS_FLAGS) $(DOMAINS_CODECS); \
@@ -104,21 +104,22 @@ latency: .venv-compressai/installed
 # The entropy coder beside its peers; Debian's libhtscodecs2 joins in where it is installed. Without their dependencies:
 # all are here but CompressAI's, which are many, and would take NumPy back to 1.
 peers: .venv/tested
-	$(PIP) ".[bench]"
+	$(PIP) --editable ".[bench]"
 	$(PIP) --no-deps torch_ans==0.4.0 compressai==1.2.8 constriction==0.5.0 torchac==0.9.3
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python benches/test_entropy.py $(PEERS_FLAGS)
 
-SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find rust/src python -name '*.rs' -o -name '*.py' -o -name '*.safetensors')
+# Installs are editable: Python runs the files of this tree, and what is built of Rust lies beside them.
+SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find rust/src -name '*.rs' -o -name '*.bin')
 
 .venv/installed: $(SOURCES)
 	test -d .venv || $(PYTHON) -m venv .venv
-	$(PIP) .
+	$(PIP) --editable .
 	touch $@
 
 # torchjpeg's wheels are tied to old releases of torch; its source builds against any (needs g++ and make), but asks for
 # C++17, which the headers of torch 2.15 refuse.
 .venv/tested: .venv/installed
-	$(PIP) ".[test,dev]" setuptools wheel ninja poetry-core
+	$(PIP) --editable ".[test,dev]" setuptools wheel ninja poetry-core
 	@folder=$$(mktemp -d) && trap 'rm -r "$$folder"' EXIT && set -ex && \
 	$(BIN)/pip download --quiet --disable-pip-version-check $(PIP_FLAGS) --no-build-isolation --no-deps \
 		--no-binary torchjpeg --dest "$$folder" torchjpeg==0.9.33 && \
@@ -132,7 +133,7 @@ SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find rust/src python -na
 	test -d .venv-compressai || $(PYTHON) -m venv .venv-compressai
 	.venv-compressai/bin/pip install --quiet --disable-pip-version-check $(PIP_FLAGS) \
 		compressai==1.2.8 torch==2.14.1 torchvision==0.29.2 safetensors pillow typer pytest pytest-benchmark hypothesis
-	.venv-compressai/bin/pip install --quiet --disable-pip-version-check --no-deps --force-reinstall .
+	.venv-compressai/bin/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
 
 # Without lic_native's own dependencies, which would do with any newer torch: of the others what these tests use.
@@ -140,5 +141,5 @@ SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find rust/src python -na
 	test -d .venv-oldest || $(PYTHON) -m venv .venv-oldest
 	.venv-oldest/bin/pip install --quiet --disable-pip-version-check $(PIP_FLAGS) \
 		torch==2.4.1 numpy safetensors pillow pytest hypothesis
-	.venv-oldest/bin/pip install --quiet --disable-pip-version-check --no-deps --force-reinstall .
+	.venv-oldest/bin/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@

@@ -2,6 +2,7 @@
 
 import io
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,8 +10,13 @@ import torch
 from hypothesis import settings
 from PIL import Image
 
+import lic_native
 from lic_native import coders, jpeg
 from lic_native.models import msp, zoo
+
+TREE = Path(__file__).parents[1] / "python" / "lic_native"
+if Path(lic_native.__file__).parent != TREE:
+    pytest.exit(f"these are the tests of {TREE}, but {lic_native.__file__} is imported: pip install --editable .", 4)
 
 #: Of a model that is quick, with something of everything: groups that skip guesses wholly, in part, and not at all.
 SMALL_MSP = msp.Config(
@@ -69,8 +75,6 @@ def networks_alone():
 @pytest.fixture(scope="session")
 def photo() -> bytes:
     """A real photograph, 4:2:0."""
-    from pathlib import Path
-
     return (Path(__file__).parent / "data" / "grace_hopper.jpg").read_bytes()
 
 

@@ -1,7 +1,11 @@
 """What the documents show is true: examples give what stands below them, links lead somewhere."""
 
 import doctest
+import os
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -33,3 +37,17 @@ def test_links(path):
         headings = re.findall(r"^#+ (.*)", target.read_text(), re.MULTILINE)
         anchors = [re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings]
         assert anchor in anchors, anchor
+
+
+def test_the_commands_of_readme_can_be_pasted_in_order(tmp_path):
+    """Those that call lic-native, in a folder as a checkout is."""
+    blocks = re.findall(r"^```sh\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines() if re.match("lic-native|cp ", line)]
+    assert len(lines) > 8
+    (tmp_path / "tests/data").mkdir(parents=True)
+    shutil.copy(ROOT / "tests/data/grace_hopper.jpg", tmp_path / "tests/data")
+    script = "\n".join(["set -eu", f'lic-native() {{ "{sys.executable}" -m lic_native "$@"; }}', *lines])
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "python")}
+    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "restored.jpg").read_bytes() == (tmp_path / "photo.jpg").read_bytes()
