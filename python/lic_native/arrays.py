@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from array import array as buffer
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "INTEGERS",
+    "OUT",
     "ArrayLike",
     "broadcast",
     "in_order",
@@ -31,7 +33,7 @@ ArrayLike: TypeAlias = "torch.Tensor | NDArray[Any] | Any"
 INTEGERS = {np.dtype(name): name for name in ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64")}
 _TOO_WIDE = frozenset(map(np.dtype, ("int64", "uint32")))
 #: What symbols can be decoded into.
-_OUT = frozenset(map(np.dtype, ("int8", "uint8", "int16", "uint16", "int32")))
+OUT = frozenset(map(np.dtype, ("int8", "uint8", "int16", "uint16", "int32")))
 
 
 def to_numpy(given: ArrayLike) -> tuple[NDArray[Any], bool]:
@@ -69,8 +71,9 @@ def in_order(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def refuse_lists(given: ArrayLike) -> None:
-    """Raise TypeError for Python's own numbers and sequences: they have no dtype to restore, and are slow."""
-    if isinstance(given, list | tuple | int | float):
+    """Raise TypeError for Python's own numbers, sequences and texts: they have no dtype to restore, and are slow."""
+    is_array = isinstance(given, np.ndarray | memoryview | buffer)
+    if not is_array and not any(hasattr(given, name) for name in ("__array__", "__dlpack__", "__array_interface__")):
         raise TypeError(f"symbols must be a torch tensor, a NumPy array or a DLPack object, not {type(given).__name__}")
 
 
@@ -126,7 +129,7 @@ def to_out(given: ArrayLike) -> NDArray[Any]:
     else:
         # Of anything else the array may be a copy, and what was given would stay as it was.
         raise TypeError(f"out must be a NumPy array or a torch tensor on the CPU, not {type(given).__name__}")
-    if array.dtype not in _OUT:
+    if array.dtype not in OUT:
         raise TypeError(f"out must be int8, uint8, int16, uint16 or int32, not {array.dtype}")
     if not array.flags.writeable:
         raise TypeError("out can't be written to")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -124,9 +124,7 @@ class Tables:
             raise ValueError(f"cdf of shape {boundaries.shape}, not [rows, width]")
         rows, width = boundaries.shape
         self._native = _native.Tables.from_cdf(
-            boundaries,
-            np.full(rows, width, np.int32) if lengths is None else _int32(lengths, "lengths"),
-            np.zeros(rows, np.int32) if offsets is None else _int32(offsets, "offsets"),
+            boundaries, _of_rows(rows, lengths, width, "lengths"), _of_rows(rows, offsets, 0, "offsets")
         )
         self._scales = self._thresholds = None
 
@@ -187,9 +185,7 @@ class Tables:
         (array,) = _floats(pmf=pmf)
         if array.ndim != 2:
             raise ValueError(f"pmf of shape {array.shape}, not [rows, n]")
-        firsts = np.zeros(len(array), np.int32) if offsets is None else _int32(offsets, "offsets")
-        if firsts.shape != array.shape[:1]:
-            raise ValueError(f"offsets of shape {firsts.shape} for {len(array)} rows")
+        firsts = _of_rows(len(array), offsets, 0, "offsets")
         return cls._of(_native.Tables.from_pmf(array.astype(np.float64, copy=False), firsts))
 
     def __len__(self) -> int:
@@ -255,11 +251,14 @@ class Tables:
             scale = scale.detach()
             if scale.dtype == torch.bool or scale.is_complex():
                 raise TypeError(f"scale must be numbers, not {scale.dtype}")
-            # Both in one tensor: a GPU is waited for once.
-            if scale.numel() and not _positive(*torch.stack(torch.aminmax(scale)).tolist()):
-                _refuse_scale(scale.cpu().double().numpy())
+            single = scale.float()
+            if scale.numel():
+                # Float64 may be too small or too large for float32. Both ends in one tensor: a GPU is waited for once.
+                ends = torch.aminmax(scale if scale.dtype == torch.float64 else single)
+                if not _positive(*torch.stack(ends).tolist()):
+                    _refuse_scale(scale.cpu().double().numpy())
             thresholds = torch.from_numpy(self._thresholds).to(scale.device)
-            return torch.bucketize(scale.float(), thresholds, right=True).to(getattr(torch, dtype))
+            return torch.bucketize(single, thresholds, right=True).to(getattr(torch, dtype))
         array = to_numpy(scale)[0]
         if array.dtype.kind not in "fiu":
             raise TypeError(f"scale must be numbers, not {array.dtype}")
@@ -427,6 +426,9 @@ class Mixture(Distribution):
     __slots__ = ("_components", "_weights", "shape")
 
     def __init__(self, components: Sequence[Located], weights: Sequence[ArrayLike]) -> None:
+        for name, given in (("components", components), ("weights", weights)):
+            if not hasattr(given, "__len__"):
+                raise TypeError(f"{name} must be a list, not {type(given).__name__}")
         for component in components:
             if not isinstance(component, Located):
                 raise TypeError(f"components must be Gaussian, Laplace or Logistic, not {type(component).__name__}")
@@ -529,14 +531,19 @@ def _parameter(array: NDArray[Any], shape: tuple[int, ...], name: str) -> Any:
     return float(array) if array.ndim == 0 else broadcast(array, shape, name)
 
 
+def _of_rows(rows: int, given: ArrayLike | None, default: int, name: str) -> NDArray[np.int32]:
+    """Return an integer for each row."""
+    array = np.full(rows, default, np.int32) if given is None else _int32(given, name)
+    if array.shape != (rows,):
+        raise ValueError(f"{name} of shape {array.shape} for {rows} rows")
+    return array
+
+
 def _scales(given: ArrayLike) -> NDArray[np.float64]:
     """Return the scales of a table's rows."""
-    is_text = isinstance(given, str | bytes | bytearray)
-    if not is_text and isinstance(given, Iterable) and not hasattr(given, "dtype"):
-        given = list(given)
-    array, _ = to_numpy(given)
-    if is_text or array.dtype.kind not in "fiu":
-        raise TypeError(f"scales must be numbers, not {type(given).__name__ if is_text else array.dtype}")
+    array, _ = to_numpy(list(given) if isinstance(given, Iterator) else given)
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"scales must be numbers, not {array.dtype}")
     if array.ndim != 1:
         raise ValueError(f"scales of shape {array.shape}, not [rows]")
     return array.astype(np.float64)

@@ -5,16 +5,14 @@ from __future__ import annotations
 from typing import Any, NoReturn
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import DTypeLike, NDArray
 
 from . import _native
 from .arguments import Bytes, to_bytes, to_count
-from .arrays import ArrayLike, to_out, to_symbols
+from .arrays import OUT, ArrayLike, to_out, to_symbols
 from .distributions import Distribution, check_distribution
 
 __all__ = ["Decoder", "Encoder"]
-
-_DTYPES = ("int8", "uint8", "int16", "uint16", "int32")
 
 
 class Encoder:
@@ -136,10 +134,7 @@ class Decoder:
                 raise TypeError("out has a shape and a dtype: leave out the arguments shape and dtype")
             array = to_out(out)
         else:
-            kind = np.dtype("int32" if dtype is None else dtype)
-            if kind.name not in _DTYPES or not kind.isnative:
-                raise TypeError(f"dtype must be one of {', '.join(_DTYPES)}, not {kind}")
-            array = np.empty(distribution.shape if shape is None else shape, kind)
+            array = _empty(distribution.shape if shape is None else shape, dtype)
         self._native.get(distribution._model(array.shape), array)
         self._groups += 1
         self._symbols += array.size
@@ -154,3 +149,17 @@ class Decoder:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a Decoder can be neither pickled nor copied: make another from its bytes")
+
+
+def _empty(shape: tuple[int, ...], dtype: DTypeLike | None) -> NDArray[Any]:
+    """Return memory for symbols. Raises TypeError if they can't have this dtype."""
+    try:
+        kind = np.dtype(np.int32 if dtype is None else dtype)
+    except TypeError:
+        kind = None
+    if kind not in OUT:
+        raise TypeError(f"dtype must be int8, uint8, int16, uint16 or int32, not {dtype!r}")
+    try:
+        return np.empty(shape, kind)
+    except TypeError:
+        raise TypeError(f"shape must be integers, not {shape!r}") from None

@@ -13,6 +13,7 @@ from . import _native
 from .arguments import Bytes, to_bytes, to_count, to_integer
 from .arrays import ArrayLike, in_order, like, refuse_lists, to_numpy, to_out, to_symbols
 from .distributions import Distribution, check_distribution
+from .errors import LimitExceededError
 from .limits import to_limit
 from .threads import resolve, share
 
@@ -117,9 +118,7 @@ def decode(
     # Nothing is done for a shape before the bytes are known to be whole.
     model = distribution._model(distribution.shape)
     dtype, is_torch, shape = _native.message_head(data, model)
-    size = math.prod(shape) * np.dtype(dtype).itemsize
-    if size > max_bytes:
-        raise _native.LimitExceededError(f"size of the tensor of {size} exceeds the limit of {max_bytes}")
+    _check_size(shape, dtype, max_bytes)
     if shape != distribution.shape:
         model = distribution._model(shape)
     threads = _threads(threads, math.prod(shape))
@@ -183,6 +182,7 @@ def decode_batch(
         raise ValueError("no strings to decode")
     dtype, is_torch, shape = _native.message_head(items[0], distribution._model(distribution.shape))
     _check_items(distribution, (len(items), *shape))
+    _check_size((len(items), *shape), dtype, max_bytes)
     each = max_bytes // len(items)
 
     def restore(i: int) -> NDArray[Any]:
@@ -199,6 +199,13 @@ def _check_items(distribution: Distribution, shape: tuple[int, ...]) -> None:
     of_batch = distribution.shape[: max(len(distribution.shape) - len(shape) + 1, 0)]
     if len(of_batch) > 1 or (shape[0] and of_batch not in ((), (1,), shape[:1])):
         raise ValueError(f"parameters of shape {distribution.shape} for {shape[0]} items, a batch of shape {shape}")
+
+
+def _check_size(shape: tuple[int, ...], dtype: str, max_bytes: int) -> None:
+    """Raise LimitExceededError if a tensor is larger than it may be."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    if size > max_bytes:
+        raise LimitExceededError(f"size of the tensor of {size} exceeds the limit of {max_bytes}")
 
 
 def _threads(given: int, symbols: int) -> int:
