@@ -14,6 +14,18 @@ if TYPE_CHECKING:
 
     import torch
 
+__all__ = [
+    "Bytes",
+    "Device",
+    "check_choice",
+    "check_instance",
+    "to_bytes",
+    "to_count",
+    "to_device",
+    "to_integer",
+    "to_number",
+]
+
 #: Objects that hold bytes.
 Bytes: TypeAlias = "bytes | bytearray | memoryview | mmap.mmap"
 #: Where torch runs a model: "cpu", "cuda", "cuda:1" or a `torch.device`.

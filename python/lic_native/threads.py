@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 from . import _native
 from .arguments import to_count
 
+__all__ = ["available", "check", "resolve", "share"]
+
 T = TypeVar("T")
 R = TypeVar("R")
 
