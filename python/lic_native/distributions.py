@@ -210,7 +210,7 @@ class Tables:
         return f"Tables({rows}, scale{'' if low == high else 's'} {low:g}{'' if low == high else f' to {high:g}'})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Tables._of, (self._native, self._scales)
+        return type(self)._of, (self._native, self._scales)
 
     def __copy__(self) -> Tables:
         return self
