@@ -1,6 +1,8 @@
 """lic_native.compat.compressai: its classes alone, and in CompressAI's models if that is installed (`make compat`)."""
 
 import copy
+import pathlib
+import pickle
 import warnings
 
 import numpy as np
@@ -120,11 +122,47 @@ def test_wrong_arguments_are_named():
         (ValueError, "row 0 .*position 0: .* 0 and 0", ([0], [0], [[0, 0, 32768]], [3], [0])),
         (ValueError, "row 0 is longer", ([0], [0], [[0, 65536]], [3], [0])),
         (ValueError, "two dimensions", ([0], [0], np.array(CDFS[0]), SIZES, OFFSETS)),
+        (TypeError, "mask", (np.ma.masked_array([0], [True]), [0], *TABLES)),
+        (TypeError, "mask", ([0], np.ma.masked_array([0], [True]), *TABLES)),
+        (TypeError, "mask", ([0], [0], np.ma.masked_array(PADDED, PADDED == 0), SIZES, OFFSETS)),
+        (TypeError, "mask", ([0], [0], CDFS, SIZES, np.ma.masked_array(OFFSETS, [True, False, False]))),
+        (TypeError, "symbols must be a list, .* not int", (0, [0], *TABLES)),
+        (TypeError, "symbols must be a list, .* not bytes", (b"\0", [0], *TABLES)),
+        (TypeError, "indexes must be a list, .* not str", ([0], "0", *TABLES)),
+        (TypeError, "indexes must be a list, .* not set", ([0], {0}, *TABLES)),
+        (TypeError, "cdfs must be a list, .* not dict", ([0], [0], {0: CDFS[0]}, SIZES, OFFSETS)),
+        (TypeError, "sizes must be integers", ([0], [0], CDFS, ["5"] * 3, OFFSETS)),
     ):
         with pytest.raises(error, match=message):
             encode(*arguments)
     with pytest.raises(ValueError, match="set_stream"):
         RansDecoder().decode_stream([0], *TABLES)
+
+
+@pytest.mark.parametrize("encoded", [pathlib.Path("x"), "x", 5, True, None, [1, 2], iter(b"x")], ids=repr)
+def test_only_bytes_are_taken_for_bytes(encoded):
+    for call in (RansDecoder().set_stream, lambda encoded: RansDecoder().decode_with_indexes(encoded, [0], *TABLES)):
+        with pytest.raises(TypeError, match="encoded must be a bytes-like object, not"):
+            call(encoded)
+
+
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_coders_say_that_they_cannot_be_copied(again):
+    for coder in (BufferedRansEncoder(), RansDecoder()):
+        with pytest.raises(TypeError, match=f"{type(coder).__name__} can be neither pickled nor copied"):
+            again(coder)
+    again(RansEncoder())
+
+
+def test_arrays_lie_in_memory_as_they_like():
+    symbols, indexes = latents(300)
+    stream = RansEncoder().encode_with_indexes(symbols, indexes, *TABLES)
+    for kind in (">i4", ">i8", "<i8"):
+        for step in (1, -1):
+            arrays = [np.array(values[::step], kind)[::step] for values in (symbols, indexes, SIZES, OFFSETS)]
+            cdfs = np.asfortranarray(PADDED).astype(kind)
+            assert RansEncoder().encode_with_indexes(*arrays[:2], cdfs, *arrays[2:]) == stream
+            assert RansDecoder().decode_with_indexes(stream, arrays[1], cdfs, *arrays[2:]).tolist() == symbols
 
 
 def test_symbols_without_slots_are_coded_all_the_same():

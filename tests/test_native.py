@@ -1,5 +1,7 @@
 """`lic_native._native` called directly: what the Python layer relies on."""
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -53,6 +55,23 @@ def test_tables_of_ones_own(tables):
     for bad in ([[0, 16384, 16384, 32768]], [[0, 5, 3, 32768]], [[1, 5, 9, 32768]], [[0, 5, 9, 32767]]):
         with pytest.raises(ValueError, match=r"(?i)row|slot|table|cdf"):
             _native.Tables.from_cdf(np.array(bad, np.int32), np.array([4], np.int32), np.array([0], np.int32))
+
+
+def test_tables_are_pickled_as_their_rows(tables):
+    for given in (tables, _native.Tables.from_pmf(np.ones((3, 7)), np.array([-9, 0, 9], np.int32))):
+        again = pickle.loads(pickle.dumps(given))
+        assert (again.fingerprint(), len(again)) == (given.fingerprint(), len(given))
+    cdf, lengths, offsets = tables.__reduce__()[1]
+    for bad in (
+        (cdf[:-1].copy(), lengths, offsets),
+        (cdf, lengths[:-1].copy(), offsets),
+        (cdf[::-1].copy(), lengths, offsets),
+    ):
+        with pytest.raises(ValueError, match=r"row|boundaries|lengths"):
+            _native.Tables(*bad)
+    for made in (_native.Encoder(), _native.Decoder(b""), _native.Model.rows(tables, np.zeros(3, np.uint8))):
+        with pytest.raises(TypeError, match=type(made).__name__):
+            pickle.dumps(made)
 
 
 def test_mixtures_come_back():

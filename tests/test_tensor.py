@@ -48,7 +48,9 @@ def test_extremes_round_trip(dtype):
 
 def test_strided_and_swapped_arrays_round_trip():
     array = np.arange(600, dtype=np.int32).reshape(20, 30)
-    for view in (array[::2, ::-3], array.T, array.astype(">i4")):
+    unaligned = np.frombuffer(bytearray(2401), np.uint8)[1:].view(np.int32)
+    unaligned[:] = array.ravel()
+    for view in (array[::2, ::-3], array.T, array.astype(">i4"), array.astype(">i8"), unaligned, unaligned[::2]):
         assert np.array_equal(lic_native.decode(lic_native.encode(view)), view)
     tensor = torch.arange(600).reshape(20, 30)[:, ::2].T
     assert torch.equal(lic_native.decode(lic_native.encode(tensor)), tensor)
@@ -81,6 +83,11 @@ def test_noise_hardly_grows(dtype):
         (np.ma.masked_array([1, 2], [True, False]), "mask"),
         (np.array(["a"]), "integers"),
         ([1, 2, 3], "not list"),
+        ("abc", "not str"),
+        (b"abc", "not bytes"),
+        ({1, 2}, "not set"),
+        (range(3), "not range"),
+        (None, "not NoneType"),
     ],
     ids=str,
 )
@@ -106,8 +113,12 @@ def test_an_axis_can_be_told():
     sizes = [len(lic_native.encode(array, axis=axis)) for axis in (0, 1, -1)]
     assert sizes[1] == len(lic_native.encode(array)) < min(sizes[0], sizes[2])
     assert np.array_equal(lic_native.decode(lic_native.encode(array, axis=0)), array)
-    with pytest.raises(IndexError):
-        lic_native.encode(array, axis=3)
+    for axis in (3, -4, 2**70):
+        with pytest.raises(IndexError, match=f"no axis {axis} in the shape"):
+            lic_native.encode(array, axis=axis)
+    for axis in ("no", 1.0, True, slice(1)):
+        with pytest.raises(TypeError, match="axis must be an integer"):
+            lic_native.encode(array, axis=axis)
 
 
 def test_a_larger_result_than_allowed_is_refused():
@@ -115,6 +126,32 @@ def test_a_larger_result_than_allowed_is_refused():
     assert len(data) < 100
     with pytest.raises(lic_native.LimitExceededError):
         lic_native.decode(data, max_bytes=999)
+
+
+@pytest.mark.parametrize("field", ["max_pixels", "max_input_bytes", "max_output_bytes"])
+def test_limits_are_integers_from_0_on(field):
+    for value in (float("nan"), float("inf"), 2.5, "1M", None, True):
+        with pytest.raises(TypeError, match=f"{field} must be an integer"):
+            lic_native.Limits(**{field: value})
+    with pytest.raises(ValueError, match=f"{field} must be 0 or more, not -1"):
+        lic_native.Limits(**{field: -1})
+    assert lic_native.Limits(**{field: np.int32(5)}) == lic_native.Limits(**{field: 5})
+    endless = lic_native.Limits(**{field: 10**30})
+    assert (
+        lic_native.jpeg.decompress(lic_native.jpeg.compress(b"no JPEG", limits=endless), limits=endless) == b"no JPEG"
+    )
+
+
+def test_a_tensor_is_no_file_and_a_message_no_tensor():
+    array = np.arange(9)
+    for reader in (lic_native.jpeg.decompress, lic_native.image.decompress):
+        with pytest.raises(lic_native.UnsupportedError, match=r"a tensor, .*lic_native\.decode restores it"):
+            reader(lic_native.encode(array))
+    gaussian = lic_native.Gaussian(0, 3.0)
+    with pytest.raises(lic_native.UnsupportedError, match=r"a message, .*decode\(data, distribution\)"):
+        lic_native.decode(lic_native.encode(array, gaussian))
+    with pytest.raises(lic_native.CorruptError, match="with no distribution"):
+        lic_native.decode(lic_native.encode(array), gaussian)
 
 
 def test_the_package_does_not_import_torch():

@@ -22,6 +22,7 @@ __all__ = [
     "to_bytes",
     "to_count",
     "to_device",
+    "to_integer",
     "to_number",
 ]
 
@@ -57,6 +58,17 @@ def to_bytes(given: Bytes, name: str = "data") -> bytes:
     return bytes(view)
 
 
+def to_integer(given: int, name: str) -> int:
+    """Return an integer. Raises TypeError if it is none (a bool is none)."""
+    try:
+        integer = operator.index(given)
+    except TypeError:
+        integer = None
+    if integer is None or isinstance(given, bool):
+        raise TypeError(f"{name} must be an integer, not {type(given).__name__}")
+    return integer
+
+
 def to_count(given: int, name: str, least: int = 0) -> int:
     """Return an integer of `least` or more.
 
@@ -64,12 +76,7 @@ def to_count(given: int, name: str, least: int = 0) -> int:
         TypeError: it is no integer (a bool is none).
         ValueError: it is below `least`.
     """
-    try:
-        count = operator.index(given)
-    except TypeError:
-        count = None
-    if count is None or isinstance(given, bool):
-        raise TypeError(f"{name} must be an integer, not {type(given).__name__}")
+    count = to_integer(given, name)
     if count < least:
         raise ValueError(f"{name} must be {least} or more, not {count}")
     return count

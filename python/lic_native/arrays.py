@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from array import array as buffer
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -11,16 +12,36 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import torch
 
+__all__ = [
+    "INTEGERS",
+    "OUT",
+    "ArrayLike",
+    "broadcast",
+    "in_order",
+    "like",
+    "refuse_lists",
+    "to_int32",
+    "to_numpy",
+    "to_out",
+    "to_symbols",
+]
+
 #: A torch tensor on any device, a NumPy array, anything with `__dlpack__`, or numbers and lists of them.
 ArrayLike: TypeAlias = "torch.Tensor | NDArray[Any] | Any"
 
 #: What symbols can be. (The name of a dtype takes NumPy longer to tell than coding a few symbols takes.)
 INTEGERS = {np.dtype(name): name for name in ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64")}
 _TOO_WIDE = frozenset(map(np.dtype, ("int64", "uint32")))
+#: What symbols can be decoded into.
+OUT = frozenset(map(np.dtype, ("int8", "uint8", "int16", "uint16", "int32")))
 
 
 def to_numpy(given: ArrayLike) -> tuple[NDArray[Any], bool]:
-    """An array of the same values, without a copy where that is possible, and whether it was a tensor of torch."""
+    """Return an array of the same values, without a copy where that is possible, and whether it was a torch tensor.
+
+    Raises:
+        TypeError: it is a masked array.
+    """
     if isinstance(given, np.ndarray):
         if isinstance(given, np.ma.MaskedArray):
             raise TypeError("the mask of a masked array would be lost: pass its .data or .filled()")
@@ -42,20 +63,22 @@ def to_numpy(given: ArrayLike) -> tuple[NDArray[Any], bool]:
 
 
 def in_order(array: NDArray[Any]) -> NDArray[Any]:
-    """The array itself, or a copy that is C-contiguous, aligned and in the machine's byte order."""
-    if array.flags.carray and array.dtype.isnative:
+    """Return the array itself, or a copy that is C-contiguous, aligned and in the machine's byte order."""
+    flags = array.flags
+    if flags.c_contiguous and flags.aligned and array.dtype.isnative:
         return array
-    return np.ascontiguousarray(array, array.dtype.newbyteorder("="))
+    return np.array(array, array.dtype.newbyteorder("="), order="C")
 
 
 def refuse_lists(given: ArrayLike) -> None:
-    """Raise TypeError for Python's own numbers and sequences: they have no dtype to restore, and are slow."""
-    if isinstance(given, list | tuple | int | float):
+    """Raise TypeError for Python's own numbers, sequences and texts: they have no dtype to restore, and are slow."""
+    is_array = isinstance(given, np.ndarray | memoryview | buffer)
+    if not is_array and not any(hasattr(given, name) for name in ("__array__", "__dlpack__", "__array_interface__")):
         raise TypeError(f"symbols must be a torch tensor, a NumPy array or a DLPack object, not {type(given).__name__}")
 
 
 def to_symbols(given: ArrayLike) -> tuple[NDArray[Any], str, bool]:
-    """Integers as the coder takes them (up to 32 bits, in order); their dtype; whether they were torch's.
+    """Return integers as the coder takes them (up to 32 bits, in order); their dtype; whether they were torch's.
 
     Raises:
         TypeError: they are not integers.
@@ -63,15 +86,16 @@ def to_symbols(given: ArrayLike) -> tuple[NDArray[Any], str, bool]:
     """
     refuse_lists(given)
     array, is_torch = to_numpy(given)
-    name = INTEGERS.get(array.dtype.newbyteorder("=") if not array.dtype.isnative else array.dtype)
+    dtype = array.dtype if array.dtype.isnative else array.dtype.newbyteorder("=")
+    name = INTEGERS.get(dtype)
     if name is None:
         advice = ": round first" if array.dtype.kind == "f" else ""
         raise TypeError(f"symbols must be integers ({', '.join(INTEGERS.values())}), not {array.dtype}{advice}")
-    return to_int32(array, f"{name} symbols") if array.dtype in _TOO_WIDE else in_order(array), name, is_torch
+    return to_int32(array, f"{name} symbols") if dtype in _TOO_WIDE else in_order(array), name, is_torch
 
 
 def to_int32(array: NDArray[Any], name: str) -> NDArray[np.int32]:
-    """Integers as int32 in order: the array itself, or a copy.
+    """Return integers as int32 in order: the array itself, or a copy.
 
     Raises:
         TypeError: they are not integers.
@@ -86,8 +110,36 @@ def to_int32(array: NDArray[Any], name: str) -> NDArray[np.int32]:
     return in_order(array.astype(np.int32, copy=False))
 
 
+def to_out(given: ArrayLike) -> NDArray[Any]:
+    """Return the memory of an array or of a CPU tensor, to decode symbols into.
+
+    Raises:
+        TypeError: it is neither, or can't be written to, or has another dtype than the five that symbols can have.
+        ValueError: it is not contiguous.
+    """
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(given, torch.Tensor):
+        if not given.is_cpu:
+            raise TypeError(f"out must be on the CPU, not on {given.device}: decode, then copy the result there")
+        if given.requires_grad or given.layout != torch.strided:
+            raise TypeError("out must be a dense tensor that needs no gradient")
+        array = to_numpy(given)[0]
+    elif isinstance(given, np.ndarray):
+        array = to_numpy(given)[0]
+    else:
+        # Of anything else the array may be a copy, and what was given would stay as it was.
+        raise TypeError(f"out must be a NumPy array or a torch tensor on the CPU, not {type(given).__name__}")
+    if array.dtype not in OUT:
+        raise TypeError(f"out must be int8, uint8, int16, uint16 or int32, not {array.dtype}")
+    if not array.flags.writeable:
+        raise TypeError("out can't be written to")
+    if not array.flags.c_contiguous or not array.flags.aligned:
+        raise ValueError("out must be C-contiguous and aligned: decode, then copy the result into it")
+    return array
+
+
 def like(array: NDArray[Any], is_torch: bool) -> Any:
-    """The array, or the tensor of torch that shares its memory."""
+    """Return the array, or the tensor of torch that shares its memory."""
     if not is_torch:
         return array
     import torch
@@ -96,7 +148,7 @@ def like(array: NDArray[Any], is_torch: bool) -> Any:
 
 
 def broadcast(array: NDArray[Any], shape: tuple[int, ...], name: str) -> NDArray[Any]:
-    """The array if it has the shape, else a copy that does."""
+    """Return the array if it has the shape, else a copy that does. Raise ValueError if it does not broadcast to it."""
     if array.shape == shape:
         return array
     try:

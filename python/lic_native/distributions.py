@@ -6,10 +6,9 @@ DLPack objects or numbers.
 
 from __future__ import annotations
 
-import itertools
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,14 +17,35 @@ from numpy.typing import NDArray
 from . import _native
 from .arrays import ArrayLike, broadcast, in_order, to_int32, to_numpy
 
+__all__ = [
+    "Categorical",
+    "Distribution",
+    "Gaussian",
+    "Laplace",
+    "Located",
+    "Logistic",
+    "LogisticPairs",
+    "Mixture",
+    "Rows",
+    "Tables",
+    "check_distribution",
+]
+
 _INDEXES = frozenset(map(np.dtype, ("uint8", "uint16", "int32")))
 
 
 class Distribution:
-    """Independent distributions for the elements of a tensor."""
+    """Independent distributions for the elements of a tensor.
+
+    Two are equal if they are of one class and have equal parameters. They can be pickled and copied.
+    """
 
     #: What the parameters broadcast to; symbols may have more dimensions, or other numbers where this has 1.
     shape: tuple[int, ...]
+
+    def _parameters(self) -> dict[str, Any]:
+        """Return the arguments that make the same distribution, in their order."""
+        raise NotImplementedError
 
     def _model(self, shape: tuple[int, ...]) -> _native.Model:
         """The native distributions of symbols of this shape."""
@@ -34,6 +54,36 @@ class Distribution:
     def _item(self, i: int, dimensions: int) -> Distribution:
         """Those of item `i` along the first axis of a tensor of so many dimensions."""
         raise NotImplementedError
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), tuple(self._parameters().values())
+
+    def __eq__(self, other: object) -> bool:
+        if type(self) is not type(other):
+            return NotImplemented
+        return self is other or _equal(self._parameters(), other._parameters())
+
+    def __hash__(self) -> int:
+        # Arrays are not copied, so the numbers in them may change.
+        return hash((type(self), self.shape))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{n}={_shown(v)}' for n, v in self._parameters().items())})"
+
+
+def check_distribution(given: object) -> None:
+    """Raise TypeError, which says what to write, unless it is a distribution."""
+    if isinstance(given, Distribution):
+        return
+    known = "tables[indexes], Gaussian(mean, scale), Laplace, Logistic, Mixture or Categorical"
+    advice = f": it is {known}"
+    if isinstance(given, Tables):
+        advice = ": give each element a row of them, tables[indexes]"
+    elif isinstance(given, tuple | list):
+        advice = ": write Gaussian(mean, scale), or another of lic_native's families"
+    elif isinstance(given, type) and issubclass(given, Distribution):
+        raise TypeError(f"distribution must have its parameters: write {given.__name__}(...)")
+    raise TypeError(f"distribution must be one of lic_native's, not {type(given).__name__}{advice}")
 
 
 class Tables:
@@ -44,12 +94,17 @@ class Tables:
     and `_offset` are taken as they are. The coder's own precision is `n` = 2^15; other rows are converted with the
     least loss, the same way everywhere.
 
+    They never change. `tables[indexes]` is the distribution of elements that have these rows, `len(tables)` the number
+    of rows, and iterating gives the distribution of each row. Two are equal if they have the same rows, and the same
+    scales for `indexes`. They can be pickled; a copy is the same object.
+
     Args:
         cdf: `[rows, width]` boundaries, any integer dtype; of row `i` the first `lengths[i]` count.
         lengths: `[rows]`, or None if all rows have `width` boundaries.
         offsets: `[rows]` first symbols, or None for 0.
 
     Raises:
+        TypeError: some of these are no integers.
         ValueError: says which row breaks which rule.
 
     Example:
@@ -59,7 +114,8 @@ class Tables:
         [0, -1, 5]
     """
 
-    __slots__ = ("_native", "_thresholds")
+    __slots__ = ("_native", "_scales", "_thresholds")
+    _scales: NDArray[np.float64] | None
     _thresholds: NDArray[np.float32] | None
 
     def __init__(self, cdf: ArrayLike, lengths: ArrayLike | None = None, offsets: ArrayLike | None = None) -> None:
@@ -68,90 +124,162 @@ class Tables:
             raise ValueError(f"cdf of shape {boundaries.shape}, not [rows, width]")
         rows, width = boundaries.shape
         self._native = _native.Tables.from_cdf(
-            boundaries,
-            np.full(rows, width, np.int32) if lengths is None else _int32(lengths, "lengths"),
-            np.zeros(rows, np.int32) if offsets is None else _int32(offsets, "offsets"),
+            boundaries, _of_rows(rows, lengths, width, "lengths"), _of_rows(rows, offsets, 0, "offsets")
         )
-        self._thresholds = None
+        self._scales = self._thresholds = None
 
     @classmethod
-    def _of(cls, native: _native.Tables, scales: list[float] | None = None) -> Tables:
+    def _of(cls, native: _native.Tables, scales: NDArray[np.float64] | None = None) -> Tables:
         tables = cls.__new__(cls)
-        tables._native = native
-        middles = [math.sqrt(low * high) for low, high in itertools.pairwise(scales or [])]
-        tables._thresholds = None if scales is None else np.array(middles, np.float32)
+        tables._native, tables._scales, tables._thresholds = native, scales, None
+        if scales is not None and (np.diff(scales) > 0).all():
+            tables._thresholds = np.sqrt(scales[:-1] * scales[1:]).astype(np.float32)
         return tables
 
     @classmethod
-    def gaussian(cls, scales: Sequence[float] | NDArray[Any]) -> Tables:
-        """A row for each standard deviation: normal distributions with mean 0, integrated over each integer's unit."""
-        scales = [float(s) for s in scales]
-        return cls._of(_native.Tables.gaussian(scales), scales)
+    def gaussian(cls, scales: ArrayLike) -> Tables:
+        """Return a row for each standard deviation: normal distributions, mean 0, integrated over each integer's unit.
+
+        Args:
+            scales: `[rows]` numbers from 0.01 to 512, at most 65536; in increasing order if `indexes` is to be used.
+
+        Raises:
+            TypeError: they are no numbers.
+            ValueError: one of them is out of range, or they are not in one dimension.
+        """
+        scales = _scales(scales)
+        return cls._of(_native.Tables.gaussian(scales.tolist()), scales)
 
     @classmethod
-    def logistic(cls, scales: Sequence[float] | NDArray[Any]) -> Tables:
-        """A row for each scale: distributions with the cumulative distribution 1 / (1 + exp(-x / scale))."""
-        scales = [float(s) for s in scales]
-        return cls._of(_native.Tables.logistic(scales), scales)
+    def logistic(cls, scales: ArrayLike) -> Tables:
+        """Return a row for each scale: distributions with the cumulative distribution 1 / (1 + exp(-x / scale)).
+
+        Scales and errors are those of `gaussian`.
+        """
+        scales = _scales(scales)
+        return cls._of(_native.Tables.logistic(scales.tolist()), scales)
 
     @classmethod
-    def laplace(cls, scales: Sequence[float] | NDArray[Any]) -> Tables:
-        """A row for each scale: distributions with density proportional to exp(-|x| / scale), as `gaussian`."""
-        scales = [float(s) for s in scales]
-        return cls._of(_native.Tables.laplace(scales), scales)
+    def laplace(cls, scales: ArrayLike) -> Tables:
+        """Return a row for each scale: distributions with density proportional to exp(-|x| / scale).
+
+        Scales and errors are those of `gaussian`.
+        """
+        scales = _scales(scales)
+        return cls._of(_native.Tables.laplace(scales.tolist()), scales)
 
     @classmethod
     def from_pmf(cls, pmf: ArrayLike, offsets: ArrayLike | None = None) -> Tables:
-        """Rows of probabilities or counts `[rows, n]`, in any proportion; row `i` begins with symbol `offsets[i]` or 0.
+        """Return rows of probabilities or counts, in any proportion.
 
         Even a symbol with none keeps the least slot, as does the escape.
 
+        Args:
+            pmf: `[rows, n]` floats or integers.
+            offsets: `[rows]` integers, the first symbol of each row, or None for 0.
+
         Raises:
+            TypeError: these are no numbers.
             ValueError: a row has negative numbers, or none above 0, or more than 2^15 - 1 of them.
         """
         (array,) = _floats(pmf=pmf)
         if array.ndim != 2:
             raise ValueError(f"pmf of shape {array.shape}, not [rows, n]")
-        firsts = np.zeros(len(array), np.int32) if offsets is None else _int32(offsets, "offsets")
-        if len(firsts) != len(array):
-            raise ValueError(f"{len(firsts)} offsets for {len(array)} rows")
-        return cls._of(_native.Tables.from_pmf(array.tolist(), firsts.tolist()))
+        firsts = _of_rows(len(array), offsets, 0, "offsets")
+        return cls._of(_native.Tables.from_pmf(array.astype(np.float64, copy=False), firsts))
 
     def __len__(self) -> int:
-        """Number of rows."""
         return len(self._native)
 
+    def __iter__(self) -> Iterator[Rows]:
+        return (self[row] for row in range(len(self)))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Tables):
+            return NotImplemented
+        return self.fingerprint() == other.fingerprint() and _equal(self._scales, other._scales)
+
+    def __hash__(self) -> int:
+        return hash(self.fingerprint())
+
+    def __repr__(self) -> str:
+        rows = "1 row" if len(self) == 1 else f"{len(self)} rows"
+        if self._scales is None or not len(self):
+            return f"Tables({rows})"
+        low, high = self._scales.min(), self._scales.max()
+        return f"Tables({rows}, scale{'' if low == high else 's'} {low:g}{'' if low == high else f' to {high:g}'})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self)._of, (self._native, self._scales)
+
+    def __copy__(self) -> Tables:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tables:
+        return self
+
     def fingerprint(self) -> int:
-        """A 64-bit hash of all rows, the same on every machine."""
+        """Return a 64-bit hash of all rows, the same on every machine."""
         return self._native.fingerprint()
 
     def indexes(self, scale: ArrayLike) -> Any:
-        """The row whose scale is nearest, by ratio, for each element: a tensor on the same device, or an array.
+        """Return the row whose scale is nearest, by ratio, for each element: a tensor on the same device, or an array.
 
         The step from a model's scales to integers: comparisons with constants only (the float32 next to the geometric
         mean of neighbouring scales), so that equal scales give equal rows on every device.
 
         Args:
-            scale: positive floats or integers of any shape. Float64 is rounded to float32 first.
+            scale: positive finite floats or integers of any shape. Float64 is rounded to float32 first.
+
+        Returns:
+            uint8, or int32 if there are more than 256 rows, of the shape of `scale`.
 
         Raises:
-            ValueError: the rows are not in increasing order of scale, or have none: see `gaussian`.
+            TypeError: `scale` is no numbers.
+            ValueError: names the first element of `scale` that is NaN, infinite, 0 or negative; or the rows are not in
+                increasing order of scale, or have none: see `gaussian`.
 
         Example:
             >>> Tables.gaussian([0.5, 1, 2]).indexes(np.array([0.01, 0.8, 1.3, 1.5, 99.0]))
             array([0, 1, 1, 2, 2], dtype=uint8)
         """
-        if self._thresholds is None or (np.diff(self._thresholds) <= 0).any():
+        if self._thresholds is None or not len(self):
             raise ValueError("the rows of these tables have no scales in increasing order")
         dtype = "uint8" if len(self) <= 256 else "int32"
         torch = sys.modules.get("torch")
         if torch is not None and isinstance(scale, torch.Tensor):
+            scale = scale.detach()
+            if scale.dtype == torch.bool or scale.is_complex():
+                raise TypeError(f"scale must be numbers, not {scale.dtype}")
+            single = scale.float()
+            if scale.numel():
+                # Float64 may be too small or too large for float32. Both ends in one tensor: a GPU is waited for once.
+                ends = torch.aminmax(scale if scale.dtype == torch.float64 else single)
+                if not _positive(*torch.stack(ends).tolist()):
+                    _refuse_scale(scale.cpu().double().numpy())
             thresholds = torch.from_numpy(self._thresholds).to(scale.device)
-            return torch.bucketize(scale.detach().float(), thresholds, right=True).to(getattr(torch, dtype))
-        return np.searchsorted(self._thresholds, to_numpy(scale)[0].astype(np.float32), "right").astype(dtype)
+            return torch.bucketize(single, thresholds, right=True).to(getattr(torch, dtype))
+        array = to_numpy(scale)[0]
+        if array.dtype.kind not in "fiu":
+            raise TypeError(f"scale must be numbers, not {array.dtype}")
+        if array.size and not _positive(array.min(), array.max()):
+            _refuse_scale(array)
+        with np.errstate(over="ignore"):
+            return np.searchsorted(self._thresholds, array.astype(np.float32), "right").astype(dtype)
 
     def __getitem__(self, indexes: ArrayLike) -> Rows:
-        """The distributions of elements that have these rows: integers of any shape."""
+        """Return the distributions of elements that have these rows.
+
+        Args:
+            indexes: integers of any shape, from 0 on; uint8 is fastest.
+
+        Raises:
+            TypeError: they are no integers.
+            IndexError: there is no such row. (Whether an array has any such is found when something is coded, and is a
+                ValueError that names the first.)
+        """
+        if (isinstance(indexes, int) or getattr(indexes, "shape", None) == ()) and not 0 <= int(indexes) < len(self):
+            raise IndexError(f"there is no row {int(indexes)}: the tables have {len(self)} rows, from 0 on")
         return Rows(self, indexes)
 
 
@@ -176,6 +304,9 @@ class Rows(Distribution):
 
     def _item(self, i: int, dimensions: int) -> Rows:
         return Rows(self.tables, _item(self._indexes, i, dimensions))
+
+    def _parameters(self) -> dict[str, Any]:
+        return {"tables": self.tables, "indexes": self._indexes}
 
 
 class Located(Distribution):
@@ -213,9 +344,23 @@ class Located(Distribution):
     def _item(self, i: int, dimensions: int) -> Located:
         return type(self)(_item(self._mean, i, dimensions), _item(self._scale, i, dimensions))
 
+    def _parameters(self) -> dict[str, Any]:
+        return {"mean": self._mean, "scale": self._scale}
+
 
 class Gaussian(Located):
-    """Discretised normal distributions; `scale` is the standard deviation.
+    """Discretised normal distributions: each integer has the mass of its unit.
+
+    Args:
+        mean: from -2^30 to 2^30: floats of any width (float16 and bfloat16 are cast to float32) or integers, numbers
+            or arrays or tensors that broadcast to the symbols' shape.
+        scale: the standard deviation, likewise: positive and finite. Below 1/16 and above 512 the outermost
+            distribution stands in.
+
+    Raises:
+        TypeError: a parameter is no numbers.
+        ValueError: the shapes don't fit each other. When something is coded: names the first element with a parameter
+            that is none.
 
     Example:
         >>> latents = np.array([[-1, 0], [7, 2]])
@@ -230,14 +375,28 @@ class Gaussian(Located):
 
 
 class Laplace(Located):
-    """Discretised Laplace distributions, density proportional to exp(-|x - mean| / scale)."""
+    """Discretised Laplace distributions, density proportional to exp(-|x - mean| / scale).
+
+    Args:
+        mean, scale: numbers of the same kinds and ranges as those of `Gaussian`.
+
+    Raises:
+        TypeError, ValueError: as `Gaussian` does.
+    """
 
     __slots__ = ()
     _family = "laplace"
 
 
 class Logistic(Located):
-    """Discretised logistic distributions, cumulative distribution 1 / (1 + exp(-(x - mean) / scale))."""
+    """Discretised logistic distributions, cumulative distribution 1 / (1 + exp(-(x - mean) / scale)).
+
+    Args:
+        mean, scale: numbers of the same kinds and ranges as those of `Gaussian`.
+
+    Raises:
+        TypeError, ValueError: as `Gaussian` does.
+    """
 
     __slots__ = ()
     _family = "logistic"
@@ -253,6 +412,11 @@ class Mixture(Distribution):
         components: the components, whose parameters broadcast to the symbols' shape.
         weights: one for each component, numbers or arrays that broadcast likewise: not negative, in any proportion.
 
+    Raises:
+        TypeError: a component is none of these, or a weight is no number.
+        ValueError: there are none or more than 8 components, or another number of weights; shapes don't fit each
+            other. When something is coded: names the first element with a parameter that is none.
+
     Example:
         >>> mixture = Mixture([Laplace(0, 0.5), Gaussian(0, np.array([4.0, 9.0]))], [0.7, 0.3])
         >>> decode(encode(np.array([0, -12]), mixture), mixture)
@@ -262,8 +426,14 @@ class Mixture(Distribution):
     __slots__ = ("_components", "_weights", "shape")
 
     def __init__(self, components: Sequence[Located], weights: Sequence[ArrayLike]) -> None:
-        if len(components) != len(weights) or not all(isinstance(c, Located) for c in components):
-            raise ValueError(f"{len(components)} components with {len(weights)} weights")
+        for name, given in (("components", components), ("weights", weights)):
+            if not hasattr(given, "__len__"):
+                raise TypeError(f"{name} must be a list, not {type(given).__name__}")
+        for component in components:
+            if not isinstance(component, Located):
+                raise TypeError(f"components must be Gaussian, Laplace or Logistic, not {type(component).__name__}")
+        if not 1 <= len(components) <= 8 or len(components) != len(weights):
+            raise ValueError(f"{len(components)} components with {len(weights)} weights: 1 to 8, and a weight for each")
         self._components = tuple(components)
         self._weights = [_floats(weight=weight)[0].astype(np.float32, copy=False) for weight in weights]
         self.shape = np.broadcast_shapes(*(c.shape for c in components), *(w.shape for w in self._weights))
@@ -279,6 +449,9 @@ class Mixture(Distribution):
         components = [component._item(i, dimensions) for component in self._components]
         return Mixture(components, [_item(weight, i, dimensions) for weight in self._weights])
 
+    def _parameters(self) -> dict[str, Any]:
+        return {"components": list(self._components), "weights": self._weights}
+
 
 class Categorical(Distribution):
     """Symbols 0 to n - 1 with any probabilities, n up to 4096 (2^15 - 1 if they are the same for all elements).
@@ -287,6 +460,11 @@ class Categorical(Distribution):
         pmf: `[..., n]` probabilities or counts, not negative, in any proportion: the leading dimensions broadcast to
             the symbols' shape. Floats are used as float32, unless there is just one `[n]`. Even a symbol with none
             keeps the least slot, and one outside is escaped.
+
+    Raises:
+        TypeError: `pmf` is no numbers.
+        ValueError: it has no dimension or no symbols, or too many. Of one `[n]`, or else when something is coded: some
+            are negative, NaN or infinite, or all are 0.
 
     Example:
         >>> coin = Categorical([1, 3])
@@ -298,8 +476,8 @@ class Categorical(Distribution):
 
     def __init__(self, pmf: ArrayLike) -> None:
         (array,) = _floats(pmf=pmf)
-        if array.ndim == 0:
-            raise ValueError("pmf needs a dimension [..., n]")
+        if array.ndim == 0 or not array.shape[-1]:
+            raise ValueError(f"pmf of shape {array.shape}, not [..., n] with n from 1 on")
         self.shape = array.shape[:-1]
         self._pmf = array
         # One distribution for all elements is a table, which is faster.
@@ -314,20 +492,27 @@ class Categorical(Distribution):
     def _item(self, i: int, dimensions: int) -> Categorical:
         return self if self._rows is not None else Categorical(_item(self._pmf, i, dimensions + 1))
 
+    def _parameters(self) -> dict[str, Any]:
+        return {"pmf": self._pmf}
+
 
 class LogisticPairs(Distribution):
     """Mixtures of two logistic distributions, int16 params `[..., 5]`: docs/format.md, section 4."""
 
-    __slots__ = ("_native", "shape")
+    __slots__ = ("_native", "_params", "shape")
 
     def __init__(self, params: NDArray[np.int16]) -> None:
         self._native = _native.Model.mixtures(params)
+        self._params = params
         self.shape = params.shape[:-1]
 
     def _model(self, shape: tuple[int, ...]) -> _native.Model:
         if self.shape != shape:
             raise ValueError(f"params of {self.shape} elements for symbols of shape {shape}")
         return self._native
+
+    def _parameters(self) -> dict[str, Any]:
+        return {"params": self._params}
 
 
 def _floats(**given: ArrayLike) -> list[NDArray[Any]]:
@@ -344,6 +529,57 @@ def _floats(**given: ArrayLike) -> list[NDArray[Any]]:
 def _parameter(array: NDArray[Any], shape: tuple[int, ...], name: str) -> Any:
     """A number, or an array of the shape."""
     return float(array) if array.ndim == 0 else broadcast(array, shape, name)
+
+
+def _of_rows(rows: int, given: ArrayLike | None, default: int, name: str) -> NDArray[np.int32]:
+    """Return an integer for each row."""
+    array = np.full(rows, default, np.int32) if given is None else _int32(given, name)
+    if array.shape != (rows,):
+        raise ValueError(f"{name} of shape {array.shape} for {rows} rows")
+    return array
+
+
+def _scales(given: ArrayLike) -> NDArray[np.float64]:
+    """Return the scales of a table's rows."""
+    array, _ = to_numpy(list(given) if isinstance(given, Iterator) else given)
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"scales must be numbers, not {array.dtype}")
+    if array.ndim != 1:
+        raise ValueError(f"scales of shape {array.shape}, not [rows]")
+    return array.astype(np.float64)
+
+
+def _positive(low: float, high: float) -> bool:
+    """Whether what lies between these is positive and finite; NaN is not."""
+    return low > 0 and high < math.inf
+
+
+def _refuse_scale(scale: NDArray[Any]) -> None:
+    """Raise ValueError that names the first scale that is none."""
+    first = int(np.argmin((scale > 0) & (scale < math.inf)))
+    raise ValueError(f"scale {scale.flat[first]} of element {first} is not positive and finite")
+
+
+def _equal(one: Any, other: Any) -> bool:
+    """Whether parameters are equal."""
+    if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
+        return np.array_equal(one, other)
+    if isinstance(one, dict):
+        one, other = list(one.values()), list(other.values())
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(_equal, one, other))
+    return bool(one == other)
+
+
+def _shown(value: Any) -> str:
+    """A parameter as a notebook shows it: numbers if they are few, else dtype and shape."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(_shown, value))}]"
+    if not isinstance(value, np.ndarray):
+        return repr(value)
+    if value.size > 8:
+        return f"{value.dtype}{list(value.shape)}"
+    return " ".join(np.array2string(value, separator=", ", formatter={"float_kind": "{:g}".format}).split())
 
 
 def _int32(given: ArrayLike, name: str) -> NDArray[np.int32]:

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
 from . import _native
-from .arrays import ArrayLike, to_numpy, to_symbols
-from .distributions import Distribution
+from .arguments import Bytes, to_bytes, to_count
+from .arrays import OUT, ArrayLike, to_out, to_symbols
+from .distributions import Distribution, check_distribution
+
+__all__ = ["Decoder", "Encoder"]
 
 
 class Encoder:
     """Collects groups of symbols and turns them into one rANS stream (docs/format.md, section 5).
+
+    It can be neither pickled nor copied, and is for one thread at a time.
 
     Args:
         max_lanes: the stream has no more than so many interleaved states, 1 to 64. Each takes 2 to 3 bytes; the vector
             instructions, which are for tables, want 16 or more.
 
     Raises:
-        ValueError: there can't be that many lanes.
+        TypeError, ValueError: there can't be that many lanes.
 
     Example:
         >>> tables = Tables.gaussian([1.0, 4.0])
@@ -35,64 +41,125 @@ class Encoder:
     """
 
     def __init__(self, *, max_lanes: int = 64) -> None:
+        if to_count(max_lanes, "max_lanes", 1) > 64:
+            raise ValueError(f"max_lanes must be 64 or less, not {max_lanes}")
         self._native = _native.Encoder(max_lanes)
+        self._groups = self._symbols = 0
+        self._finished = False
 
     def put(self, symbols: ArrayLike, distribution: Distribution) -> None:
         """Code a group: integers of any shape that the distribution's parameters broadcast to.
 
         Raises:
-            TypeError, ValueError: as `lic_native.encode` does; the group is then not coded.
+            TypeError, ValueError: as `lic_native.encode` does, or the encoder is finished; the group is then not coded.
         """
+        check_distribution(distribution)
         array, _, _ = to_symbols(symbols)
         self._native.put(array, distribution._model(array.shape))
+        self._groups += 1
+        self._symbols += array.size
 
     def cost_bits(self) -> float:
-        """Bits that the groups so far will take, without the few bytes that each stream takes besides."""
+        """Return how many bits the groups so far will take, without the few bytes that each stream takes besides.
+
+        Raises:
+            ValueError: the encoder is finished.
+        """
         return self._native.cost_bits()
 
     def finish(self) -> bytes:
-        """The stream; nothing can be put any more."""
-        return self._native.finish()
+        """Return the stream; nothing can be put any more.
+
+        Raises:
+            ValueError: the encoder is finished already.
+        """
+        stream = self._native.finish()
+        self._finished = True
+        return stream
+
+    def __repr__(self) -> str:
+        return f"Encoder(groups={self._groups}, symbols={self._symbols}, finished={self._finished})"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("an Encoder can be neither pickled nor copied: keep the bytes that finish() returns")
 
 
 class Decoder:
     """Reads groups back, in the order and with the distributions that they were put with.
 
+    It can be neither pickled nor copied, and is for one thread at a time.
+
     Args:
         data: bytes from `Encoder.finish`.
 
     Raises:
+        TypeError: `data` is no bytes-like object.
         TruncatedError, CorruptError: here or later, if the bytes are damaged. A stream has no checksum: what an error
             that changes only symbols did is seen by `finish`, or by a checksum around the stream.
     """
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: Bytes) -> None:
+        data = to_bytes(data)
         self._native = _native.Decoder(data)
+        self._size = len(data)
+        self._groups = self._symbols = 0
 
     def get(
         self,
         distribution: Distribution,
         shape: tuple[int, ...] | None = None,
         *,
-        dtype: str = "int32",
+        dtype: DTypeLike | None = None,
         out: ArrayLike | None = None,
     ) -> Any:
-        """The symbols of a group, as a NumPy array of this dtype, or in `out`.
+        """Return the symbols of a group, as a NumPy array of this dtype, or in `out`.
 
         Args:
             distribution: that of the group.
             shape: of the group, if it is not that of the distribution's parameters.
-            dtype: int8, uint8, int16, uint16 or int32.
-            out: contiguous array or CPU tensor to fill and return, whose shape is the group's.
+            dtype: int8, uint8, int16, uint16 or int32, as which symbols are returned; None is int32.
+            out: contiguous array or CPU tensor of one of these dtypes to fill and return, whose shape is the group's;
+                it stands for `shape` and `dtype`.
+
+        Raises:
+            TruncatedError, CorruptError: the stream does not go on so: it is damaged, or this is not the next group, or
+                not its distribution, or a symbol does not fit the dtype. Nothing more can be read then.
+            TypeError: the dtype is none of these, or an argument has another type; `out` is nothing that could be
+                filled, or there are `shape` or `dtype` beside it.
+            ValueError: the distribution's parameters don't fit the shape, or are none; `out` is not contiguous.
         """
+        check_distribution(distribution)
         if out is not None:
-            array = to_numpy(out)[0]
-            self._native.get(distribution._model(array.shape), array)
-            return out
-        array = np.empty(distribution.shape if shape is None else shape, dtype)
+            if shape is not None or dtype is not None:
+                raise TypeError("out has a shape and a dtype: leave out the arguments shape and dtype")
+            array = to_out(out)
+        else:
+            array = _empty(distribution.shape if shape is None else shape, dtype)
         self._native.get(distribution._model(array.shape), array)
-        return array
+        self._groups += 1
+        self._symbols += array.size
+        return array if out is None else out
 
     def finish(self) -> None:
         """Raise CorruptError unless the stream ends here."""
         self._native.finish()
+
+    def __repr__(self) -> str:
+        return f"Decoder(bytes={self._size}, groups={self._groups}, symbols={self._symbols})"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Decoder can be neither pickled nor copied: make another from its bytes")
+
+
+def _empty(shape: tuple[int, ...], dtype: DTypeLike | None) -> NDArray[Any]:
+    """Return memory for symbols. Raises TypeError if they can't have this dtype."""
+    try:
+        kind = np.dtype(np.int32 if dtype is None else dtype)
+    except TypeError:
+        kind = None
+    if kind not in OUT:
+        raise TypeError(f"dtype must be int8, uint8, int16, uint16 or int32, not {dtype!r}")
+    try:
+        return np.empty(shape, kind)
+    except TypeError:
+        raise TypeError(f"shape must be integers, not {shape!r}") from None

@@ -42,7 +42,8 @@ def resolve(threads: int) -> int:
     Raises:
         TypeError, ValueError: it is no integer, or negative.
     """
-    return to_count(threads, "threads") or available()
+    # No machine runs more at once, and native code could not count to every number.
+    return min(to_count(threads, "threads"), 1 << 16) or available()
 
 
 class Group:

@@ -15,11 +15,12 @@ The bytes are not CompressAI's: what one of the two has written, the other can't
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
 from lic_native import _native
+from lic_native.arguments import Bytes, to_bytes
 
 from .tables import int32, native_tables
 
@@ -30,7 +31,12 @@ __all__ = ["BufferedRansEncoder", "RansDecoder", "RansEncoder", "use"]
 
 
 class RansEncoder:
-    """Codes the symbols of one call in one stream."""
+    """Codes the symbols of one call in one stream.
+
+    Raises:
+        TypeError: some of the arguments are no integers.
+        ValueError: they don't fit each other, or a row of the tables breaks a rule.
+    """
 
     def encode_with_indexes(self, symbols: Any, indexes: Any, cdfs: Any, cdfs_sizes: Any, offsets: Any) -> bytes:
         encoder = BufferedRansEncoder()
@@ -54,6 +60,9 @@ class BufferedRansEncoder:
         encoder.join_groups()
         return encoder.finish()
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a BufferedRansEncoder can be neither pickled nor copied: keep the bytes that flush() returns")
+
 
 class RansDecoder:
     """Decodes a stream in one call, or in several after `set_stream`.
@@ -65,14 +74,14 @@ class RansDecoder:
     def __init__(self) -> None:
         self._decoder: _native.Decoder | None = None
 
-    def decode_with_indexes(self, encoded: bytes, indexes: Any, cdfs: Any, cdfs_sizes: Any, offsets: Any) -> Any:
-        decoder = _native.Decoder(bytes(encoded))
+    def decode_with_indexes(self, encoded: Bytes, indexes: Any, cdfs: Any, cdfs_sizes: Any, offsets: Any) -> Any:
+        decoder = _native.Decoder(to_bytes(encoded, "encoded"))
         symbols = _decode(decoder, indexes, native_tables(cdfs, cdfs_sizes, offsets))
         decoder.finish()
         return _like(indexes, symbols)
 
-    def set_stream(self, encoded: bytes) -> None:
-        self._decoder = _native.Decoder(bytes(encoded))
+    def set_stream(self, encoded: Bytes) -> None:
+        self._decoder = _native.Decoder(to_bytes(encoded, "encoded"))
 
     def decode_stream(self, indexes: Any, cdfs: Any, cdfs_sizes: Any, offsets: Any) -> Any:
         """The next symbols."""
@@ -84,6 +93,9 @@ class RansDecoder:
 
     def _tables(self, cdfs: Any, cdfs_sizes: Any, offsets: Any) -> _native.Tables:
         return native_tables(cdfs, cdfs_sizes, offsets)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a RansDecoder can be neither pickled nor copied: make another from the same bytes")
 
 
 def _decode(decoder: _native.Decoder, indexes: Any, tables: _native.Tables) -> Any:
@@ -118,7 +130,7 @@ class Use:
 
 
 def use(model: torch.nn.Module) -> Use:
-    """Makes a CompressAI model code with lic_native until `undo`, or in a `with` block.
+    """Make a CompressAI model code with lic_native until `undo`, or in a `with` block.
 
     The classes of the model's modules are replaced by subclasses of theirs, no other model is touched:
 

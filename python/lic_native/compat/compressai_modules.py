@@ -14,8 +14,11 @@ from compressai.entropy_models import EntropyModel  # type: ignore
 from torch import Tensor
 
 from lic_native import _native
+from lic_native.arguments import Bytes
 
 from . import compressai as ours
+
+__all__ = ["COUNTERPARTS", "StreamDecoder", "WholeTensors", "coding_class"]
 
 
 class StreamDecoder(ours.RansDecoder):
@@ -23,7 +26,7 @@ class StreamDecoder(ours.RansDecoder):
 
     _last: tuple[Any, Any, Any] | None = None
 
-    def set_stream(self, encoded: bytes) -> None:
+    def set_stream(self, encoded: Bytes) -> None:
         super().set_stream(encoded)
         self._last = None
 

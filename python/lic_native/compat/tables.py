@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import copy
 from threading import Lock
 from typing import Any
@@ -10,24 +11,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lic_native import _native
-from lic_native.arrays import to_int32
+from lic_native.arrays import to_int32, to_numpy
+
+__all__ = ["REMEMBERED", "int32", "native_tables"]
 
 #: Sets of CDFs that are remembered: those of a few models.
 REMEMBERED = 8
 
 
 def int32(name: str, values: Any) -> NDArray[np.int32]:
-    """Integers, as a sequence, an array or a torch tensor on any device, in a C-contiguous array of their shape.
+    """Return integers, a sequence, an array or a torch tensor on any device, as a C-contiguous array of their shape.
 
     Raises:
         TypeError: they are no integers.
         ValueError: some do not fit.
     """
-    return to_int32(np.asarray(_plain(values)), name)
+    return to_int32(np.asarray(_plain(name, values)), name)
 
 
 def native_tables(cdfs: Any, sizes: Any, offsets: Any) -> _native.Tables:
-    """CDFs in CompressAI's layout as native tables, built only if they are new.
+    """Return CDFs in CompressAI's layout as native tables, built only if they are new.
 
     Values are compared, not identities, so what was passed may be written to. That takes 20 to 80 µs for 200,000
     boundaries in an array, or in a list that was passed before; building takes a hundred times as long.
@@ -36,8 +39,12 @@ def native_tables(cdfs: Any, sizes: Any, offsets: Any) -> _native.Tables:
         cdfs: integers `[rows, stride]`, or a list of rows of any length.
         sizes: how many boundaries of each row count.
         offsets: the first symbol of each row.
+
+    Raises:
+        TypeError: some of these are no integers.
+        ValueError: says which row breaks which rule.
     """
-    given = [_plain(cdfs), _plain(sizes), _plain(offsets)]
+    given = [_plain("cdfs", cdfs), _plain("sizes", sizes), _plain("offsets", offsets)]
     with _lock:
         for place, known in enumerate(_known):
             if all(map(_equal, known.values, given)):
@@ -74,12 +81,12 @@ _known: list[_Known] = []
 _lock = Lock()
 
 
-def _plain(values: Any) -> Any:
+def _plain(name: str, values: Any) -> Any:
     """An array for an array or tensor; for any other sequence a list whose elements are no arrays or tensors."""
-    if hasattr(values, "detach"):
-        values = values.detach().cpu().numpy()
-    if isinstance(values, np.ndarray):
-        return values
+    if hasattr(values, "__array__"):
+        return to_numpy(values)[0]
+    if isinstance(values, str | bytes | bytearray) or not isinstance(values, Sequence):
+        raise TypeError(f"{name} must be a list, an array or a tensor of integers, not {type(values).__name__}")
     return [item.tolist() if hasattr(item, "tolist") else item for item in values]
 
 

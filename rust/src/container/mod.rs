@@ -7,7 +7,7 @@ mod metadata;
 use std::collections::hash_map::{Entry, HashMap};
 use std::io::Read;
 
-use crate::{document, varint, Error, Result};
+use crate::{document, tensor, varint, Error, Result};
 use xxhash_rust::xxh3::xxh3_64;
 
 pub use image::{pack_image, ImageBody};
@@ -191,6 +191,9 @@ fn sealed(mut out: Vec<u8>) -> Vec<u8> {
 fn open(data: &[u8]) -> Result<Cursor<'_>> {
     if data.len() < MAGIC.len() && MAGIC.starts_with(data) {
         return Err(Error::Truncated { what: "the file's magic number", offset: data.len() });
+    }
+    if data.starts_with(&tensor::MAGIC) {
+        return Err(Error::Unsupported("a tensor, no .lic file: lic_native.decode restores it".into()));
     }
     if !data.starts_with(&MAGIC) {
         return Err(Error::Corrupt { what: "not a .lic file: wrong magic number".into(), offset: 0 });

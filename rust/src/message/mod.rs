@@ -18,7 +18,8 @@ use crate::ans::{self, Backend, Chunks, Model, Symbol};
 use crate::tensor::{elements, Dtype, Library};
 use crate::{varint, Error, Result};
 
-const VERSION: u8 = 0xd1;
+/// What every message begins with.
+pub(crate) const VERSION: u8 = 0xd1;
 const MAX_DIMENSIONS: u64 = 64;
 const TRAILER_BYTES: usize = 4;
 

@@ -64,8 +64,8 @@ pub(super) struct Decoder(ans::Decoder);
 #[pymethods]
 impl Decoder {
     #[new]
-    fn new(data: Vec<u8>) -> PyResult<Self> {
-        Ok(Self(ans::Decoder::new(data)?))
+    fn new(py: Python<'_>, data: &[u8]) -> PyResult<Self> {
+        Ok(Self(enter(py, || ans::Decoder::new(data.to_vec()))?))
     }
 
     /// Fill `out` (int8, uint8, int16, uint16 or int32) with the symbols of a group that was put under `model`.

@@ -1,11 +1,17 @@
 //! Integer CDF tables.
 
-use numpy::{PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
+use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::types::PyType;
 
 use super::arrays::slice;
+use super::enter;
 use crate::tables;
+use crate::Result;
+
+/// Boundaries of all rows laid end to end, their numbers and first symbols of each row.
+type Parts<'py> = (Bound<'py, PyArray1<u16>>, Bound<'py, PyArray1<i32>>, Bound<'py, PyArray1<i32>>);
 
 /// Integer CDFs, validated once: rows of 15-bit cumulative frequencies whose last slot is the escape.
 #[pyclass(frozen, module = "lic_native._native")]
@@ -14,41 +20,76 @@ pub(super) struct Tables {
     pub(super) fingerprint: u64,
 }
 
-impl From<tables::Tables> for Tables {
-    fn from(tables: tables::Tables) -> Self {
-        let fingerprint = tables.fingerprint();
-        Self { tables, fingerprint }
+impl Tables {
+    /// What `make` makes while other threads run, which may take seconds.
+    fn of(py: Python<'_>, make: impl FnOnce() -> Result<tables::Tables> + Send) -> PyResult<Self> {
+        enter(py, || {
+            let tables = make()?;
+            let fingerprint = tables.fingerprint();
+            Ok(Self { tables, fingerprint })
+        })
     }
 }
 
 #[pymethods]
 impl Tables {
+    /// What `__reduce__` gave: `cdf` has the boundaries of all rows end to end, `lengths[i]` of them for row `i`.
+    #[new]
+    fn new(
+        py: Python<'_>,
+        cdf: PyReadonlyArray1<'_, u16>,
+        lengths: PyReadonlyArray1<'_, i32>,
+        offsets: PyReadonlyArray1<'_, i32>,
+    ) -> PyResult<Self> {
+        let (cdf, lengths, offsets) =
+            (slice(&cdf, "cdf")?, slice(&lengths, "lengths")?, slice(&offsets, "offsets")?);
+        Self::of(py, || {
+            let cdf: Vec<i32> = cdf.iter().map(|&boundary| boundary.into()).collect();
+            tables::Tables::new(&cdf, lengths, offsets)
+        })
+    }
+
+    /// For pickle: the class and the arguments that make the same tables.
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> (Bound<'py, PyType>, Parts<'py>) {
+        let (py, tables) = (slf.py(), &slf.get().tables);
+        let (cdf, lengths, offsets) = py.detach(|| tables.to_parts());
+        (slf.get_type(), (cdf.into_pyarray(py), lengths.into_pyarray(py), offsets.into_pyarray(py)))
+    }
+
     /// Discretised Gaussians: one row for each scale and each of `fractions` mean offsets, scale-major.
     #[staticmethod]
     #[pyo3(signature = (scales, fractions = 1))]
-    fn gaussian(scales: Vec<f64>, fractions: u32) -> PyResult<Self> {
-        Ok(tables::gaussian(&scales, fractions)?.into())
+    fn gaussian(py: Python<'_>, scales: Vec<f64>, fractions: u32) -> PyResult<Self> {
+        Self::of(py, || tables::gaussian(&scales, fractions))
     }
 
     /// Discretised Laplace distributions, as `gaussian`.
     #[staticmethod]
     #[pyo3(signature = (scales, fractions = 1))]
-    fn laplace(scales: Vec<f64>, fractions: u32) -> PyResult<Self> {
-        Ok(tables::laplace(&scales, fractions)?.into())
+    fn laplace(py: Python<'_>, scales: Vec<f64>, fractions: u32) -> PyResult<Self> {
+        Self::of(py, || tables::laplace(&scales, fractions))
     }
 
     /// Discretised logistic distributions, as `gaussian`.
     #[staticmethod]
     #[pyo3(signature = (scales, fractions = 1))]
-    fn logistic(scales: Vec<f64>, fractions: u32) -> PyResult<Self> {
-        Ok(tables::logistic(&scales, fractions)?.into())
+    fn logistic(py: Python<'_>, scales: Vec<f64>, fractions: u32) -> PyResult<Self> {
+        Self::of(py, || tables::logistic(&scales, fractions))
     }
 
-    /// Rows of symbols' probabilities or counts, each from its first symbol on.
+    /// Rows of symbols' probabilities or counts, float64 `[rows, n]`, whose first symbols are int32 `offsets` `[rows]`.
     #[staticmethod]
-    fn from_pmf(pmfs: Vec<Vec<f64>>, offsets: Vec<i32>) -> PyResult<Self> {
-        let rows = pmfs.iter().zip(&offsets).map(|(pmf, &offset)| tables::Row::from_pmf(pmf, offset));
-        Ok(tables::Tables::from_rows(&rows.collect::<crate::Result<Vec<_>>>()?)?.into())
+    fn from_pmf(
+        py: Python<'_>,
+        pmf: PyReadonlyArray2<'_, f64>,
+        offsets: PyReadonlyArray1<'_, i32>,
+    ) -> PyResult<Self> {
+        let (rows, symbols) = (pmf.shape()[0], pmf.shape()[1]);
+        let (pmf, offsets) = (slice(&pmf, "pmf")?, slice(&offsets, "offsets")?);
+        if offsets.len() != rows {
+            return Err(PyValueError::new_err(format!("{} offsets for {rows} rows", offsets.len())));
+        }
+        Self::of(py, || tables::Tables::from_pmf(pmf, symbols, offsets))
     }
 
     /// Rows in CompressAI's layout: int32 `cdf` `[rows, stride]`, of which row `i` uses the first `lengths[i]`
@@ -56,16 +97,18 @@ impl Tables {
     /// are converted.
     #[staticmethod]
     fn from_cdf(
+        py: Python<'_>,
         cdf: PyReadonlyArray2<'_, i32>,
         lengths: PyReadonlyArray1<'_, i32>,
         offsets: PyReadonlyArray1<'_, i32>,
     ) -> PyResult<Self> {
         let (rows, stride) = (cdf.shape()[0], cdf.shape()[1]);
-        let (lengths, offsets) = (slice(&lengths, "lengths")?, slice(&offsets, "offsets")?);
+        let (cdf, lengths, offsets) =
+            (slice(&cdf, "cdf")?, slice(&lengths, "lengths")?, slice(&offsets, "offsets")?);
         if lengths.len() != rows {
             return Err(PyValueError::new_err(format!("{} lengths for {rows} rows", lengths.len())));
         }
-        Ok(tables::Tables::from_padded(slice(&cdf, "cdf")?, stride, lengths, offsets)?.into())
+        Self::of(py, || tables::Tables::from_padded(cdf, stride, lengths, offsets))
     }
 
     /// Number of rows.

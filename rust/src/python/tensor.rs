@@ -22,7 +22,8 @@ pub(super) fn tensor_encode<'py>(
         // NumPy takes any byte but 0 for true; a bool of Rust must not be one of them.
         let bytes = array.call_method1("view", ("uint8",))?;
         let bytes = bytes.cast::<PyArrayDyn<u8>>()?.try_readonly()?;
-        let values: Vec<bool> = slice(&bytes, "array")?.iter().map(|&byte| byte != 0).collect();
+        let values = slice(&bytes, "array")?;
+        let values: Vec<bool> = py.detach(|| values.iter().map(|&byte| byte != 0).collect());
         return encode(py, &values, bytes.shape(), library, axis);
     }
     macro_rules! try_types {

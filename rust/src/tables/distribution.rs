@@ -1,6 +1,6 @@
 //! Rows from parametric distributions and from counts.
 
-use super::{real, Tables, TOTAL};
+use super::{real, Tables, MAX_ROWS, TOTAL};
 use crate::{Error, Result};
 
 /// A symbol less probable than this joins the escape at the edge of a row's support: there a slot of its own
@@ -216,6 +216,10 @@ fn parametric(family: Family, scales: &[f64], fractions: u32) -> Result<Tables> 
     }
     if !(1..=256).contains(&fractions) {
         return Err(Error::InvalidArgument(format!("{fractions} fractions are not 1..=256")));
+    }
+    let count = scales.len().saturating_mul(fractions as usize);
+    if count > MAX_ROWS {
+        return Err(Error::InvalidArgument(format!("{count} rows are more than {MAX_ROWS}")));
     }
     let rows: Vec<Row> = scales.iter().flat_map(|&scale| family.rows(scale, fractions)).collect();
     Tables::from_rows(&rows)

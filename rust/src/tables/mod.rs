@@ -218,6 +218,30 @@ impl Tables {
         Self::new(&cdf, &lengths, &offsets)
     }
 
+    /// Turns probabilities or counts into rows: `symbols` of them for each, as [`Row::from_pmf`] takes them.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] says which row breaks which rule.
+    ///
+    /// # Panics
+    /// If there are not `symbols` of them for each of the offsets.
+    pub fn from_pmf(pmf: &[f64], symbols: usize, offsets: &[i32]) -> Result<Self> {
+        assert_eq!(pmf.len(), symbols * offsets.len());
+        let row = |(row, &offset): (usize, &i32)| {
+            Row::from_pmf(&pmf[row * symbols..][..symbols], offset).map_err(|error| match error {
+                Error::InvalidArgument(what) => Error::InvalidArgument(format!("row {row}: {what}")),
+                other => other,
+            })
+        };
+        Self::from_rows(&offsets.iter().enumerate().map(row).collect::<Result<Vec<_>>>()?)
+    }
+
+    /// Returns what makes the same tables once it is 32-bit integers: see [`Tables::new`].
+    pub fn to_parts(&self) -> (Vec<u16>, Vec<i32>, Vec<i32>) {
+        let lengths = self.rows.iter().map(|row| i32::from(row.symbols) + 2).collect();
+        (self.cdf.clone(), lengths, self.rows.iter().map(|row| row.offset).collect())
+    }
+
     /// An empty set with room for rows of these lengths, once they and the offsets are known to be sane.
     fn sized(cdf: &[i32], lengths: &[i32], offsets: &[i32]) -> Result<Self> {
         if lengths.len() != offsets.len() {

@@ -156,3 +156,30 @@ fn lengths_alone_take_no_memory() {
     assert!(Tables::sized(&cdf, &lengths, &[0; 3]).unwrap().cdf.capacity() <= cdf.len());
     assert!(Tables::new(&cdf, &lengths, &[0; 3]).is_err());
 }
+
+#[test]
+fn parts_make_the_same_tables() {
+    for tables in [gaussians(), laplace(&[0.01, 512.0], 3).unwrap(), gaussian(&[], 1).unwrap()] {
+        let (cdf, lengths, offsets) = tables.to_parts();
+        let cdf: Vec<i32> = cdf.into_iter().map(i32::from).collect();
+        let again = Tables::new(&cdf, &lengths, &offsets).unwrap();
+        assert_eq!((again.len(), again.fingerprint()), (tables.len(), tables.fingerprint()));
+    }
+}
+
+#[test]
+fn probabilities_of_all_rows() {
+    let rows = [Row::from_pmf(&[1.0, 2.0], -1).unwrap(), Row::from_pmf(&[3.0, 0.0], 7).unwrap()];
+    let tables = Tables::from_pmf(&[1.0, 2.0, 3.0, 0.0], 2, &[-1, 7]).unwrap();
+    assert_eq!(tables.fingerprint(), Tables::from_rows(&rows).unwrap().fingerprint());
+    let error = Tables::from_pmf(&[1.0, 2.0, 0.0, 0.0], 2, &[0, 0]).unwrap_err();
+    assert!(error.to_string().contains("row 1: all"), "{error}");
+    assert!(Tables::from_pmf(&[], 0, &[0]).is_err());
+    assert!(Tables::from_pmf(&[], 3, &[]).unwrap().is_empty());
+}
+
+#[test]
+fn too_many_scales_are_refused_before_rows_are_made() {
+    assert!(gaussian(&vec![512.0; MAX_ROWS + 1], 1).is_err());
+    assert!(laplace(&[512.0; 257], 256).is_err());
+}

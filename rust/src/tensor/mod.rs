@@ -47,9 +47,10 @@ use std::io::Read;
 pub use element::{Dtype, Element, Library, Values};
 use xxhash_rust::xxh3::{xxh3_64, Xxh3};
 
-use crate::{varint, Error, Result};
+use crate::{message, varint, Error, Result};
 
-const MAGIC: [u8; 4] = *b"\x89LIT";
+/// What every tensor begins with.
+pub(crate) const MAGIC: [u8; 4] = *b"\x89LIT";
 const VERSION: u8 = 1;
 const MAX_DIMENSIONS: u64 = 64;
 const CHECKSUM_BYTES: usize = 12;
@@ -199,6 +200,10 @@ impl<'a> Header<'a> {
     fn read(bytes: &'a [u8]) -> Result<Self> {
         let truncated = || Error::Truncated { what: "tensor", offset: bytes.len() };
         let magic = &bytes[..bytes.len().min(MAGIC.len())];
+        if bytes.first() == Some(&message::VERSION) {
+            let what = "a message, which is decoded with its distribution: decode(data, distribution)";
+            return Err(Error::Unsupported(what.into()));
+        }
         if magic != &MAGIC[..magic.len()] {
             return Err(Error::Corrupt { what: "not a tensor: wrong magic".into(), offset: 0 });
         }
