@@ -26,7 +26,7 @@ N = TypeVar("N")
 def index_of(quality: float) -> int:
     """The nearest quality that a file can name, from 0 on. Raises ValueError if it is not from 1 to 8."""
     if not 1 <= quality <= QUALITIES:
-        raise ValueError(f"quality {quality} is not from 1 to {QUALITIES}")
+        raise ValueError(f"quality {quality} is not from 1 to {QUALITIES}: 1 is the smallest file, 4 is usual")
     return round((quality - 1) * BETWEEN)
 
 
