@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _native, tensor
-from .arguments import Bytes, Device, check_choice, check_instance, to_bytes, to_count, to_device, to_number
+from .arguments import Bytes, Device, check_instance, to_bytes, to_count, to_device, to_number
 from .coders import join, split
 from .errors import CorruptError, UnsupportedError
 from .limits import DEFAULT_LIMITS, Limits
@@ -79,8 +79,6 @@ def compress(
     """
     index, lof, device = index_of(to_number(quality, "quality")), to_count(lof, "lof"), to_device(device)
     check_instance(limits, Limits, "limits")
-    if profile is not None:
-        check_choice(profile, zoo.IMAGE_PROFILES, "profile")
     if on_lof is not None and not callable(on_lof):
         raise TypeError(f"on_lof must be a function, not {type(on_lof).__name__}")
     name = zoo.of_image_profile(profile)

@@ -45,7 +45,7 @@ MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 #: Metadata that is kept, by Pillow's names, in the order that files have it.
 METADATA = ("exif", "icc_profile", "xmp")
 #: What messages call it.
-TITLES = {"exif": "Exif", "icc_profile": "the colour profile", "xmp": "XMP"}
+TITLES = {"exif": "Exif", "icc_profile": "colour profile", "xmp": "XMP"}
 #: What names of image files end in.
 SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".bmp", ".webp", ".avif", ".jp2", ".ppm", ".pgm"}
 #: Of these, what names end in of files that keep every sample.
@@ -66,8 +66,8 @@ ENCODINGS = {
 BITS_PER_SAMPLE, X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 258, 282, 283, 296
 #: What a resolution is told in, in inches; 1 is no unit.
 UNITS = {2: 1, 3: 2.54}
-#: What Pillow says where a file says nothing.
-NO_DPI = (72, 72)
+#: What Pillow says where a file says nothing: of JPEG and of TIFF.
+NO_DPI = ((72, 72), (1, 1))
 #: Tags that say how a TIFF file stores its samples, and those of XMP and colour profile, which are kept by themselves.
 STORAGE_TAGS = {
     *(*range(254, 260), 262, 263, 264, 265, 266, 273, *range(277, 282), 284, *range(288, 294), 301, *range(317, 326)),
@@ -171,11 +171,20 @@ def _of_pillow(image: Image.Image, tell: Tell) -> Pixels:
     frames = getattr(image, "n_frames", 1)
     if frames > 1:
         tell(f"of the {frames} pictures of an MPO file, only number {image.tell() + 1} is kept")
+    # Of a PNG file of 2 or 4 bits, Pillow scales the samples, but not which of them is transparent.
+    rawmodes = [str(arguments) for *_, arguments in getattr(image, "tile", ()) if image.format == "PNG"]
+    scale = {"L;2": 85, "L;4": 17}.get("".join(rawmodes), 1)
     # Some files are turned upright only now, and their metadata too.
     image.load()
     metadata = metadata_of(image)
     if image.mode in ("1", "P", "PA", "L", "RGB") and image.has_transparency_data:
-        image = image.convert("LA" if image.mode in ("1", "L") else "RGBA")
+        try:
+            if scale > 1:
+                image = image.copy()
+                image.info["transparency"] *= scale
+            image = image.convert("LA" if image.mode in ("1", "L") else "RGBA")
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"info['transparency'] does not fit mode {image.mode}: {error}") from error
     elif image.mode in ("1", "P"):
         image = image.convert("L" if image.mode == "1" else "RGB")
     alpha = np.asarray(image.getchannel("A")) if image.mode[-1] == "A" else None
@@ -247,7 +256,7 @@ def metadata_of(image: Image.Image) -> dict[str, bytes]:
     found = {name: image.info.get(name) for name in METADATA} | {"exif": _exif_of(image)}
     kept = {name: as_bytes(name, value) for name, value in found.items()}
     dpi = image.info.get("dpi")
-    if not kept["exif"] and dpi != NO_DPI and _is_dpi(dpi):
+    if not kept["exif"] and dpi not in NO_DPI and _is_dpi(dpi):
         kept["exif"] = with_dpi(b"", dpi)
     return {name: value for name, value in kept.items() if value}
 
@@ -414,21 +423,22 @@ def write_file(image: Image.Image, suffix: str, tell: Tell = _warn) -> bytes:
         image.save(buffer, format, **options)
         # What it has kept is read, not believed.
         again: Image.Image | None = None
-        if given or alpha is not None:
+        if format in FORMATS and (given or alpha is not None):
             # Not by `Image.open`, which refuses what is large.
             again = Image.OPEN[format][0](io.BytesIO(buffer.getvalue()), "")
             again.load()
     except MemoryError:
         raise
     except Exception as error:  # A mode that a format hasn't; metadata of a hostile file, which Pillow takes apart.
-        raise UnsupportedError(f"Pillow can't write it as {format}: {error}") from error
-    if again is not None:
-        if alpha is not None and not np.array_equal(np.asarray(again.convert("RGBA"))[..., 3], alpha):
-            raise UnsupportedError(f"{format} does not keep the alpha channel of this image: take .png or .tif")
-        # TIFF's Exif is in its tags.
-        left_out = [TITLES[name] for name in given if not again.info.get(name) and (name, format) != ("exif", "TIFF")]
-        if left_out:
-            tell(f"{format} does not keep {' and '.join(left_out)} of this image: left out")
+        what = "an image with alpha (take .png or .tif)" if alpha is not None and image.mode in str(error) else "it"
+        raise UnsupportedError(f"Pillow can't write {what} as {format}: {error}") from error
+    if alpha is not None and not (again and np.array_equal(np.asarray(again.convert("RGBA"))[..., 3], alpha)):
+        raise UnsupportedError(f"{format} does not keep the alpha channel of this image: take .png or .tif")
+    kept = set(again.info) if again else set()
+    # TIFF's Exif is in its tags.
+    left_out = [TITLES[name] for name in given if name not in kept and (name, format) != ("exif", "TIFF")]
+    if left_out:
+        tell(f"{format} does not take all metadata of this image; left out: {', '.join(left_out)}")
     return buffer.getvalue()
 
 

@@ -12,6 +12,7 @@ from statistics import fmean
 import numpy as np
 from PIL import Image
 
+from ..pixels import bits_of
 from .distortion import decibels, ms_ssim, psnr
 from .image_codecs import Codec
 from .jpeg import IMAGE_SUFFIXES
@@ -75,7 +76,7 @@ def find(folder: Path) -> list[Path]:
         raise FileNotFoundError(f"no images ({', '.join(sorted(IMAGE_SUFFIXES))}) below {folder}")
     for path in paths:
         with Image.open(path) as image:
-            if image.mode not in ("1", "L", "P", "RGB") or "transparency" in image.info:
+            if image.mode not in ("1", "L", "P", "RGB") or image.has_transparency_data or bits_of(image) > 8:
                 raise ValueError(f"{path} is neither RGB nor gray, of 8 bits without alpha")
     return paths
 
