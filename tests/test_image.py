@@ -592,7 +592,11 @@ def test_exif_counts_before_a_resolution_beside_it():
     exif = Image.Exif()
     exif[282], exif[283], exif[296] = 100.0, 100.0, 3
     assert pixels.info_of({"exif": exif.tobytes()})["dpi"] == pytest.approx((254, 254))
-    for hostile in (b"", b"Exif\0\0", b"II*\0\x08\0\0\0\xff\xff"):
+    assert pixels.info_of({"exif": exif.tobytes().removeprefix(b"Exif\0\0")})["dpi"] == pytest.approx((254, 254))
+    exif.endian = "<"
+    assert pixels.info_of({"exif": exif.tobytes()})["dpi"] == pytest.approx((254, 254))
+    exif[283] = 0.0
+    for hostile in (b"", b"Exif\0\0", b"II*\0\x08\0\0\0\xff\xff", exif.tobytes(), METADATA["exif"]):
         assert "dpi" not in pixels.info_of({"exif": hostile})
 
 
@@ -726,14 +730,37 @@ def test_exif_that_was_looked_at_is_kept_bit_for_bit():
         assert pixels.metadata_of(photo)["exif"] == exif.tobytes() != before
 
 
-def test_damaged_exif_is_kept_and_its_edits_are_too():
-    entry = struct.pack(">HHII", 282, 5, 1, 2**31) + struct.pack(">HHI4s", MAKE, 2, 4, b"abc\0")
-    damaged = b"Exif\0\0MM\0*\0\0\0\x08\0\2" + entry + bytes(4)
-    photo = Image.fromarray(COLOUR)
-    photo.info["exif"] = damaged
-    with suppress(Exception), pytest.warns(UserWarning, match="EXIF"):
-        photo.getexif()
-    assert pixels.metadata_of(photo)["exif"] == damaged
+DIRECTORY = b"MM\0*\0\0\0\x08\0\2" + struct.pack(">HHI4s", MAKE, 2, 4, b"abc\0")
+
+
+@pytest.mark.filterwarnings(
+    "ignore:Truncated File Read", "ignore:Possibly corrupt EXIF", "ignore:Corrupt EXIF", "ignore:Tag data larger"
+)
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        b"Exif\0\0" + DIRECTORY + struct.pack(">HHII", IMAGE, 2, 99, 2**31) + bytes(4),
+        b"Exif\0\0" + DIRECTORY + struct.pack(">HHII", 282, 5, 1, 26) + bytes(4),
+        b"Exif\0\0" + DIRECTORY,
+        b"Exif\0\0MM\0*\xff\xff\xff\xff",
+        b"Exif\0\0no Exif at all",
+        b"Exif\0\0",
+    ],
+)
+def test_damaged_exif_is_kept_and_edits_of_it_count(damaged):
+    for look in (False, True):
+        photo = encoded(Image.fromarray(COLOUR), "JPEG", exif=damaged)
+        assert photo.info["exif"] == damaged
+        if look:
+            with suppress(Exception):
+                photo.getexif()
+        assert pixels.metadata_of(photo)["exif"] == damaged
+    exif = photo.getexif()
+    exif[IMAGE] = "a shed"
+    exif.pop(MAKE, None)
+    kept = Image.Exif()
+    kept.load(pixels.metadata_of(photo)["exif"])
+    assert kept[IMAGE] == "a shed" and MAKE not in kept
 
 
 def test_exif_of_a_new_image_is_kept():

@@ -7,6 +7,7 @@ import re
 import struct
 import warnings
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -290,10 +291,12 @@ def _exif_of(image: Image.Image) -> Any:
         return raw
     untouched = Image.Image()
     untouched.info = image.info
-    return raw if _view(seen, seen._ifds) == _view(untouched.getexif(), seen._ifds) else seen
+    with suppress(Exception):  # What can't be read leaves what it has left of the other.
+        untouched.getexif()
+    return raw if _view(seen, seen._ifds) == _view(untouched._exif, seen._ifds) else seen
 
 
-def _view(exif: Image.Exif, ifds: dict[int, Any]) -> dict[Any, str]:
+def _view(exif: Any, ifds: dict[int, Any]) -> dict[Any, str]:
     """What can be seen of Exif, among it parts that were looked at, to be compared."""
     calls: list[tuple[Any, Callable[[int], Any], int]] = [(tag, exif.__getitem__, tag) for tag in exif]
     view = {}
@@ -312,18 +315,21 @@ def info_of(metadata: dict[str, bytes]) -> dict[str, Any]:
 
 
 def _dpi_of(exif: bytes) -> tuple[float, float] | None:
-    from PIL import Image
-
-    if not exif:
-        return None
+    """Dots per inch that Exif tells. Pillow, which reads all of it, warns of what is damaged."""
+    data = exif.removeprefix(b"Exif\0\0")
+    order = "<" if data.startswith(b"II") else ">"
     try:
-        read = Image.Exif()
-        read.load(exif)
-        unit = UNITS[read.get(RESOLUTION_UNIT, 2)]
-        dpi = float(read[X_RESOLUTION]) * unit, float(read[Y_RESOLUTION]) * unit
-    except Exception:  # Pillow takes Exif apart, which may be of a hostile file.
+        (start,) = struct.unpack_from(order + "I", data, 4)
+        (count,) = struct.unpack_from(order + "H", data, start)
+        entries = [struct.unpack_from(order + "HHI4s", data, start + 2 + 12 * i) for i in range(count)]
+        found = {tag: value for tag, _, _, value in entries}
+        (unit,) = struct.unpack_from(order + "H", found.get(RESOLUTION_UNIT, struct.pack(order + "H", 2)))
+        places = [struct.unpack(order + "I", found[tag])[0] for tag in (X_RESOLUTION, Y_RESOLUTION)]
+        fractions = [struct.unpack_from(order + "II", data, place) for place in places]
+        x, y = (numerator / denominator * UNITS[unit] for numerator, denominator in fractions)
+    except (struct.error, KeyError, ZeroDivisionError):
         return None
-    return dpi if _is_dpi(dpi) else None
+    return (x, y) if _is_dpi((x, y)) else None
 
 
 def _is_dpi(dpi: Any) -> bool:
