@@ -362,6 +362,10 @@ def test_profiles_and_devices_are_named():
         image.compress(COLOUR, device="toaster")
     with pytest.raises(LimitExceededError, match="2240 pixels exceeds the limit of 2239"):
         compress(COLOUR, limits=Limits(max_pixels=2239))
+    opened = encoded(Image.fromarray(COLOUR), "PNG")
+    with pytest.raises(LimitExceededError, match="2240 pixels"):
+        compress(opened, limits=Limits(max_pixels=2239))
+    assert opened.tile, "it was decoded before"
 
 
 # What comes out
@@ -527,7 +531,7 @@ def test_files_of_phones_are_taken(photo):
     assert warned[0].filename.endswith("test_image.py")
     said, second = [], Image.open(buffer)
     second.seek(1)
-    assert pixels.pixels_of(second, said.append).samples.shape == (20, 56, 3)
+    assert pixels.pixels_of(second, tell=said.append).samples.shape == (20, 56, 3)
     assert said == ["of the 2 pictures of an MPO file, only number 2 is kept"]
 
 

@@ -82,7 +82,7 @@ def compress(
     if on_lof is not None and not callable(on_lof):
         raise TypeError(f"on_lof must be a function, not {type(on_lof).__name__}")
     name = zoo.of_image_profile(profile)
-    pixels = pixels_of(image)
+    pixels = pixels_of(image, limits)
     height, width, _ = pixels.samples.shape
     limits.check_pixels(width * height)
     zoo.check_overfitting(name, lof)
@@ -119,6 +119,8 @@ class Overfitting:
 
 def decompress(data: Bytes, *, device: Device = None, limits: Limits = DEFAULT_LIMITS) -> Image.Image:
     """Return the image of a file that `compress` made, as a Pillow image with its metadata in `info`.
+
+    `info` has "dpi" too, if Exif tells a resolution.
 
     The latents are exactly those of the encoder, on any machine. The transform from them to pixels is in floats, and a
     sample may differ by one between devices.

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import CorruptError, LimitExceededError, UnsupportedError
-from .limits import Limits
+from .limits import DEFAULT_LIMITS, Limits
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -125,16 +125,17 @@ def _warn(text: str) -> None:
     warnings.warn(text, stacklevel=5)
 
 
-def pixels_of(image: Picture, tell: Tell = _warn) -> Pixels:
+def pixels_of(image: Picture, limits: Limits = DEFAULT_LIMITS, tell: Tell = _warn) -> Pixels:
     """Return an image of a kind that `lic_native.image.compress` takes. `tell` is called with what of it is left out.
 
-    Raises TypeError or ValueError, which say why not.
+    Raises TypeError or ValueError, which say why not, and LimitExceededError before a file is decoded.
     """
     from PIL import Image
 
     if isinstance(image, Pixels):
         return image
     if isinstance(image, Image.Image):
+        limits.check_pixels(image.width * image.height)
         return _of_pillow(image, tell)
     if isinstance(image, np.ndarray):
         return _of_array(image, f"an array of shape {image.shape}, not [H, W] or [H, W, 1 to 4]")
@@ -378,8 +379,9 @@ def read_file(data: bytes, limits: Limits) -> Image.Image:
     from PIL import Image, UnidentifiedImageError
 
     Image.init()
+    formats = [name for name in FORMATS if name in Image.OPEN]
     try:
-        image = Image.open(io.BytesIO(data), formats=[name for name in FORMATS if name in Image.OPEN])
+        image = Image.open(io.BytesIO(data), formats=formats)
         limits.check_pixels(image.width * image.height)
         try:
             _check(image)
@@ -389,7 +391,9 @@ def read_file(data: bytes, limits: Limits) -> Image.Image:
     except (MemoryError, UnsupportedError, LimitExceededError):
         raise
     except UnidentifiedImageError:
-        raise UnsupportedError("no image file that Pillow reads, or one whose beginning is damaged") from None
+        raise UnsupportedError(
+            f"no image file of a kind that is read here ({', '.join(formats)}), or damaged where it begins"
+        ) from None
     except Image.DecompressionBombError as error:
         raise LimitExceededError(str(error)) from error
     except Exception as error:  # Pillow's many decoders raise all kinds.
