@@ -533,6 +533,17 @@ def test_files_of_phones_are_taken(photo):
     second.seek(1)
     assert pixels.pixels_of(second, tell=said.append).samples.shape == (20, 56, 3)
     assert said == ["of the 2 pictures of an MPO file, only number 2 is kept"]
+    said.clear()
+    pixels.pixels_of(encoded(first.resize((64, 64)), "ICO", sizes=[(16, 16), (64, 64)]), tell=said.append)
+    assert said == ["of the 2 pictures of an ICO file, only that of 64x64 is kept"]
+    # What Ultra HDR is known by, beside which Pillow shows the first picture alone.
+    mark = b' hdrgm:Version="1.0"'
+    data = buffer.getvalue()
+    data = data[:2] + b"\xff\xe1" + (len(mark) + 2).to_bytes(2, "big") + mark + data[2:]
+    said.clear()
+    hdr = Image.open(io.BytesIO(data))
+    assert pixels.pixels_of(hdr, tell=said.append).samples.shape == (40, 56, 3)
+    assert len(said) == 1 and ("HDR" in said[0] or hdr.format == "MPO")
 
 
 # Image files
@@ -581,11 +592,28 @@ def test_a_resolution_is_kept_on_the_way_in_and_out(suffix):
     assert again.info["dpi"] == pytest.approx(expected, abs=0.6) or again.info["dpi"] == pytest.approx((300, 150))
 
 
-@pytest.mark.parametrize("dpi", [(72, 72), (0, 0), (float("nan"), 1), "300", 300, None, (1, 2, 3), (1e30, 1e30)])
+@pytest.mark.parametrize(
+    "dpi",
+    [(72, 72), (0, 0), (float("nan"), 1), "300", 300, None, (1, 2, 3), (1e30, 1e30), (1e-9, 1), [72, 72], np.ones(3)],
+)
 def test_what_is_no_resolution_or_tells_nothing_is_left_out(dpi):
     picture = Image.fromarray(COLOUR)
     picture.info["dpi"] = dpi
     assert pixels.metadata_of(picture) == {}
+
+
+@pytest.mark.parametrize("dpi", [(0.01, 0.01), (2**24 - 1, 2**24 - 1), [300, 300], (np.float32(99.5), 100)])
+def test_resolutions_at_the_ends_are_kept(dpi):
+    picture = Image.fromarray(COLOUR)
+    picture.info["dpi"] = dpi
+    assert pixels.info_of(pixels.metadata_of(picture))["dpi"] == pytest.approx(tuple(dpi))
+
+
+def test_exif_that_only_pillow_could_read_is_refused():
+    opened = encoded(Image.fromarray(COLOUR), "PNG")
+    opened.info["Raw profile type exif"] = "\nexif\n      9\nno hex"
+    with pytest.raises(ValueError, match="Pillow can't read the Exif of this PNG file"):
+        compress(opened)
 
 
 def test_exif_counts_before_a_resolution_beside_it():

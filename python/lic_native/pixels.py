@@ -170,9 +170,15 @@ def _of_array(array: NDArray[Any], refusal: str) -> Pixels:
 
 def _of_pillow(image: Image.Image, tell: Tell) -> Pixels:
     _check(image)
-    frames = getattr(image, "n_frames", 1)
+    frames, sizes = getattr(image, "n_frames", 1), image.info.get("sizes", ())
     if frames > 1:
         tell(f"of the {frames} pictures of an MPO file, only number {image.tell() + 1} is kept")
+    elif image.format == "JPEG" and "mp" in image.info:
+        tell("of the pictures of a JPEG file, only the first is kept: others hold its brightness for HDR, or previews")
+    elif image.format in ("ICO", "ICNS") and len(sizes) > 1:
+        tell(
+            f"of the {len(sizes)} pictures of an {image.format} file, only that of {image.width}x{image.height} is kept"
+        )
     # Of a PNG file of 2 or 4 bits, Pillow scales the samples, but not which of them is transparent.
     rawmodes = [str(arguments) for *_, arguments in getattr(image, "tile", ()) if image.format == "PNG"]
     scale = {"L;2": 85, "L;4": 17}.get("".join(rawmodes), 1)
@@ -257,8 +263,8 @@ def metadata_of(image: Image.Image) -> dict[str, bytes]:
     """
     found = {name: image.info.get(name) for name in METADATA} | {"exif": _exif_of(image)}
     kept = {name: as_bytes(name, value) for name, value in found.items()}
-    dpi = image.info.get("dpi")
-    if not kept["exif"] and dpi not in NO_DPI and _is_dpi(dpi):
+    dpi: Any = image.info.get("dpi")
+    if not kept["exif"] and _is_dpi(dpi) and tuple(dpi) not in NO_DPI:
         kept["exif"] = with_dpi(b"", dpi)
     return {name: value for name, value in kept.items() if value}
 
@@ -284,7 +290,10 @@ def _exif_of(image: Image.Image) -> Any:
     raw = image.info.get("exif")
     # TIFF's is not in `info`, and some PNG files have it as text.
     if raw is None and (hasattr(image, "tag_v2") or "Raw profile type exif" in image.info):
-        described = _described(image.getexif().tobytes())
+        try:
+            described = _described(image.getexif().tobytes())
+        except Exception as error:  # Pillow takes it apart.
+            raise ValueError(f"Pillow can't read the Exif of this {image.format} file: {error}") from error
         return described if len(described) else None
     seen = image._exif
     # Where `info` has been changed since `getexif()` has read it, `info` counts.
@@ -336,8 +345,8 @@ def _dpi_of(exif: bytes) -> tuple[float, float] | None:
 def _is_dpi(dpi: Any) -> bool:
     """Whether it is two numbers that Exif can hold."""
     try:
-        return len(dpi) == 2 and all(0 < float(number) < 2**31 for number in dpi)
-    except (TypeError, ValueError, ZeroDivisionError):
+        return len(dpi) == 2 and all(0.01 <= float(number) < 2**24 for number in dpi)
+    except (TypeError, ValueError, ArithmeticError):
         return False
 
 
@@ -346,7 +355,7 @@ def with_dpi(exif: bytes, dpi: Any) -> bytes:
     from PIL import Image
 
     if not _is_dpi(dpi):
-        raise ValueError(f"dpi must be two positive numbers, not {dpi!r}")
+        raise ValueError(f"dpi must be two numbers from 0.01 on, not {dpi!r}")
     changed = Image.Exif()
     try:
         changed.load(exif)
