@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _native, tensor
+from . import _native, tensor, threads
 from .coders import join, split
 from .errors import CorruptError, UnsupportedError
 from .limits import DEFAULT_LIMITS, Limits
@@ -242,11 +242,14 @@ def _encode(
     """One rANS stream for each tile, and the checksum of all latents."""
     import torch
 
+    from .nn.ambient import known_state
+
     grid = _grid(model, *samples.shape[:2])
     search = _Search(model, samples, quality, lof, on_lof) if lof else None
     streams, checksums = [], []
-    with torch.inference_mode():
-        for tile in _tiles(model, *grid):
+    for tile in _tiles(model, *grid):
+        threads.check()
+        with known_state(), torch.inference_mode():
             symbols = search(tile) if search else _analyse(model, samples, tile, quality).round().contiguous()
             streams.append(_coded(model, symbols, quality))
             checksums.append(_checksum(symbols[0].short().cpu().numpy()))
@@ -357,9 +360,9 @@ def _walk(model: ImageModel, coder: Coder, quality: int, size: Sequence[int], sy
     """`model.walk` as an encoder and a decoder must: nothing that would make it inexact."""
     import torch
 
-    from .nn.exact import exact_arithmetic
+    from .nn.ambient import known_state
 
-    with torch.inference_mode(), exact_arithmetic(model.device):
+    with known_state(), torch.inference_mode():
         return model.walk(coder, torch.tensor([quality], device=model.device), (size[0], size[1]), symbols)
 
 
@@ -401,11 +404,15 @@ def _synthesise(
     """Top, left and samples `[h, w, 1 or 3]` of each tile, with the latents around it that its pixels depend on."""
     import torch
 
+    from .nn.ambient import known_state
+
     stride = model.STRIDE
     for tile in _tiles(model, *coded.shape[1:]):
+        threads.check()
         seen = [_grown(piece, model.reach[1], size) for piece, size in zip(tile, coded.shape[1:])]
-        part = torch.from_numpy(np.ascontiguousarray(coded[:, *seen]))[None].to(model.device).float()
-        with torch.inference_mode():
+        # Not around what the caller does with a tile.
+        with known_state(), torch.inference_mode():
+            part = torch.from_numpy(np.ascontiguousarray(coded[:, *seen]))[None].to(model.device).float()
             decoded = model.decode(part, torch.tensor([body.quality], device=model.device))[0]
             y, x = (slice(stride * piece.start, stride * piece.stop) for piece in _within(tile, seen))
             decoded = decoded[:, y, x].mean(0, keepdim=True) if body.channels < 3 else decoded[:, y, x]

@@ -128,7 +128,7 @@ class Ours:
 
     serial = False
 
-    def __init__(self, profile: str, device: str) -> None:
+    def __init__(self, profile: zoo.ImageProfile, device: str) -> None:
         self._profile, self._device = profile, device
         self.name, self.about = f"lic_native {profile}", f"model {zoo.IMAGE_PROFILES[profile]}"
         # The instance that `image` works with.
