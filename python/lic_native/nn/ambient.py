@@ -82,7 +82,7 @@ def known_state(grad: bool = False) -> Iterator[None]:
         stack.enter_context(_precision)
         for context in (
             torch.inference_mode(False),
-            torch.set_grad_enabled(grad),
+            torch.enable_grad() if grad else torch.no_grad(),
             torch.autocast("cpu", enabled=False),
             torch.autocast("cuda", enabled=False),
             np.errstate(all="ignore"),
