@@ -145,7 +145,7 @@ def _reason(package: str, error: Exception) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name == package:
         return f"{package}, which is not installed: pip install {package}"
     why = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return f"{package}, which is installed but can't be loaded ({why}); the profile native does without"
+    return f"{package}, which is installed but can't be loaded ({why}): install it again"
 
 
 def load(name: str, device: Device = None) -> Mlcc:
