@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -14,7 +15,7 @@ from PIL import Image
 
 from .distortion import decibels, ms_ssim, psnr
 from .image_codecs import Codec
-from .jpeg import IMAGE_SUFFIXES
+from .jpeg import IMAGE_SUFFIXES, naming
 from .resources import observe
 
 
@@ -70,11 +71,13 @@ def find(folder: Path) -> list[Path]:
         FileNotFoundError: there are none.
         ValueError: there is more to one than 8 bits of colour or gray, e.g. alpha: codecs would treat it differently.
     """
+    if not folder.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "there is no such folder", str(folder))
     paths = sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix.lower() in IMAGE_SUFFIXES)
     if not paths:
         raise FileNotFoundError(f"no images ({', '.join(sorted(IMAGE_SUFFIXES))}) below {folder}")
     for path in paths:
-        with Image.open(path) as image:
+        with naming(path), Image.open(path) as image:
             if image.mode not in ("1", "L", "P", "RGB") or "transparency" in image.info:
                 raise ValueError(f"{path} is neither RGB nor gray, of 8 bits without alpha")
     return paths
@@ -82,7 +85,7 @@ def find(folder: Path) -> list[Path]:
 
 def read(path: Path) -> Image.Image:
     """An image as RGB, gray ones too, without metadata: every codec is to code the same."""
-    with Image.open(path) as image:
+    with naming(path), Image.open(path) as image:
         return Image.fromarray(np.asarray(image.convert("RGB")))
 
 
