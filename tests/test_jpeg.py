@@ -189,7 +189,7 @@ def test_profiles_have_defaults_by_device(monkeypatch):
         monkeypatch.setattr(zoo, "_default_device", lambda device=device: device)
         assert zoo.of_profile(None) == zoo.PROFILES[profile]
     for profile in ("tiny", "", "Best"):
-        with pytest.raises(ValueError, match="unknown profile .*native, fast, best"):
+        with pytest.raises(ValueError, match=r"unknown profile .*native, fast, best"):
             jpeg.compress(b"", profile=profile)
 
 

@@ -29,7 +29,7 @@ class Run:
     clock: elapsed seconds and steps so far, where on them the schedule starts and ends, megapixels seen.
 
     Raises:
-        TypeError, ValueError: neither or both of minutes and steps, or they are nothing; a checkpoint that can't be read.
+        TypeError, ValueError: neither or both of minutes and steps, or they are 0; a checkpoint that can't be read.
     """
 
     def __init__(
@@ -133,8 +133,8 @@ def check_common(
     to_count(batch, "batch", 1)
     if limit is not None:
         to_count(limit, "limit", 1)
-    if not 0 < to_number(rate, "rate") < math.inf:
-        raise ValueError(f"rate must be more than 0, not {rate:g}")
+    if not 0 <= to_number(rate, "rate") < math.inf:
+        raise ValueError(f"rate must be 0 or more, not {rate:g}")
 
 
 def follow(average: torch.nn.Module, model: torch.nn.Module, decay: float) -> None:
