@@ -78,8 +78,9 @@ def find(folder: Path) -> list[Path]:
         raise FileNotFoundError(f"no images ({', '.join(sorted(IMAGE_SUFFIXES))}) below {folder}")
     for path in paths:
         with naming(path), Image.open(path) as image:
-            if image.mode not in ("1", "L", "P", "RGB") or "transparency" in image.info:
-                raise ValueError(f"{path} is neither RGB nor gray, of 8 bits without alpha")
+            plain = image.mode in ("1", "L", "P", "RGB") and "transparency" not in image.info
+        if not plain:
+            raise ValueError(f"{path} is neither RGB nor gray, of 8 bits without alpha")
     return paths
 
 
