@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _native, tensor
-from .arguments import Bytes, Device, check_instance, to_bytes, to_count, to_device, to_number
+from . import _native, tensor, threads
+from .arguments import Bytes, Device, check_instance, to_bytes, to_device
 from .coders import join, split
 from .errors import CorruptError, UnsupportedError
 from .limits import DEFAULT_LIMITS, Limits
@@ -42,7 +42,7 @@ def compress(
     image: Picture,
     *,
     quality: float = QUALITY,
-    profile: str | None = None,
+    profile: zoo.ImageProfile | None = None,
     device: Device = None,
     limits: Limits = DEFAULT_LIMITS,
     lof: int = 0,
@@ -77,15 +77,15 @@ def compress(
             iterations.
         LimitExceededError: the image has more than `limits.max_pixels`.
     """
-    index, lof, device = index_of(to_number(quality, "quality")), to_count(lof, "lof"), to_device(device)
+    index, device = index_of(quality), to_device(device)
     check_instance(limits, Limits, "limits")
     if on_lof is not None and not callable(on_lof):
         raise TypeError(f"on_lof must be a function, not {type(on_lof).__name__}")
     name = zoo.of_image_profile(profile)
+    zoo.check_overfitting(name, lof)
     pixels = pixels_of(image, limits)
     height, width, _ = pixels.samples.shape
     limits.check_pixels(width * height)
-    zoo.check_overfitting(name, lof)
     model = zoo.load_image(name, device)
     streams, checksum = _encode(model, pixels.samples, index, lof, on_lof)
     return _native.pack_image(
@@ -259,11 +259,14 @@ def _encode(
     """One rANS stream for each tile, and the checksum of all latents."""
     import torch
 
+    from .nn.ambient import known_state
+
     grid = _grid(model, *samples.shape[:2])
     search = _Search(model, samples, quality, lof, on_lof) if lof else None
     streams, checksums = [], []
-    with torch.inference_mode():
-        for tile in _tiles(model, *grid):
+    for tile in _tiles(model, *grid):
+        threads.check()
+        with known_state(), torch.inference_mode():
             symbols = search(tile) if search else _analyse(model, samples, tile, quality).round().contiguous()
             streams.append(_coded(model, symbols, quality))
             checksums.append(_checksum(symbols[0].short().cpu().numpy()))
@@ -374,9 +377,9 @@ def _walk(model: ImageModel, coder: Coder, quality: int, size: Sequence[int], sy
     """`model.walk` as an encoder and a decoder must: nothing that would make it inexact."""
     import torch
 
-    from .nn.exact import exact_arithmetic
+    from .nn.ambient import known_state
 
-    with torch.inference_mode(), exact_arithmetic(model.device):
+    with known_state(), torch.inference_mode():
         return model.walk(coder, torch.tensor([quality], device=model.device), (size[0], size[1]), symbols)
 
 
@@ -418,11 +421,15 @@ def _synthesise(
     """Top, left and samples `[h, w, 1 or 3]` of each tile, with the latents around it that its pixels depend on."""
     import torch
 
+    from .nn.ambient import known_state
+
     stride = model.STRIDE
     for tile in _tiles(model, *coded.shape[1:]):
+        threads.check()
         seen = [_grown(piece, model.reach[1], size) for piece, size in zip(tile, coded.shape[1:])]
-        part = torch.from_numpy(np.ascontiguousarray(coded[:, *seen]))[None].to(model.device).float()
-        with torch.inference_mode():
+        # Not around what the caller does with a tile.
+        with known_state(), torch.inference_mode():
+            part = torch.from_numpy(np.ascontiguousarray(coded[:, *seen]))[None].to(model.device).float()
             decoded = model.decode(part, torch.tensor([body.quality], device=model.device))[0]
             y, x = (slice(stride * piece.start, stride * piece.stop) for piece in _within(tile, seen))
             decoded = decoded[:, y, x].mean(0, keepdim=True) if body.channels < 3 else decoded[:, y, x]
