@@ -13,7 +13,7 @@ from conftest import check_reach, pixels
 from lic_native.coder import RateMeter, StreamDecoder, StreamEncoder
 from lic_native.models.bls2017 import Bls2017, Config, Relaxed, Tabled
 from lic_native.models.quality import LAST, LEVELS, index_of, power
-from lic_native.nn.gdn import GDN, Root
+from lic_native.nn.gdn import GDN, Root, root_of
 
 SMALL = Config((8, 12, 16))
 
@@ -46,7 +46,7 @@ def test_gdn_is_what_the_paper_says(inverse):
 
 
 def test_bounds_hold_and_let_gradients_back_in():
-    root = Root(torch.tensor([0.0, 0.25]), 0.01)
+    root = Root(torch.tensor([root_of(0.0), root_of(0.25)]), 0.01)
     with torch.no_grad():
         root.root.copy_(torch.tensor([-3.0, 0.5]))
     values = root()

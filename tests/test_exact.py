@@ -105,7 +105,7 @@ def streams(model, data: bytes) -> list[bytes]:
 def whole(data: bytes) -> tuple[Shape, torch.Tensor, Picture]:
     """What the model takes of a JPEG file that is one tile."""
     (tile,) = coders.Grids(*_native.jpeg_read(data)[:2]).tiles
-    return tile.shape, tile.tables, coders._picture([tile])
+    return tile.shape, coders._batch_tables([tile]), coders._picture([tile])
 
 
 class Recorder:
@@ -297,7 +297,7 @@ def test_mixtures_in_one_pass(data, unit, with_mean):
 
 def test_onednn_and_torch_agree(subject):
     """Every matrix product over a real photograph, by either library."""
-    if not exact._onednn_is_exact():
+    if not exact._has_onednn():
         pytest.skip("torch was built without oneDNN")
     checked = set()
 
@@ -314,9 +314,9 @@ def test_onednn_and_torch_agree(subject):
 
 def test_bytes_do_not_depend_on_what_onednn_can_do(subject, monkeypatch):
     expected = coded(subject.walks[0])
-    monkeypatch.setattr(exact, "_onednn_is_exact", lambda: False)
+    monkeypatch.setattr(exact, "_onednn_is_exact", lambda inputs, outputs: False)
     assert coded(subject.walks[0]) == expected
-    monkeypatch.setattr(exact, "_direct_convolution_is_exact", lambda: False)
+    monkeypatch.setattr(exact, "_convolution_is_exact", lambda inputs, outputs: False)
     assert coded(subject.walks[0]) == expected
 
 
@@ -387,8 +387,6 @@ def test_tiles_give_the_same_streams_on_any_number_of_threads_and_in_batches(mod
     walk = type(model).walk
     coded = []
     for threads, batch in ((1, 1), (2, 1), (1, 2), (2, 2)):
-        monkeypatch.setattr(coders, "MAX_THREADS", threads)
-        monkeypatch.setattr(coders, "_tile_slots", threading.BoundedSemaphore(threads))
         monkeypatch.setattr(coders, "CPU_BATCH", batch)
         together = threading.Barrier(threads)
         pictures = []
@@ -399,10 +397,10 @@ def test_tiles_give_the_same_streams_on_any_number_of_threads_and_in_batches(mod
             return walk(model, coder, shape, tables, picture)
 
         monkeypatch.setattr(type(model), "walk", beside_others)
-        coded.append(coders.encode_planes(model, frame, planes))
+        coded.append(coders.encode_planes(model, frame, planes, threads))
         assert pictures == [batch] * (4 // batch)
         for streams in coded:
-            assert all(map(np.array_equal, coders.decode_planes(model, frame, streams), planes))
+            assert all(map(np.array_equal, coders.decode_planes(model, frame, streams, threads), planes))
     assert all(streams == coded[0] for streams in coded)
 
 

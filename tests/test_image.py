@@ -2,6 +2,7 @@
 
 import io
 import math
+import struct
 import zlib
 from contextlib import suppress
 from functools import cache
@@ -118,6 +119,10 @@ ALIKE = {
         torch.from_numpy(GRAY.copy())[None],
         np.asfortranarray(GRAY),
         np.ascontiguousarray(GRAY[::-1])[::-1],
+        np.ascontiguousarray(GRAY[:, ::-1])[:, ::-1],
+        np.frombuffer(b"\0" + GRAY.tobytes(), np.uint8)[1:].reshape(GRAY.shape),
+        GRAY.view(np.recarray),
+        torch.from_numpy(GRAY.T.copy()).T,
     ],
     "LA": [
         Image.merge("LA", [Image.fromarray(GRAY), Image.fromarray(ALPHA)]),
@@ -171,10 +176,136 @@ def test_other_modes_are_converted(name, mode):
         assert set(np.unique(shown.getchannel("A"))) == {0, 255}
 
 
-def frames() -> Image.Image:
+def transparent(mode: str, value) -> Image.Image:
+    picture = Image.fromarray(COLOUR).convert(mode)
+    picture.info["transparency"] = value
+    return picture
+
+
+PALETTES = {
+    "RGBA": lambda: Image.fromarray(np.dstack([COLOUR, ALPHA])).quantize(16),
+    "PA": lambda: Image.fromarray(np.dstack([COLOUR, ALPHA])).convert("PA"),
+    "bytes": lambda: transparent("P", bytes(range(0, 250, 2))),
+    "a GIF file": lambda: encoded(transparent("P", Image.fromarray(COLOUR).convert("P").getpixel((3, 3))), "GIF"),
+    "a PNG file": lambda: encoded(transparent("P", bytes(range(256))), "PNG"),
+}
+
+
+@pytest.mark.parametrize("name", PALETTES)
+def test_the_alpha_of_palettes_is_kept(name):
+    alpha = np.asarray(PALETTES[name]().convert("RGBA").getchannel("A"))
+    assert alpha.min() < 255
+    found = pixels.pixels_of(PALETTES[name]())
+    assert found.channels == 4 and np.array_equal(found.alpha, alpha)
+    shown = decompress(compress(PALETTES[name](), profile="fast"))
+    assert shown.mode == "RGBA" and np.array_equal(shown.getchannel("A"), alpha)
+
+
+@pytest.mark.parametrize(("bits", "gray"), [(1, 1), (2, 2), (4, 5), (8, 7)])
+def test_the_gray_that_a_png_file_calls_transparent_is(bits, gray):
+    row = bytes([gray << 8 - bits, 0xFF])
+    data = png(row, (16 // bits, 1), bits, 0, chunk(b"tRNS", gray.to_bytes(2, "big")))
+    found = pixels.pixels_of(Image.open(io.BytesIO(data)))
+    samples = np.unpackbits(np.frombuffer(row, np.uint8)).reshape(-1, bits) @ (1 << np.arange(bits)[::-1])
+    assert np.array_equal(found.alpha[0] == 0, samples == gray)
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
+
+
+def png(row: bytes, size: tuple[int, int], bits: int, colour: int, *chunks: bytes) -> bytes:
+    """A PNG file whose rows are all alike."""
+    head = struct.pack(">IIBBBBB", *size, bits, colour, 0, 0, 0)
+    body = chunk(b"IDAT", zlib.compress((b"\0" + row) * size[1]))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + b"".join(chunks) + body + chunk(b"IEND", b"")
+
+
+def tiff(bits: int) -> bytes:
+    """A TIFF file of RGB samples, 6x4."""
+    data = bytes(range(6 * 4 * 3)) * (bits // 8)
+    entries = [(256, 3, 1, 6), (257, 3, 1, 4), (258, 3, 3, 122), (259, 3, 1, 1), (262, 3, 1, 2), (273, 4, 1, 128)]
+    entries += [(277, 3, 1, 3), (278, 3, 1, 4), (279, 4, 1, len(data))]
+    directory = b"".join(struct.pack("<HHII", *entry) for entry in entries)
+    return b"II*\0\x08\0\0\0\x09\0" + directory + bytes(4) + struct.pack("<3H", bits, bits, bits) + data
+
+
+def encoded(picture: Image.Image, format: str, **options) -> Image.Image:
     buffer = io.BytesIO()
-    Image.fromarray(COLOUR).save(buffer, "TIFF", save_all=True, append_images=[Image.fromarray(GRAY)])
+    picture.save(buffer, format, **options)
     return Image.open(buffer)
+
+
+def jpeg2000(bits: int) -> bytes:
+    """Whose header tells another number of bits than its samples have."""
+    data = bytearray(encoded(Image.fromarray(COLOUR), "JPEG2000").fp.getvalue())
+    start = data.index(b"\xff\x4f\xff\x51") + 42
+    data[start : start + 9 : 3] = [bits - 1] * 3
+    return bytes(data)
+
+
+#: Files that Pillow opens as images of 8 bits a sample, and how many they have.
+DEEP = {
+    "PNG RGB": (png(bytes(36), (6, 4), 16, 2), 16),
+    "PNG gray and alpha": (png(bytes(24), (6, 4), 16, 4), 16),
+    "PNG RGBA": (png(bytes(48), (6, 4), 16, 6), 16),
+    "PPM": (b"P6 6 4 65535\n" + bytes(144), 16),
+    "PPM of 10 bits": (b"P6 6 4 1023\n" + bytes(144), 10),
+    "PPM of text": (b"P3 6 4 1023\n" + b"9 " * 72, 10),
+    "TIFF": (tiff(16), 16),
+    "JPEG 2000": (jpeg2000(12), 12),
+    "SGI": (struct.pack(">HBBHHHHii", 474, 0, 2, 3, 6, 4, 3, 0, 65535).ljust(512, b"\0") + bytes(144), 16),
+}
+SHALLOW = {
+    "PNG": png(bytes(18), (6, 4), 8, 2),
+    "PNG of a bit": png(bytes(1), (6, 4), 1, 0),
+    "PPM": b"P6 6 4 255\n" + bytes(72),
+    "PPM of 5 bits": b"P6 6 4 31\n" + bytes(72),
+    "TIFF": tiff(8),
+    "JPEG 2000": jpeg2000(8),
+}
+
+
+@pytest.mark.parametrize("name", DEEP)
+def test_more_than_8_bits_are_refused_by_name(name):
+    data, bits = DEEP[name]
+    opened = Image.open(io.BytesIO(data))
+    assert opened.mode in pixels.MODES.values()
+    with pytest.raises(ValueError, match=f"a {opened.format} file of {bits} bits a sample, of which 8 are kept"):
+        compress(opened)
+    with pytest.raises(UnsupportedError, match=f"{bits} bits a sample"):
+        pixels.read_file(data, Limits())
+
+
+def test_8_bits_and_fewer_are_taken():
+    for data in SHALLOW.values():
+        opened = Image.open(io.BytesIO(data))
+        assert pixels.bits_of(opened) == 8
+        opened.load()
+        assert pixels.pixels_of(opened).samples.shape[:2] == (opened.height, opened.width)
+        assert pixels.read_file(data, Limits()).size == opened.size
+
+
+def test_an_avif_file_tells_its_bits_in_its_decoders_configuration():
+    """Pillow writes none of 10, so what it writes is changed where they are told."""
+    if "AVIF" not in Image.SAVE:
+        pytest.skip("this Pillow writes no AVIF")
+    opened = encoded(Image.fromarray(COLOUR), "AVIF")
+    assert pixels.bits_of(opened) == 8
+    data = bytearray(opened.fp.getvalue())
+    for flags, bits in ((0x40, 10), (0x60, 12)):
+        data[data.index(b"av1C") + 6] |= flags
+        opened.fp = io.BytesIO(data)
+        assert pixels.bits_of(opened) == bits
+
+
+@pytest.fixture(scope="module")
+def flat_file() -> bytes:
+    return compress(COLOUR[:16, :16], profile="fast")
+
+
+def frames() -> Image.Image:
+    return encoded(Image.fromarray(COLOUR), "TIFF", save_all=True, append_images=[Image.fromarray(GRAY)])
 
 
 @pytest.mark.parametrize(
@@ -192,7 +323,23 @@ def frames() -> Image.Image:
         (lambda: np.zeros(8, np.uint8), ValueError, r"shape \(8, 1\)|shape \(8,"),
         (lambda: np.zeros((8, 0), np.uint8), ValueError, "an image of 0x8 pixels"),
         (lambda: torch.zeros(1, 3, 8, 8, dtype=torch.uint8), ValueError, r"\(1, 3, 8, 8\), not \[H, W\]"),
-        (lambda: torch.zeros(8, 8, 3, dtype=torch.uint8), ValueError, r"shape \(8, 3, 8\)"),
+        (
+            lambda: torch.zeros(8, 8, 3, dtype=torch.uint8),
+            ValueError,
+            r"tensor of shape \(8, 8, 3\), not \[H, W\] or \[1",
+        ),
+        (lambda: torch.zeros(8, dtype=torch.uint8), ValueError, r"tensor of shape \(8,\), not"),
+        (lambda: torch.zeros(8, 8, dtype=torch.bfloat16), TypeError, "uint8, not bfloat16"),
+        (lambda: torch.zeros(8, 8, requires_grad=True), TypeError, "uint8, not float32"),
+        (lambda: GRAY > 99, TypeError, "uint8, not bool"),
+        (lambda: np.uint8(7), TypeError, "not uint8"),
+        (lambda: np.array(7, np.uint8), ValueError, r"shape \(\), not"),
+        (lambda: np.ma.masked_array(COLOUR, COLOUR > 99), TypeError, "its mask would be lost"),
+        (lambda: Image, TypeError, "not module"),
+        (lambda: Image.Image, TypeError, "not type"),
+        (lambda: io.BufferedReader(io.BytesIO(jpeg_bytes())), TypeError, "not BufferedReader"),
+        (lambda: Image.new("RGBa", (3, 3)), ValueError, "mode 'RGBa' is none of"),
+        (lambda: transparent("L", b"\7"), ValueError, "info\\['transparency'\\] does not fit mode L"),
         (lambda: [[1, 2], [3, 4]], TypeError, "not list"),
         (lambda: b"photo.png", TypeError, "not bytes"),
     ],
@@ -215,6 +362,10 @@ def test_profiles_and_devices_are_named():
         image.compress(COLOUR, device="toaster")
     with pytest.raises(LimitExceededError, match="2240 pixels exceeds the limit of 2239"):
         compress(COLOUR, limits=Limits(max_pixels=2239))
+    opened = encoded(Image.fromarray(COLOUR), "PNG")
+    with pytest.raises(LimitExceededError, match="2240 pixels"):
+        compress(opened, limits=Limits(max_pixels=2239))
+    assert opened.tile, "it was decoded before"
 
 
 # What comes out
@@ -375,7 +526,24 @@ def test_files_of_phones_are_taken(photo):
     buffer = io.BytesIO()
     first = Image.fromarray(COLOUR)
     first.save(buffer, "MPO", save_all=True, append_images=[Image.fromarray(COLOUR[:20])])
-    assert decompress(compress(Image.open(buffer))).size == first.size
+    with pytest.warns(UserWarning, match="of the 2 pictures of an MPO file, only number 1 is kept") as warned:
+        assert decompress(compress(Image.open(buffer))).size == first.size
+    assert warned[0].filename.endswith("test_image.py")
+    said, second = [], Image.open(buffer)
+    second.seek(1)
+    assert pixels.pixels_of(second, tell=said.append).samples.shape == (20, 56, 3)
+    assert said == ["of the 2 pictures of an MPO file, only number 2 is kept"]
+    said.clear()
+    pixels.pixels_of(encoded(first.resize((64, 64)), "ICO", sizes=[(16, 16), (64, 64)]), tell=said.append)
+    assert said == ["of the 2 pictures of an ICO file, only that of 64x64 is kept"]
+    # What Ultra HDR is known by, beside which Pillow shows the first picture alone.
+    mark = b' hdrgm:Version="1.0"'
+    data = buffer.getvalue()
+    data = data[:2] + b"\xff\xe1" + (len(mark) + 2).to_bytes(2, "big") + mark + data[2:]
+    said.clear()
+    hdr = Image.open(io.BytesIO(data))
+    assert pixels.pixels_of(hdr, tell=said.append).samples.shape == (40, 56, 3)
+    assert len(said) == 1 and ("HDR" in said[0] or hdr.format == "MPO")
 
 
 # Image files
@@ -385,7 +553,10 @@ def test_files_of_phones_are_taken(photo):
 def test_an_image_file_has_the_metadata_that_its_format_takes(suffix):
     picture = Image.fromarray(COLOUR)
     picture.info.update(METADATA)
-    again = pixels.read_file(pixels.write_file(picture, suffix), Limits())
+    said: list[str] = []
+    again = pixels.read_file(pixels.write_file(picture, suffix, said.append), Limits())
+    left_out = "BMP does not take all metadata of this image; left out: Exif, colour profile, XMP"
+    assert said == ([left_out] if suffix == ".bmp" else [])
     assert again.size == (picture.size[::-1] if suffix == ".tif" else picture.size)  # Pillow turns TIFF files upright.
     if suffix != ".bmp":
         assert {name: again.info.get(name) for name in ("icc_profile", "xmp")} == {
@@ -408,21 +579,320 @@ def test_metadata_that_describes_another_file_does_no_harm():
         picture.info = {"exif": hostile, "xmp": b"\xff\xfe", "icc_profile": b"none"}
         for suffix in (".png", ".tif", ".jpg", ".webp"):
             with suppress(UnsupportedError):
-                assert pixels.write_file(picture, suffix)
+                assert pixels.write_file(picture, suffix, lambda _: None)
 
 
-def test_what_is_no_image_file_is_a_typed_error():
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".bmp"])
+def test_a_resolution_is_kept_on_the_way_in_and_out(suffix):
+    opened = encoded(Image.fromarray(COLOUR), {".jpg": "JPEG", ".tif": "TIFF"}.get(suffix, "PNG"), dpi=(300, 150))
+    shown = decompress(compress(opened, profile="fast"))
+    assert shown.info["dpi"] == pytest.approx((300, 150), abs=0.1)
+    again = Image.open(io.BytesIO(pixels.write_file(shown, suffix, lambda _: None)))
+    expected = (300, 300) if suffix == ".jpg" else (300, 150)  # Pillow's JPEG has one of them from Exif.
+    assert again.info["dpi"] == pytest.approx(expected, abs=0.6) or again.info["dpi"] == pytest.approx((300, 150))
+
+
+@pytest.mark.parametrize(
+    "dpi",
+    [(72, 72), (0, 0), (float("nan"), 1), "300", 300, None, (1, 2, 3), (1e30, 1e30), (1e-9, 1), [72, 72], np.ones(3)],
+)
+def test_what_is_no_resolution_or_tells_nothing_is_left_out(dpi):
+    picture = Image.fromarray(COLOUR)
+    picture.info["dpi"] = dpi
+    assert pixels.metadata_of(picture) == {}
+
+
+@pytest.mark.parametrize("dpi", [(0.01, 0.01), (2**24 - 1, 2**24 - 1), [300, 300], (np.float32(99.5), 100)])
+def test_resolutions_at_the_ends_are_kept(dpi):
+    picture = Image.fromarray(COLOUR)
+    picture.info["dpi"] = dpi
+    assert pixels.info_of(pixels.metadata_of(picture))["dpi"] == pytest.approx(tuple(dpi))
+
+
+def test_exif_that_only_pillow_could_read_is_refused():
+    opened = encoded(Image.fromarray(COLOUR), "PNG")
+    opened.info["Raw profile type exif"] = "\nexif\n      9\nno hex"
+    with pytest.raises(ValueError, match="Pillow can't read the Exif of this PNG file"):
+        compress(opened)
+
+
+def test_exif_counts_before_a_resolution_beside_it():
+    """It is kept bit for bit."""
+    picture = Image.fromarray(COLOUR)
+    picture.info.update({"exif": METADATA["exif"], "dpi": (300, 300)})
+    assert pixels.metadata_of(picture) == {"exif": METADATA["exif"]}
+    exif = Image.Exif()
+    exif[282], exif[283], exif[296] = 100.0, 100.0, 3
+    assert pixels.info_of({"exif": exif.tobytes()})["dpi"] == pytest.approx((254, 254))
+    assert pixels.info_of({"exif": exif.tobytes().removeprefix(b"Exif\0\0")})["dpi"] == pytest.approx((254, 254))
+    exif.endian = "<"
+    assert pixels.info_of({"exif": exif.tobytes()})["dpi"] == pytest.approx((254, 254))
+    exif[283] = 0.0
+    for hostile in (b"", b"Exif\0\0", b"II*\0\x08\0\0\0\xff\xff", exif.tobytes(), METADATA["exif"]):
+        assert "dpi" not in pixels.info_of({"exif": hostile})
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-be"])
+def test_xmp_of_any_encoding_comes_out(encoding):
+    text = "<x:xmpmeta>M\u00fcller</x:xmpmeta>"
+    picture = Image.fromarray(COLOUR)
+    picture.info["xmp"] = text.encode(encoding)
+    assert Image.open(io.BytesIO(pixels.write_file(picture, ".png"))).info["xmp"].decode().lstrip("\ufeff") == text
+    assert Image.open(io.BytesIO(pixels.write_file(picture, ".jpg"))).info["xmp"] == picture.info["xmp"]
+
+
+def test_xmp_that_is_no_text_is_left_out_and_said():
+    picture = Image.fromarray(COLOUR)
+    picture.info["xmp"] = "<x>M\u00fcller</x>".encode("latin-1")
+    with pytest.warns(UserWarning, match="PNG does not take all metadata of this image; left out: XMP"):
+        data = pixels.write_file(picture, ".png")
+    assert "xmp" not in Image.open(io.BytesIO(data)).info
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+def test_alpha_is_written_or_refused_by_name(channels):
+    picture = Image.fromarray(np.dstack([COLOUR, ALPHA])[..., -channels:].copy())
+    assert picture.mode == pixels.MODES[channels]
+    for suffix in (".png", ".tif", ".webp", ".jp2", ".tga"):
+        again = Image.open(io.BytesIO(pixels.write_file(picture, suffix)))
+        assert np.array_equal(np.asarray(again.convert("RGBA"))[..., 3], ALPHA)
+    for suffix in {".bmp", ".ppm", ".gif", ".jpg", ".avif", ".pdf"} & set(Image.registered_extensions()):
+        with pytest.raises(UnsupportedError, match=r"alpha.*take \.png or \.tif"):
+            pixels.write_file(picture, suffix)
+
+
+def test_what_a_restored_image_is_called_keeps_all_of_it():
+    assert pixels.keeps(".PNG", "RGBA", METADATA) and pixels.keeps(".tif", "LA", METADATA)
+    assert pixels.keeps(".bmp", "RGB") and pixels.keeps(".bmp", "L")
+    assert not pixels.keeps(".bmp", "RGBA") and not pixels.keeps(".bmp", "RGB", ("exif",))
+    assert not any(pixels.keeps(suffix, "L") for suffix in ("", ".jpg", ".webp", ".avif", ".txt"))
+
+
+def test_a_suffix_for_gray_takes_no_colours():
+    with pytest.raises(UnsupportedError, match="pgm is for gray"):
+        pixels.write_file(Image.fromarray(COLOUR), ".pgm")
+    assert pixels.write_file(Image.fromarray(GRAY), ".pgm").startswith(b"P5")
+
+
+GPS, MAKE, IMAGE = 0x8825, 271, 270
+
+
+def located(**options) -> bytes:
+    """A JPEG file whose Exif has a place, and a small picture."""
+    exif = Image.Exif()
+    exif[MAKE], exif[GPS], exif[0x8769] = "maker", {1: "N", 2: (1.0, 2.0, 3.0)}, {0x829A: 0.5}
+    return encoded(Image.fromarray(COLOUR), "JPEG", exif=with_thumbnail(exif.tobytes()), **options).fp.getvalue()
+
+
+def with_thumbnail(exif: bytes) -> bytes:
+    """Exif with a second directory, which Pillow reads and does not write."""
+    count = int.from_bytes(exif[14:16], "big")
+    link = 16 + 12 * count
+    second = struct.pack(">HHHII", 1, MAKE, 2, 4, int.from_bytes(b"two\0", "big")) + bytes(4)
+    return exif[:link] + struct.pack(">I", len(exif) - 6) + exif[link + 4 :] + second
+
+
+def delete_place(photo):
+    del photo.getexif()[GPS]
+
+
+def look_then_delete_place(photo):
+    photo.getexif().get_ifd(GPS)
+    del photo.getexif()[GPS]
+
+
+def empty_place(photo):
+    photo.getexif().get_ifd(GPS).clear()
+
+
+def clear(photo):
+    photo.getexif().clear()
+
+
+def delete_bytes(photo):
+    del photo.info["exif"]
+
+
+def look_then_delete_bytes(photo):
+    photo.getexif().get_ifd(GPS)
+    del photo.info["exif"]
+
+
+def change_bytes(photo):
+    exif = photo.getexif()
+    del exif[GPS]
+    photo.info["exif"] = exif.tobytes()
+
+
+@pytest.mark.parametrize(
+    "remove",
+    [delete_place, look_then_delete_place, empty_place, clear, delete_bytes, look_then_delete_bytes, change_bytes],
+)
+def test_a_place_that_was_removed_is_not_written(remove):
+    photo = Image.open(io.BytesIO(located()))
+    assert photo.getexif().get_ifd(Image.ExifTags.IFD.IFD1)[MAKE] == "two"
+    photo = Image.open(io.BytesIO(located()))
+    remove(photo)
+    kept = pixels.metadata_of(photo).get("exif", b"")
+    exif = Image.Exif()
+    exif.load(kept)
+    assert not exif.get_ifd(GPS) and not exif.get_ifd(Image.ExifTags.IFD.IFD1)
+    assert bool(kept) == (remove not in (clear, delete_bytes, look_then_delete_bytes))
+    if kept:
+        assert exif[MAKE] == "maker" and exif.get_ifd(0x8769) == {0x829A: 0.5}
+    assert decompress(compress(photo, profile="fast")).info.get("exif", b"") == kept
+
+
+def test_a_thumbnail_that_was_removed_is_not_written():
+    photo = Image.open(io.BytesIO(located()))
+    photo.getexif().get_ifd(Image.ExifTags.IFD.IFD1).clear()
+    exif = Image.Exif()
+    exif.load(pixels.metadata_of(photo)["exif"])
+    assert exif[MAKE] == "maker" and not exif.get_ifd(Image.ExifTags.IFD.IFD1)
+
+
+def test_exif_that_was_looked_at_is_kept_bit_for_bit():
+    for xmp in (b"", b'<x tiff:Orientation="6"/>'):  # which Pillow puts into what `getexif()` says
+        photo = Image.open(io.BytesIO(located(xmp=xmp) if xmp else located()))
+        before = photo.info["exif"]
+        exif = photo.getexif()
+        assert exif[MAKE] == "maker" and exif.get_ifd(GPS) and exif.get_ifd(Image.ExifTags.IFD.IFD1)
+        assert pixels.metadata_of(photo)["exif"] == before
+        exif[IMAGE] = "a shed"
+        assert pixels.metadata_of(photo)["exif"] == exif.tobytes() != before
+
+
+DIRECTORY = b"MM\0*\0\0\0\x08\0\2" + struct.pack(">HHI4s", MAKE, 2, 4, b"abc\0")
+
+
+@pytest.mark.filterwarnings(
+    "ignore:Truncated File Read", "ignore:Possibly corrupt EXIF", "ignore:Corrupt EXIF", "ignore:Tag data larger"
+)
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        b"Exif\0\0" + DIRECTORY + struct.pack(">HHII", IMAGE, 2, 99, 2**31) + bytes(4),
+        b"Exif\0\0" + DIRECTORY + struct.pack(">HHII", 282, 5, 1, 26) + bytes(4),
+        b"Exif\0\0" + DIRECTORY,
+        b"Exif\0\0MM\0*\xff\xff\xff\xff",
+        b"Exif\0\0no Exif at all",
+        b"Exif\0\0",
+    ],
+)
+def test_damaged_exif_is_kept_and_edits_of_it_count(damaged):
+    for look in (False, True):
+        photo = encoded(Image.fromarray(COLOUR), "JPEG", exif=damaged)
+        assert photo.info["exif"] == damaged
+        if look:
+            with suppress(Exception):
+                photo.getexif()
+        assert pixels.metadata_of(photo)["exif"] == damaged
+    exif = photo.getexif()
+    exif[IMAGE] = "a shed"
+    exif.pop(MAKE, None)
+    kept = Image.Exif()
+    kept.load(pixels.metadata_of(photo)["exif"])
+    assert kept[IMAGE] == "a shed" and MAKE not in kept
+
+
+def test_exif_of_a_new_image_is_kept():
+    picture = Image.fromarray(COLOUR)
+    assert pixels.metadata_of(picture) == {}
+    picture.getexif()[IMAGE] = "a shed"
+    assert decompress(compress(picture, profile="fast")).getexif()[IMAGE] == "a shed"
+
+
+def test_other_metadata_that_was_removed_or_changed():
+    picture = encoded(Image.fromarray(COLOUR), "PNG", icc_profile=METADATA["icc_profile"])
+    del picture.info["icc_profile"]
+    picture.info["xmp"] = "<x/>"
+    assert pixels.metadata_of(picture) == {"xmp": b"<x/>"}
+    picture.info["xmp"] = 5
+    with pytest.raises(TypeError, match="xmp must be bytes or None, not int"):
+        compress(picture)
+
+
+def test_what_is_no_image_file_is_a_typed_error(monkeypatch):
     with pytest.raises(UnsupportedError, match="no image file"):
         pixels.read_file(b"a text", Limits())
     with pytest.raises(CorruptError, match="can't read"):
         pixels.read_file(jpeg_bytes()[:900], Limits())
+    large = chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(3_000_000)))
+    with pytest.raises(CorruptError, match="can't read it: Decompressed data too large"):
+        pixels.read_file(png(bytes(18), (6, 4), 8, 2, large), Limits())
+    for name in ("GIF", "TIFF", "WEBP", "PPM", "BMP", "JPEG2000"):
+        data = encoded(Image.fromarray(COLOUR), name).fp.getvalue()
+        for end in range(0, len(data), max(len(data) // 40, 1)):
+            with suppress(LicError):
+                pixels.read_file(data[:end], Limits())
+    for data, message in (
+        (png(bytes(48), (6, 4), 16, 6), "PNG file of 16 bits"),
+        (encoded(Image.fromarray(COLOUR).convert("CMYK"), "JPEG").fp.getvalue(), "mode 'CMYK'"),
+        (frames().fp.getvalue(), "several frames"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n", "no image file"),
+    ):
+        with pytest.raises(UnsupportedError, match=message):
+            pixels.read_file(data, Limits())
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 99)
+    with pytest.raises(LimitExceededError, match="decompression bomb"):
+        pixels.read_file(jpeg_bytes(), Limits())
     with pytest.raises(LimitExceededError):
         pixels.read_file(jpeg_bytes(), Limits(max_pixels=99))
     for suffix in ("", ".txt"):
         with pytest.raises(UnsupportedError, match="writes no"):
             pixels.write_file(Image.fromarray(COLOUR), suffix)
-    with pytest.raises(UnsupportedError, match="RGBA as JPEG"):
+    with pytest.raises(UnsupportedError, match=r"alpha .* as JPEG: cannot write mode RGBA as JPEG"):
         pixels.write_file(Image.new("RGBA", (3, 3)), ".jpg")
+
+
+@pytest.mark.parametrize("error", [ValueError, OSError, struct.error, RecursionError, KeyError, Exception, MemoryError])
+@pytest.mark.parametrize("where", ["open", "load"])
+def test_whatever_pillow_raises_is_a_typed_error(error, where, monkeypatch):
+    """But want of memory, which is not the file's fault."""
+
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(*((Image, "open", fail) if where == "open" else (Image.core, "new", fail)))
+    with pytest.raises(MemoryError if error is MemoryError else CorruptError):
+        pixels.read_file(jpeg_bytes(), Limits())
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "error", "message"),
+    [
+        ("quality", None, TypeError, "quality must be a number, not NoneType"),
+        ("quality", "4", TypeError, "quality must be a number"),
+        ("quality", True, TypeError, "quality must be a number"),
+        ("quality", 75, ValueError, "quality 75.0 is not from 1 to 8: 1 is the smallest file, 4 is usual"),
+        ("lof", "3", TypeError, "lof must be an integer"),
+        ("lof", 1.0, TypeError, "lof must be an integer"),
+        ("lof", -1, ValueError, "lof must be 0 or more, not -1"),
+        ("limits", None, TypeError, "limits must be a lic_native.Limits"),
+        ("on_lof", 5, TypeError, "on_lof must be a function"),
+    ],
+)
+def test_arguments_of_other_kinds_are_named(name, given, error, message):
+    with pytest.raises(error, match=message):
+        compress(COLOUR, **{name: given})
+
+
+@pytest.mark.parametrize("read", [image.decompress, image.inspect, image.latents, image.is_image])
+def test_what_is_no_bytes_is_named(read, flat_file):
+    for wrong in ("a.lic", zoo, 5, True, list(flat_file), None, Image.new("L", (2, 2)), np.ones((2, 2), np.uint8)):
+        with pytest.raises(TypeError, match="must be a bytes-like object"):
+            read(wrong)
+    for same in (bytearray(flat_file), memoryview(flat_file), np.frombuffer(flat_file, np.uint8)):
+        assert str(read(same)) == str(read(flat_file)) or read is image.decompress
+    if read is not image.is_image:
+        with pytest.raises(TypeError, match="limits"):
+            read(flat_file, limits=None)
+    if read in (image.decompress, image.latents):
+        assert read(flat_file, device=torch.device("cpu")) is not None
+        with pytest.raises(TypeError, match="device must be a string"):
+            read(flat_file, device=0)
+        with pytest.raises(ValueError, match="unknown device 'gpu'"):
+            read(flat_file, device="gpu")
 
 
 # Files that mean harm

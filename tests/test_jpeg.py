@@ -9,19 +9,23 @@ import re
 import struct
 import subprocess
 import sys
+import threading
 import time
+import typing
 import zlib
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from conftest import cut, jpeg_bytes, networks_alone, photograph
 from PIL import Image
 
 import lic_native
 from lic_native import _native, coders, jpeg
 from lic_native.models import zoo
+from lic_native.threads import share
 
 VARIANTS = {
     "4:2:0": {},
@@ -189,7 +193,7 @@ def test_profiles_have_defaults_by_device(monkeypatch):
         monkeypatch.setattr(zoo, "_default_device", lambda device=device: device)
         assert zoo.of_profile(None) == zoo.PROFILES[profile]
     for profile in ("tiny", "", "Best"):
-        with pytest.raises(ValueError, match="none of native, fast, best"):
+        with pytest.raises(ValueError, match=r"unknown profile .*native, fast, best"):
             jpeg.compress(b"", profile=profile)
 
 
@@ -420,3 +424,249 @@ def test_camera_files_are_restored():
         assert pictures and _native.document_write(skeleton, pictures) == data, path.name
     for path in files[:2]:
         restored(path.read_bytes())
+
+
+@pytest.mark.parametrize("device", ["cpu", "cpu:0", torch.device("cpu"), torch.device("cpu", 0)])
+def test_devices_are_taken_as_torch_has_them(device):
+    data = jpeg_bytes(40, 56)
+    small = jpeg.compress(data, profile="fast", device=device)
+    assert jpeg.decompress(small, device=device) == data
+
+
+@pytest.mark.parametrize("data", [b"no photograph", jpeg_bytes(16, 16)], ids=["text", "photograph"])
+@pytest.mark.parametrize("profile", ["native", "fast"])
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"device": "gpu"}, ValueError, "unknown device 'gpu'; choose from: cpu, cuda"),
+        ({"device": 0}, TypeError, "device must be a string or a torch.device, not int"),
+        ({"limits": None}, TypeError, "limits must be a lic_native.Limits, not NoneType"),
+        ({"threads": -1}, ValueError, "threads must be 0 or more, not -1"),
+        ({"threads": "2"}, TypeError, "threads must be an integer, not str"),
+        ({"threads": True}, TypeError, "threads must be an integer, not bool"),
+    ],
+    ids=str,
+)
+def test_arguments_are_checked_whatever_the_profile_and_the_data(data, profile, arguments, error, message):
+    with pytest.raises(error, match=message):
+        jpeg.compress(data, profile=profile, **arguments)
+    small = jpeg.compress(data, profile="native")
+    with pytest.raises(error, match=message):
+        jpeg.decompress(small, **arguments)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+@pytest.mark.parametrize("device", ["cuda", "cuda:1", torch.device("cuda")])
+def test_a_cuda_device_that_is_not_there_is_refused(device):
+    for data in (b"no photograph", jpeg_bytes(40, 56)):
+        with pytest.raises(ValueError, match="torch finds no CUDA device"):
+            jpeg.compress(data, profile="best", device=device)
+
+
+def test_profiles_are_strings_of_the_literal_type():
+    assert typing.get_args(zoo.JpegProfile) == tuple(zoo.PROFILES)
+    assert typing.get_args(zoo.ImageProfile) == tuple(zoo.IMAGE_PROFILES)
+    with pytest.raises(TypeError, match="profile must be a string, not int"):
+        jpeg.compress(b"", profile=1)
+
+
+@pytest.mark.parametrize("function", [jpeg.compress, jpeg.decompress, jpeg.inspect])
+@pytest.mark.parametrize(
+    "given", [Path("photo.jpg"), "photo.jpg", 5, True, [1, 2], None, np.zeros((4, 4, 3), np.uint8)]
+)
+def test_what_holds_no_bytes_is_refused(function, given):
+    with pytest.raises(TypeError, match="data must be a bytes-like object"):
+        function(given)
+
+
+def test_bytes_like_objects_are_taken():
+    data = jpeg_bytes(40, 56)
+    small = jpeg.compress(data, profile="native")
+    for kind in (bytearray, memoryview, lambda data: np.frombuffer(data, np.uint8)):
+        assert jpeg.compress(kind(data), profile="native") == small
+        assert jpeg.decompress(kind(small)) == data
+        assert jpeg.inspect(kind(small)).restored_bytes == len(data)
+
+
+@pytest.mark.parametrize("profile", ["native", "fast"])
+def test_threads_are_bounded_and_change_no_bytes(profile, monkeypatch):
+    data = jpeg_bytes(150, 200)
+    monkeypatch.setattr(coders, "TILE", 16)
+    native = []
+    encode, decode = _native.native_encode, _native.native_decode
+    monkeypatch.setattr(_native, "native_encode", lambda *given: (native.append(given[2]), encode(*given))[1])
+    monkeypatch.setattr(_native, "native_decode", lambda *given: (native.append(given[2]), decode(*given))[1])
+    at_work, most, lock = 0, 0, threading.Lock()
+    tiles = coders.encode_tiles
+
+    def counted(*given):
+        nonlocal at_work, most
+        with lock:
+            at_work += 1
+            most = max(most, at_work)
+        try:
+            return tiles(*given)
+        finally:
+            with lock:
+                at_work -= 1
+
+    monkeypatch.setattr(coders, "encode_tiles", counted)
+    results = []
+    for count in (1, 2, 100):
+        native.clear()
+        most = 0
+        with networks_alone():
+            results.append(jpeg.compress(data, profile=profile, device="cpu", threads=count))
+            assert jpeg.decompress(results[-1], device="cpu", threads=count) == data
+        assert most <= count and set(native) <= {min(count, coders.NATIVE_THREADS)}
+        assert bool(most) == (profile == "fast") != bool(native)
+    assert results == results[:1] * 3
+
+
+def test_threads_are_those_that_the_process_may_use(monkeypatch):
+    monkeypatch.setenv("LIC_THREADS", "1")
+    assert coders.native_threads() == 1 and coders.native_threads(3) == 3
+    monkeypatch.setenv("LIC_THREADS", "none")
+    with pytest.raises(ValueError, match="LIC_THREADS must be a number from 1 on, not 'none'"):
+        jpeg.compress(jpeg_bytes(40, 56), profile="native")
+
+
+@pytest.mark.parametrize("profile", ["native", "fast"])
+def test_where_no_thread_can_be_started_the_calling_thread_works(profile, monkeypatch):
+    data = jpeg_bytes(150, 200)
+    monkeypatch.setattr(coders, "TILE", 16)
+    with networks_alone():
+        small = jpeg.compress(data, profile=profile, device="cpu")
+
+        def no(*_):
+            raise RuntimeError("can't start new thread")
+
+        monkeypatch.setattr(threading.Thread, "start", no)
+        before = torch.get_num_threads()
+        assert jpeg.compress(data, profile=profile, device="cpu") == small
+        assert jpeg.decompress(small, device="cpu") == data
+        assert torch.get_num_threads() == before
+
+
+def test_work_that_is_no_longer_wanted_ends_soon():
+    """As Ctrl-C ends the command's workers: each is a thread that shares its own work."""
+    data = jpeg_bytes(700, 700)
+    jpeg.compress(jpeg_bytes(40, 56), profile="fast", device="cpu")
+    ended = []
+
+    def work(i):
+        if i:
+            time.sleep(0.3)
+            raise KeyError("the other is no longer wanted")
+        try:
+            with networks_alone():
+                for _ in range(100):
+                    jpeg.compress(data, profile="fast", device="cpu")
+        finally:
+            ended.append(time.monotonic())
+
+    with pytest.raises(KeyError):
+        share(work, [0, 1], 2)
+    stopped = time.monotonic()
+    while not ended and time.monotonic() < stopped + 60:
+        time.sleep(0.01)
+    assert ended and ended[0] - stopped < 5
+
+
+@pytest.mark.parametrize(
+    ("factors", "name"),
+    [
+        ([(1, 1)], "gray"),
+        ([(2, 2)], "gray"),
+        ([(1, 1)] * 3, "4:4:4"),
+        ([(2, 2), (1, 1), (1, 1)], "4:2:0"),
+        ([(2, 1), (1, 1), (1, 1)], "4:2:2"),
+        ([(1, 2), (1, 1), (1, 1)], "4:4:0"),
+        ([(2, 2), (1, 2), (1, 2)], "4:2:2"),
+        ([(4, 1), (1, 1), (1, 1)], "4:1:1"),
+        ([(3, 1), (2, 1), (2, 1)], "3x1,2x1,2x1"),
+        ([(1, 1), (2, 2), (2, 2)], "1x1,2x2,2x2"),
+        ([(1, 1)] * 4, "1x1,1x1,1x1,1x1"),
+    ],
+)
+def test_samplings_are_named_as_people_know_them(factors, name):
+    assert jpeg.sampling_name(factors) == name
+
+
+def test_inspect_tells_no_saving_where_there_is_none():
+    assert jpeg.inspect(jpeg.compress(b"no photograph")).saving_percent == 0
+    (picture,) = jpeg.inspect(jpeg.compress(jpeg_bytes(40, 56), profile="native")).pictures
+    assert picture.sampling == "4:2:0"
+
+
+def test_what_is_kept_as_it_is_has_a_reason(photo):
+    assert jpeg._compress(photo, profile="native")[1] is None
+    for data, reason in {
+        b"": "not a JPEG file",
+        b"a text": "not a JPEG file",
+        b"\xff\xd8\xff\xd9 no picture": "no JPEG picture in it that can be rebuilt exactly",
+    }.items():
+        small, why = jpeg._compress(data)
+        assert why == reason and jpeg.decompress(small) == data
+    limits = lic_native.Limits(max_pixels=1000)
+    small, why = jpeg._compress(photo, profile="native", limits=limits)
+    assert why == "over the limit of 1,000 pixels" and jpeg.decompress(small) == photo
+
+
+MISSING = "raise ModuleNotFoundError('No module named torch', name='torch')"
+#: What importing torch does, and what is said then.
+WITHOUT_TORCH = {
+    "not installed": (MISSING, "which is not installed: pip install torch"),
+    "broken": (
+        "raise ImportError('libtorch.so: no such file\\nmore')",
+        r"can't be loaded \(libtorch.so: no such file\)",
+    ),
+    "of another system": ("raise OSError('wrong ELF class')", r"can't be loaded \(wrong ELF class\)"),
+    "not whole": ("", r"can't be loaded \(module 'torch' has no attribute '__version__'\)"),
+}
+
+
+@pytest.mark.parametrize("kind", WITHOUT_TORCH)
+def test_without_torch_one_line_names_model_and_remedy(kind, tmp_path):
+    """Everywhere; and what needs none works."""
+    source, message = WITHOUT_TORCH[kind]
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "torch" / "__init__.py").write_text(source)
+    data = jpeg_bytes(40, 56)
+    with networks_alone():
+        (tmp_path / "fast.lic").write_bytes(jpeg.compress(data, profile="fast", device="cpu"))
+    (tmp_path / "image.lic").write_bytes(lic_native.image.compress(photograph(16, 16), profile="fast", device="cpu"))
+    (tmp_path / "photo.jpg").write_bytes(data)
+    code = """if True:
+        import importlib, pathlib, re, sys
+        import numpy as np
+        from lic_native import UnsupportedError, image, jpeg
+        message, folder = sys.argv[1], pathlib.Path(sys.argv[2])
+        data, fast, picture = ((folder / name).read_bytes() for name in ("photo.jpg", "fast.lic", "image.lic"))
+        calls = {
+            "mlcc-fast": [lambda: jpeg.compress(data, profile="fast"), lambda: jpeg.compress(b"", profile="fast"),
+                          lambda: jpeg.decompress(fast)],
+            "msp-fast": [lambda: image.compress(np.zeros((8, 8, 3), np.uint8), profile="fast"),
+                         lambda: image.compress(np.zeros((8, 8, 3), np.uint8), profile="fast", lof=1),
+                         lambda: image.decompress(picture), lambda: image.latents(picture)],
+            "training": [lambda: importlib.import_module("lic_native.training.jpeg"),
+                         lambda: importlib.import_module("lic_native.training.native")],
+            "evaluate latency": [lambda: importlib.import_module("lic_native.evaluation.latency")],
+        }
+        from lic_native.evaluation import image_codecs, peers
+        calls["mlcc-best"] = [lambda: peers.codecs(["best"])]
+        calls["lic_native fast"] = [lambda: image_codecs.codecs(["lic_native fast"])]
+        for name, some in calls.items():
+            for call in some:
+                try:
+                    call()
+                except UnsupportedError as error:
+                    assert re.search(message, str(error)) and name in str(error) and "\\n" not in str(error), error
+                else:
+                    raise AssertionError(name)
+        assert jpeg.inspect(fast).pictures[0].model == "mlcc-fast" and image.inspect(picture).model == "msp-fast"
+        assert jpeg.decompress(jpeg.compress(data, profile="native")) == data
+    """
+    paths = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+    command = [sys.executable, "-c", code, message, str(tmp_path)]
+    subprocess.run(command, check=True, env=os.environ | {"PYTHONPATH": paths})

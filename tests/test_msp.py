@@ -17,7 +17,7 @@ from lic_native.coder import Mixture, RateMeter, StreamDecoder, StreamEncoder
 from lic_native.models import msp
 from lic_native.models.msp import Config, Msp
 from lic_native.models.quality import BETWEEN, LARGEST, LAST, LEVELS, QUALITIES
-from lic_native.nn.exact import exact_arithmetic
+from lic_native.nn.ambient import known_state
 from lic_native.training import image as training
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -38,7 +38,7 @@ class Watcher:
 
 
 def walk(model, through, index, size, symbols=None):
-    with torch.inference_mode(), exact_arithmetic(model.device):
+    with known_state(), torch.inference_mode():
         return model.walk(through, index, size, symbols)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from . import _native
+from . import _native, threads
 from .distributions import Distribution, LogisticPairs
 from .nn.exact import in_one_pass
 from .stream import Decoder, Encoder
@@ -109,6 +109,7 @@ class StreamEncoder:
 
     def code(self, params: Params, symbols: Tensor | None) -> Tensor:
         assert symbols is not None, "an encoder knows its symbols"
+        threads.check()
         integers = symbols.to(torch.int16).cpu().contiguous().numpy()
         for encoder, picture, distribution in zip(self._encoders, integers, params.distributions(), strict=True):
             encoder.put(picture, distribution)
@@ -126,6 +127,7 @@ class StreamDecoder:
 
     def code(self, params: Params, symbols: Tensor | None) -> Tensor:
         assert symbols is None, "a decoder finds its symbols"
+        threads.check()
         integers = np.empty(params.shape, np.int16)
         for decoder, picture, distribution in zip(self._decoders, integers, params.distributions(), strict=True):
             decoder.get(distribution, out=picture)
@@ -145,6 +147,7 @@ class RateMeter:
 
     def code(self, params: Params, symbols: Tensor | None) -> Tensor:
         assert symbols is not None, "a rate is measured over known symbols"
+        threads.check()
         self._groups.append((params, symbols))
         return symbols
 

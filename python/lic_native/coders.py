@@ -6,14 +6,15 @@ import os
 import struct
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cache
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
-from . import _native
+from . import _native, threads
+from .arguments import Device
 from .errors import CorruptError, TruncatedError, UnsupportedError
 from .models import zoo
 
@@ -23,21 +24,52 @@ if TYPE_CHECKING:
     from .models.blocks import Picture, Shape
     from .models.mlcc import Mlcc
 
+__all__ = ["Coder", "Native", "Network", "coder_of_number", "coders_of", "join", "split"]
+
 #: Blocks on a side of what is coded in one piece: 1024 pixels. Part of the format. It bounds memory and keeps all cores
 #: busy; pieces of this size cost 0.1 % more than pieces twice as large.
 TILE = 128
 #: Blocks of a picture that is not worth a network.
 ICON = 64
-#: Batches of tiles worked on at a time by all calls together.
-MAX_THREADS = min(os.cpu_count() or 1, 8)
+#: Batches of tiles that a call works on at a time unless it is told how many, and all such calls together: each takes
+#: up to 100 MB.
+MAX_THREADS = 8
 #: Threads of the native coder on one picture. Each takes some 14 MB: with four, 33 megapixels of 4:2:0 fit 200 MB.
-NATIVE_THREADS = min(MAX_THREADS, 4)
+NATIVE_THREADS = 4
 #: Tiles of a file that share a walk.
 CPU_BATCH, CUDA_BATCH = 1, 16
 
 T = TypeVar("T")
 
-_tile_slots = threading.BoundedSemaphore(MAX_THREADS)
+
+class _Slots:
+    """Leave to work on a batch of tiles: few have it at a time, of all calls together."""
+
+    def __init__(self) -> None:
+        self._free, self._taken = threading.Condition(), 0
+        # The threads that have leave are not there in a forked child.
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._reset)
+
+    def _reset(self) -> None:
+        self._free, self._taken = threading.Condition(), 0
+
+    @contextmanager
+    def one_of(self, most: int) -> Iterator[None]:
+        with self._free:
+            while self._taken >= most:
+                threads.check()
+                self._free.wait(0.2)
+            self._taken += 1
+        try:
+            yield
+        finally:
+            with self._free:
+                self._taken -= 1
+                self._free.notify()
+
+
+_slots = _Slots()
 
 
 class Coder(Protocol):
@@ -54,16 +86,21 @@ class Coder(Protocol):
         """Of all that a decoder must have in common with the encoder, 32 bits."""
         ...
 
-    def encode(self, frame: _native.Frame, planes: list[np.ndarray]) -> tuple[bytes, list[np.ndarray]]:
-        """The coefficients as bytes, and what `decode` makes of these."""
+    def encode(
+        self, frame: _native.Frame, planes: list[np.ndarray], threads: int = 0
+    ) -> tuple[bytes, list[np.ndarray]]:
+        """Return the coefficients as bytes, and what `decode` makes of these.
+
+        threads: that share the work; 0 means as many as the process may use, up to a limit of memory.
+        """
         ...
 
-    def decode(self, frame: _native.Frame, data: bytes) -> list[np.ndarray]:
-        """Raises CorruptError or TruncatedError if the bytes don't fit the frame."""
+    def decode(self, frame: _native.Frame, data: bytes, threads: int = 0) -> list[np.ndarray]:
+        """Return the coefficients. Raises CorruptError or TruncatedError if the bytes don't fit the frame."""
         ...
 
 
-def coders_of(frame: _native.Frame, profile: str | None, device: str | None) -> list[Coder]:
+def coders_of(frame: _native.Frame, profile: str | None, device: Device) -> list[Coder]:
     """Those whose shortest result a picture is to have.
 
     The native coder takes a tenth of a network's time, and beats it on some pictures. Alone it is for what no network
@@ -77,7 +114,7 @@ def coders_of(frame: _native.Frame, profile: str | None, device: str | None) -> 
     return coders
 
 
-def coder_of_number(number: int, device: str | None) -> Coder:
+def coder_of_number(number: int, device: Device) -> Coder:
     """What a picture in a file has been coded with. Raises UnsupportedError if no model for JPEG has that number."""
     name = zoo.model_name(number)
     if name not in zoo.PROFILES.values():
@@ -94,18 +131,25 @@ class Native:
     def fingerprint(self) -> int:
         return _native.native_fingerprint()
 
-    def encode(self, frame: _native.Frame, planes: list[np.ndarray]) -> tuple[bytes, list[np.ndarray]]:
+    def encode(
+        self, frame: _native.Frame, planes: list[np.ndarray], threads: int = 0
+    ) -> tuple[bytes, list[np.ndarray]]:
         # It has decoded and compared them.
-        return _native.native_encode(frame, planes, NATIVE_THREADS), planes
+        return _native.native_encode(frame, planes, native_threads(threads)), planes
 
-    def decode(self, frame: _native.Frame, data: bytes) -> list[np.ndarray]:
-        return _native.native_decode(frame, data, NATIVE_THREADS)
+    def decode(self, frame: _native.Frame, data: bytes, threads: int = 0) -> list[np.ndarray]:
+        return _native.native_decode(frame, data, native_threads(threads))
+
+
+def native_threads(wanted: int = 0) -> int:
+    """Return how many threads the native coder is given on one picture. 0 means as many as the process may use."""
+    return min(threads.resolve(wanted), NATIVE_THREADS)
 
 
 class Network:
     """A model, as a coder. Its bytes are the streams of the picture's tiles, behind the lengths of all but the last."""
 
-    def __init__(self, name: str, device: str | None) -> None:
+    def __init__(self, name: str, device: Device) -> None:
         self.name = name
         self.number = zoo.NUMBERS[name]
         self._model = zoo.load(name, device)
@@ -113,12 +157,14 @@ class Network:
     def fingerprint(self) -> int:
         return self._model.fingerprint()
 
-    def encode(self, frame: _native.Frame, planes: list[np.ndarray]) -> tuple[bytes, list[np.ndarray]]:
-        streams, planes = encode_and_decode(self._model, frame, planes)
+    def encode(
+        self, frame: _native.Frame, planes: list[np.ndarray], threads: int = 0
+    ) -> tuple[bytes, list[np.ndarray]]:
+        streams, planes = encode_and_decode(self._model, frame, planes, threads)
         return join(streams), planes
 
-    def decode(self, frame: _native.Frame, data: bytes) -> list[np.ndarray]:
-        return decode_planes(self._model, frame, split(data, len(Grids(frame).tiles)))
+    def decode(self, frame: _native.Frame, data: bytes, threads: int = 0) -> list[np.ndarray]:
+        return decode_planes(self._model, frame, split(data, len(Grids(frame).tiles)), threads)
 
 
 def join(streams: list[bytes]) -> bytes:
@@ -192,22 +238,22 @@ def cuts(blocks: int) -> list[tuple[int, int]]:
     return list(pairwise(edges))
 
 
-def encode_planes(model: Mlcc, frame: _native.Frame, planes: list[np.ndarray]) -> list[bytes]:
+def encode_planes(model: Mlcc, frame: _native.Frame, planes: list[np.ndarray], threads: int = 0) -> list[bytes]:
     """One rANS stream for each tile of each part."""
-    return _in_batches(model, Grids(frame, planes).tiles, lambda batch: encode_tiles(model, batch))
+    return _in_batches(model, threads, lambda batch: encode_tiles(model, batch), Grids(frame, planes).tiles)
 
 
-def decode_planes(model: Mlcc, frame: _native.Frame, streams: list[bytes]) -> list[np.ndarray]:
+def decode_planes(model: Mlcc, frame: _native.Frame, streams: list[bytes], threads: int = 0) -> list[np.ndarray]:
     """The inverse of `encode_planes`. Raises CorruptError or TruncatedError if the streams don't fit the frame."""
     grids = Grids(frame)
     if len(grids.tiles) != len(streams):
         raise CorruptError(f"{len(streams)} coefficient streams for a frame of {len(grids.tiles)} tiles")
-    _in_batches(model, grids.tiles, lambda batch, streams: decode_tiles(model, batch, streams), streams)
+    _in_batches(model, threads, lambda batch, streams: decode_tiles(model, batch, streams), grids.tiles, streams)
     return grids.planes()
 
 
 def encode_and_decode(
-    model: Mlcc, frame: _native.Frame, planes: list[np.ndarray]
+    model: Mlcc, frame: _native.Frame, planes: list[np.ndarray], threads: int = 0
 ) -> tuple[list[bytes], list[np.ndarray]]:
     """What `encode_planes` makes of the planes, and `decode_planes` of that; both of a tile before the next."""
     grids = Grids(frame)
@@ -217,7 +263,7 @@ def encode_and_decode(
         decode_tiles(model, decoded, streams)
         return streams
 
-    return _in_batches(model, Grids(frame, planes).tiles, both, grids.tiles), grids.planes()
+    return _in_batches(model, threads, both, Grids(frame, planes).tiles, grids.tiles), grids.planes()
 
 
 def encode_tiles(model: Mlcc, batch: Sequence[TileOfGrids]) -> list[bytes]:
@@ -249,7 +295,7 @@ class TileOfGrids(NamedTuple):
 
     pieces: list[np.ndarray]
     shape: Shape
-    tables: torch.Tensor
+    tables: np.ndarray
 
 
 class Grids:
@@ -283,30 +329,38 @@ class Grids:
 
 
 def _in_batches(
-    model: Mlcc, tiles: Sequence[TileOfGrids], work: Callable[..., list[T]], *more: Sequence[Any]
+    model: Mlcc, wanted: int, work: Callable[..., list[T]], tiles: Sequence[TileOfGrids], *more: Sequence[Any]
 ) -> list[T]:
     """What `work` makes of all tiles, in order: it gets some of equal shape at a time, and what `more` has for them.
 
     On the CPU one tile a thread: many small steps gain little from more. On CUDA two batches at a time, so that the
     entropy coder works on one while the device works on the other. Neither changes the bytes.
     """
-    import torch
-
-    from .nn.exact import single_threaded
+    from .nn.ambient import known_state, single_thread
 
     on_cpu = model.device.type == "cpu"
     batches = _batches(tiles, CPU_BATCH if on_cpu else CUDA_BATCH)
+    usual = min(threads.available(), MAX_THREADS)
+    count = min(wanted or usual, MAX_THREADS if on_cpu else 2)
     results: list[Any] = [None] * len(tiles)
+    caller = threading.get_ident()
 
     def alone(batch: list[int]) -> None:
-        with _tile_slots:
-            torch.set_num_threads(1)
+        threads.check()
+        with _slots.one_of(max(usual, count)):
             made = work(*([given[i] for i in batch] for given in (tiles, *more)))
         for i, result in zip(batch, made, strict=True):
             results[i] = result
 
-    with single_threaded, ThreadPoolExecutor(max(1, min(len(batches), MAX_THREADS if on_cpu else 2))) as pool:
-        list(pool.map(alone, batches))
+    def state() -> AbstractContextManager[Any]:
+        with ExitStack() as stack:
+            # The caller's number of threads is its own.
+            if threading.get_ident() != caller:
+                stack.enter_context(single_thread())
+            stack.enter_context(known_state())
+            return stack.pop_all()
+
+    threads.share(alone, batches, count, within=state, apart=on_cpu)
     return results
 
 
@@ -332,21 +386,19 @@ def _transposed_zigzag() -> list[int]:
     return [order.index((column, row)) for row, column in order]
 
 
-def _tables(frame: _native.Frame, part: Part) -> torch.Tensor:
-    """Quantisation tables of a part as the model takes them, `[1, 2 or 3, 64]`."""
-    import torch
-
+def _tables(frame: _native.Frame, part: Part) -> np.ndarray:
+    """Quantisation tables of a part as the model takes them, `[2 or 3, 64]`."""
     # A quantiser of 0 is forbidden and occurs; no coefficient depends on what stands here.
     tables = np.maximum([frame.components[c].quant for c in part.components], 1)
     if part.transposed:
         tables = tables[:, _transposed_zigzag()]
-    return torch.from_numpy(tables if len(tables) > 1 else tables.repeat(2, 0))[None]
+    return tables if len(tables) > 1 else tables.repeat(2, 0)
 
 
 def _batch_tables(batch: Sequence[TileOfGrids]) -> torch.Tensor:
     import torch
 
-    return torch.cat([tile.tables for tile in batch])
+    return torch.from_numpy(np.stack([tile.tables for tile in batch]))
 
 
 def _picture(batch: Sequence[TileOfGrids]) -> Picture:

@@ -8,18 +8,19 @@ import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _native, tensor
+from . import _native, tensor, threads
+from .arguments import Bytes, Device, check_instance, to_bytes, to_device
 from .coders import join, split
 from .errors import CorruptError, UnsupportedError
 from .limits import DEFAULT_LIMITS, Limits
 from .models import zoo
 from .models.quality import BETWEEN, LAST, index_of
-from .pixels import MODES, Samples, pack_metadata, pixels_of, unpack_metadata
+from .pixels import MODES, Picture, Samples, info_of, pack_metadata, pixels_of, unpack_metadata
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -29,34 +30,38 @@ if TYPE_CHECKING:
     from .lof import Score
     from .models.codec import ImageModel
 
+__all__ = ["QUALITY", "Info", "Overfitting", "compress", "decompress", "inspect", "is_image", "latents"]
+
 #: What files begin with: magic number, version and kind.
 HEAD = b"\x89LIC\1\2"
 #: Unless another is asked for.
 QUALITY = 4.0
-Bytes = bytes | bytearray | memoryview
 
 
 def compress(
-    image: Any,
+    image: Picture,
     *,
     quality: float = QUALITY,
-    profile: str | None = None,
-    device: str | None = None,
+    profile: zoo.ImageProfile | None = None,
+    device: Device = None,
     limits: Limits = DEFAULT_LIMITS,
     lof: int = 0,
     on_lof: Callable[[Overfitting], None] | None = None,
 ) -> bytes:
-    """An image -> a `.lic` file that shows nearly the same.
+    """Return a `.lic` file that shows nearly the same as an image.
 
-    An alpha channel is kept without loss, as are Exif, XMP and the colour profile of a Pillow image. Samples of other
-    kinds (16 bits, floats, CMYK) are refused.
+    An alpha channel is kept without loss, of a palette too, as are Exif (as `getexif()` has it, if that was changed),
+    XMP and the colour profile of a Pillow image. A resolution is kept inside Exif (`lic_native.pillow` says when).
+    Samples of other kinds (16 bits, floats, CMYK), masked arrays and images of several frames are refused; of the
+    pictures of an MPO file one is kept, with a warning. Pillow makes 8 bits of a PNG file's 16 when it loads it, which
+    is refused before, but can't be known afterwards.
 
     Nothing is returned before its latents have been decoded and compared.
 
     Args:
-        image: a Pillow image (modes L, LA, RGB, RGBA, 1 and P), a uint8 NumPy array `[H, W]` or `[H, W, 1 to 4]`, or a
-            uint8 torch tensor `[H, W]` or `[1 to 4, H, W]`: gray, gray and alpha, RGB, RGB and alpha. Any size from
-            1x1 on.
+        image: a Pillow image (modes L, LA, RGB, RGBA, 1, P and PA), a uint8 NumPy array `[H, W]` or `[H, W, 1 to 4]`,
+            or a uint8 torch tensor `[H, W]` or `[1 to 4, H, W]`: gray, gray and alpha, RGB, RGB and alpha. Any size
+            from 1x1 on.
         quality: from 1 to 8, any number between; rate grows with it, from about 0.1 to 1.5 bits a pixel of a
             photograph. It is rounded to 1/64.
         profile: a model for images, of `models.zoo.IMAGE_PROFILES`. Default: "balanced" (`models/msp.py`).
@@ -67,15 +72,20 @@ def compress(
         on_lof: called after each iteration, and at the end.
 
     Raises:
-        TypeError, ValueError: the image is of none of these kinds, or there is no such quality, profile, device or
-            number of iterations.
+        TypeError: an argument is of another type.
+        ValueError: the image is of none of these kinds, or there is no such quality, profile, device or number of
+            iterations.
         LimitExceededError: the image has more than `limits.max_pixels`.
     """
-    index, name = index_of(quality), zoo.of_image_profile(profile)
-    pixels = pixels_of(image)
+    index, device = index_of(quality), to_device(device)
+    check_instance(limits, Limits, "limits")
+    if on_lof is not None and not callable(on_lof):
+        raise TypeError(f"on_lof must be a function, not {type(on_lof).__name__}")
+    name = zoo.of_image_profile(profile)
+    zoo.check_overfitting(name, lof)
+    pixels = pixels_of(image, limits)
     height, width, _ = pixels.samples.shape
     limits.check_pixels(width * height)
-    zoo.check_overfitting(name, lof)
     model = zoo.load_image(name, device)
     streams, checksum = _encode(model, pixels.samples, index, lof, on_lof)
     return _native.pack_image(
@@ -107,18 +117,21 @@ class Overfitting:
     after: Score | None = None
 
 
-def decompress(data: Bytes, *, device: str | None = None, limits: Limits = DEFAULT_LIMITS) -> Image.Image:
-    """The image of a file that `compress` made, as a Pillow image with its metadata in `info`.
+def decompress(data: Bytes, *, device: Device = None, limits: Limits = DEFAULT_LIMITS) -> Image.Image:
+    """Return the image of a file that `compress` made, as a Pillow image with its metadata in `info`.
+
+    `info` has "dpi" too, if Exif tells a resolution.
 
     The latents are exactly those of the encoder, on any machine. The transform from them to pixels is in floats, and a
     sample may differ by one between devices.
 
     Args:
-        data: a `.lic` file.
+        data: the bytes of a `.lic` file.
         device: where torch runs the model.
         limits: what the file may ask for.
 
     Raises:
+        TypeError, ValueError: an argument is of another type, or there is no such device.
         TruncatedError, CorruptError: the file is damaged.
         UnsupportedError: the file is of a newer version, needs a model that is not installed, or holds no image but a
             file, which `lic_native.jpeg.decompress` restores.
@@ -126,6 +139,7 @@ def decompress(data: Bytes, *, device: str | None = None, limits: Limits = DEFAU
     """
     from PIL import Image
 
+    device = to_device(device)
     body = unpacked(data, limits)
     model = _model(body, device)
     metadata = unpack_metadata(body.metadata)
@@ -137,17 +151,18 @@ def decompress(data: Bytes, *, device: str | None = None, limits: Limits = DEFAU
             height, width, _ = samples.shape
             samples = np.concatenate([samples, alpha[top : top + height, left : left + width, None]], 2)
         image.paste(Image.fromarray(samples.squeeze(2) if samples.shape[2] == 1 else samples), (left, top))
-    image.info.update(metadata)
+    image.info.update(info_of(metadata))
     return image
 
 
 def is_image(head: Bytes) -> bool:
-    """Whether a `.lic` file that begins so holds an image, which is decompressed here, or else a file."""
-    return bytes(head[: len(HEAD)]) == HEAD
+    """Return whether a `.lic` file that begins so holds an image, which is decompressed here, or else a file."""
+    return to_bytes(head, "head").startswith(HEAD)
 
 
-def latents(data: Bytes, *, device: str | None = None, limits: Limits = DEFAULT_LIMITS) -> NDArray[np.int16]:
-    """What a file's image is computed from, `[C, ceil(H / 16), ceil(W / 16)]`. Raises as `decompress` does."""
+def latents(data: Bytes, *, device: Device = None, limits: Limits = DEFAULT_LIMITS) -> NDArray[np.int16]:
+    """Return what a file's image is computed from, int16 `[C, ceil(H / 16), ceil(W / 16)]`. Raises as `decompress`."""
+    device = to_device(device)
     body = unpacked(data, limits)
     return _latents(_model(body, device), body)
 
@@ -173,7 +188,8 @@ class Info:
 
 
 def inspect(data: Bytes, *, limits: Limits = DEFAULT_LIMITS) -> Info:
-    """What is inside a file, without decoding it. Raises as `decompress` does."""
+    """Return what is inside a file, without decoding it. Raises as `decompress` does."""
+    data = to_bytes(data)
     body = unpacked(data, limits)
     return Info(
         kind="image",
@@ -191,8 +207,9 @@ def inspect(data: Bytes, *, limits: Limits = DEFAULT_LIMITS) -> Info:
 
 
 def unpacked(data: Bytes, limits: Limits) -> _native.Image:
-    """The parts of a file, as they are stored. Raises as `decompress` does."""
-    data = bytes(data)
+    """Return the parts of a file, as they are stored. Raises as `decompress` does."""
+    data = to_bytes(data)
+    check_instance(limits, Limits, "limits")
     limits.check_input(len(data))
     container = _native.unpack(data, limits.max_output_bytes)
     if container.image is None:
@@ -242,11 +259,14 @@ def _encode(
     """One rANS stream for each tile, and the checksum of all latents."""
     import torch
 
+    from .nn.ambient import known_state
+
     grid = _grid(model, *samples.shape[:2])
     search = _Search(model, samples, quality, lof, on_lof) if lof else None
     streams, checksums = [], []
-    with torch.inference_mode():
-        for tile in _tiles(model, *grid):
+    for tile in _tiles(model, *grid):
+        threads.check()
+        with known_state(), torch.inference_mode():
             symbols = search(tile) if search else _analyse(model, samples, tile, quality).round().contiguous()
             streams.append(_coded(model, symbols, quality))
             checksums.append(_checksum(symbols[0].short().cpu().numpy()))
@@ -357,9 +377,9 @@ def _walk(model: ImageModel, coder: Coder, quality: int, size: Sequence[int], sy
     """`model.walk` as an encoder and a decoder must: nothing that would make it inexact."""
     import torch
 
-    from .nn.exact import exact_arithmetic
+    from .nn.ambient import known_state
 
-    with torch.inference_mode(), exact_arithmetic(model.device):
+    with known_state(), torch.inference_mode():
         return model.walk(coder, torch.tensor([quality], device=model.device), (size[0], size[1]), symbols)
 
 
@@ -401,11 +421,15 @@ def _synthesise(
     """Top, left and samples `[h, w, 1 or 3]` of each tile, with the latents around it that its pixels depend on."""
     import torch
 
+    from .nn.ambient import known_state
+
     stride = model.STRIDE
     for tile in _tiles(model, *coded.shape[1:]):
+        threads.check()
         seen = [_grown(piece, model.reach[1], size) for piece, size in zip(tile, coded.shape[1:])]
-        part = torch.from_numpy(np.ascontiguousarray(coded[:, *seen]))[None].to(model.device).float()
-        with torch.inference_mode():
+        # Not around what the caller does with a tile.
+        with known_state(), torch.inference_mode():
+            part = torch.from_numpy(np.ascontiguousarray(coded[:, *seen]))[None].to(model.device).float()
             decoded = model.decode(part, torch.tensor([body.quality], device=model.device))[0]
             y, x = (slice(stride * piece.start, stride * piece.stop) for piece in _within(tile, seen))
             decoded = decoded[:, y, x].mean(0, keepdim=True) if body.channels < 3 else decoded[:, y, x]

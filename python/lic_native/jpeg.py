@@ -9,17 +9,30 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import _native
+from . import _native, threads
+from .arguments import Bytes, Device, check_instance, to_bytes, to_count, to_device
 from .coders import Coder, coder_of_number, coders_of
 from .errors import CorruptError, LicError, UnsupportedError
 from .limits import DEFAULT_LIMITS, Limits
 from .models import zoo
+from .models.zoo import JpegProfile
+
+__all__ = [
+    "SUFFIXES",
+    "Coefficients",
+    "Info",
+    "JpegProfile",
+    "PictureInfo",
+    "compress",
+    "decompress",
+    "inspect",
+    "read_coefficients",
+]
 
 #: What names of JPEG files end in.
 SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif"}
 #: In place of a coder's number: the picture has the coefficients of an earlier one, whose index follows.
 TWIN = 0
-Bytes = bytes | bytearray | memoryview
 #: Number and fingerprint of a coder, and what it made of a picture's coefficients.
 Coded = tuple[int, int, bytes]
 
@@ -61,52 +74,92 @@ def read_coefficients(data: Bytes) -> Coefficients:
 
 
 def compress(
-    data: Bytes, *, profile: str | None = None, device: str | None = None, limits: Limits = DEFAULT_LIMITS
+    data: Bytes,
+    *,
+    profile: JpegProfile | None = None,
+    device: Device = None,
+    limits: Limits = DEFAULT_LIMITS,
+    threads: int = 0,
 ) -> bytes:
-    """A JPEG file, or any bytes at all -> a `.lic` file that restores exactly them.
+    """Return a `.lic` file that restores exactly `data`: a JPEG file, or any bytes at all.
 
     Every JPEG picture in them is coded, thumbnails and what follows the first picture too. What is no JPEG, or can't be
     rebuilt bit by bit from its coefficients, is kept (with zstd). Nothing is returned before it has been decoded and
     compared with `data`.
 
     Args:
-        data: the file's content.
+        data: the file's content, as a bytes-like object.
         profile: "native": without torch, ten times as fast as a network. "fast", or "best": smaller files by a network,
             "best" by one that takes twice as long on a CPU. Any file is restored on any device. Default: "best" on
             "cuda", "fast" on "cpu", and "native" where torch is not installed.
-        device: where torch runs the model, "cpu" or "cuda"; the file is the same. Default: "cuda" if there is one.
+        device: where torch runs the model, "cpu", "cuda", "cuda:1" or a `torch.device`; the file is the same. Default:
+            "cuda" if there is one.
         limits: pictures that would exceed `max_pixels` are kept as they are.
+        threads: how many share the work, up to 8; each takes up to 100 MB with a network. The file is the same. 0 means
+            the environment variable `LIC_THREADS`, or else the processors that this process may use.
 
     Raises:
-        ValueError: there is no such profile or device.
+        TypeError, ValueError: an argument is of another type, or there is no such profile or device.
         LimitExceededError: `data` is longer than `limits.max_input_bytes`.
+        UnsupportedError: the profile needs torch, which is not installed or can't be loaded.
+        RuntimeError: the device does not compute exactly, so that a network's files would not decode elsewhere.
     """
-    data = bytes(data)
+    return _compress(data, profile=profile, device=device, limits=limits, threads=threads)[0]
+
+
+def _compress(
+    data: Bytes,
+    *,
+    profile: JpegProfile | None = None,
+    device: Device = None,
+    limits: Limits = DEFAULT_LIMITS,
+    threads: int = 0,
+) -> tuple[bytes, str | None]:
+    """Return what `compress` does, and of a file that is kept as it is, why."""
+    data, device = to_bytes(data), to_device(device)
+    check_instance(limits, Limits, "limits")
+    to_count(threads, "threads")
     limits.check_input(len(data))
     zoo.check_profile(profile)
-    packed = _compressed(data, profile, device, limits)
+    if profile is not None:
+        # Whatever the data are.
+        _check_device(zoo.of_profile(profile), device)
+    packed, reason = _compressed(data, profile, device, limits, threads)
     if packed is not None and len(packed) < 0.9 * len(data):
-        return packed
+        return packed, None
     stored = _native.store(data)
-    return stored if packed is None or len(stored) <= len(packed) else packed
+    if packed is None:
+        return stored, reason
+    return (stored, "its coefficients get no smaller") if len(stored) <= len(packed) else (packed, None)
 
 
-def decompress(data: Bytes, *, device: str | None = None, limits: Limits = DEFAULT_LIMITS) -> bytes:
-    """The file that `compress` was given.
+def _check_device(name: str, device: Device) -> None:
+    if name != zoo.NATIVE:
+        zoo.present_device(device, f"model {name}")
+
+
+def decompress(data: Bytes, *, device: Device = None, limits: Limits = DEFAULT_LIMITS, threads: int = 0) -> bytes:
+    """Return the file that `compress` was given.
 
     Args:
-        data: a `.lic` file.
+        data: a `.lic` file, as a bytes-like object.
         device: where torch runs the model; any restores any file.
         limits: what the file may ask for.
+        threads: as of `compress`.
 
     Raises:
+        TypeError, ValueError: an argument is of another type, or there is no such device.
         TruncatedError, CorruptError: the file is damaged. Its checksums cover the file and what is restored from it.
-        UnsupportedError: the file is of a newer version, or needs a model that is not installed.
+        UnsupportedError: the file is of a newer version, or needs a model or torch, which is not installed.
         LimitExceededError: the file or its pictures exceed `limits`.
+        RuntimeError: the file needs a network, and the device does not compute exactly.
     """
-    data = bytes(data)
+    data, device = to_bytes(data), to_device(device)
+    to_count(threads, "threads")
     container = _unpacked(data, limits)
-    restored = _restore(container, device, limits) if container.stored is None else container.stored
+    restored = container.stored
+    if restored is None:
+        restored = _restore(container, device, limits, threads)
     _native.verify(restored, container.size, container.checksum)
     return restored
 
@@ -116,7 +169,7 @@ class PictureInfo:
     """A JPEG picture inside a `.lic` file.
 
     model: "twin" if its coefficients are those of an earlier picture.
-    sampling: for each component, its horizontal x vertical sampling factor.
+    sampling: "4:2:0" and so on, "gray", or for each component its horizontal x vertical sampling factor.
     """
 
     model: str
@@ -132,6 +185,7 @@ class PictureInfo:
 class Info:
     """What is inside a `.lic` file.
 
+    saving_percent: 0 of a file that is no smaller than what it restores.
     header_bytes: what is not coded coefficients.
     pictures: of a file that is not stored, in the order in which they begin; thumbnails after what they lie in.
     """
@@ -146,10 +200,10 @@ class Info:
 
 
 def inspect(data: Bytes, *, limits: Limits = DEFAULT_LIMITS) -> Info:
-    """What is inside a `.lic` file, without decoding its coefficients. Raises as `decompress` does."""
-    data = bytes(data)
+    """Return what is inside a `.lic` file, without decoding its coefficients. Raises as `decompress` does."""
+    data = to_bytes(data)
     container = _unpacked(data, limits)
-    saving = 100 * (1 - len(data) / container.size) if container.size else 0.0
+    saving = 100 * max(0.0, 1 - len(data) / container.size) if container.size else 0.0
     common = (container.kind, len(data), container.size, round(saving, 2))
     if container.kind == "stored":
         return Info(*common)
@@ -159,7 +213,7 @@ def inspect(data: Bytes, *, limits: Limits = DEFAULT_LIMITS) -> Info:
             width=frame.width,
             height=frame.height,
             components=len(frame.components),
-            sampling=",".join(f"{c.h}x{c.v}" for c in frame.components),
+            sampling=sampling_name([(c.h, c.v) for c in frame.components]),
             progressive=frame.progressive,
             coefficient_bytes=len(coded),
         )
@@ -169,7 +223,31 @@ def inspect(data: Bytes, *, limits: Limits = DEFAULT_LIMITS) -> Info:
     return Info(*common, len(data) - coefficients, coefficients, pictures)
 
 
+#: Names of samplings, by how many times finer the first component is than the two others, across and down.
+SAMPLINGS = {
+    (1, 1): "4:4:4",
+    (2, 1): "4:2:2",
+    (1, 2): "4:4:0",
+    (2, 2): "4:2:0",
+    (4, 1): "4:1:1",
+    (4, 2): "4:1:0",
+}
+
+
+def sampling_name(factors: Sequence[tuple[int, int]]) -> str:
+    """Return a name for the (horizontal, vertical) sampling factors of components: "4:2:0", "gray", "1x1,2x1"."""
+    if len(factors) == 1:
+        return "gray"
+    if len(factors) == 3 and factors[1] == factors[2]:
+        (h, v), (ch, cv) = factors[:2]
+        name = SAMPLINGS.get((h // ch, v // cv))
+        if name and not h % ch and not v % cv:
+            return name
+    return ",".join(f"{h}x{v}" for h, v in factors)
+
+
 def _unpacked(data: bytes, limits: Limits) -> _native.Container:
+    check_instance(limits, Limits, "limits")
     limits.check_input(len(data))
     container = _native.unpack(data, limits.max_output_bytes)
     if container.image is not None:
@@ -177,11 +255,15 @@ def _unpacked(data: bytes, limits: Limits) -> _native.Container:
     return container
 
 
-def _compressed(data: bytes, profile: str | None, device: str | None, limits: Limits) -> bytes | None:
-    """A file that has been seen to restore `data` from its pictures' coefficients, or None if there is none."""
+def _compressed(
+    data: bytes, profile: str | None, device: Device, limits: Limits, wanted: int
+) -> tuple[bytes | None, str | None]:
+    """A file that has been seen to restore `data` from its pictures' coefficients, or None and why there is none."""
     pictures, skeleton = _native.document_read(data, limits.max_blocks)
     if not pictures:
-        return None
+        return None, _why_no_pictures(data, limits)
+    name = zoo.of_profile(profile, device)
+    _check_device(name, device)
     try:
         frames = layout(skeleton, len(data), limits)
         coded: list[Coded] = []
@@ -191,25 +273,56 @@ def _compressed(data: bytes, profile: str | None, device: str | None, limits: Li
                 coded.append((TWIN, 0, twin.to_bytes(2, "little")))
                 decoded.append(decoded[twin])
                 continue
-            best, planes = _shortest(coders_of(frame, profile, device), frame, planes)
+            threads.check()
+            best, planes = _shortest(coders_of(frame, profile, device), frame, planes, wanted)
             coded.append(best)
             decoded.append(planes)
         packed = _native.pack_jpeg(data, skeleton, coded)
         container = _native.unpack(packed, len(data))
         same = container.pictures == coded and _native.document_write(container.skeleton, decoded, len(data)) == data
     except LicError:
-        return None
-    return packed if same else None
+        return None, NOT_REBUILT
+    return (packed, None) if same else (None, NOT_REBUILT)
+
+
+#: Why a file is kept as it is.
+NOT_REBUILT = "a JPEG file that can't be rebuilt exactly from its coefficients"
+
+
+def _why_no_pictures(data: bytes, limits: Limits) -> str:
+    if b"\xff\xd8\xff" not in data:
+        return "not a JPEG file"
+    if _declared_pixels(data) > limits.max_pixels:
+        return f"over the limit of {limits.max_pixels:,} pixels"
+    return "no JPEG picture in it that can be rebuilt exactly"
+
+
+#: More segments than these stand before no picture.
+SEGMENTS = 1000
+
+
+def _declared_pixels(data: bytes) -> int:
+    """The size that the first picture in the data says it has, or 0."""
+    at = data.find(b"\xff\xd8\xff") + 2
+    for _ in range(SEGMENTS):
+        marker, length = data[at : at + 2], int.from_bytes(data[at + 2 : at + 4], "big")
+        if marker[:1] != b"\xff" or length < 2:
+            break
+        # The frame headers of T.81, table B.1: among their numbers are those of DHT, JPG and DAC.
+        if 0xC0 <= marker[-1] <= 0xCF and marker[-1] not in (0xC4, 0xC8, 0xCC):
+            return int.from_bytes(data[at + 5 : at + 7], "big") * int.from_bytes(data[at + 7 : at + 9], "big")
+        at += 2 + length
+    return 0
 
 
 def _shortest(
-    coders: Sequence[Coder], frame: _native.Frame, planes: list[np.ndarray]
+    coders: Sequence[Coder], frame: _native.Frame, planes: list[np.ndarray], wanted: int
 ) -> tuple[Coded, list[np.ndarray]]:
     """The shortest that coders make of coefficients, and what is decoded from that. One that fails is passed over."""
     results: list[tuple[Coded, list[np.ndarray]]] = []
     for coder in coders:
         try:
-            data, decoded = coder.encode(frame, planes)
+            data, decoded = coder.encode(frame, planes, wanted)
         except LicError:
             continue
         if decoded is planes or all(map(np.array_equal, decoded, planes)):
@@ -219,7 +332,7 @@ def _shortest(
     return min(results, key=lambda result: len(result[0][2]))
 
 
-def _restore(container: _native.Container, device: str | None, limits: Limits) -> bytes:
+def _restore(container: _native.Container, device: Device, limits: Limits, wanted: int) -> bytes:
     frames = layout(container.skeleton, container.size, limits)
     pictures: list[list[np.ndarray]] = []
     for frame, (number, fingerprint, coefficients) in zip(frames, container.pictures, strict=True):
@@ -231,7 +344,8 @@ def _restore(container: _native.Container, device: str | None, limits: Limits) -
             raise UnsupportedError(
                 f"the file needs weights {fingerprint:08x} of model {coder.name}, not {coder.fingerprint():08x} as here"
             )
-        pictures.append(coder.decode(frame, coefficients))
+        threads.check()
+        pictures.append(coder.decode(frame, coefficients, wanted))
     return _native.document_write(container.skeleton, pictures, container.size)
 
 

@@ -23,10 +23,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from . import threads
+from .arguments import to_count
 from .coder import RateMeter
 from .models.codec import ImageModel
 from .models.quality import LARGEST, LAST, tradeoff
-from .nn.exact import exact_arithmetic
+from .nn.ambient import known_state
+
+__all__ = ["Overfitted", "Score", "overfit"]
 
 #: Of the first iteration, in integer steps; it falls as a cosine to zero.
 RATE = 0.006
@@ -84,13 +88,13 @@ def overfit(
         on_step: called after each iteration with how many are done and the loss, of latents not quite rounded.
 
     Raises:
-        ValueError: shapes or numbers that are none of these.
+        TypeError, ValueError: shapes or numbers that are none of these.
+        KeyboardInterrupt: the work is no longer wanted (`threads.check`).
     """
+    index, iterations = to_count(index, "index"), to_count(iterations, "iterations")
     height, width = _grid(model, pixels)
-    if not 0 <= index <= LAST:
+    if index > LAST:
         raise ValueError(f"index {index} of a quality is not from 0 to {LAST}")
-    if iterations < 0:
-        raise ValueError(f"{iterations} iterations")
     if symbols is not None and symbols.shape != (1, model.channels, height, width):
         raise ValueError(f"latents {tuple(symbols.shape)}, not {(1, model.channels, height, width)}")
     rows, columns = tile or (slice(0, height), slice(0, width))
@@ -99,7 +103,7 @@ def overfit(
             raise ValueError(f"a tile of {piece} in {size} latents")
 
     # The caller may be in inference mode, whose tensors have no gradients: hence the clones.
-    with torch.inference_mode(False), torch.enable_grad():
+    with known_state(grad=True):
         pixels, at = pixels.clone(), torch.tensor([index], device=pixels.device)
         with torch.no_grad():
             y = model.encode(pixels, at) if symbols is None else symbols.clone()
@@ -158,7 +162,7 @@ class _Objective:
 
     def measured(self, symbols: Tensor) -> Score:
         """Of integers, as in a file."""
-        with torch.no_grad(), exact_arithmetic(symbols.device):
+        with torch.no_grad():
             bpp, mse = map(float, self(symbols))
         return Score(bpp, mse, bpp + self.weight * mse)
 
@@ -174,6 +178,7 @@ def _descended(
     # Gradients of a bit per pixel are small: next to them the usual epsilon is not.
     optimizer = torch.optim.Adam([y], betas=(0.9, 0.99), eps=1e-12)
     for step in range(iterations):
+        threads.check()
         progress = step / iterations
         optimizer.param_groups[0]["lr"] = RATE * (1 + math.cos(math.pi * progress)) / 2
         bpp, mse = objective(annealed(y, WARM * (COLD / WARM) ** progress, noise, generator), half)
@@ -192,7 +197,7 @@ def annealed(y: Tensor, temperature: float, noise: float, generator: torch.Gener
     """
     floor = y.detach().floor()
     above = (y - floor).clamp(EDGE, 1 - EDGE)
-    uniform = torch.rand(y.shape, generator=generator, device=y.device).clamp(1e-6, 1 - 1e-6)
+    uniform = torch.rand(y.shape, generator=generator, dtype=y.dtype, device=y.device).clamp(1e-6, 1 - 1e-6)
     logit = torch.atanh(above) - torch.atanh(1 - above)
     return floor + torch.sigmoid((logit + noise * torch.logit(uniform)) / temperature)
 

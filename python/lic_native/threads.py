@@ -91,6 +91,7 @@ def share(
     items: Sequence[T],
     threads: int,
     within: Callable[[], AbstractContextManager[Any]] = nullcontext,
+    apart: bool = False,
 ) -> list[R]:
     """Return what `work` makes of each item, in their order, made by up to so many threads.
 
@@ -102,6 +103,7 @@ def share(
         items: what there is to do.
         threads: 1 means the calling thread.
         within: makes a context that each of the threads works in.
+        apart: let the calling thread only wait, also for one thread.
     """
     results: list[Any] = [None] * len(items)
     failures: list[BaseException] = []
@@ -120,7 +122,7 @@ def share(
 
     started = 0
     wanted = min(threads, len(items))
-    for _ in range(wanted if wanted > 1 else 0):
+    for _ in range(wanted if wanted > 1 or apart else 0):
         try:
             threading.Thread(target=run, name="lic_native").start()
         except RuntimeError:

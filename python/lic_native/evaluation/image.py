@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -12,9 +13,10 @@ from statistics import fmean
 import numpy as np
 from PIL import Image
 
+from ..pixels import bits_of
 from .distortion import decibels, ms_ssim, psnr
 from .image_codecs import Codec
-from .jpeg import IMAGE_SUFFIXES
+from .jpeg import IMAGE_SUFFIXES, naming
 from .resources import observe
 
 
@@ -70,19 +72,22 @@ def find(folder: Path) -> list[Path]:
         FileNotFoundError: there are none.
         ValueError: there is more to one than 8 bits of colour or gray, e.g. alpha: codecs would treat it differently.
     """
+    if not folder.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "there is no such folder", str(folder))
     paths = sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix.lower() in IMAGE_SUFFIXES)
     if not paths:
         raise FileNotFoundError(f"no images ({', '.join(sorted(IMAGE_SUFFIXES))}) below {folder}")
     for path in paths:
-        with Image.open(path) as image:
-            if image.mode not in ("1", "L", "P", "RGB") or "transparency" in image.info:
-                raise ValueError(f"{path} is neither RGB nor gray, of 8 bits without alpha")
+        with naming(path), Image.open(path) as image:
+            plain = image.mode in ("1", "L", "P", "RGB") and not image.has_transparency_data and bits_of(image) <= 8
+        if not plain:
+            raise ValueError(f"{path} is neither RGB nor gray, of 8 bits without alpha")
     return paths
 
 
 def read(path: Path) -> Image.Image:
     """An image as RGB, gray ones too, without metadata: every codec is to code the same."""
-    with Image.open(path) as image:
+    with naming(path), Image.open(path) as image:
         return Image.fromarray(np.asarray(image.convert("RGB")))
 
 

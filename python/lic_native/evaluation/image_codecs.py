@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 from PIL import Image, features
 
+from ..arguments import Device, to_count, to_device
 from ..models import zoo
+from ..models.quality import index_of
 
 #: Ours.
 QUALITIES = (1, 2, 3, 4, 5, 6, 7, 8)
@@ -38,7 +40,7 @@ class Codec:
 def codecs(
     names: Sequence[str] = (),
     qualities: Sequence[float] = (),
-    device: str | None = None,
+    device: Device = None,
     lof: Sequence[int] = (),
 ) -> list[Codec]:
     """Those of these names, or lic_native with each of its profiles and every peer that is installed.
@@ -46,14 +48,24 @@ def codecs(
     lof: numbers of iterations of latent overfitting, each of which makes a codec of each profile that has it.
 
     Raises:
-        ValueError: there is no such codec.
+        TypeError, ValueError: there is no such codec, quality or device, or no such number of iterations.
+        UnsupportedError: a codec of ours needs torch, which is not there.
     """
-    there = [*ours(qualities or QUALITIES, device, lof), *peers()]
+    where = to_device(device)
+    for quality in qualities:
+        index_of(quality)
+    for iterations in lof:
+        to_count(iterations, "lof")
+    there = [*ours(qualities or QUALITIES, where, lof), *peers()]
     known = [codec.name for codec in there]
     for name in names:
         if name not in known:
             raise ValueError(f"no codec {name!r} here; there is {', '.join(known)}")
-    return [codec for codec in there if not names or codec.name in names]
+    wanted = [codec for codec in there if not names or codec.name in names]
+    for codec in wanted:
+        if codec.ours:
+            zoo.present_device(device, codec.name)
+    return wanted
 
 
 def ours(qualities: Sequence[float], device: str | None = None, lof: Sequence[int] = ()) -> Iterator[Codec]:
@@ -71,7 +83,7 @@ def ours(qualities: Sequence[float], device: str | None = None, lof: Sequence[in
             )
 
 
-def encode(profile: str, lof: int, device: str | None, picture: Image.Image, quality: float) -> bytes:
+def encode(profile: zoo.ImageProfile, lof: int, device: str | None, picture: Image.Image, quality: float) -> bytes:
     from .. import image
 
     return image.compress(picture, quality=quality, profile=profile, device=device, lof=lof)

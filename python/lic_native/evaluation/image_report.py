@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import csv
-import errno
 import json
 import math
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -15,12 +13,13 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from ..arguments import Device
 from . import bd_rate, image, image_plot
 from .image_codecs import Codec, codecs
+from .outputs import check_files, check_plot
 
 #: The packages that it takes, by the names that they are imported by.
 PACKAGES = {"bjontegaard": "bjontegaard", "pytorch_msssim": "pytorch-msssim", "matplotlib": "matplotlib"}
-PLOT_SUFFIXES = (".png", ".svg")
 
 
 def run(
@@ -28,7 +27,7 @@ def run(
     *,
     qualities: Sequence[float] = (),
     names: Sequence[str] = (),
-    device: str | None = None,
+    device: Device = None,
     lof: Sequence[int] = (),
     anchors: Path | None = None,
     against: Sequence[str] = (),
@@ -46,11 +45,8 @@ def run(
         OSError: no images there, or a file that can't be written.
     """
     require_packages()
-    for file in (csv_file, json_file, means_file, plot_file):
-        if file and not file.parent.is_dir():
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(file.parent))
-    if plot_file and plot_file.suffix.lower() not in PLOT_SUFFIXES:
-        raise ValueError(f"{plot_file} is none of {', '.join(PLOT_SUFFIXES)}")
+    check_files(csv_file, json_file, means_file, plot_file)
+    check_plot(plot_file)
     if against and not anchors:
         raise ValueError("--against names curves of the file that --anchors names")
     published = bd_rate.published(anchors, against) if anchors else []

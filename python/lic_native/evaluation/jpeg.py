@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -12,6 +14,8 @@ from pathlib import Path
 from PIL import Image
 
 from .. import jpeg
+from ..arguments import Device
+from ..models.zoo import JpegProfile
 from .peers import Codec, codecs
 
 #: What Pillow can write, and the mode of the image that it writes so.
@@ -60,15 +64,12 @@ def file_sets(folder: Path, qualities: Sequence[int], samplings: Sequence[str]) 
     """The JPEG files below a folder as they are, then its other images, made JPEG in each of these ways.
 
     Raises:
-        ValueError: Pillow can't write that.
+        ValueError: Pillow can't write that, or can't read an image, which is named.
         FileNotFoundError: there are no images.
     """
-    for sampling in samplings:
-        if sampling not in SAMPLINGS:
-            raise ValueError(f"sampling {sampling!r} is none of {', '.join(SAMPLINGS)}")
-    for quality in qualities:
-        if not 1 <= quality <= 100:
-            raise ValueError(f"quality {quality} is not from 1 to 100")
+    check_measures(qualities, samplings)
+    if not folder.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "there is no such folder", str(folder))
     paths = sorted(p for p in folder.rglob("*") if p.is_file())
     originals = [data for p in paths if p.suffix.lower() in jpeg.SUFFIXES and (data := p.read_bytes())]
     images = [p for p in paths if p.suffix.lower() in IMAGE_SUFFIXES]
@@ -82,10 +83,30 @@ def file_sets(folder: Path, qualities: Sequence[int], samplings: Sequence[str]) 
                 yield FileSet(quality, sampling, [made_jpeg(path, quality, sampling) for path in images])
 
 
+def check_measures(qualities: Sequence[int], samplings: Sequence[str]) -> None:
+    """Raise ValueError if Pillow can't write JPEG files of these."""
+    for sampling in samplings:
+        if sampling not in SAMPLINGS:
+            raise ValueError(f"sampling {sampling!r} is none of {', '.join(SAMPLINGS)}")
+    for quality in qualities:
+        if not 1 <= quality <= 100:
+            raise ValueError(f"quality {quality} is not from 1 to 100")
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Make whatever goes wrong with an image a ValueError that names it."""
+    try:
+        yield
+    except Exception as error:  # Pillow raises whatever it likes
+        raise ValueError(f"{path} can't be read: {(str(error) or type(error).__name__).splitlines()[0]}") from error
+
+
 def made_jpeg(path: Path, quality: int, sampling: str) -> bytes:
+    """Return an image as a JPEG file. Raises ValueError, which names the image, if it can't be read."""
     buffer = io.BytesIO()
     subsampling = {} if sampling == "gray" else {"subsampling": sampling}
-    with Image.open(path) as image:
+    with naming(path), Image.open(path) as image:
         image.convert(SAMPLINGS[sampling]).save(buffer, "JPEG", quality=quality, **subsampling)
     return buffer.getvalue()
 
@@ -128,7 +149,7 @@ def measure(codec: Codec, file_set: FileSet) -> Row:
     )
 
 
-def evaluate(file_set: FileSet, profiles: Sequence[str] = (), device: str | None = None) -> list[Row]:
+def evaluate(file_set: FileSet, profiles: Sequence[JpegProfile] = (), device: Device = None) -> list[Row]:
     """One row for each codec (`peers.codecs`)."""
     return [measure(codec, file_set) for codec in codecs(profiles, device)]
 

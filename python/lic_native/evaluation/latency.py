@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import errno
-import os
 import re
 import sys
 import time
@@ -21,12 +19,17 @@ from typing import Any, Protocol, TypeVar
 from unittest.mock import patch
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from .. import image
-from ..coder import StreamDecoder, StreamEncoder
+from ..arguments import Device, to_count
 from ..models import zoo
+from .outputs import check_files
+
+zoo.need_torch("evaluate latency")
+import torch  # noqa: E402
+
+from ..coder import StreamDecoder, StreamEncoder  # noqa: E402
 
 T = TypeVar("T")
 Samples = NDArray[np.uint8]
@@ -128,7 +131,7 @@ class Ours:
 
     serial = False
 
-    def __init__(self, profile: str, device: str) -> None:
+    def __init__(self, profile: zoo.ImageProfile, device: str) -> None:
         self._profile, self._device = profile, device
         self.name, self.about = f"lic_native {profile}", f"model {zoo.IMAGE_PROFILES[profile]}"
         # The instance that `image` works with.
@@ -354,7 +357,7 @@ def measure(codec: Codec, samples: Samples, repetitions: int) -> list[Row]:
     return rows
 
 
-def codecs(names: Sequence[str] = (), device: str | None = None) -> list[Codec]:
+def codecs(names: Sequence[str] = (), device: Device = None) -> list[Codec]:
     """Those of these names, or lic_native with each of its profiles and CompressAI's models.
 
     A line on stderr tells of models that are not there.
@@ -362,7 +365,7 @@ def codecs(names: Sequence[str] = (), device: str | None = None) -> list[Codec]:
     Raises:
         ValueError: there is no such codec or device, or none is left.
     """
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    device = zoo.present_device(device, "a model")
     known: dict[str, Callable[[], Codec]] = {}
     known |= {f"lic_native {profile}": partial(Ours, profile, device) for profile in zoo.IMAGE_PROFILES}
     known |= {name: partial(Peer, name, device) for name in PEERS}
@@ -423,7 +426,7 @@ def run(
     *,
     sizes: Sequence[str] = (),
     names: Sequence[str] = (),
-    device: str | None = None,
+    device: Device = None,
     threads: int | None = None,
     repetitions: int = 5,
     csv_file: Path | None = None,
@@ -434,10 +437,10 @@ def run(
         ValueError: no such size, codec or device, or no repetitions or threads.
         OSError: the file can't be written.
     """
-    if repetitions < 1 or (threads is not None and threads < 1):
-        raise ValueError("repetitions and threads are at least 1")
-    if csv_file and not csv_file.parent.is_dir():
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(csv_file.parent))
+    to_count(repetitions, "repetitions", 1)
+    if threads is not None:
+        to_count(threads, "threads", 1)
+    check_files(csv_file)
     wanted = [size_of(size) for size in sizes] or SIZES
     measured = codecs(names, device)
     before = torch.get_num_threads()

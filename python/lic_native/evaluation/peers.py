@@ -15,7 +15,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from .. import jpeg
+from ..arguments import Device, to_device
 from ..models import zoo
+from ..models.zoo import JpegProfile
 
 
 @dataclass(frozen=True)
@@ -27,18 +29,33 @@ class Codec:
     decode: Callable[[bytes], bytes]
 
 
-def codecs(profiles: Sequence[str] = (), device: str | None = None) -> list[Codec]:
-    """lic_native with each of these profiles, or all it has, and every peer that is installed.
+def codecs(profiles: Sequence[str] = (), device: Device = None) -> list[Codec]:
+    """lic_native with each of these profiles, or all that run here, and every peer that is installed.
+
+    Raises as `check_profiles` does.
+    """
+    return [*map(partial(ours, device=device), check_profiles(profiles, device)), *peers()]
+
+
+def check_profiles(profiles: Sequence[str] = (), device: Device = None) -> list[JpegProfile]:
+    """Return the profiles that are measured: these, or all; where torch is not installed, those that need none.
 
     Raises:
-        ValueError: there is no such profile.
+        TypeError, ValueError: there is no such profile or device.
+        UnsupportedError: a profile needs torch, which can't be loaded.
     """
-    return [*map(partial(ours, device=device), profiles or zoo.PROFILES), *peers()]
+    to_device(device)
+    found: list[JpegProfile] = []
+    for profile in profiles or zoo.PROFILES:
+        zoo.check_profile(profile)
+        if profile in zoo.PROFILES and (profiles or profile == zoo.NATIVE or find_spec("torch")):
+            if profile != zoo.NATIVE:
+                zoo.present_device(device, f"model {zoo.of_profile(profile)}")
+            found.append(profile)
+    return found
 
 
-def ours(profile: str, device: str | None = None) -> Codec:
-    if profile not in zoo.PROFILES:
-        raise ValueError(f"no profile {profile!r} here; there is {', '.join(zoo.PROFILES)}")
+def ours(profile: JpegProfile, device: Device = None) -> Codec:
     return Codec(
         f"lic_native {profile}",
         partial(jpeg.compress, profile=profile, device=device),

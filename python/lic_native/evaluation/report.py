@@ -6,12 +6,13 @@ import csv
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, fields
-from importlib.util import find_spec
 from pathlib import Path
 
-from ..models import zoo
+from ..arguments import Device
 from . import plot, stages
-from .jpeg import Row, evaluate, file_sets, summary, table
+from .jpeg import Row, check_measures, evaluate, file_sets, summary, table
+from .outputs import check_files, check_plot
+from .peers import check_profiles
 
 
 def run(
@@ -20,7 +21,7 @@ def run(
     qualities: Sequence[int],
     samplings: Sequence[str],
     profiles: Sequence[str] = (),
-    device: str | None = None,
+    device: Device = None,
     with_stages: bool = False,
     as_json: bool = False,
     csv_file: Path | None = None,
@@ -28,21 +29,27 @@ def run(
 ) -> None:
     """Measure set by set and print each table when it is there, or all as JSON at the end; then write the files.
 
+    Whatever can be refused is refused before anything is measured.
+
     Raises:
-        ValueError: a quality, sampling or profile that is none, or no matplotlib for `plot_file`.
+        ValueError: a quality, sampling, profile or device that is none, or no matplotlib for `plot_file`; an image that
+            can't be read.
+        UnsupportedError: a profile needs torch, which is not there.
         OSError: no images there, or a file that can't be written.
     """
-    if plot_file and not find_spec("matplotlib"):
-        raise ValueError("--plot needs matplotlib: pip install 'lic-native[bench]'")
+    check_files(csv_file, plot_file)
+    check_plot(plot_file)
+    measured_profiles = check_profiles(profiles, device)
+    check_measures(qualities, samplings)
     rows: list[Row] = []
     stage_rows: list[stages.StageRow] = []
     sets = 0
     for file_set in file_sets(folder, qualities, samplings):
-        rows += (measured := evaluate(file_set, profiles, device))
+        rows += (measured := evaluate(file_set, measured_profiles, device))
         if not as_json:
             print(f"{file_set}\n\n{table(measured)}\n", flush=True)
         if with_stages:
-            found = [row for p in profiles or zoo.PROFILES for row in stages.measure_stages(p, file_set, device)]
+            found = [row for p in measured_profiles for row in stages.measure_stages(p, file_set, device)]
             stage_rows += found
             if found and not as_json:
                 print(f"{stages.table(found)}\n", flush=True)

@@ -12,6 +12,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 from .. import _native, coders, jpeg
+from ..arguments import Device
 from ..limits import DEFAULT_LIMITS
 from ..models import zoo
 from .jpeg import FileSet
@@ -52,7 +53,7 @@ class StageRow:
     seconds: Stages
 
 
-def measure_stages(profile: str, file_set: FileSet, device: str | None = None) -> list[StageRow]:
+def measure_stages(profile: zoo.JpegProfile, file_set: FileSet, device: Device = None) -> list[StageRow]:
     """Two rows: encode and decode. No row if every file is stored."""
     total, encoding, decoding = 0, Stages(), Stages()
     for data in file_set.files:
@@ -68,7 +69,7 @@ def measure_stages(profile: str, file_set: FileSet, device: str | None = None) -
     return [StageRow(*row, "encode", total, encoding), StageRow(*row, "decode", total, decoding)]
 
 
-def encode(data: bytes, packed: bytes, device: str | None) -> Stages:
+def encode(data: bytes, packed: bytes, device: Device) -> Stages:
     """`jpeg.compress`, which makes `packed` of `data`, by stages: of each picture, the coder that it chose.
 
     The native coder verifies what it makes itself.
@@ -86,7 +87,7 @@ def encode(data: bytes, packed: bytes, device: str | None) -> Stages:
         name = zoo.model_name(number)
         if name == zoo.NATIVE:
             with clock("coder"):
-                result = _native.native_encode(frame, planes, coders.NATIVE_THREADS)
+                result = _native.native_encode(frame, planes, coders.native_threads())
         else:
             result = coders.join(clock.walk(zoo.load(name, device), coders.encode_planes, frame, planes))
         coded.append((number, fingerprint, result))
@@ -99,7 +100,7 @@ def encode(data: bytes, packed: bytes, device: str | None) -> Stages:
     return clock.stages()
 
 
-def decode(packed: bytes, device: str | None) -> Stages:
+def decode(packed: bytes, device: Device) -> Stages:
     """`jpeg.decompress` by stages."""
     clock = Clock()
     with clock("parse"):
@@ -113,7 +114,7 @@ def decode(packed: bytes, device: str | None) -> Stages:
         name = zoo.model_name(number)
         if name == zoo.NATIVE:
             with clock("coder"):
-                pictures.append(_native.native_decode(frame, data, coders.NATIVE_THREADS))
+                pictures.append(_native.native_decode(frame, data, coders.native_threads()))
         else:
             streams = coders.split(data, len(coders.Grids(frame).tiles))
             pictures.append(clock.walk(zoo.load(name, device), coders.decode_planes, frame, streams))

@@ -26,13 +26,13 @@ from typing import NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ..coder import FLOOR, Coder
 from ..distributions import Rows, Tables
-from ..nn.fingerprint import fingerprint
+from ..nn.ambient import known_state
+from ..nn.fingerprint import fingerprint, read_weights
 from ..nn.gdn import GDN
 from ..nn.patches import at_index
 from ..stream import Encoder
@@ -99,7 +99,7 @@ class Tabled(NamedTuple):
             encoder = Encoder()
             encoder.put(picture, distribution)
             costs.append(encoder.cost_bits())
-        return torch.tensor(costs)
+        return torch.tensor(costs, dtype=torch.float32)
 
 
 class Density(nn.Module):
@@ -266,9 +266,9 @@ class Bls2017(nn.Module):
             GDN(fine, inverse=True),
             nn.ConvTranspose2d(fine, 3, 9, stride=4, padding=4, output_padding=3),
         )
-        gains = torch.tensor(first_log_gains())[:, None].repeat(1, m)
-        self.log_gain = nn.Parameter(gains.clone())
-        self.log_inverse = nn.Parameter(-gains)
+        self.log_gain, self.log_inverse = (
+            nn.Parameter(torch.tensor([[sign * gain] * m for gain in first_log_gains()])) for sign in (1, -1)
+        )
         self.density: Density | None = Density(m)
         self.prior = Prior(m)
 
@@ -375,14 +375,14 @@ class Bls2017(nn.Module):
         save_file(tensors, path, {"config": self.config.metadata()})
 
     @classmethod
+    @known_state()
     def load(cls, path: str | Path, device: torch.device | str = "cpu") -> Bls2017:
-        """A fixed codec as `save` wrote it."""
-        with safe_open(path, "pt") as file:
-            config = Config(tuple(json.loads(file.metadata()["config"])["channels"]))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-        model = cls(config).float()
+        """Return a fixed codec as `save` wrote it."""
+        config, tensors = read_weights(path)
+        with torch.device("meta"):
+            model = cls(Config(tuple(json.loads(config)["channels"])))
         model._become_fixed()
-        model.load_state_dict(tensors)
+        model.load_state_dict(tensors, assign=True)
         return model.to(device)
 
     def fingerprint(self) -> int:

@@ -28,26 +28,25 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from .. import _native
 from ..coder import Coder, Mixture, RateMeter
+from ..nn.ambient import known_state
 from ..nn.exact import (
     SLOPE,
     Linear,
     Normalise,
     Snap,
-    check_products,
+    check_exact,
     constant,
     conv3x3,
-    exact_arithmetic,
     fix_linear,
     fix_weight,
     log2_table,
 )
-from ..nn.fingerprint import fingerprint
+from ..nn.fingerprint import fingerprint, read_weights
 from .blocks import PHASES, SAMPLINGS, Picture, Shape, interleave, padded, phase_size, space_to_depth, zigzag
 from .hyperprior import Hyperprior, Priors
 
@@ -326,19 +325,18 @@ class Mlcc(nn.Module):
         self.hyper = Hyperprior(c.hyper, (luma, chroma), (c.luma_width, c.chroma_width)) if c.hyper else None
 
     @classmethod
+    @known_state()
     def load(cls, path: str | Path, device: torch.device | str = "cpu") -> Mlcc:
-        """An exact model as `save` wrote it."""
-        with safe_open(path, "pt") as file:
-            config = Config(**json.loads(file.metadata()["config"]))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+        """Return an exact model as `save` wrote it. Raises RuntimeError as `nn.exact.check_exact` does."""
+        config, tensors = read_weights(path)
         with torch.device("meta"):
-            model = cls(tensors["sigma"], config)
+            model = cls(tensors["sigma"], Config(**json.loads(config)))
         for name, tensor in tensors.items():
             owner, _, leaf = name.rpartition(".")
             module = model.get_submodule(owner)
             setattr(module, leaf, frozen(tensor) if leaf in module._parameters else tensor)
         model._become_exact()
-        check_products(torch.device(device))
+        check_exact(model, torch.device(device))
         return model.to(device)
 
     @classmethod
@@ -451,12 +449,11 @@ class Mlcc(nn.Module):
         n = self.chroma_features.channels
         return torch.cat([self.chroma_features(x, scale.inverse)[..., :n] for x, scale in zip(chroma, scales)], -1)
 
-    @torch.inference_mode()
     def run(self, coder: Coder, shape: Shape, tables: Tensor, picture: Picture | None = None) -> Picture:
         """`walk` as an encoder and a decoder must: on the model's device, nothing that would make it inexact."""
-        if picture is not None:
-            picture = picture.to(self.device).float()
-        with exact_arithmetic(self.device):
+        with known_state(), torch.inference_mode():
+            if picture is not None:
+                picture = picture.to(self.device).float()
             return self.walk(coder, shape, tables.to(self.device), picture)
 
     @property

@@ -29,22 +29,22 @@ from typing import NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ..coder import Coder, Mixture, RateMeter
+from ..nn.ambient import known_state
 from ..nn.exact import (
     Linear,
     Normalise,
     Snap,
-    check_products,
+    check_exact,
     constant,
     conv3x3,
     fix_linear,
     fix_weight,
 )
-from ..nn.fingerprint import fingerprint
+from ..nn.fingerprint import fingerprint, read_weights
 from ..nn.patches import STRIDE, Analysis, Synthesis, at_index, start
 from .blocks import PHASES, interleave, phase_size
 from .quality import BETWEEN, LARGEST, LAST, LEVELS, MIDDLE, QUALITIES, first_log_gains, power
@@ -351,9 +351,9 @@ class Msp(nn.Module):
         self.fixed = False
         self.analysis = Analysis(c.width, c.analysis, c.channels)
         self.synthesis = Synthesis(c.width, c.synthesis, c.channels)
-        gains = torch.tensor(first_log_gains())
-        self.log_gain = nn.Parameter(gains[:, None].repeat(1, c.channels))
-        self.log_inverse = nn.Parameter(-gains[:, None].repeat(1, c.channels))
+        self.log_gain, self.log_inverse = (
+            nn.Parameter(torch.tensor([[sign * gain] * c.channels for gain in first_log_gains()])) for sign in (1, -1)
+        )
         self.prior = Prior(c)
 
     @property
@@ -475,24 +475,22 @@ class Msp(nn.Module):
         save_file(tensors, path, {"config": self.config.metadata()})
 
     @classmethod
+    @known_state()
     def load(cls, path: str | Path, device: torch.device | str = "cpu") -> Msp:
-        """A fixed codec as `save` wrote it.
-
-        Raises:
-            RuntimeError: the device does not compute exactly (`nn.exact.check_products`).
-        """
-        check_products(torch.device(device))
+        """Return a fixed codec as `save` wrote it. Raises RuntimeError as `nn.exact.check_exact` does."""
         model = cls.read(path)
         model._become_fixed()
+        check_exact(model.prior, torch.device(device))
         return model.to(device)
 
     @classmethod
+    @known_state()
     def read(cls, path: str | Path) -> Msp:
-        """The codec that a fixed one was made from, up to the bits of its weights: to train on."""
-        with safe_open(path, "pt") as file:
-            model = cls(Config.of(file.metadata()["config"])).float()
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-        model.load_state_dict(tensors)
+        """Return the codec that a fixed one was made from, up to the bits of its weights: to train on."""
+        config, tensors = read_weights(path)
+        with torch.device("meta"):
+            model = cls(Config.of(config))
+        model.load_state_dict(tensors, assign=True)
         return model
 
     def fingerprint(self) -> int:

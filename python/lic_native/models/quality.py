@@ -6,6 +6,8 @@ import math
 from functools import lru_cache
 from typing import TypeVar
 
+from ..arguments import to_number
+
 #: Those that have gains of their own: 1, 2, ... 8. Between two of them a file can name 63 more.
 QUALITIES, BETWEEN = 8, 64
 #: The index of the highest.
@@ -24,9 +26,15 @@ N = TypeVar("N")
 
 
 def index_of(quality: float) -> int:
-    """The nearest quality that a file can name, from 0 on. Raises ValueError if it is not from 1 to 8."""
+    """Return the nearest quality that a file can name, from 0 on.
+
+    Raises:
+        TypeError: it is no number.
+        ValueError: it is not from 1 to 8.
+    """
+    quality = to_number(quality, "quality")
     if not 1 <= quality <= QUALITIES:
-        raise ValueError(f"quality {quality} is not from 1 to {QUALITIES}")
+        raise ValueError(f"quality {quality} is not from 1 to {QUALITIES}: 1 is the smallest file, 4 is usual")
     return round((quality - 1) * BETWEEN)
 
 

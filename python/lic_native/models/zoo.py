@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from functools import cache
+from importlib import import_module
 from importlib.resources import as_file, files
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 
+from ..arguments import Device, check_choice, to_count, to_device
 from ..errors import UnsupportedError
 
 if TYPE_CHECKING:
@@ -13,6 +15,29 @@ if TYPE_CHECKING:
     from .codec import ImageModel
     from .mlcc import Mlcc
     from .msp import Msp
+
+__all__ = [
+    "IMAGE_PROFILES",
+    "NATIVE",
+    "NUMBERS",
+    "OVERFITTED",
+    "PROFILES",
+    "ImageProfile",
+    "JpegProfile",
+    "check_overfitting",
+    "check_profile",
+    "load",
+    "load_image",
+    "model_name",
+    "need_torch",
+    "of_image_profile",
+    "of_profile",
+    "present_device",
+]
+
+#: What a user picks from for JPEG files, and for images.
+JpegProfile: TypeAlias = Literal["native", "fast", "best"]
+ImageProfile: TypeAlias = Literal["balanced", "fast", "best", "bls2017"]
 
 #: The model that is no network, and needs no torch.
 NATIVE = "native"
@@ -26,86 +51,146 @@ NUMBERS = {
     "msp-balanced": 6,
     "msp-best": 7,
 }
-#: The profiles that a user picks from for JPEG files, and their models.
-PROFILES = {"native": NATIVE, "fast": "mlcc-fast", "best": "mlcc-best"}
-#: Those for images, coded from their pixels.
-IMAGE_PROFILES = {"balanced": "msp-balanced", "fast": "msp-fast", "best": "msp-best", "bls2017": "bls2017"}
+#: The models of profiles for JPEG files.
+PROFILES: dict[JpegProfile, str] = {"native": NATIVE, "fast": "mlcc-fast", "best": "mlcc-best"}
+#: Those of profiles for images, coded from their pixels.
+IMAGE_PROFILES: dict[ImageProfile, str] = {
+    "balanced": "msp-balanced",
+    "fast": "msp-fast",
+    "best": "msp-best",
+    "bls2017": "bls2017",
+}
 #: Their models that latents can be overfitted with: rates of theirs have a gradient.
 OVERFITTED = ("msp-balanced", "msp-fast", "msp-best")
 
 
 def model_name(number: int) -> str:
-    """The name of a file's model; UnsupportedError if this release has none of that number."""
+    """Return the name of a file's model. Raises UnsupportedError if this release has none of that number."""
     for name, known in NUMBERS.items():
         if known == number:
             return name
     raise UnsupportedError(f"model number {number} is not in this release; it has {NUMBERS}")
 
 
-def of_profile(profile: str | None, device: str | None = None) -> str:
-    """The name of a profile's model. Without one: "best" where CUDA runs it, "native" without torch, "fast" elsewhere.
+def of_profile(profile: str | None, device: Device = None) -> str:
+    """Return a profile's model. Without one: "best" if `device` asks for CUDA, else "native".
 
     Raises:
-        ValueError: there is no such profile.
+        TypeError, ValueError: there is no such profile or device.
+        UnsupportedError: the model needs torch, which can't be loaded.
     """
     check_profile(profile)
-    return PROFILES[profile or "native"]
+    wanted = to_device(device)
+    if profile is None:
+        profile = "best" if wanted and wanted != "cpu" else NATIVE
+    if profile != NATIVE:
+        need_torch(f"model {PROFILES[profile]}")
+    return PROFILES[profile]
 
 
 def check_profile(profile: str | None) -> None:
-    """Raise ValueError if there is no such profile. This does not take torch."""
-    if profile is not None and profile not in PROFILES:
-        raise ValueError(f"profile {profile!r} is none of {', '.join(PROFILES)}")
+    """Raise TypeError or ValueError if it is neither a profile for JPEG files nor None. This does not take torch."""
+    if profile is not None:
+        check_choice(profile, PROFILES, "profile")
 
 
 def of_image_profile(profile: str | None) -> str:
-    """The name of an image profile's model. Raises ValueError if there is no such profile."""
-    profile = profile or next(iter(IMAGE_PROFILES))
-    if profile not in IMAGE_PROFILES:
+    """Return the model of a profile for images, by default of the first.
+
+    Raises:
+        TypeError, ValueError: there is no such profile.
+    """
+    if profile is None:
+        return next(iter(IMAGE_PROFILES.values()))
+    if isinstance(profile, str) and profile not in IMAGE_PROFILES:
         raise ValueError(f"profile {profile!r} is not for images, which have {', '.join(IMAGE_PROFILES)}")
+    check_choice(profile, IMAGE_PROFILES, "profile")
     return IMAGE_PROFILES[profile]
 
 
 def check_overfitting(name: str, iterations: int) -> None:
-    """Raise ValueError if an image model cannot have so many iterations of latent overfitting."""
-    if iterations < 0:
-        raise ValueError(f"{iterations} iterations of latent overfitting")
-    if iterations and name not in OVERFITTED:
+    """Raise TypeError or ValueError if an image model can't have so many iterations of latent overfitting."""
+    if to_count(iterations, "lof") and name not in OVERFITTED:
         raise ValueError(f"model {name} has no latent overfitting; {', '.join(OVERFITTED)} have")
 
 
-def load(name: str, device: str | None = None) -> Mlcc:
-    """A model with its shipped weights on `device` ("cuda" if there is one, by default); kept for the next call.
+#: Why torch could not be loaded: another try would take as long, and fail otherwise.
+_failures: list[str] = []
+
+
+def need_torch(what: str) -> None:
+    """Load torch.
+
+    what: says who needs it, e.g. "model mlcc-fast".
 
     Raises:
-        ValueError: `device` is neither "cpu" nor "cuda", or there is none.
-        RuntimeError: the device does not compute exactly (`nn.exact.check_products`).
+        UnsupportedError: torch, or safetensors beside it, is not installed or can't be loaded; in one line.
     """
+    for package in ("torch", "safetensors"):
+        if not _failures:
+            try:
+                # An empty folder of that name can be imported, too.
+                import_module(package).__version__  # noqa: B018
+            except Exception as error:  # whatever a broken installation raises
+                _failures.append(_reason(package, error))
+    if _failures:
+        raise UnsupportedError(f"{what} needs {_failures[0]}")
+
+
+def _reason(package: str, error: Exception) -> str:
+    if isinstance(error, ModuleNotFoundError) and error.name == package:
+        return f"{package}, which is not installed: pip install {package}"
+    why = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return f"{package}, which is installed but can't be loaded ({why}): install it again"
+
+
+def load(name: str, device: Device = None) -> Mlcc:
+    """Return a model with its shipped weights on `device` (by default "cuda" if there is one), kept for the next call.
+
+    Raises:
+        TypeError, ValueError: `device` is neither "cpu" nor "cuda", or there is none.
+        UnsupportedError: torch is not installed, or can't be loaded.
+        RuntimeError: the device does not compute exactly (`nn.exact.check_exact`).
+    """
+    where = present_device(device, f"model {name}")
     from .mlcc import Mlcc
 
-    model: Mlcc = _load(Mlcc, name, _device(device))
+    model: Mlcc = _load(Mlcc, name, where)
     return model
 
 
-def load_image(name: str, device: str | None = None) -> ImageModel:
-    """A codec for images, as `load`."""
+def load_image(name: str, device: Device = None) -> ImageModel:
+    """Return a codec for images, as `load`."""
+    where = present_device(device, f"model {name}")
     from .bls2017 import Bls2017
     from .msp import Msp
 
     model: type[Bls2017] | type[Msp] = Bls2017 if name == "bls2017" else Msp
-    loaded: ImageModel = _load(model, name, _device(device))
+    loaded: ImageModel = _load(model, name, where)
     return loaded
 
 
-def _device(device: str | None) -> str:
+def present_device(device: Device, what: str) -> str:
+    """Return the name of a device that torch has, by default "cuda" if there is one.
+
+    what: says who needs torch (`need_torch`).
+
+    Raises:
+        TypeError, ValueError: it is none, or not there.
+        UnsupportedError: torch is not installed, or can't be loaded.
+    """
+    name = to_device(device)
+    need_torch(what)
     import torch
 
-    device = device or _default_device()
-    if device.partition(":")[0] not in ("cpu", "cuda"):
-        raise ValueError(f"device {device!r} is neither cpu nor cuda")
-    if device != "cpu" and not torch.cuda.is_available():
-        raise ValueError("torch finds no CUDA device")
-    return str(torch.device(device))
+    name = name or _default_device()
+    if name != "cpu":
+        if not torch.cuda.is_available():
+            raise ValueError(f"device {name!r} is not there: torch finds no CUDA device; take 'cpu'")
+        count = torch.cuda.device_count()
+        if int(name.partition(":")[2] or 0) >= count:
+            raise ValueError(f"device {name!r} is not there: torch finds {count} CUDA devices, the first is cuda:0")
+    return name
 
 
 def _default_device() -> str:
@@ -121,6 +206,9 @@ M = TypeVar("M", "Mlcc", "Bls2017", "Msp")
 def _load(model: type[M], name: str, device: str) -> M:
     import torch
 
-    # Whatever the program around has made torch's default device.
-    with torch.device("cpu"), as_file(files("lic_native.weights") / f"{name}.safetensors") as path:
-        return model.load(path, device)
+    with as_file(files("lic_native.weights") / f"{name}.safetensors") as path:
+        loaded = model.load(path, device)
+    # A mode of torch that this was called in, of fake tensors for example, would go on in all that uses the model.
+    if any(type(tensor) is not torch.Tensor for tensor in loaded.state_dict().values()):
+        raise RuntimeError(f"model {name} can't be loaded inside a mode of torch that makes other tensors")
+    return loaded

@@ -9,17 +9,19 @@ correctly rounded and so the same everywhere; transcendental functions become co
 
 from __future__ import annotations
 
+import logging
 import math
-import threading
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from functools import cache, partial
+from collections.abc import Callable
+from functools import cache
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .. import _native
+from .ambient import known_state
+
+_log = logging.getLogger(__name__)
 
 #: Integers up to here, and their sums, are exact in float32.
 EXACT = 2.0**24
@@ -43,8 +45,8 @@ class Snap(nn.Module):
     def __init__(self, bits: int, limit: float | None = None) -> None:
         super().__init__()
         self.bits = bits
-        self.register_buffer("limit", torch.tensor(limit or 0.0))
-        self.register_buffer("step", torch.tensor(limit / 2**bits if limit else 0.0))
+        self.register_buffer("limit", torch.tensor(limit or 0.0, dtype=torch.float32))
+        self.register_buffer("step", torch.tensor(limit / 2**bits if limit else 0.0, dtype=torch.float32))
         self.watching = False
         self.exact = False
         #: 1 / step, limit / step, step
@@ -154,91 +156,92 @@ def log2_table(q: Tensor) -> Tensor:
     return result.float() / 256
 
 
-class Shared:
-    """A change of torch's global state that lasts while any thread is inside; `switch` makes it, yielding its undos."""
+def check_exact(model: nn.Module, device: torch.device) -> None:
+    """Try every shape of product and of convolution that the layers of an exact network have, on `device`.
 
-    def __init__(self, switch: Callable[[], Iterable[Callable[[], None]]]) -> None:
-        self._switch = switch
-        self._lock = threading.Lock()
-        self._inside = 0
-        self._undo: list[Callable[[], None]] = []
+    An environment variable or a replaced library can make products inexact where no switch of torch shows it, and for
+    some shapes only. Where a faster way is, the exact one is taken.
 
-    def __enter__(self) -> None:
-        with self._lock:
-            if not self._inside:
-                self._undo = list(self._switch())
-            self._inside += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._inside -= 1
-            if not self._inside:
-                for undo in self._undo:
-                    undo()
-
-
-def _full_precision() -> Iterator[Callable[[], None]]:
-    """Turn off what trades precision for speed: TF32, bfloat16."""
-    if not hasattr(torch.backends.cuda.matmul, "fp32_precision"):  # before torch 2.9
-        yield partial(torch.set_float32_matmul_precision, torch.get_float32_matmul_precision())
-        torch.set_float32_matmul_precision("highest")
-        return
-    for backend in (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul, torch.backends.mkldnn.conv):  # type: ignore[attr-defined]
-        yield partial(setattr, backend, "fp32_precision", backend.fp32_precision)
-        backend.fp32_precision = "ieee"
-
-
-def _one_thread() -> Iterator[Callable[[], None]]:
-    yield partial(torch.set_num_threads, torch.get_num_threads())
-    torch.set_num_threads(1)
-
-
-_precision = Shared(_full_precision)
-#: One thread an operation, while any thread of the program is inside.
-single_threaded = Shared(_one_thread)
-
-
-@contextmanager
-def exact_arithmetic(device: torch.device) -> Iterator[None]:
-    """Keeps torch from making an exact network inexact, whatever the program around has set in torch."""
-    with _precision, torch.autocast(device.type, enabled=False):
-        yield
-
-
-def check_products(device: torch.device) -> None:
-    """Raise RuntimeError if a float32 matrix product on `device` is not what IEEE arithmetic gives.
-
-    An environment variable or a replaced library can make it so where no switch of torch shows it.
+    Raises:
+        RuntimeError: a product is not what integer arithmetic gives.
     """
-    if not _is_exact(torch.matmul, device):
-        raise RuntimeError(f"float32 matrix products on {device} are not exact here: files would not decode elsewhere")
+    on_cpu = device.type == "cpu"
+    for name, layer in model.named_modules():
+        if isinstance(layer, Linear):
+            inputs, outputs = layer.in_features, layer.out_features
+            fast = on_cpu and _has_onednn() and _onednn_is_exact(inputs, outputs)
+        elif isinstance(layer, nn.Conv2d) and layer.kernel_size == (3, 3):
+            inputs, outputs = 9 * layer.in_channels, layer.out_channels
+            fast = on_cpu and _convolution_is_exact(layer.in_channels, outputs)
+        else:
+            continue
+        _log.debug("%s, %d -> %d on %s: exact by %s", name, inputs, outputs, device, "oneDNN" if fast else "a product")
+        if not fast and not _product_is_exact(inputs, outputs, device):
+            raise RuntimeError(
+                f"float32 matrix products on {device} are not exact here, of layer {name} from {inputs} to {outputs} "
+                "channels: files would not decode elsewhere; another device or version of torch may do"
+            )
 
 
-def _is_exact(product: Callable[[Tensor, Tensor], Tensor], device: torch.device) -> bool:
-    """Whether a product of matrices is what integers give, for one whose sums may take almost 24 bits."""
-    generator = torch.Generator().manual_seed(0)
-    x = torch.randint(-3, 4, (64, 576), generator=generator).float()
-    weight = torch.randint(-9000, 9001, (576, 96), generator=generator).float()
-    with exact_arithmetic(device):
-        result = product(x.to(device), weight.to(device))
-    return torch.equal(result.cpu().double(), x.double() @ weight.double())
+#: Vectors that a product is tried with: of a few and of many, libraries choose their ways.
+ROWS = (1, 64)
+#: Positions that a convolution is tried at.
+GRID = (13, 21)
+
+
+def _numbers(inputs: int, outputs: int, rows: int) -> tuple[Tensor, Tensor]:
+    """Integers as floats, `[rows, inputs]` and `[outputs, inputs]`, whose sums of products take almost 24 bits."""
+    most = int(EXACT - 1) // (3 * inputs)
+    x = torch.arange(rows * inputs) * 7919 % 7 - 3
+    weight = torch.arange(outputs * inputs) * 104729 % (2 * most + 1) - most
+    return x.view(rows, inputs).float(), weight.view(outputs, inputs).float()
+
+
+def _is_exact(product: Callable[[Tensor, Tensor], Tensor], inputs: int, outputs: int, device: torch.device) -> bool:
+    """Whether the product of `[rows, inputs]` and `[outputs, inputs]` is what integers give."""
+    for rows in ROWS:
+        x, weight = _numbers(inputs, outputs, rows)
+        if not torch.equal(product(x.to(device), weight.to(device)).cpu().double(), x.double() @ weight.double().T):
+            return False
+    return True
 
 
 @cache
-def _direct_convolution_is_exact() -> bool:
-    """Whether torch's convolution on the CPU passes the same test."""
-    generator = torch.Generator().manual_seed(0)
-    x = torch.randint(-3, 4, (1, 32, 48, 64), generator=generator).float()
-    weight = torch.randint(-9000, 9001, (96, 64, 3, 3), generator=generator).float()
-    with exact_arithmetic(x.device):
-        return torch.equal(_direct_convolution(x, weight), conv3x3_as_product(x, weight))
+def _product_is_exact(inputs: int, outputs: int, device: torch.device) -> bool:
+    with known_state():
+        return _is_exact(F.linear, inputs, outputs, device)
+
+
+@cache
+def _onednn_is_exact(inputs: int, outputs: int) -> bool:
+    with known_state():
+        return _is_exact(lambda x, weight: _onednn_linear(x, weight, None), inputs, outputs, torch.device("cpu"))
+
+
+@cache
+def _convolution_is_exact(inputs: int, outputs: int) -> bool:
+    """Whether torch's convolution on the CPU is what the sum over the nine neighbours is."""
+    with known_state():
+        x, weight = _numbers(9 * inputs, outputs, -(-math.prod(GRID) // 9))
+        x, weight = x.flatten()[: inputs * math.prod(GRID)].view(1, *GRID, inputs), weight.view(outputs, inputs, 3, 3)
+        return torch.equal(_direct_convolution(x, weight).double(), conv3x3_as_product(x.double(), weight.double()))
+
+
+@cache
+def _has_onednn() -> bool:
+    return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
 
 class Linear(nn.Linear):
     """A matrix product by oneDNN where torch's own choice on a CPU is MKL, which takes twice as long on AMD's."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.device.type == "cpu" and not torch.is_grad_enabled() and _onednn_is_exact():
+        if (
+            x.device.type == "cpu"
+            and not torch.is_grad_enabled()
+            and _has_onednn()
+            and _onednn_is_exact(self.in_features, self.out_features)
+        ):
             return _onednn_linear(x, self.weight, self.bias)
         return super().forward(x)
 
@@ -246,14 +249,6 @@ class Linear(nn.Linear):
 def _onednn_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     y: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
     return y
-
-
-@cache
-def _onednn_is_exact() -> bool:
-    """Whether oneDNN is there and passes the same test."""
-    if not torch.backends.mkldnn.is_available() or not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
-        return False
-    return _is_exact(lambda x, weight: _onednn_linear(x, weight.T.contiguous(), None), torch.device("cpu"))
 
 
 def fix_weight(weight: Tensor, bias: Tensor | None, steps: Tensor, limits: Tensor) -> None:
@@ -291,7 +286,7 @@ def fix_linear(layer: Linear, snap: Snap) -> None:
 
 
 def constant(count: int, step: float, limit: float) -> tuple[Tensor, Tensor]:
-    return torch.full((count,), step), torch.full((count,), limit)
+    return torch.full((count,), step, dtype=torch.float32), torch.full((count,), limit, dtype=torch.float32)
 
 
 def conv3x3(x: Tensor, weight: Tensor) -> Tensor:
@@ -300,7 +295,8 @@ def conv3x3(x: Tensor, weight: Tensor) -> Tensor:
     Libraries may transform its input (Winograd) or round it, which is not exact. On the CPU torch convolves directly,
     which is three times as fast as the product over the nine neighbours that is taken elsewhere.
     """
-    if torch.is_grad_enabled() or (x.device.type == "cpu" and _direct_convolution_is_exact()):
+    outputs, inputs = weight.shape[:2]
+    if torch.is_grad_enabled() or (x.device.type == "cpu" and _convolution_is_exact(inputs, outputs)):
         return _direct_convolution(x, weight)
     return conv3x3_as_product(x, weight)
 

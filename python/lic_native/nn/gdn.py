@@ -37,13 +37,17 @@ class Bound(torch.autograd.Function):
         return gradient * ((x >= ctx.bound) | (gradient < 0)), None
 
 
-class Root(nn.Module):
-    """Values of at least `least`, learned as their roots."""
+def root_of(value: float) -> float:
+    return float((value + PEDESTAL) ** 0.5)
 
-    def __init__(self, initial: Tensor, least: float = 0.0) -> None:
+
+class Root(nn.Module):
+    """Values of at least `least`, learned as their roots (`root_of`)."""
+
+    def __init__(self, roots: Tensor, least: float = 0.0) -> None:
         super().__init__()
-        self.bound = (least + PEDESTAL) ** 0.5
-        self.root = nn.Parameter((initial + PEDESTAL).sqrt())
+        self.bound = root_of(least)
+        self.root = nn.Parameter(roots)
 
     def forward(self) -> Tensor:
         root: Tensor = Bound.apply(self.root, self.bound)
@@ -58,8 +62,8 @@ class GDN(nn.Module):
 
     def __init__(self, channels: int, inverse: bool = False) -> None:
         super().__init__()
-        self.beta = Root(torch.ones(channels), BETA_MIN)
-        self.gamma = Root(GAMMA_INIT * torch.eye(channels))
+        self.beta = Root(torch.full((channels,), root_of(1.0)), BETA_MIN)
+        self.gamma = Root(torch.full((channels, channels), root_of(0.0)).fill_diagonal_(root_of(GAMMA_INIT)))
         self.inverse = inverse
 
     def forward(self, x: Tensor) -> Tensor:

@@ -14,8 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .. import threads
 from ..models.quality import BETWEEN, QUALITIES
 from .exact import SLOPE
+
+__all__ = ["PAIR", "PATCH", "STRIDE", "Analysis", "Block", "Synthesis", "at_index", "components", "start"]
 
 #: Pixels on a side of a patch, and patches on a side of what a vector of y stands for.
 PATCH, PAIR = 8, 2
@@ -43,6 +46,10 @@ class Block(nn.Module):
         nn.init.zeros_(self.out.bias)
 
     def forward(self, x: Tensor, index: Tensor) -> Tensor:
+        # Of a large image a block takes a while, and so does its way back.
+        threads.check()
+        if x.requires_grad:
+            x.register_hook(lambda _: threads.check())
         hidden = F.leaky_relu(self.context(x), SLOPE)
         result: Tensor = x + self.out(hidden * at_index(self.log_gain, index).to(hidden.dtype))
         return result

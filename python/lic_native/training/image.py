@@ -13,16 +13,18 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor
 
+from ..arguments import Device, check_choice, to_count, to_number
 from ..coder import Mixture, Params, RateMeter
-from ..models import bls2017, msp
+from ..models import bls2017, msp, zoo
 from ..models.bls2017 import Bls2017, Relaxed
 from ..models.msp import Msp
 from ..models.quality import LAST, index_of, tradeoff
+from ..nn.ambient import known_state
 from ..nn.exact import straight_through
 from ..nn.patches import STRIDE
 from .grow import contains, grow
 from .photographs import Photographs
-from .run import Run, follow, plot
+from .run import Run, check_common, follow, loaded, plot
 
 #: Pixels on a side of a crop: small and many teach more in the same time than large and few.
 CROP = 128
@@ -38,6 +40,7 @@ Model = Bls2017 | Msp
 MODELS = ("bls2017", *(f"msp-{profile}" for profile in msp.PROFILES))
 
 
+@known_state(grad=True)
 def train(
     data: str | Path,
     out: str | Path,
@@ -48,7 +51,7 @@ def train(
     batch: int = 8,
     crop: int = CROP,
     rate: float = 4e-4,
-    device: str | None = None,
+    device: Device = None,
     limit: int | None = None,
     channels: tuple[int, int, int] | None = None,
     quality: float | None = None,
@@ -71,7 +74,7 @@ def train(
         batch: crops a step, each at a random quality.
         crop: pixels on their sides, a multiple of 16. It may change when a run goes on.
         rate: peak learning rate of the transforms (Adam).
-        device: "cpu" or "cuda"; the best there is by default.
+        device: "cpu", "cuda" or a `torch.device`; the best there is by default.
         limit: read only so many images.
         channels: of bls2017, `models.bls2017.Config`.
         quality: train for this one alone, to see what one model for all of them costs.
@@ -84,12 +87,23 @@ def train(
         seed: of first weights and crops; two runs of equal seed see the same crops. By default every run differs.
         report_minutes: time between validations, each of which writes a checkpoint and a row of `out/curve.csv`.
 
+    Raises:
+        TypeError, ValueError, OSError: an argument that no run can have; before anything is done.
+
     Returns:
         What is made least, bits per pixel + lambda * mean squared error, over the root of lambda of the picture's
         quality, on the held-out photographs.
     """
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    bf16 = device == "cuda" if bf16 is None else bf16
+    check_common(data, batch=batch, rate=rate, limit=limit, start=start)
+    check_model(model, channels)
+    if to_count(crop, "crop", STRIDE) % STRIDE:
+        raise ValueError(f"crop must be a multiple of {STRIDE} pixels, not {crop}")
+    if quality is not None:
+        index_of(quality)
+    if not 0 <= to_number(noise, "noise") <= 1:
+        raise ValueError(f"noise must be from 0 to 1, not {noise:g}")
+    device = zoo.present_device(device, "training")
+    bf16 = torch.device(device).type == "cuda" if bf16 is None else bf16
     run = Run(out, minutes, steps, report_minutes, device)
     photographs = Photographs(data, device, limit, crop)
     generator = torch.Generator().manual_seed(torch.seed() % 2**63 if seed is None else seed)
@@ -172,15 +186,20 @@ def train(
 
 
 def made(name: str, channels: tuple[int, int, int] | None = None) -> Model:
-    """A model with random weights. Raises ValueError if there is none of that name, or channels are not its own."""
+    """Return a model with random weights. Raises as `check_model` does."""
+    check_model(name, channels)
     if name == "bls2017":
         return Bls2017(bls2017.Config(channels) if channels else bls2017.Config())
-    if channels:
+    return Msp(msp.PROFILES[name.removeprefix("msp-")])
+
+
+def check_model(name: str, channels: tuple[int, int, int] | None = None) -> None:
+    """Raise TypeError or ValueError if there is no model of that name, or channels are not its own."""
+    check_choice(name, MODELS, "model")
+    if channels and name != "bls2017":
         raise ValueError(f"channels {channels} are for bls2017, not for {name}")
-    profile = name.removeprefix("msp-")
-    if profile not in msp.PROFILES:
-        raise ValueError(f"model {name!r} is none of {', '.join(MODELS)}")
-    return Msp(msp.PROFILES[profile])
+    for count in channels or ():
+        to_count(count, "channels", 1)
 
 
 @torch.no_grad()
@@ -200,7 +219,7 @@ def take(model: Model, path: str | Path, pixels: Tensor) -> None:
     elif path.suffix == ".safetensors":
         known = load_file(path)
     else:
-        known = torch.load(path, map_location="cpu", weights_only=True)["average"]
+        known = loaded(path, "cpu")["average"]
     state = model.state_dict()
     fitting = {n: v.to(state[n].dtype) for n, v in known.items() if n in state and v.shape == state[n].shape}
     model.load_state_dict(state | {n: v for n, v in fitting.items() if not n.endswith((".limit", ".step"))})

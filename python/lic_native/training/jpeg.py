@@ -13,12 +13,15 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ..arguments import Device, check_choice, to_count
 from ..coder import RateMeter
+from ..models import zoo
 from ..models.blocks import Picture, Shape
 from ..models.mlcc import PROFILES, Config, Mlcc
+from ..nn.ambient import known_state
 from .grow import grown
 from .photographs import Photographs, annex_k, quantised, random_tables
-from .run import Run, follow, plot
+from .run import Run, check_common, follow, plot
 
 #: How often each sampling is trained on; a batch has one.
 SAMPLING_SHARES = {"4:2:0": 0.62, "4:2:2": 0.15, "4:4:4": 0.14, "gray": 0.09}
@@ -26,6 +29,7 @@ CROP = 256
 VALIDATION_QUALITIES = (75, 95)
 
 
+@known_state(grad=True)
 def train(
     data: str | Path,
     out: str | Path,
@@ -34,7 +38,7 @@ def train(
     steps: int | None = None,
     batch: int = 8,
     rate: float = 2e-3,
-    device: str | None = None,
+    device: Device = None,
     limit: int | None = None,
     profile: str = "fast",
     hyper: int = 0,
@@ -54,7 +58,7 @@ def train(
         steps: the same in optimiser steps, for runs that are to be compared.
         batch: crops of 256x256 a step.
         rate: peak learning rate (AdamW).
-        device: "cpu" or "cuda"; the best there is by default.
+        device: "cpu", "cuda" or a `torch.device`; the best there is by default.
         limit: read only so many images.
         profile: widths of a new run's network, a key of `models.mlcc.PROFILES`.
         hyper: channels of side information of a new run's network (`models/hyperprior.py`).
@@ -64,11 +68,18 @@ def train(
         seed: of first weights and crops; two runs of equal seed see the same crops. By default every run differs.
         report_minutes: time between validations, each of which writes a checkpoint and a row of `out/curve.csv`.
 
+    Raises:
+        TypeError, ValueError, OSError: an argument that no run can have; before anything is done.
+
     Returns:
         The saving in percent on the held-out photographs, 4:2:0 at quality 75.
     """
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    bf16 = device == "cuda" if bf16 is None else bf16
+    check_common(data, batch=batch, rate=rate, limit=limit, start=start)
+    check_choice(profile, PROFILES, "profile")
+    to_count(hyper, "hyper")
+    device = zoo.present_device(device, "training")
+    kind = torch.device(device).type
+    bf16 = kind == "cuda" if bf16 is None else bf16
     run = Run(out, minutes, steps, report_minutes, device)
     photographs = Photographs(data, device, limit, CROP)
     generator = torch.Generator().manual_seed(torch.seed() % 2**63 if seed is None else seed)
@@ -105,7 +116,7 @@ def train(
         with torch.no_grad():
             shape, picture = quantised(photographs.crops(batch, CROP, generator), sampling, tables)
         meter = RateMeter()
-        with torch.autocast(device, torch.bfloat16, enabled=bf16):
+        with torch.autocast(kind, torch.bfloat16, enabled=bf16):
             model.walk(meter, shape, tables, picture)
         bpp = meter.bits() / CROP**2
         # Between bits and relative bits: fine tables cost ten times coarse ones, and a file of either is a file.

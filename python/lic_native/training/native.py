@@ -7,12 +7,12 @@ is before the file's own symbols are known and how soon they outweigh it (`fit_d
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import math
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,10 +22,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from .. import _native
+from .. import _native, threads
+from ..arguments import to_count
 from ..models.blocks import zigzag
+from ..nn.ambient import known_state
 from .jpeg import CROP, SAMPLING_SHARES
 from .photographs import Photographs, annex_k, random_tables
+from .run import check_common
 
 Array = NDArray[Any]
 
@@ -75,6 +78,7 @@ def count(kinds: dict[str, Kind]) -> int:
     return sum(math.prod(kind.shape) for kind in kinds.values())
 
 
+@known_state(grad=True)
 def train(
     data: str | Path, out: str | Path, *, files: int = 6000, steps: int = 1500, seed: int = 0, limit: int | None = None
 ) -> None:
@@ -87,6 +91,10 @@ def train(
         seed: of crops, tables and blocks.
         limit: read only so many images.
     """
+    check_common(data, batch=files, rate=1.0, limit=limit)
+    to_count(steps, "steps", 1)
+    if not Path(out).absolute().parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(Path(out).parent))
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
     photographs = Photographs(data, limit=limit)
@@ -442,8 +450,7 @@ def counted(prior: bytes, files: Sequence[bytes]) -> list[list[tuple[Counts, Cou
         statistics = _native.native_statistics(prior, [file])
         return [(Counts.of(rows.reshape(-1, SYMBOLS)), Counts.of(bits.reshape(-1, 2))) for rows, bits in statistics]
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(counts, files))
+    return threads.share(counts, files, threads.available())
 
 
 def fit_distributions(by_file: Sequence[Sequence[tuple[Counts, Counts]]]) -> list[Array]:

@@ -112,7 +112,11 @@ class Photographs:
         self.validation: list[Tensor] = []
         for name, data in members(Path(folder), limit):
             held_out = hashlib.sha256(name.encode()).digest()[0] < 256 // 20
-            image = torch.from_numpy(np.array(Image.open(io.BytesIO(data)).convert("RGB"))).to(device)
+            try:
+                pixels = np.array(Image.open(io.BytesIO(data)).convert("RGB"))
+            except Exception as error:  # Pillow raises whatever it likes
+                raise ValueError(f"{name}, below {folder}, can't be read: {error}") from error
+            image = torch.from_numpy(pixels).to(device)
             if min(image.shape[:2]) < smallest:
                 continue
             (self.validation if held_out else self.training).append(image)
@@ -159,8 +163,11 @@ def members(folder: Path, limit: int | None = None) -> Iterator[tuple[str, bytes
     count = 0
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         if path.suffix == ".tar":
-            with tarfile.open(path) as shard:
-                files = [(m.name, shard.extractfile(m).read()) for m in shard if m.isfile()]
+            try:
+                with tarfile.open(path) as shard:
+                    files = [(m.name, shard.extractfile(m).read()) for m in shard if m.isfile()]
+            except tarfile.TarError as error:
+                raise ValueError(f"{path} can't be read: {error}") from error
         elif path.suffix.lower() in {".png", ".jpg", ".jpeg", ".webp"}:
             files = [(path.name, path.read_bytes())]
         else:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import math
+import os
 import time
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from ..arguments import to_count, to_number
+
+__all__ = ["Run", "check_common", "follow", "loaded", "plot"]
 
 #: The share of a run in which the learning rate rises.
 WARM_UP = 0.01
@@ -23,7 +29,7 @@ class Run:
     clock: elapsed seconds and steps so far, where on them the schedule starts and ends, megapixels seen.
 
     Raises:
-        ValueError: neither or both of minutes and steps.
+        TypeError, ValueError: neither or both of minutes and steps, or they are 0; a checkpoint that can't be read.
     """
 
     def __init__(
@@ -31,12 +37,16 @@ class Run:
     ) -> None:
         if (minutes is None) == (steps is None):
             raise ValueError("a run ends after minutes or after steps: say one of them")
+        if minutes is not None and not 0 < to_number(minutes, "minutes") < math.inf:
+            raise ValueError(f"minutes must be more than 0, not {minutes:g}")
+        if steps is not None:
+            to_count(steps, "steps", 1)
+        if not to_number(report_minutes, "report_minutes") >= 0:
+            raise ValueError(f"report_minutes must be 0 or more, not {report_minutes:g}")
         self.out = Path(out)
         self.out.mkdir(parents=True, exist_ok=True)
         self._checkpoint = self.out / "checkpoint.pt"
-        self.saved: dict[str, Any] | None = (
-            torch.load(self._checkpoint, map_location=device, weights_only=True) if self._checkpoint.exists() else None
-        )
+        self.saved = loaded(self._checkpoint, device) if self._checkpoint.exists() else None
         # What a run's length is counted in, and where on it the learning rate's schedule starts and ends.
         self._unit, end = ("elapsed", minutes * 60) if minutes is not None else ("steps", steps)
         self.clock: dict[str, Any] = {"elapsed": 0.0, "start": 0.0, "end": end, "steps": 0, "megapixels": 0.0}
@@ -101,6 +111,30 @@ class Run:
                 writer.writeheader()
             writer.writerow(row)
         print(json.dumps(row), flush=True)
+
+
+def loaded(checkpoint: Path, device: str) -> dict[str, Any]:
+    """Return what a checkpoint holds. Raises ValueError, which names it, if it can't be read."""
+    try:
+        saved: dict[str, Any] = torch.load(checkpoint, map_location=device, weights_only=True)
+    except Exception as error:  # whatever torch makes of a damaged file
+        raise ValueError(f"{checkpoint} can't be read: {str(error).splitlines()[0]}") from error
+    return saved
+
+
+def check_common(
+    data: str | Path, *, batch: int, rate: float, limit: int | None, start: str | Path | None = None
+) -> None:
+    """Raise TypeError, ValueError or FileNotFoundError for what no training can begin with, before any has begun."""
+    if not Path(data).is_dir():
+        raise FileNotFoundError(errno.ENOENT, "there is no such folder of photographs", str(data))
+    if start is not None and not Path(start).is_file():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(start))
+    to_count(batch, "batch", 1)
+    if limit is not None:
+        to_count(limit, "limit", 1)
+    if not 0 <= to_number(rate, "rate") < math.inf:
+        raise ValueError(f"rate must be 0 or more, not {rate:g}")
 
 
 def follow(average: torch.nn.Module, model: torch.nn.Module, decay: float) -> None:

@@ -1,0 +1,146 @@
+"""The state of torch and NumPy that a program has made, and the one that models are loaded and run in."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+__all__ = ["Shared", "known_state", "single_thread"]
+
+
+class Shared:
+    """A change of torch's global state that lasts while any thread is inside; `switch` makes it, yielding its undos."""
+
+    def __init__(self, switch: Callable[[], Iterable[Callable[[], None]]]) -> None:
+        self._switch = switch
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._undo: list[Callable[[], None]] = []
+        # Of the parent's threads none is left in a forked child to open the lock.
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=lambda: setattr(self, "_lock", threading.Lock()))
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._undo = list(self._switch())
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                for undo in self._undo:
+                    undo()
+
+
+def _full_precision() -> Iterator[Callable[[], None]]:
+    """Turn off what trades precision for speed: TF32, bfloat16."""
+    if not hasattr(torch.backends.cuda.matmul, "fp32_precision"):  # before torch 2.9
+        if torch.get_float32_matmul_precision() != "highest":
+            yield partial(torch.set_float32_matmul_precision, torch.get_float32_matmul_precision())
+            torch.set_float32_matmul_precision("highest")
+        return
+    for backend in (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul, torch.backends.mkldnn.conv):  # type: ignore[attr-defined]
+        if backend.fp32_precision not in ("none", "ieee"):
+            yield partial(_set_precision, backend, backend.fp32_precision)
+            backend.fp32_precision = "ieee"
+
+
+def _set_precision(backend: Any, precision: str) -> None:
+    """Of a backend, which goes on following `torch.backends.fp32_precision` if that says the same."""
+    backend.fp32_precision = "none"
+    if backend.fp32_precision != precision:
+        backend.fp32_precision = precision
+
+
+_precision = Shared(_full_precision)
+
+
+@contextmanager
+def known_state(grad: bool = False) -> Iterator[None]:
+    """Make torch and NumPy compute in this thread as they do in a new program, and leave them as they were.
+
+    What the program around may have chosen and what is undone inside: autocast, inference mode, whether gradients are
+    recorded, a default device, precision below float32, numbers near zero taken for zero, and errors that NumPy raises.
+    The default dtype and the number of threads are as the program has them, since other threads would see a change:
+    what runs inside names its dtypes, and computes the same on any number of threads. Random generators are not used.
+
+    grad: record gradients.
+    """
+    _spare_a_fork()
+    flushed = _flushes_denormals()
+    with ExitStack() as stack:
+        stack.enter_context(_precision)
+        for context in (
+            torch.inference_mode(False),
+            torch.enable_grad() if grad else torch.no_grad(),
+            torch.autocast("cpu", enabled=False),
+            torch.autocast("cuda", enabled=False),
+            np.errstate(all="ignore"),
+        ):
+            stack.enter_context(context)
+        # Each call of torch takes longer inside such a context.
+        if torch.get_default_device().type != "cpu":
+            stack.enter_context(torch.device("cpu"))
+        if flushed:
+            torch.set_flush_denormal(False)
+            stack.callback(torch.set_flush_denormal, True)
+        yield
+
+
+def _flushes_denormals() -> bool:
+    """Whether this thread takes numbers near zero for zero: torch can set that, and doesn't tell."""
+    return sys.float_info.min / 2 == 0.0
+
+
+_counts = threading.Lock()
+
+
+@contextmanager
+def single_thread() -> Iterator[None]:
+    """Let torch use one thread for each operation of this thread, which the caller has started and which ends after.
+
+    `torch.set_num_threads` sets two numbers: the thread's own, and the one that threads begin with. The second is put
+    back at once by a thread that lives no longer than that.
+    """
+    with _counts:
+        # In a thread that has not asked before, this is what threads begin with.
+        before = torch.get_num_threads()
+        if before > 1:
+            torch.set_num_threads(1)
+            back = threading.Thread(target=torch.set_num_threads, args=(before,), name="lic_native")
+            try:
+                back.start()
+                back.join()
+            except RuntimeError:
+                # No more threads can be started: slower, but nothing is changed.
+                torch.set_num_threads(before)
+    yield
+
+
+#: The thread that has forked, in a child: torch's threads, which worked for it, exist in the parent alone.
+_forked: int | None = None
+
+
+def _note_fork() -> None:
+    global _forked, _counts
+    _forked, _counts = threading.get_ident(), threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_note_fork)
+
+
+def _spare_a_fork() -> None:
+    """Let torch do without the threads that a forked child has lost, for which it would wait for ever."""
+    if _forked == threading.get_ident() and torch.get_num_threads() > 1:
+        torch.set_num_threads(1)
