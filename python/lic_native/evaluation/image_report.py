@@ -85,7 +85,7 @@ def run(
 
 def require_packages() -> None:
     if missing := [package for name, package in PACKAGES.items() if not find_spec(name)]:
-        raise ValueError(f"this takes {', '.join(missing)}: pip install 'lic-native[bench]'")
+        raise ValueError(f"this takes {', '.join(missing)}: pip install {' '.join(missing)}")
 
 
 def curves(measured: Sequence[Codec], averages: Sequence[image.Mean], ours: bool) -> list[bd_rate.Curve]:
