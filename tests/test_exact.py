@@ -383,6 +383,7 @@ def test_where_one_convolution_is_inexact_a_product_is_taken(probes, model, monk
         return convolve(x, weight) if wrong else direct(x, weight)
 
     monkeypatch.setattr(exact, "_direct_convolution", sometimes)
+    exact._convolution_is_exact.cache_clear()
     with caplog.at_level("DEBUG", "lic_native"):
         exact.check_exact(model, torch.device("cpu"))
     *slower, summary = [record.getMessage() for record in caplog.records]
