@@ -18,6 +18,8 @@ from . import bd_rate, image, image_plot
 from .image_codecs import Codec, codecs
 from .outputs import check_files, check_plot
 
+__all__ = ["PACKAGES", "curves", "plain", "require_packages", "run", "write_csv"]
+
 #: The packages that it takes, by the names that they are imported by.
 PACKAGES = {"bjontegaard": "bjontegaard", "pytorch_msssim": "pytorch-msssim", "matplotlib": "matplotlib"}
 

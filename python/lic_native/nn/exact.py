@@ -21,6 +21,26 @@ from torch import Tensor, nn
 from .. import _native
 from .ambient import known_state
 
+__all__ = [
+    "EXACT",
+    "GRID",
+    "ROWS",
+    "SLOPE",
+    "Compand",
+    "Linear",
+    "Normalise",
+    "Snap",
+    "check_exact",
+    "constant",
+    "conv3x3",
+    "conv3x3_as_product",
+    "fix_linear",
+    "fix_weight",
+    "in_one_pass",
+    "log2_table",
+    "straight_through",
+]
+
 _log = logging.getLogger(__name__)
 
 #: Integers up to here, and their sums, are exact in float32.
