@@ -12,7 +12,7 @@ from PIL import Image
 
 import lic_native
 from lic_native.cli import app
-from lic_native.evaluation import peers, stages
+from lic_native.evaluation import peers, report, stages
 from lic_native.evaluation.jpeg import FileSet, evaluate, file_sets, measure, summary, table
 from lic_native.evaluation.peers import Codec, codecs
 
@@ -55,6 +55,42 @@ def test_what_pillow_cannot_write_is_refused_before_anything_is_measured(images,
     (tmp_path / "empty").mkdir()
     with pytest.raises(FileNotFoundError):
         next(file_sets(tmp_path / "empty", [75], ["4:2:0"]))
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"csv_file": "none/rows.csv"}, FileNotFoundError, "none"),
+        ({"csv_file": "b.png/rows.csv"}, NotADirectoryError, "b.png"),
+        ({"csv_file": "."}, IsADirectoryError, "images"),
+        ({"plot_file": "plot.nonsense"}, ValueError, "plot.nonsense is none of .png, .svg"),
+        ({"plot_file": "none/plot.png"}, FileNotFoundError, "none"),
+        ({"qualities": [0]}, ValueError, "quality 0 is not from 1 to 100"),
+        ({"samplings": ["4:1:1"]}, ValueError, "sampling '4:1:1' is none of"),
+        ({"profiles": ["native", "fastest"]}, ValueError, "unknown profile 'fastest'"),
+        ({"device": "gpu"}, ValueError, "unknown device 'gpu'"),
+        ({"folder": "none"}, FileNotFoundError, "there is no such folder"),
+    ],
+    ids=str,
+)
+def test_what_can_be_refused_is_refused_before_anything_is_measured(images, monkeypatch, options, error, message):
+    monkeypatch.setattr(report, "evaluate", lambda *_: pytest.fail("measured"))
+    folder = images / options.pop("folder", "")
+    given = {name: images / value if name.endswith("_file") else value for name, value in options.items()}
+    with pytest.raises(error, match=message):
+        report.run(folder, **{"qualities": [75], "samplings": ["4:2:0"], "profiles": ["native"]} | given)
+
+
+def test_an_image_that_is_cut_is_named(images):
+    (images / "b.png").write_bytes((images / "b.png").read_bytes()[:500])
+    with pytest.raises(ValueError, match=r"b\.png can't be read: image file is truncated"):
+        list(file_sets(images, [75], ["4:2:0"]))
+
+
+def test_where_torch_is_not_installed_the_native_profile_is_measured(monkeypatch):
+    monkeypatch.setattr(peers, "find_spec", lambda name: None)
+    assert peers.check_profiles() == ["native"]
+    assert peers.check_profiles(["fast", "native"]) == ["fast", "native"]
 
 
 def test_every_codec_is_measured_on_the_same_files(images):

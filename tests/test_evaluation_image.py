@@ -168,8 +168,20 @@ def test_every_image_is_read_as_rgb_without_metadata(images, tmp_path):
     colour.save(images / "a.png", exif=exif, icc_profile=b"profile", dpi=(300, 300))
     again = read(images / "a.png")
     assert again.info == {} and not again.getexif() and again == colour
+    (tmp_path / "empty").mkdir()
     with pytest.raises(FileNotFoundError, match=r"no images \(.*\.png"):
+        find(tmp_path / "empty")
+    with pytest.raises(FileNotFoundError, match=r"there is no such folder: .*nowhere"):
         find(tmp_path / "nowhere")
+
+
+def test_an_image_that_is_cut_is_named(images):
+    (cut := find(images)[1]).write_bytes(cut.read_bytes()[:-60])
+    with pytest.raises(ValueError, match=rf"{cut.name} can't be read: "):
+        read(cut)
+    cut.write_bytes(b"no image")
+    with pytest.raises(ValueError, match=rf"{cut.name} can't be read: "):
+        find(images)
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "I;16", "CMYK", "P with a transparent colour"])
@@ -370,7 +382,7 @@ def test_command_judges_the_peers_where_none_of_ours_is_asked_for(images, ours, 
 
 def test_what_is_missing_is_said_before_anything_is_measured(images, anchors, ours, tmp_path, monkeypatch):
     monkeypatch.setattr(image_report, "find_spec", lambda name: None if name == "pytorch_msssim" else name)
-    with pytest.raises(ValueError, match=r"this takes pytorch-msssim: pip install 'lic-native\[bench\]'"):
+    with pytest.raises(ValueError, match=r"this takes pytorch-msssim: pip install pytorch-msssim$"):
         run(images)
     monkeypatch.setattr(image_report, "PACKAGES", {})
     monkeypatch.setattr(image_report.image, "evaluate", lambda *_: pytest.fail("measured"))
@@ -378,6 +390,9 @@ def test_what_is_missing_is_said_before_anything_is_measured(images, anchors, ou
         (["--against", "vtm"], "--anchors"),
         (["--anchors", anchors, "--against", "nobody"], "no curve 'nobody'"),
         (["--codec", "GIF"], "no codec 'GIF'"),
+        (["--quality", "9"], "quality 9.0 is not from 1 to 8"),
+        (["--lof", "-1"], "lof must be 0 or more, not -1"),
+        (["--device", "gpu"], "unknown device 'gpu'"),
         (["--plot", tmp_path / "plot.doc"], r"plot.doc is none of .png, .svg"),
     ):
         with pytest.raises(ValueError, match=message):

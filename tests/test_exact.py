@@ -3,6 +3,7 @@
 import io
 import math
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -318,6 +319,90 @@ def test_bytes_do_not_depend_on_what_onednn_can_do(subject, monkeypatch):
     assert coded(subject.walks[0]) == expected
     monkeypatch.setattr(exact, "_convolution_is_exact", lambda inputs, outputs: False)
     assert coded(subject.walks[0]) == expected
+
+
+@pytest.fixture
+def probes():
+    """What has been found of other shapes is forgotten, before and after."""
+    found = exact._product_is_exact, exact._onednn_is_exact, exact._convolution_is_exact
+    for probe in found:
+        probe.cache_clear()
+    yield found
+    for probe in found:
+        probe.cache_clear()
+
+
+def rounded(product):
+    """A product as TF32 or bfloat16 make it."""
+    return lambda x, weight, *more: product(x.bfloat16().float(), weight.bfloat16().float(), *more)
+
+
+def transformed(x, weight):
+    """A convolution by a Fourier transform, as libraries choose one for some shapes."""
+    x, weight = x.permute(0, 3, 1, 2).double(), weight.double()
+    size = [n + 2 for n in x.shape[2:]]
+    product = torch.fft.rfft2(x, s=size)[:, None] * torch.fft.rfft2(weight.flip(2, 3), s=size)[None]
+    return torch.fft.irfft2(product.sum(2), s=size)[..., 1:-1, 1:-1].permute(0, 2, 3, 1).float() * (1 + 2**-22)
+
+
+def test_every_shape_that_a_model_has_is_tried(probes, subject):
+    """Of its exact part: in other layers floats may be rounded as a library likes."""
+    model = subject.model.prior if hasattr(subject.model, "synthesis") else subject.model
+    exact.check_exact(model, torch.device("cpu"))
+    before = [probe.cache_info().misses for probe in probes]
+    linear = {(m.in_features, m.out_features) for m in model.modules() if isinstance(m, exact.Linear)}
+    convolved = set()
+    walk_convolutions(subject, lambda x, weight: convolved.add((weight.shape[1], weight.shape[0])))
+    assert exact._convolution_is_exact.cache_info().currsize >= len(convolved) > 0
+    assert all(map(exact._convolution_is_exact, *zip(*convolved)))
+    tried = exact._onednn_is_exact if exact._has_onednn() else exact._product_is_exact
+    assert tried.cache_info().currsize == len(linear)
+    # All that a walk takes had been tried already.
+    for walk in subject.walks[1:]:
+        walk(Recorder())
+    assert [probe.cache_info().misses for probe in probes] == before
+
+
+def walk_convolutions(subject, see):
+    module = sys.modules[type(subject.model).__module__]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "conv3x3", lambda x, weight: (see(x, weight), exact.conv3x3(x, weight))[1])
+        subject.walks[0](Recorder())
+
+
+@pytest.mark.parametrize("convolve", [rounded(exact._direct_convolution), transformed], ids=["rounded", "transformed"])
+def test_where_one_convolution_is_inexact_a_product_is_taken(probes, model, monkeypatch, caplog, convolve):
+    """Of the shapes that it is inexact for; and files stay the same."""
+    data = jpeg_bytes(70, 120)
+    expected = streams(model, data)
+    direct, shapes = exact._direct_convolution, Counter()
+
+    def sometimes(x, weight):
+        shapes[tuple(weight.shape[:2])] += 1
+        wrong = weight.shape == model.chroma_trunks[2].context.weight.shape
+        return convolve(x, weight) if wrong else direct(x, weight)
+
+    monkeypatch.setattr(exact, "_direct_convolution", sometimes)
+    exact._convolution_is_exact.cache_clear()
+    with caplog.at_level("DEBUG", "lic_native"):
+        exact.check_exact(model, torch.device("cpu"))
+    *slower, summary = [record.getMessage() for record in caplog.records]
+    assert slower and all("context" in line and "not exact here" in line for line in slower)
+    assert re.fullmatch(r"\d+ shapes of products and convolutions on cpu are exact", summary)
+    assert len(shapes) > 5 > len(slower)
+    assert streams(model, data) == expected
+
+
+def test_where_products_are_inexact_the_layer_is_named(probes, model, monkeypatch):
+    monkeypatch.setattr(exact, "_onednn_linear", rounded(exact._onednn_linear))
+    before = exact.F.linear
+    exact.check_exact(model, torch.device("cpu"))
+    monkeypatch.setattr(exact.F, "linear", rounded(before))
+    exact._product_is_exact.cache_clear()
+    with pytest.raises(
+        RuntimeError, match=r"products on cpu are not exact here, of layer tables.0 from 132 to 64 channels"
+    ):
+        exact.check_exact(model, torch.device("cpu"))
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import io
 import os
 import random
 import re
+import signal
 import struct
 import subprocess
 import sys
@@ -597,6 +598,49 @@ def test_inspect_tells_no_saving_where_there_is_none():
     assert jpeg.inspect(jpeg.compress(b"no photograph")).saving_percent == 0
     (picture,) = jpeg.inspect(jpeg.compress(jpeg_bytes(40, 56), profile="native")).pictures
     assert picture.sampling == "4:2:0"
+
+
+def test_bytes_of_a_tensor_are_not_called_damaged():
+    for function in (jpeg.decompress, jpeg.inspect):
+        with pytest.raises(lic_native.UnsupportedError, match=r"holds a tensor: lic_native\.decode restores it"):
+            function(lic_native.encode(np.arange(5)))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals differ there")
+@pytest.mark.parametrize(
+    "call", ["jpeg.compress(data, profile='best')", "image.compress(pixels, profile='fast', lof=10000)"]
+)
+@pytest.mark.parametrize("shared", [False, True])
+def test_one_ctrl_c_ends_a_network(call, shared):
+    """In the main thread, and in threads that the command shares files among."""
+    code = f"""if True:
+        import time
+        from conftest import jpeg_bytes, photograph
+        from lic_native import image, jpeg, threads
+        def work(_):
+            return {call}
+        data, pixels = jpeg_bytes(64, 64), photograph(32, 32)
+        image.compress(pixels, profile="fast", lof=1)
+        jpeg.compress(data, profile="best")
+        data, pixels = jpeg_bytes(1300, 1300), photograph(300, 300)
+        print("ready", flush=True)
+        threads.share(work, [0, 1], 2) if {shared} else work(0)
+        print("done", flush=True)
+    """
+    paths = os.pathsep.join([os.path.dirname(__file__), *filter(None, sys.path)])
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": paths, "CUDA_VISIBLE_DEVICES": ""},
+    ) as run:
+        assert run.stdout.readline() == b"ready\n"
+        time.sleep(1)
+        start = time.monotonic()
+        run.send_signal(signal.SIGINT)
+        out, err = run.communicate(timeout=60)
+    assert time.monotonic() - start < 4, "a second, where nothing else is at work"
+    assert not out and run.returncode == -signal.SIGINT and err.rstrip().endswith(b"KeyboardInterrupt")
 
 
 def test_what_is_kept_as_it_is_has_a_reason(photo):

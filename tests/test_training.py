@@ -1,6 +1,7 @@
 """A run of a few seconds: it starts, stops, goes on, and what it exports codes files."""
 
 import csv
+import inspect
 import io
 import json
 import sys
@@ -108,6 +109,69 @@ def test_a_run_ends_after_minutes_or_after_steps(tmp_path, train):
     for end in ({}, {"minutes": 1, "steps": 1}):
         with pytest.raises(ValueError, match="minutes or after steps"):
             train(tmp_path, tmp_path / "run", **end)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"crop": 100}, ValueError, "crop must be a multiple of 16 pixels, not 100"),
+        ({"crop": 0}, ValueError, "crop must be 16 or more, not 0"),
+        ({"crop": -16}, ValueError, "crop must be 16 or more, not -16"),
+        ({"crop": 64.0}, TypeError, "crop must be an integer, not float"),
+        ({"batch": 0}, ValueError, "batch must be 1 or more, not 0"),
+        ({"limit": 0}, ValueError, "limit must be 1 or more, not 0"),
+        ({"rate": -1.0}, ValueError, "rate must be 0 or more, not -1"),
+        ({"steps": 0}, ValueError, "steps must be 1 or more, not 0"),
+        ({"steps": None, "minutes": 0}, ValueError, "minutes must be more than 0, not 0"),
+        ({"report_minutes": -1}, ValueError, "report_minutes must be 0 or more, not -1"),
+        ({"device": "gpu"}, ValueError, "unknown device 'gpu'"),
+        ({"start": "none.safetensors"}, FileNotFoundError, "none.safetensors"),
+        ({"data": "nowhere"}, FileNotFoundError, "there is no such folder of photographs: .*nowhere"),
+        ({"data": "nowhere", "steps": None}, FileNotFoundError, "there is no such folder of photographs: .*nowhere"),
+        ({"quality": 9.0}, ValueError, "quality 9.0 is not from 1 to 8"),
+        ({"noise": 2.0}, ValueError, "noise must be from 0 to 1, not 2"),
+        ({"model": "msp-huge"}, ValueError, "unknown model 'msp-huge'; choose from: bls2017, msp-fast"),
+        ({"profile": "huge"}, ValueError, "unknown profile 'huge'; choose from: tiny, fast, best"),
+        ({"hyper": -1}, ValueError, "hyper must be 0 or more, not -1"),
+    ],
+    ids=str,
+)
+def test_what_no_run_can_have_is_refused_before_anything_is_done(tmp_path, monkeypatch, options, error, message):
+    """In both trainings, as far as both have it."""
+    for module in (training, image_training):
+        monkeypatch.setattr(module, "Photographs", lambda *_: pytest.fail("photographs were read"))
+        known = inspect.signature(module.train).parameters
+        if options.keys() <= known.keys():
+            given = {"data": tmp_path, "steps": 1} | options
+            given["data"] = tmp_path / given["data"]
+            with pytest.raises(error, match=message):
+                module.train(out=tmp_path / "run", **given)
+            assert not (tmp_path / "run").exists()
+
+
+def test_what_is_no_photograph_is_named(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"no image")
+    with pytest.raises(ValueError, match=r"a\.png, below .*, can't be read"):
+        photographs.Photographs(tmp_path)
+    (tmp_path / "a.png").unlink()
+    (tmp_path / "0.tar").write_bytes(b"no archive" * 100)
+    with pytest.raises(ValueError, match=r"0\.tar can't be read"):
+        photographs.Photographs(tmp_path)
+
+
+def test_a_checkpoint_that_is_damaged_is_named(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "checkpoint.pt").write_bytes(b"cut")
+    for module in (training, image_training):
+        with pytest.raises(ValueError, match=r"checkpoint\.pt can't be read"):
+            module.train(tmp_path, tmp_path / "run", steps=1)
+
+
+def test_native_needs_a_folder_to_write_to(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        native.train(tmp_path, tmp_path / "nowhere" / "prior.bin")
+    with pytest.raises(FileNotFoundError, match="there is no such folder of photographs"):
+        native.train(tmp_path / "nowhere", tmp_path / "prior.bin")
 
 
 @pytest.fixture

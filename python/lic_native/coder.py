@@ -15,6 +15,20 @@ from .distributions import Distribution, LogisticPairs
 from .nn.exact import in_one_pass
 from .stream import Decoder, Encoder
 
+__all__ = [
+    "FLOOR",
+    "LANES",
+    "OCTAVE",
+    "Coder",
+    "Mixture",
+    "Params",
+    "RateMeter",
+    "StreamDecoder",
+    "StreamEncoder",
+    "mixture_costs",
+    "to_params",
+]
+
 
 class Params(Protocol):
     """The distributions of a group of symbols: `[B, ...]` integers."""

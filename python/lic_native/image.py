@@ -1,4 +1,9 @@
-"""Lossy compression of images: pixels -> `.lic` -> nearly the same pixels."""
+"""Lossy compression of images: pixels -> `.lic` -> nearly the same pixels.
+
+All functions may be called from several threads at once. Processes are best started by multiprocessing's "spawn" or
+"forkserver". In a process forked after torch has been used here, torch works in one thread, since its others exist in
+the parent alone, and CUDA can't be used.
+"""
 
 from __future__ import annotations
 

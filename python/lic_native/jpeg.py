@@ -1,4 +1,9 @@
-"""Lossless recompression of JPEG files: `.jpg` -> `.lic` -> the same bytes."""
+"""Lossless recompression of JPEG files: `.jpg` -> `.lic` -> the same bytes.
+
+All functions may be called from several threads at once. Processes are best started by multiprocessing's "spawn" or
+"forkserver". In a process forked after torch has been used here, torch works in one thread, since its others exist in
+the parent alone, and CUDA can't be used.
+"""
 
 from __future__ import annotations
 
@@ -31,6 +36,8 @@ __all__ = [
 
 #: What names of JPEG files end in.
 SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif"}
+#: What tensors in bytes begin with (docs/format.md).
+TENSOR = b"\x89LIT"
 #: In place of a coder's number: the picture has the coefficients of an earlier one, whose index follows.
 TWIN = 0
 #: Number and fingerprint of a coder, and what it made of a picture's coefficients.
@@ -249,6 +256,8 @@ def sampling_name(factors: Sequence[tuple[int, int]]) -> str:
 def _unpacked(data: bytes, limits: Limits) -> _native.Container:
     check_instance(limits, Limits, "limits")
     limits.check_input(len(data))
+    if data.startswith(TENSOR):
+        raise UnsupportedError("the file holds a tensor: lic_native.decode restores it")
     container = _native.unpack(data, limits.max_output_bytes)
     if container.image is not None:
         raise UnsupportedError("the file holds no file but an image: lic_native.image.decompress shows it")

@@ -11,6 +11,21 @@ from pathlib import Path
 
 from .distortion import decibels
 
+__all__ = [
+    "CONVENTION",
+    "PUBLISHED",
+    "BdRate",
+    "Curve",
+    "Line",
+    "bd_rate",
+    "bd_rates",
+    "describe",
+    "published",
+    "rising",
+    "table",
+    "version",
+]
+
 #: How the curves are made and compared. One more convention, and the numbers move by a point or two.
 CONVENTION = (
     "A measured curve's points are means over the images of each image's own bpp, PSNR and MS-SSIM (in dB: of the "

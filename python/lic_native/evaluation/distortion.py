@@ -7,6 +7,8 @@ from importlib import import_module
 
 import numpy as np
 
+__all__ = ["MS_SSIM_SIDE", "decibels", "ms_ssim", "psnr"]
+
 #: Pixels that the shorter side must have for the five scales of MS-SSIM and their windows of 11 pixels.
 MS_SSIM_SIDE = 10 * 2**4 + 1
 

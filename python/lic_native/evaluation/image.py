@@ -19,6 +19,8 @@ from .image_codecs import Codec
 from .jpeg import IMAGE_SUFFIXES, naming
 from .resources import observe
 
+__all__ = ["Mean", "Row", "cell", "evaluate", "find", "mean", "means", "measure", "read", "table"]
+
 
 @dataclass(frozen=True)
 class Row:

@@ -17,6 +17,8 @@ from ..arguments import Device, to_count, to_device
 from ..models import zoo
 from ..models.quality import index_of
 
+__all__ = ["QUALITIES", "Codec", "codecs", "encode", "ours", "peers", "pillow_decode", "pillow_encode"]
+
 #: Ours.
 QUALITIES = (1, 2, 3, 4, 5, 6, 7, 8)
 

@@ -8,6 +8,8 @@ from typing import Any
 
 from .bd_rate import Curve
 
+__all__ = ["draw"]
+
 
 def draw(ours: Sequence[Curve], peers: Sequence[Curve], published: Sequence[Curve]) -> Any:
     """A matplotlib figure: PSNR and MS-SSIM by rate; ours thick, published curves dashed."""

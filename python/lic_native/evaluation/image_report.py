@@ -18,6 +18,8 @@ from . import bd_rate, image, image_plot
 from .image_codecs import Codec, codecs
 from .outputs import check_files, check_plot
 
+__all__ = ["PACKAGES", "curves", "plain", "require_packages", "run", "write_csv"]
+
 #: The packages that it takes, by the names that they are imported by.
 PACKAGES = {"bjontegaard": "bjontegaard", "pytorch_msssim": "pytorch-msssim", "matplotlib": "matplotlib"}
 
@@ -85,7 +87,7 @@ def run(
 
 def require_packages() -> None:
     if missing := [package for name, package in PACKAGES.items() if not find_spec(name)]:
-        raise ValueError(f"this takes {', '.join(missing)}: pip install 'lic-native[bench]'")
+        raise ValueError(f"this takes {', '.join(missing)}: pip install {' '.join(missing)}")
 
 
 def curves(measured: Sequence[Codec], averages: Sequence[image.Mean], ours: bool) -> list[bd_rate.Curve]:

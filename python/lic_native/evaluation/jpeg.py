@@ -18,6 +18,21 @@ from ..arguments import Device
 from ..models.zoo import JpegProfile
 from .peers import Codec, codecs
 
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "SAMPLINGS",
+    "FileSet",
+    "Row",
+    "check_measures",
+    "evaluate",
+    "file_sets",
+    "made_jpeg",
+    "measure",
+    "naming",
+    "summary",
+    "table",
+]
+
 #: What Pillow can write, and the mode of the image that it writes so.
 SAMPLINGS = {"4:2:0": "RGB", "4:2:2": "RGB", "4:4:4": "RGB", "gray": "L"}
 #: Images that JPEG files are made of.

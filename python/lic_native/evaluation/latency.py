@@ -31,6 +31,8 @@ import torch  # noqa: E402
 
 from ..coder import StreamDecoder, StreamEncoder  # noqa: E402
 
+__all__ = ["Codec", "Row", "codecs", "evaluate", "run", "table"]
+
 T = TypeVar("T")
 Samples = NDArray[np.uint8]
 Size = tuple[int, int]

@@ -29,7 +29,7 @@ def check_files(*files: Path | None) -> None:
 
 def check_plot(file: Path | None) -> None:
     """Raise ValueError if matplotlib is not there to draw a picture, or it is of another kind. None is no picture."""
-    if file and not find_spec("matplotlib"):
-        raise ValueError("--plot needs matplotlib: pip install matplotlib")
     if file and file.suffix.lower() not in PLOT_SUFFIXES:
         raise ValueError(f"{file} is none of {', '.join(PLOT_SUFFIXES)}")
+    if file and not find_spec("matplotlib"):
+        raise ValueError("--plot needs matplotlib: pip install matplotlib")

@@ -19,6 +19,20 @@ from ..arguments import Device, to_device
 from ..models import zoo
 from ..models.zoo import JpegProfile
 
+__all__ = [
+    "Codec",
+    "Sink",
+    "brunsli_commands",
+    "brunsli_library",
+    "check_profiles",
+    "codecs",
+    "find_program",
+    "ours",
+    "peers",
+    "through_files",
+    "through_sink",
+]
+
 
 @dataclass(frozen=True)
 class Codec:

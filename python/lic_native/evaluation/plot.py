@@ -7,6 +7,8 @@ from typing import Any
 
 from .jpeg import Row
 
+__all__ = ["STYLES", "by_quality", "by_speed", "draw"]
+
 #: How lines are drawn by the files' sampling.
 STYLES = {"4:2:0": "-", "4:2:2": "--", "4:4:4": ":", "gray": "-."}
 

@@ -14,6 +14,8 @@ from .jpeg import Row, check_measures, evaluate, file_sets, summary, table
 from .outputs import check_files, check_plot
 from .peers import check_profiles
 
+__all__ = ["run"]
+
 
 def run(
     folder: Path,

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
+__all__ = ["PROCESS", "Call", "observe", "start_peak", "status"]
+
 T = TypeVar("T")
 PROCESS = Path("/proc/self")
 

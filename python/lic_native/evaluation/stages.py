@@ -17,6 +17,8 @@ from ..limits import DEFAULT_LIMITS
 from ..models import zoo
 from .jpeg import FileSet
 
+__all__ = ["Clock", "StageRow", "Stages", "TimedModel", "TimedStream", "decode", "encode", "measure_stages", "table"]
+
 T = TypeVar("T")
 
 

@@ -7,6 +7,19 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+__all__ = [
+    "PHASES",
+    "SAMPLINGS",
+    "Picture",
+    "Shape",
+    "depth_to_space",
+    "interleave",
+    "padded",
+    "phase_size",
+    "space_to_depth",
+    "zigzag",
+]
+
 #: Positions of the 2x2 block grid, in coding order.
 PHASES = ((0, 0), (1, 1), (0, 1), (1, 0))
 #: Chroma blocks per 2x2 luma blocks, (vertical, horizontal); () is no chroma. 4:4:0 is 4:2:2 on its side.

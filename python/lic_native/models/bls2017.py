@@ -38,6 +38,26 @@ from ..nn.patches import at_index
 from ..stream import Encoder
 from .quality import BETWEEN, LARGEST, LEVELS, MIDDLE, QUALITIES, first_log_gains, power
 
+__all__ = [
+    "DENSITY_RATE",
+    "GAIN_RATE",
+    "KEPT",
+    "LOGISTICS",
+    "POINT",
+    "PSEUDO",
+    "SMALL",
+    "TAIL",
+    "TOTAL",
+    "Bls2017",
+    "Config",
+    "Density",
+    "Prior",
+    "Relaxed",
+    "Tabled",
+    "interpolated",
+    "knots",
+]
+
 #: y is counted in units of 2^-POINT where it is an integer.
 POINT = 16
 #: Sum of a cumulative distribution, and what either tail is worth that has no symbols of its own.

@@ -9,6 +9,8 @@ from torch import Tensor
 
 from ..coder import Coder
 
+__all__ = ["ImageModel"]
+
 
 class ImageModel(Protocol):
     """A lossy codec. `index` is `[B]` int64, qualities as files name them (`models/quality.py`).

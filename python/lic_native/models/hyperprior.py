@@ -23,6 +23,8 @@ from ..coder import Coder, Mixture
 from ..nn.exact import SLOPE, Linear, Snap, constant, conv3x3, fix_linear, fix_weight
 from .blocks import SAMPLINGS, Shape, depth_to_space, padded, space_to_depth
 
+__all__ = ["CHROMA", "HIDDEN", "PRIOR", "Z_BITS", "Analysis", "Bottleneck", "Hyperprior", "Priors", "Synthesis"]
+
 #: Channels inside the hyper-encoder and hyper-decoder, and of the prior of a plane.
 HIDDEN, PRIOR = 64, 32
 #: Bits of the largest magnitude of z.

@@ -50,6 +50,23 @@ from ..nn.fingerprint import fingerprint, read_weights
 from .blocks import PHASES, SAMPLINGS, Picture, Shape, interleave, padded, phase_size, space_to_depth, zigzag
 from .hyperprior import Hyperprior, Priors
 
+__all__ = [
+    "CHROMA_GROUPS",
+    "LUMA_GROUPS",
+    "PROFILES",
+    "Config",
+    "Features",
+    "Head",
+    "Mlcc",
+    "Scale",
+    "Trunk",
+    "chroma_pools",
+    "code_phase",
+    "frozen",
+    "luma_pools",
+    "repeated",
+]
+
 LUMA_GROUPS = ((36, 64), (28, 36), (21, 28), (15, 21), (10, 15), (6, 10), (3, 6), (1, 3), (0, 1))
 CHROMA_GROUPS = ((28, 64), (15, 28), (6, 15), (3, 6), (1, 3), (0, 1))
 

@@ -49,6 +49,23 @@ from ..nn.patches import STRIDE, Analysis, Synthesis, at_index, start
 from .blocks import PHASES, interleave, phase_size
 from .quality import BETWEEN, LARGEST, LAST, LEVELS, MIDDLE, QUALITIES, first_log_gains, power
 
+__all__ = [
+    "BALANCED",
+    "GAIN_RATE",
+    "PRIOR_RATE",
+    "PROFILES",
+    "SCALES",
+    "TOLD",
+    "WATCHED",
+    "Config",
+    "Head",
+    "Msp",
+    "Plane",
+    "Prior",
+    "Trunk",
+    "Units",
+]
+
 
 @dataclass(frozen=True)
 class Config:

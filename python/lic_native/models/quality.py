@@ -8,6 +8,20 @@ from typing import TypeVar
 
 from ..arguments import to_number
 
+__all__ = [
+    "BETWEEN",
+    "LAMBDAS",
+    "LARGEST",
+    "LAST",
+    "LEVELS",
+    "MIDDLE",
+    "QUALITIES",
+    "first_log_gains",
+    "index_of",
+    "power",
+    "tradeoff",
+]
+
 #: Those that have gains of their own: 1, 2, ... 8. Between two of them a file can name 63 more.
 QUALITIES, BETWEEN = 8, 64
 #: The index of the highest.

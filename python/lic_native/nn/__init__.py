@@ -1,1 +1,3 @@
 """Layers."""
+
+__all__: list[str] = []

@@ -21,6 +21,26 @@ from torch import Tensor, nn
 from .. import _native
 from .ambient import known_state
 
+__all__ = [
+    "EXACT",
+    "GRID",
+    "ROWS",
+    "SLOPE",
+    "Compand",
+    "Linear",
+    "Normalise",
+    "Snap",
+    "check_exact",
+    "constant",
+    "conv3x3",
+    "conv3x3_as_product",
+    "fix_linear",
+    "fix_weight",
+    "in_one_pass",
+    "log2_table",
+    "straight_through",
+]
+
 _log = logging.getLogger(__name__)
 
 #: Integers up to here, and their sums, are exact in float32.
@@ -165,22 +185,28 @@ def check_exact(model: nn.Module, device: torch.device) -> None:
     Raises:
         RuntimeError: a product is not what integer arithmetic gives.
     """
-    on_cpu = device.type == "cpu"
+    on_cpu, tried = device.type == "cpu", set()
     for name, layer in model.named_modules():
         if isinstance(layer, Linear):
-            inputs, outputs = layer.in_features, layer.out_features
+            outputs, inputs = layer.weight.shape
             fast = on_cpu and _has_onednn() and _onednn_is_exact(inputs, outputs)
         elif isinstance(layer, nn.Conv2d) and layer.kernel_size == (3, 3):
-            inputs, outputs = 9 * layer.in_channels, layer.out_channels
-            fast = on_cpu and _convolution_is_exact(layer.in_channels, outputs)
+            # Of an exact network the weights have more inputs than the layer was made with.
+            outputs, inputs = layer.weight.shape[0], 9 * layer.weight.shape[1]
+            fast = on_cpu and _convolution_is_exact(inputs // 9, outputs)
         else:
             continue
-        _log.debug("%s, %d -> %d on %s: exact by %s", name, inputs, outputs, device, "oneDNN" if fast else "a product")
+        tried.add((type(layer), inputs, outputs))
+        if on_cpu and not fast:
+            _log.debug(
+                "layer %s, %d -> %d: the faster way is not exact here, a product is taken", name, inputs, outputs
+            )
         if not fast and not _product_is_exact(inputs, outputs, device):
             raise RuntimeError(
                 f"float32 matrix products on {device} are not exact here, of layer {name} from {inputs} to {outputs} "
                 "channels: files would not decode elsewhere; another device or version of torch may do"
             )
+    _log.debug("%d shapes of products and convolutions on %s are exact", len(tried), device)
 
 
 #: Vectors that a product is tried with: of a few and of many, libraries choose their ways.
@@ -240,7 +266,7 @@ class Linear(nn.Linear):
             x.device.type == "cpu"
             and not torch.is_grad_enabled()
             and _has_onednn()
-            and _onednn_is_exact(self.in_features, self.out_features)
+            and _onednn_is_exact(*reversed(self.weight.shape))
         ):
             return _onednn_linear(x, self.weight, self.bias)
         return super().forward(x)

@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+__all__ = ["BETA_MIN", "GAMMA_INIT", "GDN", "PEDESTAL", "Bound", "Root", "root_of"]
+
 #: What is added below the roots: enough for them to move away from zero.
 PEDESTAL = 2.0**-36
 BETA_MIN = 1e-6

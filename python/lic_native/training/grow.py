@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from ..models import mlcc, msp
 from ..models.mlcc import Mlcc
 
+__all__ = ["contains", "grow", "grown", "implant", "outputs", "trunks"]
+
 
 @torch.no_grad()
 def grown(narrow: Mlcc, config: mlcc.Config) -> Mlcc:

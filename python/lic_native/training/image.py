@@ -26,6 +26,8 @@ from .grow import contains, grow
 from .photographs import Photographs
 from .run import Run, check_common, follow, loaded, plot
 
+__all__ = ["MODELS", "train"]
+
 #: Pixels on a side of a crop: small and many teach more in the same time than large and few.
 CROP = 128
 VALIDATION_QUALITIES = (1.0, 4.0, 8.0)

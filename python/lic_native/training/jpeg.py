@@ -23,6 +23,8 @@ from .grow import grown
 from .photographs import Photographs, annex_k, quantised, random_tables
 from .run import Run, check_common, follow, plot
 
+__all__ = ["train"]
+
 #: How often each sampling is trained on; a batch has one.
 SAMPLING_SHARES = {"4:2:0": 0.62, "4:2:2": 0.15, "4:4:4": 0.14, "gray": 0.09}
 CROP = 256

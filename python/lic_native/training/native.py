@@ -30,6 +30,8 @@ from .jpeg import CROP, SAMPLING_SHARES
 from .photographs import Photographs, annex_k, random_tables
 from .run import check_common
 
+__all__ = ["train"]
+
 Array = NDArray[Any]
 
 ROW, COLUMN = np.array(zigzag()).T

@@ -16,6 +16,19 @@ from torch import Tensor
 
 from ..models.blocks import SAMPLINGS, Picture, Shape, zigzag
 
+__all__ = [
+    "CHROMA_TABLE",
+    "LUMA_TABLE",
+    "Photographs",
+    "annex_k",
+    "blocks",
+    "dct_matrix",
+    "members",
+    "quantise",
+    "quantised",
+    "random_tables",
+]
+
 # ITU-T T.81 annex K, tables K.1 and K.2, row by row.
 LUMA_TABLE = [
     [16, 11, 10, 16, 24, 40, 51, 61], [12, 12, 14, 19, 26, 58, 60, 55], [14, 13, 16, 24, 40, 57, 69, 56],
