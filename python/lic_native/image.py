@@ -9,19 +9,21 @@ from __future__ import annotations
 
 import math
 import operator
+import os
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _native, tensor, threads
+from . import _native, files, pixels, tensor, threads
 from .arguments import Bytes, Device, check_instance, to_bytes, to_device
 from .coders import join, split
 from .errors import CorruptError, UnsupportedError
+from .files import File
 from .limits import DEFAULT_LIMITS, Limits
 from .models import zoo
 from .models.quality import BETWEEN, LAST, index_of
@@ -35,7 +37,18 @@ if TYPE_CHECKING:
     from .lof import Score
     from .models.codec import ImageModel
 
-__all__ = ["QUALITY", "Info", "Overfitting", "compress", "decompress", "inspect", "is_image", "latents"]
+__all__ = [
+    "QUALITY",
+    "Info",
+    "Overfitting",
+    "compress",
+    "compress_file",
+    "decompress",
+    "decompress_file",
+    "inspect",
+    "is_image",
+    "latents",
+]
 
 #: What files begin with: magic number, version and kind.
 HEAD = b"\x89LIC\1\2"
@@ -158,6 +171,77 @@ def decompress(data: Bytes, *, device: Device = None, limits: Limits = DEFAULT_L
         image.paste(Image.fromarray(samples.squeeze(2) if samples.shape[2] == 1 else samples), (left, top))
     image.info.update(info_of(metadata))
     return image
+
+
+def compress_file(
+    source: File,
+    target: File,
+    *,
+    overwrite: bool = False,
+    quality: float = QUALITY,
+    profile: zoo.ImageProfile | None = None,
+    device: Device = None,
+    limits: Limits = DEFAULT_LIMITS,
+    lof: int = 0,
+    on_lof: Callable[[Overfitting], None] | None = None,
+) -> None:
+    """Write a `.lic` file that shows nearly the same as an image file of any format that Pillow reads.
+
+    Args:
+        source: a path, or a file object that is open for bytes.
+        target: the same. A path gets its name when the file is complete and on the disk, and the source's times and
+            mode; folders above it are made.
+        overwrite: whether a target that is there is replaced.
+        quality, profile, device, limits, lof, on_lof: as of `compress`.
+
+    Raises:
+        FileExistsError: there is such a target, and `overwrite` is false; or it is the source.
+        OSError: a file can't be read or written.
+        LicError: the source is damaged, or of no format that is read.
+        TypeError, ValueError: as `compress` does.
+    """
+    check_instance(limits, Limits, "limits")
+    options: dict[str, Any] = {"quality": quality, "profile": profile, "device": device, "lof": lof, "on_lof": on_lof}
+
+    def work(data: bytes) -> bytes:
+        return compress(pixels.read_file(data, limits), limits=limits, **options)
+
+    files.transform(work, source, target, overwrite=overwrite, limits=limits)
+
+
+def decompress_file(
+    source: File,
+    target: File,
+    *,
+    format: str | None = None,
+    overwrite: bool = False,
+    device: Device = None,
+    limits: Limits = DEFAULT_LIMITS,
+) -> None:
+    """Write an image file of what a `.lic` file shows.
+
+    Args:
+        source, target, overwrite: as of `compress_file`.
+        format: the suffix of files of a format that Pillow writes, for example ".png". Default: that of the target's
+            name.
+        device, limits: as of `decompress`.
+
+    Raises:
+        FileExistsError, OSError: as `compress_file` does.
+        LicError: as `decompress`; or the format can't hold the image.
+        TypeError, ValueError: as `decompress`; or neither the target nor `format` tells a format.
+    """
+    check_instance(limits, Limits, "limits")
+    if format is None:
+        if not isinstance(target, str | os.PathLike):
+            raise ValueError('a file object has no suffix: pass a format, for example format=".png"')
+        format = os.path.splitext(os.fspath(target))[1]
+    pixels.format_of(format)
+
+    def work(data: bytes) -> bytes:
+        return pixels.write_file(decompress(data, device=device, limits=limits), format)
+
+    files.transform(work, source, target, overwrite=overwrite, limits=limits)
 
 
 def is_image(head: Bytes) -> bool:

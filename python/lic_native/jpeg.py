@@ -10,14 +10,15 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import _native, threads
+from . import _native, files, threads
 from .arguments import Bytes, Device, check_instance, to_bytes, to_count, to_device
 from .coders import Coder, coder_of_number, coders_of
 from .errors import CorruptError, LicError, UnsupportedError
+from .files import File
 from .limits import DEFAULT_LIMITS, Limits
 from .models import zoo
 from .models.zoo import JpegProfile
@@ -29,7 +30,9 @@ __all__ = [
     "JpegProfile",
     "PictureInfo",
     "compress",
+    "compress_file",
     "decompress",
+    "decompress_file",
     "inspect",
     "read_coefficients",
 ]
@@ -97,8 +100,8 @@ def compress(
     Args:
         data: the file's content, as a bytes-like object.
         profile: "native": without torch, ten times as fast as a network. "fast", or "best": smaller files by a network,
-            "best" by one that takes twice as long on a CPU. Any file is restored on any device. Default: "best" on
-            "cuda", "fast" on "cpu", and "native" where torch is not installed.
+            "best" by one that takes twice as long on a CPU. Any file is restored on any device. Default: "native",
+            or "best" if `device` asks for CUDA.
         device: where torch runs the model, "cpu", "cuda", "cuda:1" or a `torch.device`; the file is the same. Default:
             "cuda" if there is one.
         limits: pictures that would exceed `max_pixels` are kept as they are.
@@ -111,10 +114,10 @@ def compress(
         UnsupportedError: the profile needs torch, which is not installed or can't be loaded.
         RuntimeError: the device does not compute exactly, so that a network's files would not decode elsewhere.
     """
-    return _compress(data, profile=profile, device=device, limits=limits, threads=threads)[0]
+    return compress_explained(data, profile=profile, device=device, limits=limits, threads=threads)[0]
 
 
-def _compress(
+def compress_explained(
     data: Bytes,
     *,
     profile: JpegProfile | None = None,
@@ -169,6 +172,59 @@ def decompress(data: Bytes, *, device: Device = None, limits: Limits = DEFAULT_L
         restored = _restore(container, device, limits, threads)
     _native.verify(restored, container.size, container.checksum)
     return restored
+
+
+def compress_file(
+    source: File,
+    target: File,
+    *,
+    overwrite: bool = False,
+    profile: JpegProfile | None = None,
+    device: Device = None,
+    limits: Limits = DEFAULT_LIMITS,
+    threads: int = 0,
+) -> None:
+    """Write a `.lic` file that restores exactly the source.
+
+    Args:
+        source: a path, or a file object that is open for bytes.
+        target: the same. A path gets its name when the file is complete and on the disk, and the source's times and
+            mode; folders above it are made.
+        overwrite: whether a target that is there is replaced.
+        profile, device, limits, threads: as of `compress`.
+
+    Raises:
+        FileExistsError: there is such a target, and `overwrite` is false; or it is the source.
+        OSError: a file can't be read or written.
+        TypeError, ValueError, LimitExceededError, UnsupportedError, RuntimeError: as `compress` does.
+    """
+    check_instance(limits, Limits, "limits")
+    options: dict[str, Any] = {"profile": profile, "device": device, "limits": limits, "threads": threads}
+    files.transform(lambda data: compress(data, **options), source, target, overwrite=overwrite, limits=limits)
+
+
+def decompress_file(
+    source: File,
+    target: File,
+    *,
+    overwrite: bool = False,
+    device: Device = None,
+    limits: Limits = DEFAULT_LIMITS,
+    threads: int = 0,
+) -> None:
+    """Write the file that `compress` or `compress_file` was given.
+
+    Args:
+        source, target, overwrite: as of `compress_file`.
+        device, limits, threads: as of `decompress`.
+
+    Raises:
+        FileExistsError, OSError: as `compress_file` does.
+        LicError, TypeError, ValueError, RuntimeError: as `decompress` does.
+    """
+    check_instance(limits, Limits, "limits")
+    options: dict[str, Any] = {"device": device, "limits": limits, "threads": threads}
+    files.transform(lambda data: decompress(data, **options), source, target, overwrite=overwrite, limits=limits)
 
 
 @dataclass(frozen=True)

@@ -160,13 +160,13 @@ def lossless_task(profile: str | None, device: str | None, settings: batch.Setti
     def work(data: bytes, job: Job) -> Result:
         if data.startswith(sources.LIC) and job.source is not None and not (settings.force or job.target_named):
             raise Skip("it is a .lic file already; --force compresses it once more", ".lic already")
-        packed = jpeg.compress(data, profile=profile, device=device, limits=settings.limits)  # TEMP
-        reason = "no JPEG" if jpeg.inspect(packed).kind == "stored" else None
+        options: dict[str, Any] = {"profile": profile, "device": device, "limits": settings.limits, "threads": share}
+        packed, reason = jpeg.compress_explained(data, **options)
         notes = ("stored: " + reason,) if reason else ()
-        return Result(packed, notes, {"lossless": True, "profile": profile or "native"})
+        return Result(packed, notes, {"lossless": True, "model": name})
 
     def check(original: bytes, packed: bytes) -> None:
-        restored = jpeg.decompress(packed, device=device, limits=settings.limits)
+        restored = jpeg.decompress(packed, device=device, limits=settings.limits, threads=share)
         if restored != original:
             raise ValueError("kept, since what was compressed before is another file")
 
@@ -205,11 +205,12 @@ def lossy_task(quality: float, profile: str | None, device: str | None, limits: 
     Image.MAX_IMAGE_PIXELS = None
 
     def work(data: bytes, job: Job) -> Result:
-        picture = pixels.read_file(data, limits)
+        notes = ["with loss"]
+        picture = pixels.pixels_of(pixels.read_file(data, limits), limits, tell=notes.append)
         settings: dict[str, Any] = {"quality": quality, "profile": profile, "device": device, "limits": limits}
         with overfitting(job) if lof else nullcontext() as watch:
             packed = image.compress(picture, **settings, lof=lof, on_lof=watch)
-        return Result(packed, ("with loss",), {"lossless": False, "quality": quality, "model": name})
+        return Result(packed, tuple(notes), {"lossless": False, "quality": quality, "model": name})
 
     def is_done(source: Path, target: Path) -> bool:
         try:

@@ -67,7 +67,7 @@ def decompress(
     def work(data: bytes, job: Job) -> Result:
         check_is_lic(data)
         if not image.is_image(data):
-            restored = jpeg.decompress(data, device=device, limits=limits)
+            restored = jpeg.decompress(data, device=device, limits=limits, threads=share)
             if job.target_named and job.target is not None:
                 check_suffix(restored, job.target)
             return Result(restored)
@@ -75,7 +75,9 @@ def decompress(
         if job.target_named and job.target is not None:
             suffix = job.target.suffix
         pixels.format_of(suffix)
-        return Result(pixels.write_file(image.decompress(data, device=device, limits=limits), suffix))
+        notes: list[str] = []
+        picture = image.decompress(data, device=device, limits=limits)
+        return Result(pixels.write_file(picture, suffix, tell=notes.append), tuple(notes))
 
     def is_done(source: Path, target: Path) -> bool:
         same_time = source.stat().st_mtime_ns == target.stat().st_mtime_ns
@@ -95,7 +97,7 @@ def decompress(
     def check(packed: bytes, restored: bytes) -> None:
         if image.is_image(packed):
             raise ValueError("kept, since it holds an image with loss")
-        if jpeg.decompress(packed, device=device, limits=limits) != restored:
+        if jpeg.decompress(packed, device=device, limits=limits, threads=share) != restored:
             raise ValueError("kept, since what was restored before is another file")
 
     raise typer.Exit(batch.run(plan, Task(work, "restored", is_done, check), settings))
@@ -144,17 +146,12 @@ def restored_name(lic: Path) -> str:
     name = lic.name[: -len(SUFFIX)] if named else lic.name
     if not sources.holds_image(lic):
         return name if named else name + ".restored"
-    return name if keeps_all(lic, Path(name).suffix) else name + ".png"
-
-
-def keeps_all(lic: Path, suffix: str) -> bool:
-    """Return whether an image file of this suffix keeps every sample of what a `.lic` file holds, alpha too."""
-    if suffix.lower() not in pixels.LOSSLESS_SUFFIXES:
-        return False
     try:
-        return True  # TEMP
+        info = image.inspect(files.read(lic))
+        kept = pixels.keeps(Path(name).suffix, info.mode, info.metadata)
     except (LicError, OSError):
-        return False
+        kept = False  # It is reported when it is its turn.
+    return name if kept else name + ".png"
 
 
 def check_files(
@@ -199,7 +196,7 @@ def check_files(
             picture = image.decompress(data, device=device, limits=limits)
             size = picture.width * picture.height * len(picture.getbands())
         else:
-            size = len(jpeg.decompress(data, device=device, limits=limits))
+            size = len(jpeg.decompress(data, device=device, limits=limits, threads=share))
         if deep:
             _decode_elsewhere(data, limits)
         return Result(b"", ("with loss",) if lossy else (), {"bytes_restored": size})
