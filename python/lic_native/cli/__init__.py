@@ -75,7 +75,7 @@ def main() -> NoReturn:
     except batch.Stopped as stopped:
         console.complain("stopped")
         batch.end(stopped.number)
-    with suppress(OSError):
+    with suppress(AttributeError, OSError):  # It may be closed.
         sys.stderr.flush()
     sys.exit(status)
 

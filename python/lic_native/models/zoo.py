@@ -102,7 +102,7 @@ def of_image_profile(profile: str | None) -> str:
     """
     if profile is None:
         return next(iter(IMAGE_PROFILES.values()))
-    if isinstance(profile, str) and profile not in IMAGE_PROFILES:
+    if profile in PROFILES and profile not in IMAGE_PROFILES:
         raise ValueError(f"profile {profile!r} is not for images, which have {', '.join(IMAGE_PROFILES)}")
     check_choice(profile, IMAGE_PROFILES, "profile")
     return IMAGE_PROFILES[profile]
