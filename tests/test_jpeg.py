@@ -608,9 +608,13 @@ def test_bytes_of_a_tensor_are_not_called_damaged():
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals differ there")
 @pytest.mark.parametrize(
-    "call", ["jpeg.compress(data, profile='best')", "image.compress(pixels, profile='fast', lof=10000)"]
+    ("call", "shared"),
+    [
+        ("jpeg.compress(data, profile='best')", False),
+        ("jpeg.compress(data, profile='best')", True),
+        ("image.compress(pixels, profile='fast', lof=10000)", True),
+    ],
 )
-@pytest.mark.parametrize("shared", [False, True])
 def test_one_ctrl_c_ends_a_network(call, shared):
     """In the main thread, and in threads that the command shares files among."""
     code = f"""if True:
