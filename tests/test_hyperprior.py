@@ -81,7 +81,7 @@ def pictures(data: bytes):
     """(shape, tables, coefficients) of the parts of a JPEG file, each of which is one tile."""
     frame, planes, _ = _native.jpeg_read(data)
     for tile in coders.Grids(frame, planes).tiles:
-        yield tile.shape, tile.tables, coders._picture([tile]).float()
+        yield tile.shape, coders._batch_tables([tile]), coders._picture([tile]).float()
 
 
 FILES = [

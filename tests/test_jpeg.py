@@ -549,6 +549,29 @@ def test_where_no_thread_can_be_started_the_calling_thread_works(profile, monkey
         assert torch.get_num_threads() == before
 
 
+def test_a_network_works_after_the_main_thread_has_ended():
+    code = """if True:
+        import atexit, threading, time
+        from conftest import jpeg_bytes, networks_alone
+        from lic_native import jpeg
+        data = jpeg_bytes(40, 56)
+        def work(name):
+            with networks_alone():
+                assert jpeg.decompress(jpeg.compress(data, profile="fast", device="cpu")) == data
+            print(name, flush=True)
+        def later():
+            threading.main_thread().join()
+            time.sleep(0.2)
+            work("thread")
+        atexit.register(work, "exit")
+        threading.Thread(target=later).start()
+    """
+    paths = os.pathsep.join([os.path.dirname(__file__), *filter(None, sys.path)])
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=90, env=os.environ | {"PYTHONPATH": paths})
+    assert done.stdout.split() == ["thread", "exit"], done.stderr
+
+
 def test_work_that_is_no_longer_wanted_ends_soon():
     """As Ctrl-C ends the command's workers: each is a thread that shares its own work."""
     data = jpeg_bytes(700, 700)
@@ -608,9 +631,13 @@ def test_bytes_of_a_tensor_are_not_called_damaged():
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals differ there")
 @pytest.mark.parametrize(
-    "call", ["jpeg.compress(data, profile='best')", "image.compress(pixels, profile='fast', lof=10000)"]
+    ("call", "shared"),
+    [
+        ("jpeg.compress(data, profile='best')", False),
+        ("jpeg.compress(data, profile='best')", True),
+        ("image.compress(pixels, profile='fast', lof=10000)", True),
+    ],
 )
-@pytest.mark.parametrize("shared", [False, True])
 def test_one_ctrl_c_ends_a_network(call, shared):
     """In the main thread, and in threads that the command shares files among."""
     code = f"""if True:

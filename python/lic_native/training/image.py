@@ -197,7 +197,7 @@ def made(name: str, channels: tuple[int, int, int] | None = None) -> Model:
 
 def check_model(name: str, channels: tuple[int, int, int] | None = None) -> None:
     """Raise TypeError or ValueError if there is no model of that name, or channels are not its own."""
-    check_choice(name, MODELS, "model")
+    check_choice(name, ["bls2017", *(f"msp-{profile}" for profile in msp.PROFILES)], "model")
     if channels and name != "bls2017":
         raise ValueError(f"channels {channels} are for bls2017, not for {name}")
     for count in channels or ():
