@@ -97,14 +97,13 @@ pub(crate) fn read_first(data: &[u8], limits: &Limits) -> (usize, Result<Jpeg>) 
         Ok(parser) => parser,
         Err(error) => return (0, Err(error)),
     };
-    let scans = Scans::read(&mut parser, data);
-    let position = parser.position();
-    match scans {
+    match Scans::read(&mut parser, data) {
         Ok(scans) => {
+            let position = parser.position();
             let end = if data[..position].ends_with(&EOI) { position } else { scans.end };
             (end, scans.finish(parser, data, end))
         }
-        Err(error) => (position, Err(error)),
+        Err(error) => (parser.furthest(), Err(error)),
     }
 }
 

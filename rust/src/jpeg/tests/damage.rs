@@ -1,7 +1,7 @@
 //! Damaged files come back exactly or are refused; damaged skeletons are refused or give some other file.
 
 use super::files::{ALL, ARITHMETIC, BASELINE, PROGRESSIVE, RESTART};
-use super::{read_exactly, LIMITS};
+use super::{earn, read_exactly, LIMITS};
 use crate::jpeg::header::Rows;
 use crate::jpeg::{layout, read, skeleton, write, Limits};
 use crate::Error;
@@ -143,9 +143,15 @@ fn size_is_earned() {
     // A row of these MCUs has more blocks than the file has bits.
     let truncated = |file: &[u8]| matches!(read(file, &Limits::default()), Err(Error::Truncated { .. }));
     assert!(truncated(&resized(u16::MAX, u16::MAX)));
-    // Bytes anywhere behind the header count, but only so far.
-    let tail = vec![0; 5000];
-    let file = [resized(u16::MAX, u16::MAX), tail].concat();
+    // Only the bytes of the picture's scans count: not what follows it, not its comments, not another picture.
+    let file = resized(u16::MAX, u16::MAX);
+    let (picture, eoi) = file.split_at(file.len() - 2);
+    let comment = [picture, &[0xFF, 0xFE, 0x20, 2], &[0; 0x2000], eoi].concat();
+    for file in [comment, [&file[..], &[0; 5000]].concat(), file.repeat(20)] {
+        assert!(truncated(&file));
+    }
+    let mut file = file;
+    earn(&mut file, 5000);
     let jpeg = read_exactly(&file).unwrap();
     assert!(jpeg.frame.blocks() <= 8 * file.len());
     let needed = jpeg.frame.blocks() as u64;
@@ -224,7 +230,7 @@ fn zeros_behind_an_arithmetic_coded_segment_do_not_code_a_large_image() {
     let mut file = write(&image.skeleton, &image.planes, &LIMITS).unwrap();
     let sof = position(&file, 0xC9);
     file[sof + 5..sof + 9].copy_from_slice(&[0x7F, 0xFF, 0x7F, 0xFF]);
-    file.resize(1 << 20, 0);
+    earn(&mut file, 1 << 20);
     let jpeg = read(&file, &Limits::default()).unwrap();
     assert!(write(&jpeg.skeleton, &jpeg.planes, &Limits::default()).unwrap() == file);
     assert!(jpeg.frame.blocks() < 1 << 20);
