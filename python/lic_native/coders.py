@@ -69,7 +69,7 @@ def coders_of(frame: _native.Frame, profile: str | None, device: str | None) -> 
     The native coder takes a tenth of a network's time, and beats it on some pictures. Alone it is for what no network
     has been trained with (CMYK, odd samplings, other precisions), and for pictures as small as an icon.
     """
-    coders: list[Coder] = [Native()]
+    coders: list[Coder] = [Native(steps=any(c.steps for c in frame.components))]
     name = zoo.of_profile(profile, device)
     blocks = sum(c.blocks_w * c.blocks_h for c in frame.components)
     if name != zoo.NATIVE and blocks > ICON and frame.precision == 8 and len(parts(frame)) == 1:
@@ -80,26 +80,33 @@ def coders_of(frame: _native.Frame, profile: str | None, device: str | None) -> 
 def coder_of_number(number: int, device: str | None) -> Coder:
     """What a picture in a file has been coded with. Raises UnsupportedError if no model for JPEG has that number."""
     name = zoo.model_name(number)
+    if name in (zoo.NATIVE, zoo.NATIVE_STEPS):
+        return Native(steps=name == zoo.NATIVE_STEPS)
     if name not in zoo.PROFILES.values():
         raise UnsupportedError(f"model {name} is not for JPEG files")
-    return Native() if name == zoo.NATIVE else Network(name, device)
+    return Network(name, device)
 
 
 class Native:
-    """The adaptive context model in Rust (`rust/src/jpeg/native`), as a coder."""
+    """The adaptive context model in Rust (`rust/src/jpeg/native`), as a coder.
 
-    name = zoo.NATIVE
-    number = zoo.NUMBERS[zoo.NATIVE]
+    With `steps` it divides coefficients by what they are multiples of where refinement scans are missing.
+    """
+
+    def __init__(self, steps: bool = False) -> None:
+        self.name = zoo.NATIVE_STEPS if steps else zoo.NATIVE
+        self.number = zoo.NUMBERS[self.name]
+        self._steps = steps
 
     def fingerprint(self) -> int:
         return _native.native_fingerprint()
 
     def encode(self, frame: _native.Frame, planes: list[np.ndarray]) -> tuple[bytes, list[np.ndarray]]:
         # It has decoded and compared them.
-        return _native.native_encode(frame, planes, NATIVE_THREADS), planes
+        return _native.native_encode(frame, planes, NATIVE_THREADS, self._steps), planes
 
     def decode(self, frame: _native.Frame, data: bytes) -> list[np.ndarray]:
-        return _native.native_decode(frame, data, NATIVE_THREADS)
+        return _native.native_decode(frame, data, NATIVE_THREADS, self._steps)
 
 
 class Network:

@@ -45,10 +45,12 @@ def read_coefficients(data: Bytes) -> Coefficients:
     """The quantised DCT coefficients of a JPEG file: of the picture that it begins with.
 
     Raises:
-        TruncatedError, CorruptError: the file is cut or broken; the message says where.
+        TruncatedError, CorruptError: the file is cut or broken, so that coefficients are missing; the message says
+            where. (A progressive file that ends with EOI before its last refinement scans is not.)
         UnsupportedError: the file is no DCT JPEG of 1 to 4 components (a lossless one, for example).
+        LimitExceededError: the picture is larger than 512 megapixels.
     """
-    frame, planes, _ = _native.jpeg_read(bytes(data))
+    frame, planes, _ = _native.jpeg_read(bytes(data), whole=True)
     components = frame.components
     h_max, v_max = max(c.h for c in components), max(c.v for c in components)
     result = []

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 #: The model that is no network, and needs no torch.
 NATIVE = "native"
+#: The same, of coefficients that are divided by their steps: for pictures without their last refinement scans.
+NATIVE_STEPS = "native-steps"
 #: Model numbers as they stand in files. A number is never used again for another model.
 NUMBERS = {
     "mlcc-fast": 1,
@@ -26,6 +28,7 @@ NUMBERS = {
     "msp-fast": 5,
     "msp-balanced": 6,
     "msp-best": 7,
+    NATIVE_STEPS: 8,
 }
 #: The profiles that a user picks from for JPEG files, and their models.
 PROFILES = {"native": NATIVE, "fast": "mlcc-fast", "best": "mlcc-best"}

@@ -32,7 +32,7 @@ pub(super) enum ScanKind {
 
 impl ScanKind {
     /// The first and the last coefficient, and the lowest bit that is coded.
-    fn coefficients(self) -> (usize, usize, u8) {
+    pub fn coefficients(self) -> (usize, usize, u8) {
         match self {
             Self::Sequential => (0, 63, 0),
             Self::DcFirst { al } | Self::DcRefinement { al } => (0, 0, al),
@@ -174,6 +174,24 @@ impl<'a> Parser<'a> {
     /// The frame, once a scan has been found.
     pub fn frame(&self) -> Result<&Frame> {
         self.frame.as_ref().filter(|_| self.scans > 0).ok_or_else(|| corrupt("no scan", self.pos))
+    }
+
+    /// Notes in the frame how many rows of MCUs a scan has got to.
+    pub fn cover(&mut self, scan: &Scan, rows: usize) {
+        let Some(frame) = &mut self.frame else { return };
+        for component in &scan.components {
+            frame.components[component.index].cover(scan.kind.coefficients(), rows);
+        }
+    }
+
+    /// Whether scans have coded all bits of all coefficients.
+    pub fn is_complete(&self) -> bool {
+        self.progress.iter().flatten().all(|progress| *progress == Some(0))
+    }
+
+    /// The first component whose DC coefficients no scan has coded.
+    pub fn missing_component(&self) -> Option<usize> {
+        self.progress.iter().position(|progress| progress[0].is_none())
     }
 
     /// The frame, when all scans have been found.

@@ -1,12 +1,12 @@
 //! Random coefficients, frames, scripts and departures from the canonical.
 
 use super::process::{markers, ScanHeader, Tables};
-use crate::Error;
 use super::{earn, read_exactly, LIMITS};
 use crate::jpeg::frame::Frame;
 use crate::jpeg::header::Rows;
 use crate::jpeg::skeleton::{self, split, Padding, ScanNotes};
 use crate::jpeg::{layout, write};
+use crate::Error;
 use proptest::prelude::*;
 
 fn join(markers: &[u8], notes: &[ScanNotes]) -> Vec<u8> {
