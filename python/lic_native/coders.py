@@ -69,44 +69,52 @@ def coders_of(frame: _native.Frame, profile: str | None, device: str | None) -> 
     The native coder takes a tenth of a network's time, and beats it on some pictures. Alone it is for what no network
     has been trained with (CMYK, odd samplings, other precisions), and for pictures as small as an icon.
     """
-    coders: list[Coder] = [Native(steps=any(c.steps for c in frame.components))]
+    coders: list[Coder] = [NativeSteps() if any(c.steps for c in frame.components) else Native()]
     name = zoo.of_profile(profile, device)
-    blocks = sum(c.blocks_w * c.blocks_h for c in frame.components)
-    if name != zoo.NATIVE and blocks > ICON and frame.precision == 8 and len(parts(frame)) == 1:
+    if name != zoo.NATIVE and block_count(frame) > ICON and frame.precision == 8 and len(parts(frame)) == 1:
         coders.append(Network(name, device))
     return coders
+
+
+def block_count(frame: _native.Frame) -> int:
+    """Return how many blocks the components of a frame have together."""
+    return sum(c.blocks_w * c.blocks_h for c in frame.components)
 
 
 def coder_of_number(number: int, device: str | None) -> Coder:
     """What a picture in a file has been coded with. Raises UnsupportedError if no model for JPEG has that number."""
     name = zoo.model_name(number)
-    if name in (zoo.NATIVE, zoo.NATIVE_STEPS):
-        return Native(steps=name == zoo.NATIVE_STEPS)
+    if name == zoo.NATIVE_STEPS:
+        return NativeSteps()
     if name not in zoo.PROFILES.values():
         raise UnsupportedError(f"model {name} is not for JPEG files")
-    return Network(name, device)
+    return Native() if name == zoo.NATIVE else Network(name, device)
 
 
 class Native:
-    """The adaptive context model in Rust (`rust/src/jpeg/native`), as a coder.
+    """The adaptive context model in Rust (`rust/src/jpeg/native`), as a coder."""
 
-    With `steps` it divides coefficients by what they are multiples of where refinement scans are missing.
-    """
-
-    def __init__(self, steps: bool = False) -> None:
-        self.name = zoo.NATIVE_STEPS if steps else zoo.NATIVE
-        self.number = zoo.NUMBERS[self.name]
-        self._steps = steps
+    name = zoo.NATIVE
+    number = zoo.NUMBERS[zoo.NATIVE]
+    steps = False
 
     def fingerprint(self) -> int:
         return _native.native_fingerprint()
 
     def encode(self, frame: _native.Frame, planes: list[np.ndarray]) -> tuple[bytes, list[np.ndarray]]:
         # It has decoded and compared them.
-        return _native.native_encode(frame, planes, NATIVE_THREADS, self._steps), planes
+        return _native.native_encode(frame, planes, NATIVE_THREADS, self.steps), planes
 
     def decode(self, frame: _native.Frame, data: bytes) -> list[np.ndarray]:
-        return _native.native_decode(frame, data, NATIVE_THREADS, self._steps)
+        return _native.native_decode(frame, data, NATIVE_THREADS, self.steps)
+
+
+class NativeSteps(Native):
+    """The same, of coefficients divided by what they are multiples of where a picture's last scans are missing."""
+
+    name = zoo.NATIVE_STEPS
+    number = zoo.NUMBERS[zoo.NATIVE_STEPS]
+    steps = True
 
 
 class Network:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import _native
-from .coders import Coder, coder_of_number, coders_of
+from .coders import Coder, block_count, coder_of_number, coders_of
 from .errors import CorruptError, LicError, UnsupportedError
 from .limits import DEFAULT_LIMITS, Limits
 from .models import zoo
@@ -20,6 +20,9 @@ SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif"}
 #: In place of a coder's number: the picture has the coefficients of an earlier one, whose index follows.
 TWIN = 0
 Bytes = bytes | bytearray | memoryview
+#: Bits of a block, in a file and in what the native coder makes of a picture: what has fewer is left to that coder, since
+#: a network takes as long for a blank block as for any other.
+LEAST_BITS, LEAST_NATIVE_BITS = 5, 2
 #: Number and fingerprint of a coder, and what it made of a picture's coefficients.
 Coded = tuple[int, int, bytes]
 
@@ -186,6 +189,8 @@ def _compressed(data: bytes, profile: str | None, device: str | None, limits: Li
         return None
     try:
         frames = layout(skeleton, len(data), limits)
+        if LEAST_BITS * sum(map(block_count, frames)) > 8 * len(data):
+            profile = "native"
         coded: list[Coded] = []
         decoded: list[list[np.ndarray]] = []
         for frame, planes, twin in zip(frames, pictures, twins(pictures), strict=True):
@@ -210,6 +215,8 @@ def _shortest(
     """The shortest that coders make of coefficients, and what is decoded from that. One that fails is passed over."""
     results: list[tuple[Coded, list[np.ndarray]]] = []
     for coder in coders:
+        if results and 8 * len(results[0][0][2]) < LEAST_NATIVE_BITS * block_count(frame):
+            break
         try:
             data, decoded = coder.encode(frame, planes)
         except LicError:

@@ -184,9 +184,9 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Whether scans have coded all bits of all coefficients.
+    /// Whether scans have certainly coded all bits of all coefficients: a cut arithmetic-coded one may look whole.
     pub fn is_complete(&self) -> bool {
-        self.progress.iter().flatten().all(|progress| *progress == Some(0))
+        !self.arithmetic && self.progress.iter().flatten().all(|progress| *progress == Some(0))
     }
 
     /// The first component whose DC coefficients no scan has coded.

@@ -3,7 +3,7 @@
 use super::files::{ALL, ARITHMETIC, BASELINE, PROGRESSIVE, RESTART};
 use super::{earn, read_exactly, LIMITS};
 use crate::jpeg::header::Rows;
-use crate::jpeg::{layout, read, skeleton, write, Limits};
+use crate::jpeg::{layout, read, read_whole, skeleton, write, Limits};
 use crate::Error;
 
 #[test]
@@ -160,6 +160,83 @@ fn size_is_earned() {
     assert!(limited(read(&file, &limits).unwrap_err()));
     assert!(limited(layout(&jpeg.skeleton, &limits).unwrap_err()));
     assert!(limited(write(&jpeg.skeleton, &jpeg.planes, &limits).unwrap_err()));
+}
+
+/// The planes of a file with more of anything but scans are no larger: what many such pictures take grows like the file.
+#[test]
+fn blocks_grow_with_the_bytes_of_scans() {
+    let blocks = |bytes: usize| {
+        let mut file = resized(8 * 41, u16::MAX);
+        earn(&mut file, bytes);
+        read_exactly(&file).unwrap().frame.blocks()
+    };
+    let once = blocks(0);
+    for bytes in [100, 1000, 5000] {
+        assert!(blocks(bytes) <= once + 8 * bytes);
+    }
+}
+
+#[test]
+fn coefficients_of_unfinished_pictures_are_multiples_of_their_steps() {
+    for file in ALL {
+        let whole = read_exactly(file).unwrap();
+        assert!(whole.frame.components.iter().all(|component| component.steps.is_empty()));
+    }
+    let scans: Vec<usize> = PROGRESSIVE
+        .windows(2)
+        .enumerate()
+        .filter_map(|(at, bytes)| (bytes == [0xFF, 0xDA]).then_some(at))
+        .collect();
+    let shifts = |file: &[u8]| -> Vec<Vec<(usize, [u8; 2])>> {
+        let of_dc_and_last = |steps: &crate::jpeg::Steps| (steps.row, [steps.shifts[0], steps.shifts[63]]);
+        let frame = read_exactly(file).unwrap().frame;
+        frame.components.iter().map(|c| c.steps.iter().map(of_dc_and_last).collect()).collect()
+    };
+    // libjpeg's script: DC, luma 1 to 5, chroma, luma 6 to 63; luma from 2 to 1; DC; chroma; luma.
+    let [y, c] = [vec![(0, [1, 2])], vec![(0, [1, 1])]];
+    assert_eq!(shifts(&PROGRESSIVE[..scans[5]]), [y, c.clone(), c.clone()]);
+    // Cut in the middle of a scan: above, what it has refined, and below, what it has not.
+    let refinement = scans[5] + 10 + (scans[6] - scans[5]) / 3;
+    let cut = shifts(&PROGRESSIVE[..refinement]);
+    assert_eq!((&cut[0][0], cut[0].len()), (&(0, [1, 1]), 2));
+    assert_eq!((cut[0][1].1, &cut[1]), ([1, 2], &c));
+    // All but the last scan.
+    let last = scans[scans.len() - 1];
+    assert_eq!(shifts(&PROGRESSIVE[..last]), [vec![(0, [0, 1])], vec![], vec![]]);
+}
+
+#[test]
+fn whole_pictures_are_told_from_others() {
+    let whole = |file: &[u8]| read_whole(file, &LIMITS);
+    for file in ALL {
+        assert_eq!(whole(file), read(file, &LIMITS));
+        let tail = [file, b"tail"].concat();
+        assert_eq!(whole(&tail), read(&tail, &LIMITS));
+        for len in 0..file.len() {
+            match whole(&file[..len]) {
+                Err(Error::Truncated { .. }) => {}
+                // SOI itself is missing, or nothing but EOI is.
+                Err(Error::Corrupt { .. }) => assert!(len < 2),
+                other => assert!(other.is_ok() && len >= file.len() - 2, "{len}"),
+            }
+        }
+    }
+    // Not refined to the last bit, but all there is.
+    let last = PROGRESSIVE.windows(2).rposition(|w| w == [0xFF, 0xDA]).unwrap();
+    assert!(whole(&[&PROGRESSIVE[..last], &[0xFF, 0xD9]].concat()).is_ok());
+    // With EOI in the middle of a scan, without rows, without quantisation tables, or without chroma.
+    let middle = [&BASELINE[..BASELINE.len() - 100], &[0xFF, 0xD9]].concat();
+    let mut no_table = BASELINE.to_vec();
+    for _ in 0..2 {
+        let dqt = position(&no_table, 0xDB);
+        no_table[dqt + 1] = 0xEF;
+    }
+    let dc_of_luma = [0xFF, 0xDA, 0, 8, 1, 1, 0, 0, 0, 0, 0xFF, 0xD9];
+    let first = position(PROGRESSIVE, 0xDA);
+    let no_chroma = [&PROGRESSIVE[..first], &dc_of_luma].concat();
+    for file in [middle, resized(41, 500), no_table, no_chroma] {
+        assert!(matches!(whole(&file), Err(Error::Corrupt { .. } | Error::Truncated { .. })));
+    }
 }
 
 #[test]
