@@ -20,7 +20,7 @@ SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif"}
 #: In place of a coder's number: the picture has the coefficients of an earlier one, whose index follows.
 TWIN = 0
 Bytes = bytes | bytearray | memoryview
-#: Bits of a block, in a file and in what the native coder makes of a picture: what has fewer is left to that coder, since
+#: Bits of a block, in a file and in what the native coder makes of a picture: what has fewer is left to that coder, as
 #: a network takes as long for a blank block as for any other.
 LEAST_BITS, LEAST_NATIVE_BITS = 5, 2
 #: Number and fingerprint of a coder, and what it made of a picture's coefficients.

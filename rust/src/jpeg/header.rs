@@ -456,7 +456,9 @@ impl<'a> Parser<'a> {
     fn count_visits(&mut self, index: usize) -> Result<()> {
         let Some(frame) = &self.frame else { return Ok(()) };
         self.block_visits += frame.components[index].blocks() as u64;
-        let limit = (1 << 20) + 32 * frame.blocks() as u64;
+        let most = (1 << 20) + 32 * frame.blocks() as u64;
+        // In a file, by what the scans take: ordinary ones visit no more than 30 blocks for each of their bytes.
+        let limit = self.scan_bytes.map_or(most, |(bytes, _)| most.min((1 << 14) + 64 * bytes as u64));
         match self.block_visits > limit {
             true => Err(Error::LimitExceeded {
                 what: "number of blocks over all scans",

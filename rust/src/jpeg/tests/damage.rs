@@ -177,6 +177,29 @@ fn blocks_grow_with_the_bytes_of_scans() {
 }
 
 #[test]
+fn scans_that_take_no_bytes_are_counted() {
+    // A picture of 1024 blocks, and after its DC values one blank scan of two bytes for each AC coefficient.
+    let blank = |scans: u8| {
+        let mut file = vec![0xFF, 0xD8, 0xFF, 0xC2, 0, 11, 8, 0, 8, 0x20, 0, 1, 1, 0x11, 0];
+        // One code of one bit: for DC no difference, for AC a run of 1024 blocks.
+        for (class, symbol) in [(0, 0), (0x10, 0xA0)] {
+            file.extend([&[0xFF, 0xC4, 0, 20, class, 1], &[0; 15][..], &[symbol]].concat());
+        }
+        file.extend([&[0xFF, 0xDA, 0, 8, 1, 1, 0, 0, 0, 0], &[0; 128][..]].concat());
+        for k in 1..=scans {
+            file.extend([0xFF, 0xDA, 0, 8, 1, 1, 0, k, k, 0, 0, 0x1F]);
+        }
+        file.extend([0xFF, 0xD9]);
+        file
+    };
+    let visits = |scans: u8| 1024 * (u64::from(scans) + 1);
+    let limit = |scans: u8| (1 << 14) + 64 * (128 + 2 * u64::from(scans));
+    assert!(visits(20) < limit(20) && visits(40) > limit(40));
+    assert!(read_exactly(&blank(20)).is_ok());
+    assert!(matches!(read(&blank(40), &LIMITS), Err(Error::LimitExceeded { .. })));
+}
+
+#[test]
 fn coefficients_of_unfinished_pictures_are_multiples_of_their_steps() {
     for file in ALL {
         let whole = read_exactly(file).unwrap();
