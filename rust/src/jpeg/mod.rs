@@ -174,7 +174,8 @@ impl Scans {
     fn check_whole(&self, parser: &Parser, data: &[u8]) -> Result<()> {
         let end = parser.position();
         let has_rows = !parser.frame()?.is_cut();
-        if !data[..end].ends_with(&EOI) && !(self.damage.is_none() && has_rows && parser.is_complete()) {
+        let is_missing = self.damage.is_some() || !has_rows || !parser.is_complete();
+        if is_missing && !data[..end].ends_with(&EOI) {
             return Err(Error::Truncated {
                 what: "JPEG picture, of which coefficients are missing",
                 offset: end,
