@@ -50,9 +50,9 @@ VARIANTS = {
 }
 
 
-def restored(data: bytes) -> jpeg.Info:
+def restored(data: bytes, profile: str | None = None) -> jpeg.Info:
     """Compress, restore, compare; what was made of it."""
-    small = jpeg.compress(data)
+    small = jpeg.compress(data, profile=profile)
     assert jpeg.decompress(small) == data
     assert len(small) <= len(data) + 32
     return jpeg.inspect(small)
@@ -404,6 +404,79 @@ def test_coefficients_rebuild_the_picture():
     pixels = values.reshape(5, 7, 8, 8).transpose(0, 2, 1, 3).reshape(40, 56) + 128
     expected = np.asarray(Image.open(io.BytesIO(data)), float)
     assert np.abs(np.clip(pixels, 0, 255) - expected).max() <= 1.5
+
+
+def test_coefficients_of_a_cut_file_are_a_typed_error():
+    """Not fewer rows, nor zeros for what is missing."""
+    for options in ({}, {"progressive": True}, {"mode": "L"}, {"restart_marker_rows": 1}):
+        data = jpeg_bytes(64, 80, **options)
+        whole = jpeg.read_coefficients(data)
+        for end in range(2, len(data) - 2, 7):
+            with pytest.raises(lic_native.TruncatedError):
+                jpeg.read_coefficients(data[:end])
+        # What follows does not matter, and neither does EOI.
+        for same in (data + b"tail", data + data[:300], data[:-2]):
+            assert all(map(np.array_equal, jpeg.read_coefficients(same).planes, whole.planes))
+        # EOI in the middle of a scan does not make a whole file of a part.
+        with pytest.raises(lic_native.CorruptError):
+            jpeg.read_coefficients(data[:-60] + b"\xff\xd9")
+
+
+def unfinished(data: bytes) -> dict[str, bytes]:
+    """A progressive file without its last scans, and cut in the middle of one."""
+    scans = [i for i in range(len(data)) if data[i : i + 2] == b"\xff\xda"]
+    return {
+        "5 scans": data[: scans[5]] + b"\xff\xd9",
+        "6 scans": data[: scans[6]] + b"\xff\xd9",
+        "cut": data[: (scans[5] + scans[6]) // 2],
+        "cut early": data[: len(data) * 2 // 5],
+    }
+
+
+def test_unfinished_progressive_files_shrink_as_whole_ones_do(photo):
+    buffer = io.BytesIO()
+    Image.open(io.BytesIO(photo)).save(buffer, "JPEG", quality=90, progressive=True)
+    data = buffer.getvalue()
+    info = restored(data, profile="native")
+    assert info.pictures[0].model == "native"
+    for name, part in unfinished(data).items():
+        result = restored(part, profile="native")
+        assert result.pictures[0].model == "native-steps", name
+        assert result.saving_percent > 0.75 * info.saving_percent, name
+
+
+def test_coder_3_codes_unfinished_files_as_before():
+    """Files of releases that did not know of steps are restored."""
+    data = unfinished(jpeg_bytes(64, 80, progressive=True))["5 scans"]
+    pictures, skeleton = _native.document_read(data)
+    (frame,) = _native.document_layout(skeleton)
+    native = coders.Native()
+    coded = (native.number, native.fingerprint(), native.encode(frame, pictures[0])[0])
+    assert jpeg.decompress(_native.pack_jpeg(data, skeleton, [coded])) == data
+
+
+@pytest.mark.parametrize("profile", zoo.PROFILES)
+def test_nearly_blank_pictures_are_left_to_the_native_coder(profile, monkeypatch):
+    """A network takes as long for a blank block as for any other."""
+    monkeypatch.delattr(coders.Network, "encode")
+    data = jpeg_bytes(8, 8, quality=50)
+    blank = io.BytesIO()
+    Image.new("RGB", (800, 800), "white").save(blank, "JPEG")
+    for file in (blank.getvalue(), blank.getvalue() + data):
+        assert jpeg.decompress(jpeg.compress(file, profile=profile)) == file
+
+
+def test_a_skeleton_of_a_large_frame_needs_its_coefficients():
+    """The size that a `.lic` file declares is no reason to make room or to compute."""
+    data = jpeg_bytes(64, 64, mode="L")
+    pictures, skeleton = _native.document_read(data)
+    frame = skeleton.index(b"\xff\xc0")
+    large = skeleton[: frame + 5] + b"\x0f\xff\x0f\xff" + skeleton[frame + 9 :]
+    coder = coders.Native()
+    for coded in (b"", bytes(1000), coder.encode(_native.document_layout(skeleton)[0], pictures[0])[0]):
+        packed = _native.pack_jpeg(bytes(1 << 20), large, [(coder.number, coder.fingerprint(), coded)])
+        with pytest.raises((lic_native.TruncatedError, lic_native.CorruptError)):
+            jpeg.decompress(packed)
 
 
 @pytest.mark.parametrize("data", [b"", b"\x89PNG\r\n\x1a\n", jpeg_bytes()[:300]], ids=["empty", "png", "cut"])

@@ -106,17 +106,23 @@ def coders_of(frame: _native.Frame, profile: str | None, device: Device) -> list
     The native coder takes a tenth of a network's time, and beats it on some pictures. Alone it is for what no network
     has been trained with (CMYK, odd samplings, other precisions), and for pictures as small as an icon.
     """
-    coders: list[Coder] = [Native()]
+    coders: list[Coder] = [NativeSteps() if any(c.steps for c in frame.components) else Native()]
     name = zoo.of_profile(profile, device)
-    blocks = sum(c.blocks_w * c.blocks_h for c in frame.components)
-    if name != zoo.NATIVE and blocks > ICON and frame.precision == 8 and len(parts(frame)) == 1:
+    if name != zoo.NATIVE and block_count(frame) > ICON and frame.precision == 8 and len(parts(frame)) == 1:
         coders.append(Network(name, device))
     return coders
+
+
+def block_count(frame: _native.Frame) -> int:
+    """Return how many blocks the components of a frame have together."""
+    return sum(c.blocks_w * c.blocks_h for c in frame.components)
 
 
 def coder_of_number(number: int, device: Device) -> Coder:
     """What a picture in a file has been coded with. Raises UnsupportedError if no model for JPEG has that number."""
     name = zoo.model_name(number)
+    if name == zoo.NATIVE_STEPS:
+        return NativeSteps()
     if name not in zoo.PROFILES.values():
         raise UnsupportedError(f"model {name} is not for JPEG files")
     return Native() if name == zoo.NATIVE else Network(name, device)
@@ -127,6 +133,7 @@ class Native:
 
     name = zoo.NATIVE
     number = zoo.NUMBERS[zoo.NATIVE]
+    steps = False
 
     def fingerprint(self) -> int:
         return _native.native_fingerprint()
@@ -135,15 +142,23 @@ class Native:
         self, frame: _native.Frame, planes: list[np.ndarray], threads: int = 0
     ) -> tuple[bytes, list[np.ndarray]]:
         # It has decoded and compared them.
-        return _native.native_encode(frame, planes, native_threads(threads)), planes
+        return _native.native_encode(frame, planes, native_threads(threads), self.steps), planes
 
     def decode(self, frame: _native.Frame, data: bytes, threads: int = 0) -> list[np.ndarray]:
-        return _native.native_decode(frame, data, native_threads(threads))
+        return _native.native_decode(frame, data, native_threads(threads), self.steps)
 
 
 def native_threads(wanted: int = 0) -> int:
     """Return how many threads the native coder is given on one picture. 0 means as many as the process may use."""
     return min(threads.resolve(wanted), NATIVE_THREADS)
+
+
+class NativeSteps(Native):
+    """The same, of coefficients divided by what they are multiples of where a picture's last scans are missing."""
+
+    name = zoo.NATIVE_STEPS
+    number = zoo.NUMBERS[zoo.NATIVE_STEPS]
+    steps = True
 
 
 class Network:

@@ -16,7 +16,7 @@ import numpy as np
 
 from . import _native, files, threads
 from .arguments import Bytes, Device, check_instance, to_bytes, to_count, to_device
-from .coders import Coder, coder_of_number, coders_of
+from .coders import Coder, block_count, coder_of_number, coders_of
 from .errors import CorruptError, LicError, UnsupportedError
 from .files import File
 from .limits import DEFAULT_LIMITS, Limits
@@ -43,6 +43,9 @@ SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif"}
 TENSOR = b"\x89LIT"
 #: In place of a coder's number: the picture has the coefficients of an earlier one, whose index follows.
 TWIN = 0
+#: Bits of a block, in a file and in what the native coder makes of a picture: what has fewer is left to that coder, as
+#: a network takes as long for a blank block as for any other.
+LEAST_BITS, LEAST_NATIVE_BITS = 5, 2
 #: Number and fingerprint of a coder, and what it made of a picture's coefficients.
 Coded = tuple[int, int, bytes]
 
@@ -68,10 +71,12 @@ def read_coefficients(data: Bytes) -> Coefficients:
     """The quantised DCT coefficients of a JPEG file: of the picture that it begins with.
 
     Raises:
-        TruncatedError, CorruptError: the file is cut or broken; the message says where.
+        TruncatedError, CorruptError: the file is cut or broken, so that coefficients are missing; the message says
+            where. (A progressive file that ends with EOI before its last refinement scans is not.)
         UnsupportedError: the file is no DCT JPEG of 1 to 4 components (a lossless one, for example).
+        LimitExceededError: the picture is larger than 512 megapixels.
     """
-    frame, planes, _ = _native.jpeg_read(bytes(data))
+    frame, planes, _ = _native.jpeg_read(to_bytes(data), whole=True)
     components = frame.components
     h_max, v_max = max(c.h for c in components), max(c.v for c in components)
     result = []
@@ -331,6 +336,8 @@ def _compressed(
     _check_device(name, device)
     try:
         frames = layout(skeleton, len(data), limits)
+        if LEAST_BITS * sum(map(block_count, frames)) > 8 * len(data):
+            profile = "native"
         coded: list[Coded] = []
         decoded: list[list[np.ndarray]] = []
         for frame, planes, twin in zip(frames, pictures, twins(pictures), strict=True):
@@ -386,6 +393,8 @@ def _shortest(
     """The shortest that coders make of coefficients, and what is decoded from that. One that fails is passed over."""
     results: list[tuple[Coded, list[np.ndarray]]] = []
     for coder in coders:
+        if results and 8 * len(results[0][0][2]) < LEAST_NATIVE_BITS * block_count(frame):
+            break
         try:
             data, decoded = coder.encode(frame, planes, wanted)
         except LicError:

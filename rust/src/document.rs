@@ -26,6 +26,8 @@ mod tests;
 pub const MAX_PICTURES: usize = 4096;
 /// Pictures inside one another.
 const MAX_DEPTH: usize = 8;
+/// The longest picture inside another: it lies in an APP or COM segment.
+const MAX_INNER: usize = 0xFFFF - 2;
 /// By how many bytes a picture must be longer than its skeleton: below, coding it costs what it saves.
 const LEAST_CODED: usize = 64;
 /// What the search for pictures that turn out to be none may cost, in bytes looked at for each byte of the file,
@@ -79,12 +81,14 @@ pub fn layout(skeleton: &[u8], limits: &Limits) -> Result<Vec<Frame>> {
     let parts = Parts::of(skeleton)?;
     let mut blocks_left = limits.max_blocks;
     let mut frames = vec![None; parts.cuts.len()];
-    parts.assemble(limits, |index, skeleton, _| {
+    parts.assemble(limits, |index, skeleton, max_output| {
         let frame = jpeg::layout(skeleton, &Limits { max_blocks: blocks_left, ..limits.clone() })?;
         blocks_left = blocks_left.saturating_sub(frame.blocks() as u64);
         frames[index] = Some(frame);
         // The picture around takes this one's length into account, and nothing of its contents.
-        Ok(vec![0; parts.cuts[index].inner_len])
+        let inner_len = parts.cuts[index].inner_len;
+        jpeg::check("size of the restored file", inner_len as u64, max_output)?;
+        Ok(vec![0; inner_len])
     })?;
     Ok(frames.into_iter().flatten().collect())
 }
@@ -203,8 +207,8 @@ fn find_start(data: &[u8], position: usize) -> Option<usize> {
 fn is_restored(jpeg: &Jpeg, picture: &[u8], limits: Limits) -> bool {
     let limits = Limits { max_output: picture.len() as u64, ..limits };
     jpeg.skeleton.len() + LEAST_CODED <= picture.len()
-        // Hence a file's length bounds the blocks of all pictures in it.
-        && jpeg.frame.blocks() <= 8 * picture.len()
+        // A block takes a bit: hence the bytes that coefficients stand for bound the blocks, whatever else there is.
+        && jpeg.frame.blocks() <= 8 * (picture.len() - jpeg.skeleton.len())
         && jpeg::layout(&jpeg.skeleton, &limits).is_ok_and(|frame| frame == jpeg.frame)
         && jpeg::write(&jpeg.skeleton, &jpeg.planes, &limits).is_ok_and(|written| written == picture)
 }
@@ -257,6 +261,9 @@ impl<'a> Parts<'a> {
             let fits = around.last().is_some_and(|&end| range.end <= end);
             if !fits || around.len() > MAX_DEPTH || (inner_len > 0) != (around.len() > 1) {
                 return Err(corrupt("pictures overlap"));
+            }
+            if inner_len > MAX_INNER {
+                return Err(corrupt("a picture inside another is longer than a segment"));
             }
             around.push(range.end);
             cuts.push(Cut { range, inner_len });

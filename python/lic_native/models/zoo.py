@@ -41,6 +41,8 @@ ImageProfile: TypeAlias = Literal["balanced", "fast", "best", "bls2017"]
 
 #: The model that is no network, and needs no torch.
 NATIVE = "native"
+#: The same, of coefficients that are divided by their steps: for pictures without their last refinement scans.
+NATIVE_STEPS = "native-steps"
 #: Model numbers as they stand in files. A number is never used again for another model.
 NUMBERS = {
     "mlcc-fast": 1,
@@ -50,6 +52,7 @@ NUMBERS = {
     "msp-fast": 5,
     "msp-balanced": 6,
     "msp-best": 7,
+    NATIVE_STEPS: 8,
 }
 #: The models of profiles for JPEG files.
 PROFILES: dict[JpegProfile, str] = {"native": NATIVE, "fast": "mlcc-fast", "best": "mlcc-best"}

@@ -5,7 +5,7 @@
 
 use lic_native::container::{self, Body, CodedPicture, JpegBody};
 use lic_native::document;
-use lic_native::jpeg::{self, native, Component, Frame, Limits, Plane};
+use lic_native::jpeg::{self, native, Component, Frame, Limits, Plane, Steps};
 use lic_native::{Error, Result};
 
 /// Enough for several pictures, and little enough that none takes long.
@@ -206,7 +206,9 @@ fn frame(input: &mut Input, mode: u8) -> Frame {
             _ => u16::MAX - u16::from(quantiser / 4),
         });
         let (blocks_w, blocks_h) = (mcus_x * usize::from(h), mcus_y * usize::from(v));
-        Component { id, h, v, quant_index: 0, blocks_w, blocks_h, quant }
+        let step = |row: usize| Steps { row, shifts: [(row + usize::from(quantiser)) as u8 % 14; 64] };
+        let steps = if mode & 8 == 0 { Vec::new() } else { (0..2).map(step).collect() };
+        Component { id, h, v, quant_index: 0, blocks_w, blocks_h, quant, steps }
     };
     let components = (0..count).map(component).collect();
     Frame { width: 1, height: 1, precision: 8, progressive: mode & 4 != 0, components }
@@ -216,7 +218,9 @@ fn frame(input: &mut Input, mode: u8) -> Frame {
 fn planes(frame: &Frame, bytes: &[u8]) -> Vec<Plane> {
     let mut values = bytes.as_chunks().0.iter().map(|&pair| i16::from_le_bytes(pair)).cycle();
     let mut plane = |component: &Component| {
-        (0..64 * component.blocks()).map(|_| values.next().unwrap_or_default()).collect()
+        // Multiples of the largest step.
+        let mask = if component.steps.is_empty() { -1 } else { -1 << 13 };
+        (0..64 * component.blocks()).map(|_| values.next().unwrap_or_default() & mask).collect()
     };
     frame.components.iter().map(&mut plane).collect()
 }

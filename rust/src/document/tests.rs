@@ -168,6 +168,35 @@ fn damaged_skeletons_do_not_panic() {
 }
 
 #[test]
+fn pictures_without_coefficients_are_text() {
+    // A declared size does not make blocks: 40 bytes of header and two of coefficients, over and over.
+    let frame = [0xFF, 0xC0, 0, 11, 8, 0xFF, 0xFF, 0xFF, 0xF8, 1, 1, 0x11, 0];
+    let scan = [0xFF, 0xDA, 0, 8, 1, 1, 0, 0, 63, 0, 0, 0, 0xFF, 0xD9];
+    for height in [[0xFF, 0xFF], [0, 0]] {
+        let mut frame = frame;
+        frame[5..7].copy_from_slice(&height);
+        let picture = [&SOI[..], &frame, &scan].concat();
+        let file = picture.repeat(1000);
+        assert_eq!(taken(&file), (vec![], file.len() + 1));
+        // As many blocks as bits, of the scans alone.
+        let file = [&picture[..], &[0xFF, 0xFE, 0xFF, 0xFF], &[0; 0xFFFD], &picture].concat();
+        assert_eq!(taken(&file).0, vec![]);
+    }
+}
+
+#[test]
+fn a_picture_in_a_segment_is_no_longer_than_that() {
+    let text = [0; 50];
+    for (len, what) in [(0x10000u64, "longer than a segment"), (1 << 40, "longer than a segment"), (9, "SOI")]
+    {
+        let mut head = vec![2, 0, 0, 0, 1, 1];
+        varint::put(&mut head, len);
+        let error = layout(&[&head[..], &text].concat(), &LIMITS).unwrap_err().to_string();
+        assert!(error.contains(what), "{error}");
+    }
+}
+
+#[test]
 fn heads_of_skeletons_are_checked() {
     let text = [0; 50];
     let refused = |head: &[u8]| layout(&[head, &text].concat(), &LIMITS).unwrap_err().to_string();

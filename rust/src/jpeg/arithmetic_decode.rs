@@ -6,7 +6,6 @@
 use super::arithmetic::{BinaryCoder, Context, Decoder, Encoder};
 use super::arithmetic_model::Model;
 use super::block::Block;
-use super::frame::Frame;
 use super::header::{Conditioning, Scan, ScanKind};
 use super::intervals::{decode_intervals, interval_len, next_interval, Fault};
 use super::skeleton::ScanNotes;
@@ -22,20 +21,19 @@ const MAX_DECISIONS_PER_BYTE: usize = 512;
 const BYTES_LEFT_OUT: usize = 4;
 const MAX_DECISIONS_PER_BLOCK: usize = 8;
 
-/// Decodes an entropy-coded segment into the coefficients. Also says how many rows of MCUs it got to.
+/// Decodes an entropy-coded segment into the coefficients.
 pub(super) fn decode(
     scan: &Scan,
     conditioning: Conditioning,
-    frame: &Frame,
+    walk: &Walk,
     segment: &[u8],
     at_end_of_file: bool,
     planes: &mut [Vec<Block>],
-) -> (ScanNotes, usize) {
-    let walk = &Walk::new(scan, frame);
+) -> ScanNotes {
     let model = Model::new(scan, conditioning);
     let mut decoder = ScanDecoder { model, kind: scan.kind, walk, segment, at_end_of_file, planes };
-    let (patches, rows) = decode_intervals(walk, segment, |interval, pos| decoder.interval(interval, pos));
-    (ScanNotes { patches, ..ScanNotes::default() }, rows)
+    let patches = decode_intervals(walk, segment, |interval, pos| decoder.interval(interval, pos));
+    ScanNotes { patches, ..ScanNotes::default() }
 }
 
 struct ScanDecoder<'a> {

@@ -17,12 +17,47 @@ pub struct Component {
     pub blocks_h: usize,
     /// Quantisation table in zig-zag order, as in force at the component's first scan; zeros if there was none.
     pub quant: [u16; 64],
+    /// What the coefficients are multiples of, where scans that would have refined them are missing or cut short: from
+    /// the top down, the first from row 0 on. Empty if they are multiples of 1 everywhere.
+    pub steps: Vec<Steps>,
+}
+
+/// What the coefficients of a component are multiples of, from a row on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Steps {
+    /// The first row of MCUs that this holds for.
+    pub row: usize,
+    /// Binary logarithms in zig-zag order.
+    pub shifts: [u8; 64],
 }
 
 impl Component {
     /// Number of blocks, including those that only pad the last MCUs.
     pub fn blocks(&self) -> usize {
         self.blocks_w * self.blocks_h
+    }
+
+    /// Notes that a scan codes the bits of some coefficients down to bit `al` in the first `rows` rows of MCUs.
+    pub(super) fn cover(&mut self, (first, last, al): (usize, usize, u8), rows: usize) {
+        if self.steps.is_empty() {
+            self.steps.push(Steps { row: 0, shifts: [0; 64] });
+        }
+        let end = self.steps.partition_point(|steps| steps.row < rows);
+        if self.steps.get(end).is_none_or(|steps| steps.row > rows) {
+            let shifts = self.steps[end - 1].shifts;
+            self.steps.insert(end, Steps { row: rows, shifts });
+        }
+        self.steps[..end].iter_mut().for_each(|steps| steps.shifts[first..=last].fill(al));
+    }
+
+    /// Keeps of the steps what differs and lies within the component.
+    fn tidy_steps(&mut self) {
+        let rows = self.blocks_h / usize::from(self.v);
+        self.steps.retain(|steps| steps.row < rows);
+        self.steps.dedup_by(|below, above| below.shifts == above.shifts);
+        if self.steps.iter().all(|steps| steps.shifts == [0; 64]) {
+            self.steps.clear();
+        }
     }
 }
 
@@ -56,7 +91,7 @@ impl Frame {
         let component = |&(id, h, v, quant_index): &(u8, u8, u8, u8)| {
             let (h, v) = (sampling(h), sampling(v));
             let blocks_w = mcus_x * usize::from(h);
-            Component { id, h, v, quant_index, blocks_w, blocks_h: 0, quant: [0; 64] }
+            Component { id, h, v, quant_index, blocks_w, blocks_h: 0, quant: [0; 64], steps: Vec::new() }
         };
         let components = components.iter().map(component).collect();
         let mut frame = Self { width, height, precision, progressive, components };
@@ -72,6 +107,18 @@ impl Frame {
     /// Keeps the blocks of so many rows of MCUs.
     pub(super) fn keep_rows(&mut self, rows: usize) {
         self.components.iter_mut().for_each(|c| c.blocks_h = rows * usize::from(c.v));
+    }
+
+    /// The same frame with the steps that scans have left, once all have been noted.
+    pub(super) fn with_tidy_steps(mut self) -> Self {
+        self.components.iter_mut().for_each(Component::tidy_steps);
+        self
+    }
+
+    /// The same frame, of coefficients that may have any value.
+    pub fn without_steps(mut self) -> Self {
+        self.components.iter_mut().for_each(|component| component.steps.clear());
+        self
     }
 
     /// Whether there are fewer rows of MCUs than the height asks for.

@@ -32,7 +32,7 @@ pub(super) enum ScanKind {
 
 impl ScanKind {
     /// The first and the last coefficient, and the lowest bit that is coded.
-    fn coefficients(self) -> (usize, usize, u8) {
+    pub fn coefficients(self) -> (usize, usize, u8) {
         match self {
             Self::Sequential => (0, 63, 0),
             Self::DcFirst { al } | Self::DcRefinement { al } => (0, 0, al),
@@ -71,7 +71,7 @@ pub(super) struct Conditioning {
 /// How many rows of MCUs there are coefficients for.
 #[derive(Clone, Copy)]
 pub(super) enum Rows {
-    /// As many as the data behind the header of the first scan can code, at a bit for each block.
+    /// As many as the picture's own entropy-coded segments can code, at a bit for each block.
     Earned,
     /// As many as the height asks for.
     All,
@@ -101,6 +101,8 @@ pub(super) struct Parser<'a> {
     conditioning: Conditioning,
     restart_interval: usize,
     scans: usize,
+    /// Bytes of all entropy-coded segments, once they have been counted, and where the count ended.
+    scan_bytes: Option<(usize, usize)>,
     block_visits: u64,
 }
 
@@ -126,6 +128,7 @@ impl<'a> Parser<'a> {
             conditioning: Conditioning { dc: [(0, 1); 16], ac: [5; 16] },
             restart_interval: 0,
             scans: 0,
+            scan_bytes: None,
             block_visits: 0,
         })
     }
@@ -158,6 +161,11 @@ impl<'a> Parser<'a> {
         self.pos
     }
 
+    /// How far the data have been looked at.
+    pub fn furthest(&self) -> usize {
+        self.scan_bytes.map_or(self.pos, |(_, end)| self.pos.max(end))
+    }
+
     /// Goes on elsewhere: behind the entropy-coded segment.
     pub fn set_position(&mut self, pos: usize) {
         self.pos = pos;
@@ -166,6 +174,24 @@ impl<'a> Parser<'a> {
     /// The frame, once a scan has been found.
     pub fn frame(&self) -> Result<&Frame> {
         self.frame.as_ref().filter(|_| self.scans > 0).ok_or_else(|| corrupt("no scan", self.pos))
+    }
+
+    /// Notes in the frame how many rows of MCUs a scan has got to.
+    pub fn cover(&mut self, scan: &Scan, rows: usize) {
+        let Some(frame) = &mut self.frame else { return };
+        for component in &scan.components {
+            frame.components[component.index].cover(scan.kind.coefficients(), rows);
+        }
+    }
+
+    /// Whether scans have certainly coded all bits of all coefficients: a cut arithmetic-coded one may look whole.
+    pub fn is_complete(&self) -> bool {
+        !self.arithmetic && self.progress.iter().flatten().all(|progress| *progress == Some(0))
+    }
+
+    /// The first component whose DC coefficients no scan has coded.
+    pub fn missing_component(&self) -> Option<usize> {
+        self.progress.iter().position(|progress| progress[0].is_none())
     }
 
     /// The frame, when all scans have been found.
@@ -323,23 +349,53 @@ impl<'a> Parser<'a> {
 
     /// At the first scan: finds the height if SOF does not give it, and how many rows of MCUs to keep.
     fn settle_rows(&mut self) -> Result<()> {
-        let Some(frame) = self.frame.as_mut().filter(|_| self.scans == 0) else { return Ok(()) };
-        let behind = &self.data[self.pos..];
+        if self.scans > 0 || self.frame.is_none() {
+            return Ok(());
+        }
+        // In a skeleton, which has no such segments, nothing need be counted.
+        let scan_bytes = if let Rows::Earned = self.rows { self.count_scan_bytes() } else { 0 };
+        let Some(frame) = &mut self.frame else { return Ok(()) };
         if frame.height == 0 {
-            frame.height = defined_height(behind).unwrap_or(u16::MAX);
+            frame.height = defined_height(&self.data[self.pos..]).unwrap_or(u16::MAX);
         }
         let all = frame.declared_rows();
         let rows = match self.rows {
             Rows::All => all,
             Rows::Kept(rows) if (1..all).contains(&rows) => rows,
             Rows::Kept(_) => return Err(corrupt("impossible number of rows", self.pos)),
-            Rows::Earned => all.min(8 * behind.len() / frame.row_blocks()),
+            Rows::Earned => all.min(8 * scan_bytes / frame.row_blocks()),
         };
         if rows == 0 {
             return Err(Error::Truncated { what: "entropy-coded segment", offset: self.data.len() });
         }
         frame.keep_rows(rows);
         self.limits.check_blocks(frame.blocks() as u64)
+    }
+
+    /// The bytes of all entropy-coded segments from here to the end of the picture. Scans that turn out to be none
+    /// count too, but each byte of a file in one picture only.
+    fn count_scan_bytes(&mut self) -> usize {
+        if let Some((bytes, _)) = self.scan_bytes {
+            return bytes;
+        }
+        let start = self.pos;
+        let mut bytes = 0;
+        let mut in_scan = true;
+        loop {
+            if in_scan {
+                let len = segment_len(&self.data[self.pos..]);
+                bytes += len;
+                self.pos += len;
+            }
+            match self.next_marker() {
+                None | Some(0xD8 | 0xD9) => break,
+                Some(0x01 | 0xD0..=0xD7) => in_scan = false,
+                Some(marker) => in_scan = self.segment().is_ok() && marker == 0xDA,
+            }
+        }
+        self.scan_bytes = Some((bytes, self.pos));
+        self.pos = start;
+        bytes
     }
 
     fn parse_sos(&mut self, segment: &mut Segment) -> Result<Scan> {
@@ -400,7 +456,9 @@ impl<'a> Parser<'a> {
     fn count_visits(&mut self, index: usize) -> Result<()> {
         let Some(frame) = &self.frame else { return Ok(()) };
         self.block_visits += frame.components[index].blocks() as u64;
-        let limit = (1 << 20) + 32 * frame.blocks() as u64;
+        let most = (1 << 20) + 32 * frame.blocks() as u64;
+        // In a file, by what the scans take: ordinary ones visit no more than 30 blocks for each of their bytes.
+        let limit = self.scan_bytes.map_or(most, |(bytes, _)| most.min((1 << 14) + 64 * bytes as u64));
         match self.block_visits > limit {
             true => Err(Error::LimitExceeded {
                 what: "number of blocks over all scans",

@@ -35,8 +35,7 @@ pub(super) struct Fault {
     pub position: usize,
 }
 
-/// Decodes the intervals of a segment one after the other, and patches the faulty ones. Also says how many rows of
-/// MCUs there is anything in.
+/// Decodes the intervals of a segment one after the other, and patches the faulty ones.
 ///
 /// `decode` gets the index of the interval and where it begins, and returns where the next begins.
 #[inline(always)]
@@ -44,19 +43,13 @@ pub(super) fn decode_intervals(
     walk: &Walk,
     segment: &[u8],
     mut decode: impl FnMut(usize, usize) -> Result<usize, Fault>,
-) -> (Vec<Patch>, usize) {
+) -> Vec<Patch> {
     let mut patches = Vec::new();
     let mut pos = 0;
-    let mut reached = 0;
     for interval in 0..walk.intervals() {
-        let blocks = walk.interval_blocks(interval);
         match decode(interval, pos) {
-            Ok(next) => {
-                pos = next;
-                reached = blocks.end;
-            }
+            Ok(next) => pos = next,
             Err(fault) => {
-                reached = blocks.start + fault.blocks;
                 let bytes = patch_bytes(&segment[fault.position..], interval + 1 == walk.intervals());
                 pos = fault.position + bytes.len();
                 let patch = Patch { interval, blocks: fault.blocks, bytes: bytes.to_vec() };
@@ -68,7 +61,27 @@ pub(super) fn decode_intervals(
             }
         }
     }
-    (patches, walk.rows(reached))
+    patches
+}
+
+/// How many rows of MCUs of the frame a scan with these patches got to.
+pub(super) fn rows_reached(walk: &Walk, patches: &[Patch]) -> usize {
+    let ends_scan = |patch: &&Patch| !patch.resumes() || patch.interval + 1 == walk.intervals();
+    match patches.last().filter(ends_scan) {
+        Some(patch) if patch.interval < walk.intervals() => {
+            walk.rows(walk.interval_blocks(patch.interval).start.saturating_add(patch.blocks))
+        }
+        _ => walk.rows(usize::MAX),
+    }
+}
+
+/// Whether a scan with these patches has all its blocks.
+pub(super) fn is_whole(walk: &Walk, patches: &[Patch]) -> bool {
+    let has_all = |patch: &Patch| {
+        let is_last = patch.interval + 1 == walk.intervals();
+        patch.blocks == walk.interval_blocks(patch.interval).len() && (is_last || patch.resumes())
+    };
+    patches.iter().all(has_all)
 }
 
 /// Where the interval behind this one begins, if this one ends regularly: with a marker that counts the intervals,

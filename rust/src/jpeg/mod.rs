@@ -26,12 +26,13 @@ mod skeleton;
 mod tests;
 mod walk;
 
-pub use frame::{Component, Frame};
+pub use frame::{Component, Frame, Steps};
 
 use crate::{Error, Result};
 use header::{Parser, Rows};
 use skeleton::ScanNotes;
 use std::ops::Range;
+use walk::Walk;
 
 /// The coefficients of one component: 64 per block in zig-zag order, the blocks in raster order.
 /// The DC coefficients are absolute, not differences.
@@ -90,6 +91,24 @@ pub fn read(data: &[u8], limits: &Limits) -> Result<Jpeg> {
     scans.finish(parser, data, data.len())
 }
 
+/// The same, but only for a picture all of whose coefficients are there.
+///
+/// A progressive picture that ends with EOI need not have been refined to the last bit.
+pub fn read_whole(data: &[u8], limits: &Limits) -> Result<Jpeg> {
+    let mut parser = Parser::new(data, 0, Rows::Earned, limits)?;
+    let scans = Scans::read(&mut parser, data)?;
+    scans.check_whole(&parser, data)?;
+    let jpeg = scans.finish(parser, data, data.len())?;
+    match jpeg.frame.components.iter().position(|component| component.quant == [0; 64]) {
+        Some(index) => Err(corrupt(format!("component {index} has no quantisation table"), 0)),
+        None => Ok(jpeg),
+    }
+}
+
+fn corrupt(what: String, offset: usize) -> Error {
+    Error::Corrupt { what, offset }
+}
+
 /// Takes the picture apart that `data` begins with, and says where it ends: behind EOI or, where that is missing,
 /// behind the last scan. With an error, it says how far the picture was looked for.
 pub(crate) fn read_first(data: &[u8], limits: &Limits) -> (usize, Result<Jpeg>) {
@@ -97,14 +116,13 @@ pub(crate) fn read_first(data: &[u8], limits: &Limits) -> (usize, Result<Jpeg>) 
         Ok(parser) => parser,
         Err(error) => return (0, Err(error)),
     };
-    let scans = Scans::read(&mut parser, data);
-    let position = parser.position();
-    match scans {
+    match Scans::read(&mut parser, data) {
         Ok(scans) => {
+            let position = parser.position();
             let end = if data[..position].ends_with(&EOI) { position } else { scans.end };
             (end, scans.finish(parser, data, end))
         }
-        Err(error) => (position, Err(error)),
+        Err(error) => (parser.furthest(), Err(error)),
     }
 }
 
@@ -119,6 +137,8 @@ struct Scans {
     /// All bytes up to the last scan's header, without the entropy-coded segments.
     markers: Vec<u8>,
     notes: Vec<ScanNotes>,
+    /// Where the first entropy-coded segment begins that is without some of its blocks.
+    damage: Option<usize>,
     /// Where the last entropy-coded segment ends.
     end: usize,
 }
@@ -136,12 +156,41 @@ impl Scans {
             scans.markers.extend_from_slice(&data[scans.end..start]);
             scans.end = start + intervals::segment_len(&data[start..]);
             let (segment, is_last) = (&data[start..scans.end], scans.end == data.len());
-            let (notes, rows) = scan_decode::decode(&scan, frame, segment, is_last, &mut scans.planes);
+            let walk = Walk::new(&scan, frame);
+            let notes = scan_decode::decode(&scan, &walk, segment, is_last, &mut scans.planes);
+            let rows = intervals::rows_reached(&walk, &notes.patches);
+            if !intervals::is_whole(&walk, &notes.patches) {
+                scans.damage.get_or_insert(start);
+            }
             scans.notes.push(notes);
             scans.rows = scans.rows.max(rows);
+            parser.cover(&scan, rows);
             parser.set_position(scans.end);
         }
         Ok(scans)
+    }
+
+    /// That all coefficients are there, as far as a picture that ends with EOI must have them.
+    fn check_whole(&self, parser: &Parser, data: &[u8]) -> Result<()> {
+        let end = parser.position();
+        let has_rows = !parser.frame()?.is_cut();
+        let is_missing = self.damage.is_some() || !has_rows || !parser.is_complete();
+        if is_missing && !data[..end].ends_with(&EOI) {
+            return Err(Error::Truncated {
+                what: "JPEG picture, of which coefficients are missing",
+                offset: end,
+            });
+        }
+        if let Some(offset) = self.damage {
+            return Err(corrupt("JPEG scan that cannot be decoded to its end".into(), offset));
+        }
+        if !has_rows {
+            return Err(corrupt("JPEG picture without the rows that its height asks for".into(), end));
+        }
+        match parser.missing_component() {
+            Some(index) => Err(corrupt(format!("JPEG picture without a scan for component {index}"), end)),
+            None => Ok(()),
+        }
     }
 
     /// The picture up to byte `end` of `data`.
@@ -154,6 +203,7 @@ impl Scans {
             plane.truncate(component.blocks());
             plane.shrink_to_fit();
         }
+        let frame = frame.with_tidy_steps();
         let planes = self.planes.into_iter().map(Vec::into_flattened).collect();
         Ok(Jpeg { frame, planes, skeleton: skeleton::join(&self.markers, kept, &self.notes) })
     }
@@ -163,8 +213,14 @@ impl Scans {
 pub fn layout(skeleton: &[u8], limits: &Limits) -> Result<Frame> {
     let parts = skeleton::split(skeleton, limits)?;
     let mut parser = Parser::new(parts.markers, parts.start, parts.rows, limits)?;
-    while parser.next_scan()?.is_some() {}
-    parser.into_frame()
+    let mut notes = parts.notes.iter().peekable();
+    for index in 0.. {
+        let Some(scan) = parser.next_scan()? else { break };
+        let walk = Walk::new(&scan, parser.frame()?);
+        let patches = notes.next_if(|notes| notes.0 == index).map_or(&[][..], |notes| &notes.1.patches);
+        parser.cover(&scan, intervals::rows_reached(&walk, patches));
+    }
+    Ok(parser.into_frame()?.with_tidy_steps())
 }
 
 /// Where in a skeleton the contents of APP and COM segments stand: bytes that do not matter to [`layout()`].

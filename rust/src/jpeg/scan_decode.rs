@@ -6,7 +6,6 @@
 use super::arithmetic_decode;
 use super::bits::BitReader;
 use super::block::Block;
-use super::frame::Frame;
 use super::header::{Scan, ScanComponent, ScanKind};
 use super::huffman::HuffmanDecoder;
 use super::intervals::{decode_intervals, next_interval, Fault};
@@ -91,18 +90,17 @@ impl PaddingNotes {
     }
 }
 
-/// Decodes an entropy-coded segment into the coefficients. Also says how many rows of MCUs it got to.
+/// Decodes an entropy-coded segment into the coefficients.
 pub(super) fn decode(
     scan: &Scan,
-    frame: &Frame,
+    walk: &Walk,
     segment: &[u8],
     at_end_of_file: bool,
     planes: &mut [Vec<Block>],
-) -> (ScanNotes, usize) {
+) -> ScanNotes {
     if let Some(conditioning) = scan.conditioning {
-        return arithmetic_decode::decode(scan, conditioning, frame, segment, at_end_of_file, planes);
+        return arithmetic_decode::decode(scan, conditioning, walk, segment, at_end_of_file, planes);
     }
-    let walk = &Walk::new(scan, frame);
     let scan_decoder = ScanDecoder { kind: scan.kind, walk, segment, planes };
     match scan.kind {
         ScanKind::Sequential => scan_decoder.run(Sequential::new(scan)),
@@ -122,14 +120,14 @@ struct ScanDecoder<'a> {
 
 impl ScanDecoder<'_> {
     #[inline(never)]
-    fn run(mut self, mut decoder: impl BlockDecoder) -> (ScanNotes, usize) {
+    fn run(mut self, mut decoder: impl BlockDecoder) -> ScanNotes {
         let mut notes = Notes::default();
         let mut padding = PaddingNotes { bytes: Vec::new(), ones: true, zeros: true };
-        let (patches, rows) = decode_intervals(self.walk, self.segment, |interval, pos| {
+        let patches = decode_intervals(self.walk, self.segment, |interval, pos| {
             decoder.restart();
             self.interval(interval, pos, &mut decoder, &mut notes, &mut padding)
         });
-        (notes.finish(padding, patches), rows)
+        notes.finish(padding, patches)
     }
 
     /// Decodes a restart interval that begins at `pos`; returns where the next begins.

@@ -7,7 +7,7 @@ use pyo3::types::PyBytes;
 use super::arrays::slice;
 use super::enter;
 use crate::document;
-use crate::jpeg::{self, Limits};
+use crate::jpeg::{self, Limits, Steps};
 
 /// One colour component of a frame; sizes in blocks, whole MCUs.
 #[pyclass(frozen, get_all, module = "lic_native._native")]
@@ -20,6 +20,8 @@ pub(super) struct Component {
     blocks_h: usize,
     /// Quantisation table, 64 values in zig-zag order.
     quant: Vec<u16>,
+    /// What coefficients are multiples of where scans are missing: the first row of MCUs, and 64 binary logarithms.
+    steps: Vec<(usize, [u8; 64])>,
 }
 
 /// What a frame header says.
@@ -41,6 +43,7 @@ impl From<jpeg::Frame> for Frame {
             blocks_w: c.blocks_w,
             blocks_h: c.blocks_h,
             quant: c.quant.to_vec(),
+            steps: c.steps.iter().map(|steps| (steps.row, steps.shifts)).collect(),
         });
         Self {
             components: components.collect(),
@@ -52,8 +55,9 @@ impl From<jpeg::Frame> for Frame {
     }
 }
 
-impl From<&Frame> for jpeg::Frame {
-    fn from(frame: &Frame) -> Self {
+impl Frame {
+    /// The same frame, with or without its steps.
+    pub(super) fn to_rust(&self, steps: bool) -> jpeg::Frame {
         let component = |c: &Component| jpeg::Component {
             id: c.id,
             h: c.h,
@@ -62,13 +66,14 @@ impl From<&Frame> for jpeg::Frame {
             blocks_w: c.blocks_w,
             blocks_h: c.blocks_h,
             quant: std::array::from_fn(|k| c.quant[k]),
+            steps: c.steps.iter().filter(|_| steps).map(|&(row, shifts)| Steps { row, shifts }).collect(),
         };
-        Self {
-            width: frame.width,
-            height: frame.height,
-            precision: frame.precision,
-            progressive: frame.progressive,
-            components: frame.components.iter().map(component).collect(),
+        jpeg::Frame {
+            width: self.width,
+            height: self.height,
+            precision: self.precision,
+            progressive: self.progressive,
+            components: self.components.iter().map(component).collect(),
         }
     }
 }
@@ -83,11 +88,17 @@ fn limits(max_blocks: Option<u64>, max_output: Option<u64>) -> Limits {
 type Planes<'py> = Vec<Bound<'py, PyArray1<i16>>>;
 type Read<'py> = (Frame, Planes<'py>, Bound<'py, PyBytes>);
 
-/// A JPEG file -> (frame, int16 coefficients of each component, skeleton).
+/// A JPEG file -> (frame, int16 coefficients of each component, skeleton). `whole`: only if none is missing.
 #[pyfunction]
-#[pyo3(signature = (data, max_blocks = None))]
-pub(super) fn jpeg_read<'py>(py: Python<'py>, data: &[u8], max_blocks: Option<u64>) -> PyResult<Read<'py>> {
-    let file = enter(py, || jpeg::read(data, &limits(max_blocks, None)))?;
+#[pyo3(signature = (data, max_blocks = None, whole = false))]
+pub(super) fn jpeg_read<'py>(
+    py: Python<'py>,
+    data: &[u8],
+    max_blocks: Option<u64>,
+    whole: bool,
+) -> PyResult<Read<'py>> {
+    let read = if whole { jpeg::read_whole } else { jpeg::read };
+    let file = enter(py, || read(data, &limits(max_blocks, None)))?;
     let planes = file.planes.into_iter().map(|plane| plane.into_pyarray(py)).collect();
     Ok((file.frame.into(), planes, PyBytes::new(py, &file.skeleton)))
 }

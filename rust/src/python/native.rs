@@ -9,28 +9,33 @@ use super::enter;
 use super::jpeg::Frame;
 use crate::jpeg::{self, native};
 
-/// A frame's coefficients as bytes, which have been decoded and compared. `threads` 0: as many as cores.
+/// A frame's coefficients as bytes, which have been decoded and compared. `threads` 0: as many as cores. `steps`: divided
+/// by the frame's steps.
 #[pyfunction]
+#[pyo3(signature = (frame, planes, threads, steps = false))]
 pub(super) fn native_encode<'py>(
     py: Python<'py>,
     frame: &Frame,
     planes: Vec<PyReadonlyArrayDyn<'py, i16>>,
     threads: usize,
+    steps: bool,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let planes: Vec<&[i16]> = planes.iter().map(|plane| slice(plane, "plane")).collect::<PyResult<_>>()?;
-    let frame = jpeg::Frame::from(frame);
+    let frame = frame.to_rust(steps);
     Ok(PyBytes::new(py, &enter(py, || native::encode(&frame, &planes, threads))?))
 }
 
-/// The int16 coefficients of each component that `native_encode` was given.
+/// The int16 coefficients of each component that `native_encode` was given, with the same `steps`.
 #[pyfunction]
+#[pyo3(signature = (frame, data, threads, steps = false))]
 pub(super) fn native_decode<'py>(
     py: Python<'py>,
     frame: &Frame,
     data: &[u8],
     threads: usize,
+    steps: bool,
 ) -> PyResult<Vec<Bound<'py, PyArray1<i16>>>> {
-    let frame = jpeg::Frame::from(frame);
+    let frame = frame.to_rust(steps);
     let planes = enter(py, || native::decode(&frame, data, threads))?;
     Ok(planes.into_iter().map(|plane| plane.into_pyarray(py)).collect())
 }

@@ -21,6 +21,7 @@ use std::sync::{Mutex, OnceLock};
 use super::{Frame, Plane};
 use crate::ans::adaptive::{Coder, Contexts, Counter, Reader, Writer};
 use crate::ans::{in_parallel, Backend};
+use crate::jpeg;
 use crate::tables::real;
 use crate::{Error, Result};
 pub use prior::fingerprint;
@@ -36,7 +37,7 @@ const MAX_LANES: usize = 16;
 type Block = [i16; 64];
 
 /// A stream for each band of a frame, each of which has been seen to give the same coefficients back; in front, the
-/// lengths of all but the last, 32 bits each.
+/// lengths of all but the last, 32 bits each. Where the frame has steps, coefficients are divided by them.
 ///
 /// # Errors
 /// [`Error::InvalidArgument`] if the planes do not fit the frame.
@@ -45,19 +46,20 @@ pub fn encode<P: AsRef<[i16]> + Sync>(frame: &Frame, planes: &[P], threads: usiz
     super::check_planes(frame, &planes)?;
     let bands = bands(frame);
     let streams = in_parallel(bands.len(), threads, |band| {
-        let original =
-            || planes.iter().zip(areas(frame, &bands[band])).map(|(plane, area)| &blocks(plane)[area]);
+        let rows = &bands[band];
+        let original = || planes.iter().zip(areas(frame, rows)).map(|(plane, area)| &blocks(plane)[area]);
         let mut band: Vec<Vec<Block>> = original().map(<[Block]>::to_vec).collect();
+        scale(frame, rows, &mut views(&mut band), |coefficient, shift| coefficient >> shift);
         let stream = Backend::default().compiled(
             #[inline(always)]
             || -> Result<Vec<u8>> {
                 let mut writer = Writer::new(contexts(frame, Prior::get()));
-                code(&mut writer, frame, Prior::get(), &mut views(&mut band))?;
+                code(&mut writer, frame, rows, Prior::get(), &mut views(&mut band))?;
                 writer.finish(MAX_LANES)
             },
         )?;
         band.iter_mut().for_each(|blocks| blocks.fill([0; 64]));
-        decode_band(frame, &stream, &mut views(&mut band))?;
+        decode_band(frame, rows, &stream, &mut views(&mut band))?;
         match original().eq(band.iter()) {
             true => Ok(stream),
             false => Err(Error::Corrupt { what: "coefficients that do not decode".into(), offset: 0 }),
@@ -89,7 +91,7 @@ pub fn decode(frame: &Frame, data: &[u8], threads: usize) -> Result<Vec<Plane>> 
     }
     in_parallel(bands.len(), threads, |band| {
         let mut job = jobs[band].lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        decode_band(frame, streams[band], &mut job)
+        decode_band(frame, &bands[band], streams[band], &mut job)
     })?;
     drop(jobs);
     Ok(planes.into_iter().map(Vec::into_flattened).collect())
@@ -110,38 +112,90 @@ fn split(data: &[u8], bands: usize) -> Result<Vec<&[u8]>> {
     Ok(streams)
 }
 
-fn decode_band(frame: &Frame, stream: &[u8], blocks: &mut [&mut [Block]]) -> Result<()> {
+fn decode_band(frame: &Frame, rows: &Range<usize>, stream: &[u8], blocks: &mut [&mut [Block]]) -> Result<()> {
     Backend::default().compiled(
         #[inline(always)]
         || {
             let mut reader = Reader::new(contexts(frame, Prior::get()), stream)?;
-            code(&mut reader, frame, Prior::get(), blocks)?;
+            code(&mut reader, frame, rows, Prior::get(), blocks)?;
             reader.finish()
         },
-    )
+    )?;
+    scale(frame, rows, blocks, |coefficient, shift| coefficient << shift);
+    Ok(())
 }
 
-/// Codes a band of all components by any coder.
+/// Divides the coefficients of a band by their steps, or multiplies them.
+fn scale(frame: &Frame, rows: &Range<usize>, blocks: &mut [&mut [Block]], by: impl Fn(i16, u8) -> i16) {
+    for (component, blocks) in frame.components.iter().zip(blocks) {
+        for (part, shifts) in parts(component, rows).filter(|(_, shifts)| **shifts != NO_SHIFTS) {
+            for block in &mut blocks[part] {
+                block.iter_mut().zip(shifts).for_each(|(value, &shift)| *value = by(*value, shift));
+            }
+        }
+    }
+}
+
+static NO_SHIFTS: [u8; 64] = [0; 64];
+
+/// The blocks of a band of a component in parts whose coefficients are multiples of the same steps, and the binary
+/// logarithms of these.
+fn parts<'a>(
+    component: &'a jpeg::Component,
+    rows: &'a Range<usize>,
+) -> impl Iterator<Item = (Range<usize>, &'a [u8; 64])> {
+    let steps = &component.steps;
+    let row_blocks = usize::from(component.v) * component.blocks_w;
+    let start = move |index: usize| {
+        let row = steps.get(index).map_or(rows.end, |steps| steps.row);
+        // Whatever the first says, it begins with the band.
+        if index == 0 {
+            0
+        } else {
+            (row.clamp(rows.start, rows.end) - rows.start) * row_blocks
+        }
+    };
+    (0..steps.len().max(1))
+        .map(move |index| {
+            let shifts = steps.get(index).map_or(&NO_SHIFTS, |steps| &steps.shifts);
+            (start(index)..start(index + 1), shifts)
+        })
+        .filter(|(part, _)| !part.is_empty())
+}
+
+/// Codes a band of all components, divided by their steps, by any coder.
 #[inline(always)]
-fn code<C: Coder>(coder: &mut C, frame: &Frame, prior: &Prior, blocks: &mut [&mut [Block]]) -> Result<()> {
+fn code<C: Coder>(
+    coder: &mut C,
+    frame: &Frame,
+    rows: &Range<usize>,
+    prior: &Prior,
+    blocks: &mut [&mut [Block]],
+) -> Result<()> {
     let (mut first_row, mut first_bit) = (0, 0);
     for index in 0..blocks.len() {
         let of_frame = &frame.components[index];
         let class = class(frame, index, prior);
-        let component = Component {
-            columns: of_frame.blocks_w,
-            quantisers: of_frame.quant,
-            reciprocals: of_frame.quant.map(|quantiser| (1 << 24) / u32::from(quantiser.max(1))),
-            weights: &class.weights,
-            first_row,
-            first_bit,
-        };
-        first_row += class.contexts.rows.len();
-        first_bit += class.contexts.bits.len();
         let (before, from_here) = blocks.split_at_mut(index);
         let reference = before.last().filter(|_| is_chroma(frame, index) && is_chroma(frame, index - 1));
         let reference = reference.map(|blocks| &**blocks).filter(|blocks| blocks.len() == from_here[0].len());
-        walk(coder, &component, &prior.boundary, logarithms(), from_here[0], reference)?;
+        for (part, shifts) in parts(of_frame, rows) {
+            let quantisers = std::array::from_fn(|k| {
+                (u32::from(of_frame.quant[k]) << shifts[k]).min(u16::MAX.into()) as u16
+            });
+            let component = Component {
+                columns: of_frame.blocks_w,
+                quantisers,
+                reciprocals: quantisers.map(|quantiser| (1 << 24) / u32::from(quantiser.max(1))),
+                weights: &class.weights,
+                first_row,
+                first_bit,
+            };
+            let reference = reference.map(|blocks| &blocks[part.clone()]);
+            walk(coder, &component, &prior.boundary, logarithms(), &mut from_here[0][part], reference)?;
+        }
+        first_row += class.contexts.rows.len();
+        first_bit += class.contexts.bits.len();
     }
     Ok(())
 }
@@ -234,9 +288,10 @@ impl Statistics {
     pub fn add<P: AsRef<[i16]>>(&mut self, frame: &Frame, planes: &[P]) -> Result<()> {
         let planes: Vec<&[i16]> = planes.iter().map(AsRef::as_ref).collect();
         super::check_planes(frame, &planes)?;
+        let frame = &frame.clone().without_steps();
         let mut blocks: Vec<Vec<Block>> = planes.iter().map(|plane| blocks(plane).to_vec()).collect();
         let mut counter = Counter::of(&contexts(frame, &self.prior));
-        code(&mut counter, frame, &self.prior, &mut views(&mut blocks))?;
+        code(&mut counter, frame, &(0..frame.mcus().1), &self.prior, &mut views(&mut blocks))?;
         let (mut rows, mut bits) = (&counter.rows[..], &counter.bits[..]);
         for index in 0..planes.len() {
             let class = if is_chroma(frame, index) { &mut self.chroma } else { &mut self.luma };

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::ans::Random;
-use crate::jpeg::{read, Limits};
+use crate::jpeg::{read, Limits, Steps};
 use proptest::prelude::*;
 use std::path::PathBuf;
 
@@ -166,6 +166,37 @@ fn a_photograph_shrinks() {
     let jpeg = read(file, &Limits::default()).unwrap();
     let scans = file.len() - jpeg.skeleton.len();
     assert!(coded(&jpeg.frame, &jpeg.planes).len() < 82 * scans / 100);
+}
+
+#[test]
+fn unfinished_pictures_shrink_as_whole_ones_do() {
+    let scans: Vec<usize> =
+        PROGRESSIVE.windows(2).enumerate().filter(|(_, w)| *w == [0xFF, 0xDA]).map(|(at, _)| at).collect();
+    // Behind a scan, and in the middle of one.
+    for end in [scans[5], scans[5] + (scans[6] - scans[5]) / 2, scans[8] + 20] {
+        let jpeg = read(&PROGRESSIVE[..end], &Limits::default()).unwrap();
+        assert!(jpeg.frame.components.iter().any(|component| !component.steps.is_empty()));
+        let by_steps = coded(&jpeg.frame, &jpeg.planes);
+        let plain = coded(&jpeg.frame.clone().without_steps(), &jpeg.planes);
+        assert!(by_steps.len() < plain.len(), "{} and {} bytes", by_steps.len(), plain.len());
+    }
+}
+
+#[test]
+fn steps_change_in_any_row() {
+    let mut frame = frame((2500, 1700), &[(2, 2), (1, 1), (1, 1)]);
+    let mut planes = random_planes(&frame, 5, 3, 5);
+    planes.iter_mut().flatten().for_each(|value| *value &= !7);
+    let steps = |row| Steps { row, shifts: std::array::from_fn(|k| ((k + row) % 4) as u8) };
+    for rows in [vec![0], vec![0, 1], vec![0, 35, 36, 70, 106], vec![0, 3, 500]] {
+        frame.components[0].steps = rows.iter().map(|&row| steps(row)).collect();
+        frame.components[2].steps = rows.iter().map(|&row| steps(row)).rev().take(1).collect();
+        coded(&frame, &planes);
+    }
+    // What is no multiple does not come back.
+    planes[0][3] += 1;
+    frame.components[0].steps = vec![Steps { row: 0, shifts: [1; 64] }];
+    assert!(matches!(encode(&frame, &planes, 1), Err(Error::Corrupt { .. })));
 }
 
 #[test]

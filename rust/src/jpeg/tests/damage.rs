@@ -1,9 +1,9 @@
 //! Damaged files come back exactly or are refused; damaged skeletons are refused or give some other file.
 
 use super::files::{ALL, ARITHMETIC, BASELINE, PROGRESSIVE, RESTART};
-use super::{read_exactly, LIMITS};
+use super::{earn, read_exactly, LIMITS};
 use crate::jpeg::header::Rows;
-use crate::jpeg::{layout, read, skeleton, write, Limits};
+use crate::jpeg::{layout, read, read_whole, skeleton, write, Limits};
 use crate::Error;
 
 #[test]
@@ -143,9 +143,15 @@ fn size_is_earned() {
     // A row of these MCUs has more blocks than the file has bits.
     let truncated = |file: &[u8]| matches!(read(file, &Limits::default()), Err(Error::Truncated { .. }));
     assert!(truncated(&resized(u16::MAX, u16::MAX)));
-    // Bytes anywhere behind the header count, but only so far.
-    let tail = vec![0; 5000];
-    let file = [resized(u16::MAX, u16::MAX), tail].concat();
+    // Only the bytes of the picture's scans count: not what follows it, not its comments, not another picture.
+    let file = resized(u16::MAX, u16::MAX);
+    let (picture, eoi) = file.split_at(file.len() - 2);
+    let comment = [picture, &[0xFF, 0xFE, 0x20, 2], &[0; 0x2000], eoi].concat();
+    for file in [comment, [&file[..], &[0; 5000]].concat(), file.repeat(20)] {
+        assert!(truncated(&file));
+    }
+    let mut file = file;
+    earn(&mut file, 5000);
     let jpeg = read_exactly(&file).unwrap();
     assert!(jpeg.frame.blocks() <= 8 * file.len());
     let needed = jpeg.frame.blocks() as u64;
@@ -154,6 +160,106 @@ fn size_is_earned() {
     assert!(limited(read(&file, &limits).unwrap_err()));
     assert!(limited(layout(&jpeg.skeleton, &limits).unwrap_err()));
     assert!(limited(write(&jpeg.skeleton, &jpeg.planes, &limits).unwrap_err()));
+}
+
+/// The planes of a file with more of anything but scans are no larger: what many such pictures take grows like the file.
+#[test]
+fn blocks_grow_with_the_bytes_of_scans() {
+    let blocks = |bytes: usize| {
+        let mut file = resized(8 * 41, u16::MAX);
+        earn(&mut file, bytes);
+        read_exactly(&file).unwrap().frame.blocks()
+    };
+    let once = blocks(0);
+    for bytes in [100, 1000, 5000] {
+        assert!(blocks(bytes) <= once + 8 * bytes);
+    }
+}
+
+#[test]
+fn scans_that_take_no_bytes_are_counted() {
+    // A picture of 1024 blocks, and after its DC values one blank scan of two bytes for each AC coefficient.
+    let blank = |scans: u8| {
+        let mut file = vec![0xFF, 0xD8, 0xFF, 0xC2, 0, 11, 8, 0, 8, 0x20, 0, 1, 1, 0x11, 0];
+        // One code of one bit: for DC no difference, for AC a run of 1024 blocks.
+        for (class, symbol) in [(0, 0), (0x10, 0xA0)] {
+            file.extend([&[0xFF, 0xC4, 0, 20, class, 1], &[0; 15][..], &[symbol]].concat());
+        }
+        file.extend([&[0xFF, 0xDA, 0, 8, 1, 1, 0, 0, 0, 0], &[0; 128][..]].concat());
+        for k in 1..=scans {
+            file.extend([0xFF, 0xDA, 0, 8, 1, 1, 0, k, k, 0, 0, 0x1F]);
+        }
+        file.extend([0xFF, 0xD9]);
+        file
+    };
+    let visits = |scans: u8| 1024 * (u64::from(scans) + 1);
+    let limit = |scans: u8| (1 << 14) + 64 * (128 + 2 * u64::from(scans));
+    assert!(visits(20) < limit(20) && visits(40) > limit(40));
+    assert!(read_exactly(&blank(20)).is_ok());
+    assert!(matches!(read(&blank(40), &LIMITS), Err(Error::LimitExceeded { .. })));
+}
+
+#[test]
+fn coefficients_of_unfinished_pictures_are_multiples_of_their_steps() {
+    for file in ALL {
+        let whole = read_exactly(file).unwrap();
+        assert!(whole.frame.components.iter().all(|component| component.steps.is_empty()));
+    }
+    let scans: Vec<usize> = PROGRESSIVE
+        .windows(2)
+        .enumerate()
+        .filter_map(|(at, bytes)| (bytes == [0xFF, 0xDA]).then_some(at))
+        .collect();
+    let shifts = |file: &[u8]| -> Vec<Vec<(usize, [u8; 2])>> {
+        let of_dc_and_last = |steps: &crate::jpeg::Steps| (steps.row, [steps.shifts[0], steps.shifts[63]]);
+        let frame = read_exactly(file).unwrap().frame;
+        frame.components.iter().map(|c| c.steps.iter().map(of_dc_and_last).collect()).collect()
+    };
+    // libjpeg's script: DC, luma 1 to 5, chroma, luma 6 to 63; luma from 2 to 1; DC; chroma; luma.
+    let [y, c] = [vec![(0, [1, 2])], vec![(0, [1, 1])]];
+    assert_eq!(shifts(&PROGRESSIVE[..scans[5]]), [y, c.clone(), c.clone()]);
+    // Cut in the middle of a scan: above, what it has refined, and below, what it has not.
+    let refinement = scans[5] + 10 + (scans[6] - scans[5]) / 3;
+    let cut = shifts(&PROGRESSIVE[..refinement]);
+    assert_eq!((&cut[0][0], cut[0].len()), (&(0, [1, 1]), 2));
+    assert_eq!((cut[0][1].1, &cut[1]), ([1, 2], &c));
+    // All but the last scan.
+    let last = scans[scans.len() - 1];
+    assert_eq!(shifts(&PROGRESSIVE[..last]), [vec![(0, [0, 1])], vec![], vec![]]);
+}
+
+#[test]
+fn whole_pictures_are_told_from_others() {
+    let whole = |file: &[u8]| read_whole(file, &LIMITS);
+    for file in ALL {
+        assert_eq!(whole(file), read(file, &LIMITS));
+        let tail = [file, b"tail"].concat();
+        assert_eq!(whole(&tail), read(&tail, &LIMITS));
+        for len in 0..file.len() {
+            match whole(&file[..len]) {
+                Err(Error::Truncated { .. }) => {}
+                // SOI itself is missing, or nothing but EOI is.
+                Err(Error::Corrupt { .. }) => assert!(len < 2),
+                other => assert!(other.is_ok() && len >= file.len() - 2, "{len}"),
+            }
+        }
+    }
+    // Not refined to the last bit, but all there is.
+    let last = PROGRESSIVE.windows(2).rposition(|w| w == [0xFF, 0xDA]).unwrap();
+    assert!(whole(&[&PROGRESSIVE[..last], &[0xFF, 0xD9]].concat()).is_ok());
+    // With EOI in the middle of a scan, without rows, without quantisation tables, or without chroma.
+    let middle = [&BASELINE[..BASELINE.len() - 100], &[0xFF, 0xD9]].concat();
+    let mut no_table = BASELINE.to_vec();
+    for _ in 0..2 {
+        let dqt = position(&no_table, 0xDB);
+        no_table[dqt + 1] = 0xEF;
+    }
+    let dc_of_luma = [0xFF, 0xDA, 0, 8, 1, 1, 0, 0, 0, 0, 0xFF, 0xD9];
+    let first = position(PROGRESSIVE, 0xDA);
+    let no_chroma = [&PROGRESSIVE[..first], &dc_of_luma].concat();
+    for file in [middle, resized(41, 500), no_table, no_chroma] {
+        assert!(matches!(whole(&file), Err(Error::Corrupt { .. } | Error::Truncated { .. })));
+    }
 }
 
 #[test]
@@ -224,7 +330,7 @@ fn zeros_behind_an_arithmetic_coded_segment_do_not_code_a_large_image() {
     let mut file = write(&image.skeleton, &image.planes, &LIMITS).unwrap();
     let sof = position(&file, 0xC9);
     file[sof + 5..sof + 9].copy_from_slice(&[0x7F, 0xFF, 0x7F, 0xFF]);
-    file.resize(1 << 20, 0);
+    earn(&mut file, 1 << 20);
     let jpeg = read(&file, &Limits::default()).unwrap();
     assert!(write(&jpeg.skeleton, &jpeg.planes, &Limits::default()).unwrap() == file);
     assert!(jpeg.frame.blocks() < 1 << 20);

@@ -1,11 +1,12 @@
 //! Random coefficients, frames, scripts and departures from the canonical.
 
 use super::process::{markers, ScanHeader, Tables};
-use super::{read_exactly, LIMITS};
+use super::{earn, read_exactly, LIMITS};
 use crate::jpeg::frame::Frame;
 use crate::jpeg::header::Rows;
 use crate::jpeg::skeleton::{self, split, Padding, ScanNotes};
 use crate::jpeg::{layout, write};
+use crate::Error;
 use proptest::prelude::*;
 
 fn join(markers: &[u8], notes: &[ScanNotes]) -> Vec<u8> {
@@ -33,7 +34,7 @@ impl Image {
         let scans = if shape.progressive { progressive(&frame, script) } else { sequential(&frame, script) };
         let mut markers = markers(&frame, &shape.sampling, shape.restart_interval, shape.tables, &scans);
         // To earn the blocks that take less than a bit.
-        markers.extend([0; 100]);
+        earn(&mut markers, 100);
         let planes = random_planes(&frame, seed, shape.density, &scans);
         Self { frame, planes, markers, scans, tables: shape.tables }
     }
@@ -287,9 +288,13 @@ fn longest_eob_runs() {
     let planes = vec![vec![0; 64 * frame.blocks()]];
     let skeleton = join(&image.markers, &[]);
     let file = write(&skeleton, &planes, &LIMITS).unwrap();
-    // So few bytes cannot earn so many blocks, but trailing bytes count.
-    assert!(read_exactly(&file).is_err());
-    let padded = [file, vec![0; 8192]].concat();
+    // So few bytes cannot earn so many blocks, whatever follows the picture or lies in its other segments.
+    let comment = [&file[..file.len() - 2], &[0xFF, 0xFE, 0x20, 2], &[0; 0x2000], &file[file.len() - 2..]];
+    for file in [&file, &[&file[..], &[0; 8192]].concat(), &comment.concat()] {
+        assert!(matches!(read_exactly(file), Err(Error::Truncated { .. })));
+    }
+    let mut padded = file;
+    earn(&mut padded, 8192);
     let jpeg = read_exactly(&padded).unwrap();
     assert!(jpeg.planes == planes);
     assert_eq!(jpeg.skeleton[0], 0);
