@@ -42,10 +42,11 @@ def to_numpy(given: ArrayLike) -> tuple[NDArray[Any], bool]:
 
 
 def in_order(array: NDArray[Any]) -> NDArray[Any]:
-    """The array itself, or a copy that is C-contiguous, aligned and in the machine's byte order."""
-    if array.flags.carray and array.dtype.isnative:
+    """Return the array itself, or a copy that is C-contiguous, aligned and in the machine's byte order."""
+    flags = array.flags
+    if flags.c_contiguous and flags.aligned and array.dtype.isnative:
         return array
-    return np.ascontiguousarray(array, array.dtype.newbyteorder("="))
+    return np.array(array, array.dtype.newbyteorder("="), order="C")
 
 
 def refuse_lists(given: ArrayLike) -> None:

@@ -111,15 +111,18 @@ impl Float for f32 {}
 impl Float for f64 {}
 
 /// What only this crate does with floats, so that it is the same for both.
-pub trait Locate: Copy + Default + Send + Sync + std::fmt::Display + Into<f64> {
+pub trait Locate: Copy + Default + Send + Sync + std::fmt::Debug + Into<f64> {
     /// The nearest `f32`.
     fn to_f32(self) -> f32;
 
     /// The level of a positive scale.
     fn level(self) -> i32;
 
-    /// Whether a ladder has rows for this mean and scale.
-    fn valid(mean: Self, scale: Self) -> bool;
+    /// Whether a mean is one that a ladder has rows for.
+    fn valid_mean(self) -> bool;
+
+    /// Whether it is a scale, positive and finite.
+    fn valid_scale(self) -> bool;
 
     /// Their shift and row; anything, if there are none.
     fn locate(mean: Self, scale: Self) -> (i32, u16);
@@ -142,10 +145,14 @@ macro_rules! locate {
             }
 
             #[inline(always)]
-            fn valid(mean: Self, scale: Self) -> bool {
-                (mean.abs() <= Ladder::MAX_MEAN as $float)
-                    & (scale >= f32::MIN_POSITIVE as $float)
-                    & (scale <= $float::MAX)
+            fn valid_mean(self) -> bool {
+                self.abs() <= Ladder::MAX_MEAN as $float
+            }
+
+            #[inline(always)]
+            fn valid_scale(self) -> bool {
+                // By its bits: the smallest floats are 0 to a processor that was told so.
+                self.to_bits().wrapping_sub(1) < $float::INFINITY.to_bits() - 1
             }
 
             #[inline(always)]
@@ -244,7 +251,7 @@ mod tests {
         let means = borders.chain(large).chain(large.map(|mean| -mean)).chain([0.49999997, 0.1, -0.3, 7.77]);
         for mean in means {
             for mean in [mean.next_down(), mean, mean.next_up()] {
-                if mean.abs() < 1e-3 && mean != 0.0 || mean.abs() > 1e9 && !f32::valid(mean, 1.0) {
+                if mean.abs() < 1e-3 && mean != 0.0 || mean.abs() > 1e9 && !mean.valid_mean() {
                     continue;
                 }
                 let mantissa = (f64::from(mean) * f64::from(1 << 20)) as i128;
@@ -260,18 +267,23 @@ mod tests {
     }
 
     #[test]
-    fn only_finite_means_and_normal_scales_are_valid() {
+    fn only_finite_means_and_positive_scales_are_valid() {
         let limit = (1 << 30) as f32;
         for mean in [0.0, -0.0, 1e-40, limit, -limit] {
-            for scale in [f32::MIN_POSITIVE, f32::MAX] {
-                assert!(f32::valid(mean, scale) && f64::valid(mean.into(), scale.into()));
-            }
+            assert!(mean.valid_mean() && f64::from(mean).valid_mean());
         }
         for mean in [limit.next_up(), -f32::INFINITY, f32::NAN] {
-            assert!(!f32::valid(mean, 1.0) && !f64::valid(mean.into(), 1.0));
+            assert!(!mean.valid_mean() && !f64::from(mean).valid_mean());
         }
-        for scale in [0.0, -0.0, 1e-40, -1.0, f32::INFINITY, f32::NEG_INFINITY, f32::NAN, -f32::NAN] {
-            assert!(!f32::valid(0.0, scale) && !f64::valid(0.0, scale.into()));
+        for scale in [f32::from_bits(1), 1e-40, f32::MIN_POSITIVE, 1.0, f32::MAX] {
+            assert!(scale.valid_scale() && f64::from(scale).valid_scale());
+        }
+        for scale in [0.0, -0.0, -1e-40, -1.0, f32::INFINITY, f32::NEG_INFINITY, f32::NAN, -f32::NAN] {
+            assert!(!scale.valid_scale() && !f64::from(scale).valid_scale());
+        }
+        for scale in [f64::from_bits(1), 1e-300, 1e300, f64::MAX] {
+            assert!(scale.valid_scale());
+            assert_eq!(f64::locate(0.3, scale), f64::locate(0.3, scale.clamp(0.0625, 511.0)));
         }
     }
 

@@ -8,8 +8,8 @@ use crate::{Error, Result};
 
 /// Element `i` has the distribution of a [`Ladder`] for its mean and scale.
 ///
-/// Means lie in −2^30..=2^30; scales are finite and at least 2^−126 (smaller floats are 0 to some processors). The
-/// ladder's first and last level stand for scales that are out of its range.
+/// Means lie in −2^30..=2^30; scales are positive and finite. The ladder's first and last level stand for scales that are
+/// out of its range.
 #[derive(Debug, Clone, Copy)]
 pub struct Located<'a, T> {
     ladder: &'static Ladder,
@@ -93,7 +93,7 @@ pub(in crate::ans) fn locate<T: Float>(
     let mut valid = true;
     for j in 0..BLOCK {
         (shifts[j], rows[j]) = T::locate(means[j], scales[j]);
-        valid &= T::valid(means[j], scales[j]);
+        valid &= means[j].valid_mean() & scales[j].valid_scale();
     }
     valid
 }
@@ -101,15 +101,34 @@ pub(in crate::ans) fn locate<T: Float>(
 /// Finds the first element whose parameters have no row.
 #[cold]
 fn check<T: Float>(first: usize, means: &[T], scales: &[T]) -> Result<()> {
-    let invalid = |(mean, scale): (&T, &T)| !T::valid(*mean, *scale);
-    match means.iter().zip(scales).position(invalid) {
+    let flaws = means.iter().zip(scales).map(|(&mean, &scale)| flaw(mean, scale));
+    match flaws.enumerate().find_map(|(j, flaw)| Some((j, flaw?))) {
         None => Ok(()),
-        Some(j) => Err(Error::InvalidArgument(format!(
-            "mean {} and scale {} of element {} are not finite, beyond 2^30 or not positive",
-            means[j],
-            scales[j],
-            first + j
-        ))),
+        Some((j, (what, rule))) => {
+            Err(Error::InvalidArgument(format!("{what} of element {} {rule}", first + j)))
+        }
+    }
+}
+
+/// What is wrong with a mean or a scale, if anything is: the one that is, and the rule that it breaks.
+#[cold]
+pub(super) fn flaw<T: Float>(mean: T, scale: T) -> Option<(String, &'static str)> {
+    if !mean.valid_mean() {
+        Some((format!("mean {mean:?}"), not_finite(mean).unwrap_or("is beyond 2^30")))
+    } else if !scale.valid_scale() {
+        Some((format!("scale {scale:?}"), not_finite(scale).unwrap_or("is not positive")))
+    } else {
+        None
+    }
+}
+
+/// What keeps a float from being finite.
+pub(super) fn not_finite<T: Float>(value: T) -> Option<&'static str> {
+    let value: f64 = value.into();
+    match value {
+        _ if value.is_nan() => Some("is not a number"),
+        _ if value.is_infinite() => Some("is not finite"),
+        _ => None,
     }
 }
 

@@ -11,6 +11,9 @@ pub trait Index: Copy + Sync {
     /// The row; something beyond every table if the integer is negative or too large.
     fn row(self) -> u32;
 
+    /// The lowest bits of the row.
+    fn low(self) -> u16;
+
     /// The bits that any of the integers has.
     fn union(indexes: &[Self]) -> Self;
 }
@@ -25,6 +28,11 @@ macro_rules! index {
             }
 
             #[inline]
+            fn low(self) -> u16 {
+                self as u16
+            }
+
+            #[inline]
             fn union(indexes: &[Self]) -> Self {
                 indexes.iter().fold(0, |union, index| union | index)
             }
@@ -32,6 +40,23 @@ macro_rules! index {
     )*};
 }
 index!(u8, u16, i16, i32);
+
+impl Index for i64 {
+    #[inline]
+    fn row(self) -> u32 {
+        u32::try_from(self).unwrap_or(u32::MAX)
+    }
+
+    #[inline]
+    fn low(self) -> u16 {
+        self as u16
+    }
+
+    #[inline]
+    fn union(indexes: &[Self]) -> Self {
+        indexes.iter().fold(0, |union, index| union | index)
+    }
+}
 
 /// Element `i` has row `indexes[i]` of some tables.
 #[derive(Debug, Clone, Copy)]
@@ -59,7 +84,7 @@ impl<I: Index> Model for Rows<'_, I> {
         let indexes = &self.indexes[first..first + count];
         prefetch(self.indexes.as_ptr().wrapping_add(first + BATCH), BATCH);
         for (row, index) in params.0.as_flattened_mut().iter_mut().zip(indexes) {
-            *row = index.row() as u16;
+            *row = index.low();
         }
         // No index has more bits than all together, which the processor finds faster than the highest.
         let rows = self.tables.len();

@@ -1,4 +1,5 @@
 //! AVX2: 8 elements in a register.
+#![cfg(target_arch = "x86_64")]
 
 use std::arch::x86_64::*;
 

@@ -5,12 +5,10 @@
 //! lanes, and, element by element, the few searches that leave their bucket.
 #![allow(unsafe_code)]
 
+// What a backend needs of the processor, its file says itself.
 mod avx2;
-#[cfg(target_arch = "x86_64")]
 mod avx512;
-#[cfg(target_arch = "aarch64")]
 mod neon;
-#[cfg(target_arch = "x86_64")]
 pub(super) mod row;
 
 use std::sync::OnceLock;

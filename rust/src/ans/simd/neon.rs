@@ -1,4 +1,5 @@
 //! NEON: 4 elements in a register.
+#![cfg(target_arch = "aarch64")]
 
 use std::arch::aarch64::*;
 
