@@ -301,8 +301,8 @@ def test_scales_at_the_ends_of_floats(family, scale):
     assert mixed == bytes_of(symbols, lic_native.Mixture([family(0.3, np.full(4, scale))], [2.0]))
     # 0 and infinity it is not, nor is float32's nearest taken for them.
     for bad in (0.0, -scale, np.inf):
-        for given in (bad, np.full(4, bad)):
-            for distribution in (family(0, given), lic_native.Mixture([family(0, given)], [1])):
+        for values in (bad, np.full(4, bad)):
+            for distribution in (family(0, values), lic_native.Mixture([family(0, values)], [1])):
                 with pytest.raises(ValueError, match=r"scale \S+ of .*element 0 is not (positive|finite)$"):
                     lic_native.encode(symbols, distribution)
 
@@ -325,8 +325,8 @@ def test_means_that_are_large_integers_are_exact(family, base):
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("mean", [2.0**30 + 32, -(2.0**30) - 32, 2**31, -(2**62), 1e39, -1e300])
 def test_means_beyond_the_range_are_refused_however_they_come(mean):
-    for given in (mean, np.full(4, mean), torch.full((4,), mean, dtype=torch.float64)):
-        located = lic_native.Gaussian(given, 1.0)
+    for values in (mean, np.full(4, mean), torch.full((4,), mean, dtype=torch.float64)):
+        located = lic_native.Gaussian(values, 1.0)
         for distribution in (located, lic_native.Mixture([located, located], [1, 1])):
             with pytest.raises(ValueError, match=r"mean \S+ of .*element 0 is beyond 2\^30$"):
                 lic_native.encode(np.zeros(4, np.int32), distribution)

@@ -351,7 +351,7 @@ def _floats(**given: ArrayLike) -> list[NDArray[Any]]:
 
 def _loses(array: NDArray[Any], name: str) -> bool:
     """Return whether float32 would change a mean beyond 2^24, make a scale 0 or infinite, or a weight infinite."""
-    if array.itemsize <= 2 or array.dtype.kind == "f" and array.itemsize <= 4:
+    if array.itemsize <= 2 or (array.dtype.kind == "f" and array.itemsize <= 4):
         return False
     with np.errstate(all="ignore"):
         single = array.astype(np.float32)

@@ -27,12 +27,12 @@ macro_rules! symbol {
         impl Symbol for $integer {
             const NAME: &'static str = $name;
 
-            #[inline]
+            #[inline(always)]
             fn to_i32(self) -> i32 {
                 self.into()
             }
 
-            #[inline]
+            #[inline(always)]
             fn from_i32(value: i32) -> Self {
                 value as $integer
             }
@@ -44,12 +44,12 @@ symbol!(i8 "int8", u8 "uint8", i16 "int16", u16 "uint16");
 impl Symbol for i32 {
     const NAME: &'static str = "int32";
 
-    #[inline]
+    #[inline(always)]
     fn to_i32(self) -> i32 {
         self
     }
 
-    #[inline]
+    #[inline(always)]
     fn from_i32(value: i32) -> Self {
         value
     }
@@ -63,33 +63,40 @@ impl Symbol for i32 {
     }
 }
 
-/// The symbols as 32-bit integers, less the shifts, copied to `wide` if need be.
-#[inline]
+/// The symbols as 32-bit integers, less the shifts, copied to `wide` if need be; and the sum of the symbols.
+#[inline(always)]
 pub(super) fn widen<'a, S: Symbol>(
     symbols: &'a [S],
     shifts: Option<&[i32]>,
     wide: &'a mut [i32],
-) -> &'a [i32] {
+) -> (&'a [i32], u32) {
     let wide = &mut wide[..symbols.len()];
+    let mut sum = 0u32;
     match (shifts, S::as_i32(symbols)) {
-        (None, Some(symbols)) => return symbols,
+        (None, Some(symbols)) => return (symbols, sum_of(symbols)),
         (None, None) => {
             for (wide, symbol) in wide.iter_mut().zip(symbols) {
                 *wide = symbol.to_i32();
+                sum = sum.wrapping_add(*wide as u32);
             }
         }
         (Some(shifts), _) => {
             for ((wide, symbol), shift) in wide.iter_mut().zip(symbols).zip(shifts) {
                 *wide = symbol.to_i32().wrapping_sub(*shift);
+                sum = sum.wrapping_add(symbol.to_i32() as u32);
             }
         }
     }
-    wide
+    (wide, sum)
 }
 
-/// The inverse; the result is a value that is no symbol, if there is any.
-#[inline]
-pub(super) fn narrow<S: Symbol>(wide: &mut [i32], shifts: Option<&[i32]>, symbols: &mut [S]) -> Option<i32> {
+/// The inverse; the result is the symbols' sum, and a value that is no symbol, if there is any.
+#[inline(always)]
+pub(super) fn narrow<S: Symbol>(
+    wide: &mut [i32],
+    shifts: Option<&[i32]>,
+    symbols: &mut [S],
+) -> (u32, Option<i32>) {
     for (wide, shift) in wide.iter_mut().zip(shifts.unwrap_or_default()) {
         *wide = wide.wrapping_add(*shift);
     }
@@ -98,8 +105,12 @@ pub(super) fn narrow<S: Symbol>(wide: &mut [i32], shifts: Option<&[i32]>, symbol
         *symbol = S::from_i32(wide);
         differences |= symbol.to_i32() ^ wide;
     }
-    if differences == 0 {
-        return None;
-    }
-    wide.iter().copied().find(|&wide| S::from_i32(wide).to_i32() != wide)
+    let wrong = || wide.iter().copied().find(|&wide| S::from_i32(wide).to_i32() != wide);
+    (sum_of(wide), if differences == 0 { None } else { wrong() })
+}
+
+/// The sum of integers modulo 2^32.
+#[inline(always)]
+pub(super) fn sum_of(integers: &[i32]) -> u32 {
+    integers.iter().fold(0, |sum, &integer| sum.wrapping_add(integer as u32))
 }

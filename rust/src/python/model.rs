@@ -75,8 +75,7 @@ impl Model {
     /// `count` mixtures of components, each a family, weights, means and scales: numbers or arrays, as in `located`.
     #[staticmethod]
     fn mixture_of(count: usize, components: Vec<(String, [Bound<'_, PyAny>; 3])>) -> PyResult<Self> {
-        let families =
-            components.iter().map(|(family, _)| named(family)).collect::<Result<Vec<Family>>>()?;
+        let families = components.iter().map(|(family, _)| named(family)).collect::<Result<Vec<Family>>>()?;
         let given = || families.iter().copied().zip(components.iter().map(|(_, given)| given));
         let single = |given: &[Bound<'_, PyAny>; 3]| {
             let [weights, means, scales] = given.each_ref().map(Values::new);
@@ -87,7 +86,8 @@ impl Model {
             None => Kind::MixtureOf64(
                 given()
                     .map(|(family, [weights, means, scales])| {
-                        let (weights, means) = (Values::take(weights, "weights")?, Values::take(means, "means")?);
+                        let (weights, means) =
+                            (Values::take(weights, "weights")?, Values::take(means, "means")?);
                         Ok((family, [weights, means, Values::take(scales, "scales")?]))
                     })
                     .collect::<PyResult<_>>()?,

@@ -178,7 +178,9 @@ fn share(freqs: &mut [u32], weights: &[f64], per_weight: f64, total: u32) {
 pub fn scale_table(min: f64, max: f64, levels: usize) -> Result<Vec<f64>> {
     let sane = f64::MIN_POSITIVE <= min && min <= max && max < 1e300;
     if !sane || !(2..=1 << 16).contains(&levels) {
-        return Err(Error::InvalidArgument(format!("no scale table from {min:?} to {max:?} in {levels} levels")));
+        return Err(Error::InvalidArgument(format!(
+            "no scale table from {min:?} to {max:?} in {levels} levels"
+        )));
     }
     let (low, high) = (real::ln(min), real::ln(max));
     let step = (high - low) / (levels - 1) as f64;

@@ -10,7 +10,7 @@
 
 use std::sync::OnceLock;
 
-use super::{Family, Row, Tables};
+use super::{Bucket, Family, Row, Tables, PRECISION, TOTAL};
 
 /// Levels for each power of two: the mantissa bits that matter.
 const STEP_BITS: u32 = 3;
@@ -22,11 +22,15 @@ pub(super) const LEVELS: i32 = OCTAVES * STEPS;
 /// The first octave's levels have 2^6 rows each, the next one's half as many, and so on.
 const FRACTION_BITS: i32 = 6;
 
+/// A *place* is an octave and a row of it, which has so many bits.
+const ROW_BITS: u32 = 11;
+
 /// The distributions of one family, for any mean and scale.
 #[derive(Debug)]
 pub struct Ladder {
     family: Family,
     tables: Tables,
+    direct: Direct,
     thresholds: Vec<f32>,
     scales: Vec<f64>,
 }
@@ -46,9 +50,11 @@ impl Ladder {
         let scales: Vec<f64> = (0..LEVELS).map(|level| (begin(level) * begin(level + 1)).sqrt()).collect();
         let rows: Vec<Row> =
             (0..).zip(&scales).flat_map(|(level, &scale)| family.rows(scale, fractions(level))).collect();
+        let tables = Tables::from_rows(&rows).expect("rows are few and near 0");
         Self {
             family,
-            tables: Tables::from_rows(&rows).expect("rows are few and near 0"),
+            direct: Direct::new(&tables),
+            tables,
             thresholds: (1..LEVELS).map(|level| begin(level) as f32).collect(),
             scales,
         }
@@ -62,6 +68,17 @@ impl Ladder {
     /// All rows, level by level.
     pub fn tables(&self) -> &Tables {
         &self.tables
+    }
+
+    /// The rows where vectors find them.
+    pub(crate) fn direct(&self) -> &Direct {
+        &self.direct
+    }
+
+    /// The row of a place.
+    #[inline(always)]
+    pub(crate) fn row(place: u16) -> u16 {
+        place & ((1 << ROW_BITS) - 1)
     }
 
     /// Where each level but the first begins: a level is the number of thresholds that are not above the scale.
@@ -104,6 +121,61 @@ fn fractions(level: i32) -> u32 {
     1 << (FRACTION_BITS - level / STEPS).max(0)
 }
 
+/// The rows of a ladder in a form in which an octave and a row tell where everything is, without a look at the row.
+///
+/// An octave, of 16 for vectors' sake, is some bits of a place.
+#[derive(Debug)]
+#[cfg_attr(not(target_arch = "x86_64"), expect(dead_code))]
+pub(crate) struct Direct {
+    /// Slots of the symbols `-2 << octave..(2 << octave) - 1` of each row, and a 0; those of escapes are 0 too.
+    pub(crate) slots: Vec<u32>,
+    /// Of each octave, where row 0 would have its slots, if it were one of this octave.
+    pub(crate) first_slots: [u32; 16],
+    /// `1 << bucket_bits[octave]` buckets of each row, with symbols in the place of intervals, and some more.
+    pub(crate) buckets: Vec<Bucket>,
+    pub(crate) bucket_bits: [u32; 16],
+    /// As `first_slots`.
+    pub(crate) first_bucket: [u32; 16],
+    /// Where the last row's buckets end.
+    pub(crate) buckets_end: usize,
+}
+
+impl Direct {
+    /// A place's octave is above these bits.
+    pub(crate) const ROW_BITS: u32 = ROW_BITS;
+
+    fn new(tables: &Tables) -> Self {
+        let (mut slots, mut buckets) = (Vec::new(), Vec::new());
+        let [mut first_slots, mut bucket_bits, mut first_bucket] = [[0; 16]; 3];
+        let mut row = 0;
+        for octave in 0..OCTAVES as usize {
+            let rows = row..row + (fractions(octave as i32 * STEPS) << STEP_BITS) as usize;
+            row = rows.end;
+            first_slots[octave] = (slots.len() as u32).wrapping_sub((rows.start as u32) << (octave + 2));
+            let lowest = -2 << octave;
+            for row in rows.clone() {
+                slots.extend((lowest..-lowest - 1).map(|symbol| match tables.slots(row, symbol) {
+                    (slots, None) => slots.0,
+                    _ => 0,
+                }));
+                slots.push(0);
+            }
+            let shift = tables.rows[rows.clone()].iter().map(|row| row.shift).min().unwrap_or(0);
+            let bits = PRECISION - u32::from(shift);
+            bucket_bits[octave] = bits;
+            first_bucket[octave] = (buckets.len() as u32).wrapping_sub((rows.start as u32) << bits);
+            for row in &tables.rows[rows] {
+                let cdf = &tables.cdf[row.first as usize..][..usize::from(row.symbols) + 2];
+                let boundaries: Vec<i32> = cdf.iter().map(|&boundary| boundary.into()).collect();
+                buckets.extend(super::buckets(&boundaries, shift, row.offset as u16));
+            }
+        }
+        let buckets_end = buckets.len();
+        buckets.resize(buckets_end + TOTAL as usize, Bucket { boundaries: [0; 3], interval: 0 });
+        Self { slots, first_slots, buckets, bucket_bits, first_bucket, buckets_end }
+    }
+}
+
 /// `f32` or `f64`, as parameters may come.
 pub trait Float: Locate {}
 
@@ -126,6 +198,18 @@ pub trait Locate: Copy + Default + Send + Sync + std::fmt::Debug + Into<f64> {
 
     /// Their shift and row; anything, if there are none.
     fn locate(mean: Self, scale: Self) -> (i32, u16);
+
+    /// Whether they are valid and the mean is small enough for `locate_near`.
+    fn near(mean: Self, scale: Self) -> bool;
+
+    /// The same in fewer steps, where the processor knows how to round down.
+    fn locate_near(mean: Self, scale: Self) -> (i32, u16);
+
+    /// The place of a scale's row.
+    #[inline(always)]
+    fn place(scale: Self, row: u16) -> u16 {
+        ((scale.level() >> STEP_BITS) as u16) << ROW_BITS | row
+    }
 }
 
 // Written so that the compiler makes vectors of it: without branches, and without casts to integers, which saturate.
@@ -185,6 +269,28 @@ macro_rules! locate {
                 // After an octave's first row there are as many rows as in 16 levels, down to the last with fractions.
                 let row = integer(fraction + (step - 2 * STEPS) as $float * fractions);
                 let rest = (octave - FRACTION_BITS).max(0) << STEP_BITS;
+                (shift, (((2 * STEPS) << FRACTION_BITS) + rest).wrapping_add(row) as u16)
+            }
+
+            #[inline(always)]
+            fn near(mean: Self, scale: Self) -> bool {
+                (mean.abs() <= (1 << 15) as $float) & scale.valid_scale()
+            }
+
+            #[inline(always)]
+            fn locate_near(mean: Self, scale: Self) -> (i32, u16) {
+                // Added to an integer up to 2^22, it leaves that in the last bits.
+                const ROUND: $float = 1.5 / $float::EPSILON;
+                let level = scale.level();
+                let (octave, step) = (level >> STEP_BITS, level & (STEPS - 1));
+                let fraction_bits = (FRACTION_BITS - octave).max(0);
+                let exponent = ($float::MAX_EXP + fraction_bits) as $bits;
+                let doubled = mean * $float::from_bits(exponent << ($float::MANTISSA_DIGITS - 1));
+                let doubled = (doubled.floor() + ROUND).to_bits().wrapping_sub(ROUND.to_bits()) as i32;
+                let nearest = doubled.wrapping_add(1) >> 1;
+                let shift = nearest >> fraction_bits;
+                let row = nearest.wrapping_add((step - 2 * STEPS).wrapping_sub(shift) << fraction_bits);
+                let rest = (octave + fraction_bits - FRACTION_BITS) << STEP_BITS;
                 (shift, (((2 * STEPS) << FRACTION_BITS) + rest).wrapping_add(row) as u16)
             }
         }
@@ -247,7 +353,16 @@ mod tests {
         let ladder = Ladder::get(Family::Laplace);
         // Means around all borders between fractions, and some that are large.
         let borders = (-384..=384).map(|i| i as f32 / 128.0);
-        let large = [4_194_303.5, 4_194_304.5, 8_388_607.5, 8_388_609.0, 16_777_217.0, (1 << 30) as f32];
+        let large = [
+            32_767.5,
+            32_768.0,
+            4_194_303.5,
+            4_194_304.5,
+            8_388_607.5,
+            8_388_609.0,
+            16_777_217.0,
+            (1 << 30) as f32,
+        ];
         let means = borders.chain(large).chain(large.map(|mean| -mean)).chain([0.49999997, 0.1, -0.3, 7.77]);
         for mean in means {
             for mean in [mean.next_down(), mean, mean.next_up()] {
@@ -260,6 +375,10 @@ mod tests {
                 for (level, &scale) in ladder.scales().iter().enumerate() {
                     let want = defined(ladder, mantissa, level);
                     assert_eq!(f32::locate(mean, scale as f32), want, "mean {mean}, level {level}");
+                    if f32::near(mean, scale as f32) {
+                        assert_eq!(f32::locate_near(mean, scale as f32), want, "mean {mean}, level {level}");
+                        assert_eq!(f64::locate_near(mean.into(), scale), want, "mean {mean}, level {level}");
+                    }
                     assert_eq!(f64::locate(mean.into(), scale), want, "mean {mean}, level {level}");
                 }
             }
