@@ -1,5 +1,8 @@
 //! What a symbol may be in memory.
 
+use super::simd::prefetch;
+use super::{BATCH, BLOCK};
+
 /// An integer that can be coded: coders work on 32 bits.
 pub trait Symbol: Copy + Default + Send + Sync {
     /// What it is called.
@@ -81,9 +84,13 @@ pub(super) fn widen<'a, S: Symbol>(
             }
         }
         (Some(shifts), _) => {
-            for ((wide, symbol), shift) in wide.iter_mut().zip(symbols).zip(shifts) {
-                *wide = symbol.to_i32().wrapping_sub(*shift);
-                sum = sum.wrapping_add(symbol.to_i32() as u32);
+            let blocks = wide.chunks_mut(BLOCK).zip(symbols.chunks(BLOCK)).zip(shifts.chunks(BLOCK));
+            for ((wide, symbols), shifts) in blocks {
+                prefetch(symbols.as_ptr().wrapping_add(BATCH), BLOCK);
+                for ((wide, symbol), shift) in wide.iter_mut().zip(symbols).zip(shifts) {
+                    *wide = symbol.to_i32().wrapping_sub(*shift);
+                    sum = sum.wrapping_add(symbol.to_i32() as u32);
+                }
             }
         }
     }
@@ -97,16 +104,26 @@ pub(super) fn narrow<S: Symbol>(
     shifts: Option<&[i32]>,
     symbols: &mut [S],
 ) -> (u32, Option<i32>) {
-    for (wide, shift) in wide.iter_mut().zip(shifts.unwrap_or_default()) {
-        *wide = wide.wrapping_add(*shift);
-    }
-    let mut differences = 0;
-    for (symbol, &wide) in symbols.iter_mut().zip(&*wide) {
-        *symbol = S::from_i32(wide);
-        differences |= symbol.to_i32() ^ wide;
+    let (mut sum, mut differences) = (0u32, 0);
+    match shifts {
+        Some(shifts) => {
+            for ((symbol, wide), shift) in symbols.iter_mut().zip(&mut *wide).zip(shifts) {
+                *wide = wide.wrapping_add(*shift);
+                sum = sum.wrapping_add(*wide as u32);
+                *symbol = S::from_i32(*wide);
+                differences |= symbol.to_i32() ^ *wide;
+            }
+        }
+        None => {
+            for (symbol, &mut wide) in symbols.iter_mut().zip(&mut *wide) {
+                sum = sum.wrapping_add(wide as u32);
+                *symbol = S::from_i32(wide);
+                differences |= symbol.to_i32() ^ wide;
+            }
+        }
     }
     let wrong = || wide.iter().copied().find(|&wide| S::from_i32(wide).to_i32() != wide);
-    (sum_of(wide), if differences == 0 { None } else { wrong() })
+    (sum, if differences == 0 { None } else { wrong() })
 }
 
 /// The sum of integers modulo 2^32.

@@ -10,26 +10,29 @@
 
 use std::sync::OnceLock;
 
-use super::{Bucket, Family, Row, Tables, PRECISION, TOTAL};
+#[cfg(target_arch = "x86_64")]
+use super::Direct;
+use super::{Family, Row, Tables};
 
 /// Levels for each power of two: the mantissa bits that matter.
-const STEP_BITS: u32 = 3;
-const STEPS: i32 = 1 << STEP_BITS;
+pub(super) const STEP_BITS: u32 = 3;
+pub(super) const STEPS: i32 = 1 << STEP_BITS;
 /// The scales 2^−4..2^9.
 const MIN_EXPONENT: i32 = -4;
-const OCTAVES: i32 = 13;
+pub(super) const OCTAVES: i32 = 13;
 pub(super) const LEVELS: i32 = OCTAVES * STEPS;
 /// The first octave's levels have 2^6 rows each, the next one's half as many, and so on.
 const FRACTION_BITS: i32 = 6;
 
 /// A *place* is an octave and a row of it, which has so many bits.
-const ROW_BITS: u32 = 11;
+pub(super) const ROW_BITS: u32 = 11;
 
 /// The distributions of one family, for any mean and scale.
 #[derive(Debug)]
 pub struct Ladder {
     family: Family,
     tables: Tables,
+    #[cfg(target_arch = "x86_64")]
     direct: Direct,
     thresholds: Vec<f32>,
     scales: Vec<f64>,
@@ -53,6 +56,7 @@ impl Ladder {
         let tables = Tables::from_rows(&rows).expect("rows are few and near 0");
         Self {
             family,
+            #[cfg(target_arch = "x86_64")]
             direct: Direct::new(&tables),
             tables,
             thresholds: (1..LEVELS).map(|level| begin(level) as f32).collect(),
@@ -71,6 +75,7 @@ impl Ladder {
     }
 
     /// The rows where vectors find them.
+    #[cfg(target_arch = "x86_64")]
     pub(crate) fn direct(&self) -> &Direct {
         &self.direct
     }
@@ -117,63 +122,8 @@ pub(super) fn begin(level: i32) -> f64 {
     mantissa * f64::from(1 << (level / STEPS)) / f64::from(1 << -MIN_EXPONENT)
 }
 
-fn fractions(level: i32) -> u32 {
+pub(super) fn fractions(level: i32) -> u32 {
     1 << (FRACTION_BITS - level / STEPS).max(0)
-}
-
-/// The rows of a ladder in a form in which an octave and a row tell where everything is, without a look at the row.
-///
-/// An octave, of 16 for vectors' sake, is some bits of a place.
-#[derive(Debug)]
-#[cfg_attr(not(target_arch = "x86_64"), expect(dead_code))]
-pub(crate) struct Direct {
-    /// Slots of the symbols `-2 << octave..(2 << octave) - 1` of each row, and a 0; those of escapes are 0 too.
-    pub(crate) slots: Vec<u32>,
-    /// Of each octave, where row 0 would have its slots, if it were one of this octave.
-    pub(crate) first_slots: [u32; 16],
-    /// `1 << bucket_bits[octave]` buckets of each row, with symbols in the place of intervals, and some more.
-    pub(crate) buckets: Vec<Bucket>,
-    pub(crate) bucket_bits: [u32; 16],
-    /// As `first_slots`.
-    pub(crate) first_bucket: [u32; 16],
-    /// Where the last row's buckets end.
-    pub(crate) buckets_end: usize,
-}
-
-impl Direct {
-    /// A place's octave is above these bits.
-    pub(crate) const ROW_BITS: u32 = ROW_BITS;
-
-    fn new(tables: &Tables) -> Self {
-        let (mut slots, mut buckets) = (Vec::new(), Vec::new());
-        let [mut first_slots, mut bucket_bits, mut first_bucket] = [[0; 16]; 3];
-        let mut row = 0;
-        for octave in 0..OCTAVES as usize {
-            let rows = row..row + (fractions(octave as i32 * STEPS) << STEP_BITS) as usize;
-            row = rows.end;
-            first_slots[octave] = (slots.len() as u32).wrapping_sub((rows.start as u32) << (octave + 2));
-            let lowest = -2 << octave;
-            for row in rows.clone() {
-                slots.extend((lowest..-lowest - 1).map(|symbol| match tables.slots(row, symbol) {
-                    (slots, None) => slots.0,
-                    _ => 0,
-                }));
-                slots.push(0);
-            }
-            let shift = tables.rows[rows.clone()].iter().map(|row| row.shift).min().unwrap_or(0);
-            let bits = PRECISION - u32::from(shift);
-            bucket_bits[octave] = bits;
-            first_bucket[octave] = (buckets.len() as u32).wrapping_sub((rows.start as u32) << bits);
-            for row in &tables.rows[rows] {
-                let cdf = &tables.cdf[row.first as usize..][..usize::from(row.symbols) + 2];
-                let boundaries: Vec<i32> = cdf.iter().map(|&boundary| boundary.into()).collect();
-                buckets.extend(super::buckets(&boundaries, shift, row.offset as u16));
-            }
-        }
-        let buckets_end = buckets.len();
-        buckets.resize(buckets_end + TOTAL as usize, Bucket { boundaries: [0; 3], interval: 0 });
-        Self { slots, first_slots, buckets, bucket_bits, first_bucket, buckets_end }
-    }
 }
 
 /// `f32` or `f64`, as parameters may come.

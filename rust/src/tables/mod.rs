@@ -6,6 +6,7 @@
 
 mod cost;
 mod curve;
+mod direct;
 mod distribution;
 mod ladder;
 mod mixture;
@@ -18,9 +19,9 @@ use crate::{Error, Result};
 
 pub(crate) use cost::{cost_table, COST_BITS};
 pub(crate) use curve::Curve;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use direct::Direct;
 pub use distribution::{gaussian, laplace, logistic, scale_table, Family, Row};
-#[cfg_attr(not(target_arch = "x86_64"), expect(unused_imports))]
-pub(crate) use ladder::Direct;
 pub(crate) use ladder::Locate;
 pub use ladder::{Float, Ladder};
 pub use mixture::{LogisticMixture, MixtureConstants, MIXTURE_PARAMS};

@@ -126,7 +126,7 @@ proptest! {
         elements in prop::collection::vec((any_mean(), any_scale()), BLOCK),
         wild in prop::option::of((0..BLOCK, prop::sample::select(vec![f64::NAN, f64::INFINITY, -1.0, 0.0]))),
     ) {
-        fn check<T: Float>(elements: &[(f64, f64)], float: impl Fn(f64) -> T) -> Result<(), TestCaseError> {
+        fn check<T: Float>(elements: &[(f64, f64)], float: impl Fn(f64) -> T) -> std::result::Result<(), TestCaseError> {
             let means: [T; BLOCK] = std::array::from_fn(|j| float(elements[j].0));
             let scales: [T; BLOCK] = std::array::from_fn(|j| float(elements[j].1));
             let locate = |backend: Backend| {
@@ -204,7 +204,8 @@ fn every_backend_finds_the_slots_of_every_row() {
                         let (want, outside) = ladder.tables().slots(row, symbol);
                         let found = missing >> j & 1 == 0;
                         assert!(!found || outside.is_none() && slots[j] == want, "{symbol} of row {row}");
-                        assert!(found || outside.is_some() || support.len() > 40, "{symbol} of row {row}");
+                        let near = symbol.unsigned_abs() < 2 << (level / 8);
+                        assert!(found || outside.is_some() || !near, "{symbol} of row {row}");
                     }
                 }
             }

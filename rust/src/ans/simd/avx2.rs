@@ -78,15 +78,15 @@ pub(super) fn slots_at(
     symbols: &[i32; BLOCK],
     slots: &mut [Slots; BLOCK],
 ) -> u64 {
-    prefetch_next(symbols);
     let mut missing = 0;
     for i in 0..BLOCK / N {
         let [octave, row] = octaves_and_rows(&places.as_chunks::<N>().0[i]);
         // SAFETY: the array has 32 bytes.
         let symbol = unsafe { _mm256_loadu_si256(symbols.as_chunks::<N>().0[i].as_ptr().cast()) };
         let half = _mm256_sllv_epi32(_mm256_set1_epi32(2), octave);
-        let last = _mm256_sub_epi32(_mm256_add_epi32(half, half), _mm256_set1_epi32(1));
-        let interval = _mm256_min_epu32(_mm256_add_epi32(symbol, half), last);
+        let first_interval = _mm256_sub_epi32(half, _mm256_set1_epi32(1));
+        let last = _mm256_add_epi32(half, first_interval);
+        let interval = _mm256_min_epu32(_mm256_add_epi32(symbol, first_interval), last);
         let row = _mm256_sllv_epi32(row, _mm256_add_epi32(octave, _mm256_set1_epi32(2)));
         let first = of_octaves(&direct.first_slots, octave);
         let position = _mm256_add_epi32(_mm256_add_epi32(first, row), interval);

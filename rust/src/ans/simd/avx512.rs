@@ -74,7 +74,6 @@ pub(super) fn slots_at(
     symbols: &[i32; BLOCK],
     slots: &mut [Slots; BLOCK],
 ) -> u64 {
-    prefetch_next(symbols);
     let first = load(&direct.first_slots);
     let mut missing = 0;
     for i in 0..BLOCK / N {
@@ -82,8 +81,9 @@ pub(super) fn slots_at(
         // SAFETY: the array has 64 bytes.
         let symbol = unsafe { _mm512_loadu_si512(symbols.as_chunks::<N>().0[i].as_ptr().cast()) };
         let half = _mm512_sllv_epi32(_mm512_set1_epi32(2), octave);
-        let last = _mm512_sub_epi32(_mm512_add_epi32(half, half), _mm512_set1_epi32(1));
-        let interval = _mm512_min_epu32(_mm512_add_epi32(symbol, half), last);
+        let first_interval = _mm512_sub_epi32(half, _mm512_set1_epi32(1));
+        let last = _mm512_add_epi32(half, first_interval);
+        let interval = _mm512_min_epu32(_mm512_add_epi32(symbol, first_interval), last);
         let row = _mm512_sllv_epi32(row, _mm512_add_epi32(octave, _mm512_set1_epi32(2)));
         let first = _mm512_permutexvar_epi32(octave, first);
         let position = _mm512_add_epi32(_mm512_add_epi32(first, row), interval);
@@ -160,10 +160,14 @@ pub(super) fn encode(
         };
         let state = _mm512_mask_srli_epi32::<16>(state, full, state);
 
-        // The quotient is below 2^17, so 24 bits make it the right one, or (all rounded down) one less.
+        // The quotient is below 2^17. The reciprocal, of 14 bits and by one of Newton's steps of more than 22, is less than
+        // the true one by 2^-21 of it: that makes it the right quotient, or (rounded down) one less. Division is slower.
+        let divisor = _mm512_cvtepi32_ps(freq);
+        let reciprocal = _mm512_rcp14_ps(divisor);
+        let step = _mm512_fnmadd_ps(divisor, reciprocal, _mm512_set1_ps(1.0 - 1.0 / 2_097_152.0));
+        let reciprocal = _mm512_fmadd_ps(reciprocal, step, reciprocal);
         let dividend = _mm512_cvt_roundepu32_ps::<TOWARDS_0>(state);
-        let ratio = _mm512_div_round_ps::<TOWARDS_0>(dividend, _mm512_cvtepi32_ps(freq));
-        let quotient = _mm512_cvttps_epi32(ratio);
+        let quotient = _mm512_cvttps_epi32(_mm512_mul_ps(dividend, reciprocal));
         let remainder = _mm512_sub_epi32(state, _mm512_mullo_epi32(quotient, freq));
         let less = _mm512_cmpge_epu32_mask(remainder, freq);
         let high = _mm512_slli_epi32::<PRECISION>(quotient);
