@@ -282,6 +282,120 @@ def test_parameters_that_are_none(family, bad):
         lic_native.Encoder().put(np.zeros(100, int), lic_native.Mixture([family(0, scale), family(0, 1)], [1, 1]))
 
 
+def bytes_of(symbols, distribution):
+    data = lic_native.encode(symbols, distribution)
+    assert np.array_equal(lic_native.decode(data, distribution), symbols)
+    return data
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("scale", [5e-324, 1e-300, 1e-46, 1e-39, 1e-38, 1e39, 1e300, 2.0**127])
+def test_scales_at_the_ends_of_floats(family, scale):
+    symbols, nearest = np.arange(4) - 2, 1e-3 if scale < 1 else 1e5
+    number, expected = bytes_of(symbols, family(0.3, scale)), bytes_of(symbols, family(0.3, nearest))
+    assert number == expected
+    for array in (np.full(4, scale), np.full((), scale), torch.full((4,), scale, dtype=torch.float64)):
+        assert len(bytes_of(symbols, family(0.3, array))) == len(number)
+    mixed = bytes_of(symbols, lic_native.Mixture([family(0.3, scale)], [2.0]))
+    assert mixed == bytes_of(symbols, lic_native.Mixture([family(0.3, np.full(4, scale))], [2.0]))
+    # 0 and infinity it is not, nor is float32's nearest taken for them.
+    for bad in (0.0, -scale, np.inf):
+        for values in (bad, np.full(4, bad)):
+            for distribution in (family(0, values), lic_native.Mixture([family(0, values)], [1])):
+                with pytest.raises(ValueError, match=r"scale \S+ of .*element 0 is not (positive|finite)$"):
+                    lic_native.encode(symbols, distribution)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("base", [2**24 + 1, -(2**24) - 1, 2**26 + 1, -(2**29) - 3, 2**30 - 49])
+def test_means_that_are_large_integers_are_exact(family, base):
+    means = base + np.arange(1000) % 50
+    expected = bytes_of(means, family(means.astype(np.float64), 0.2))
+    for dtype in (np.int64, np.int32, ">i4", ">f8"):
+        assert bytes_of(means, family(means.astype(dtype), 0.2)) == expected
+    same = np.full(1000, base)
+    for mean in (base, float(base), np.int64(base), np.float64(base)):
+        assert bytes_of(same, family(mean, 0.2)) == bytes_of(same, family(same.astype(np.float64), 0.2))
+    mixture = lic_native.Mixture([family(means, 0.2), family(base, 0.3)], [0.9, 0.1])
+    assert len(bytes_of(means, mixture)) < 2 * len(bytes_of(means - base, family(means - base, 0.2))) + 100
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("mean", [2.0**30 + 32, -(2.0**30) - 32, 2**31, -(2**62), 1e39, -1e300])
+def test_means_beyond_the_range_are_refused_however_they_come(mean):
+    for values in (mean, np.full(4, mean), torch.full((4,), mean, dtype=torch.float64)):
+        located = lic_native.Gaussian(values, 1.0)
+        for distribution in (located, lic_native.Mixture([located, located], [1, 1])):
+            with pytest.raises(ValueError, match=r"mean \S+ of .*element 0 is beyond 2\^30$"):
+                lic_native.encode(np.zeros(4, np.int32), distribution)
+
+
+def test_weights_beyond_float32_keep_their_proportion():
+    symbols, located = np.arange(9) - 4, [lic_native.Gaussian(0, 0.5), lic_native.Laplace(0, 3.0)]
+    large = bytes_of(symbols, lic_native.Mixture(located, [3e300, 1e300]))
+    assert large == bytes_of(symbols, lic_native.Mixture(located, [3, 1]))
+
+
+def test_messages_have_short_floats_and_name_one_fault():
+    symbols = np.zeros(3, np.int32)
+    cases = [
+        (lambda: lic_native.Gaussian(np.array([0, 1e300, 0]), 1.0), "mean 1e300 of element 1 is beyond 2^30"),
+        (lambda: lic_native.Laplace(0, np.array([1, 1, -1e-300])), "scale -1e-300 of element 2 is not positive"),
+        (lambda: lic_native.Logistic(0, np.float32(np.nan)), "scale NaN of element 0 is not a number"),
+        (lambda: lic_native.Logistic(-np.inf, 1), "mean -inf of element 0 is not finite"),
+        (
+            lambda: lic_native.Mixture([lic_native.Gaussian(0, 1)], [np.array([1, -1e-30, 1])]),
+            "weight -1e-30 of component 0 of element 1 is negative",
+        ),
+        (lambda: Tables.gaussian([1e-300]), "scale 1e-300 is outside 0.01..=512"),
+        (lambda: Tables.logistic([1, 1e300]), "scale 1e300 is outside 0.01..=512"),
+        (lambda: lic_native.Categorical([1, -1e300]), "probability -1e300 of symbol 1"),
+    ]
+    for make, message in cases:
+        with pytest.raises(ValueError) as info:
+            lic_native.encode(symbols, make())
+        assert message in str(info.value) and len(str(info.value)) < 120
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_parameters_of_any_alignment_and_byte_order(order):
+    def foreign(values):
+        values = values.astype(values.dtype.newbyteorder(order))
+        array = np.frombuffer(b"\0" + values.tobytes(), np.uint8)[1:].view(values.dtype)
+        assert not array.flags.aligned or array.itemsize == 1
+        return array
+
+    symbols, tables = np.arange(5), Tables.gaussian([0.5, 2.0])
+    for dtype in ("u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8"):
+        indexes = np.array([0, 1, 1, 0, 1], dtype)
+        assert bytes_of(symbols, tables[foreign(indexes)]) == bytes_of(symbols, tables[indexes])
+    for dtype in ("f2", "f4", "f8", "i2", "i4", "i8"):
+        values = np.arange(1, 6).astype(dtype)
+        for make in (
+            lambda given: lic_native.Gaussian(given, 1.5),
+            lambda given: lic_native.Gaussian(1.5, given),
+            lambda given: lic_native.Mixture([lic_native.Laplace(given, given)], [given]),
+        ):
+            assert bytes_of(symbols, make(foreign(values))) == bytes_of(symbols, make(values))
+
+
+@pytest.mark.parametrize("bad", [-1, 2, 256, -(2**31)])
+@pytest.mark.parametrize("dtype", [np.int32, np.int64])
+def test_indexes_outside_the_rows_are_refused(bad, dtype):
+    indexes = np.zeros(200, dtype)
+    indexes[77] = bad
+    with pytest.raises(ValueError, match="index of element 77"):
+        lic_native.encode(np.zeros(200, np.int32), Tables.gaussian([0.5, 2.0])[indexes])
+
+
+def test_wide_indexes_are_no_rows_by_their_lowest_bits():
+    for bad in (2**32, 2**16, -(2**32), 2**63 - 1):
+        with pytest.raises(ValueError, match="index of element 0"):
+            lic_native.encode(np.zeros(3, np.int32), Tables.gaussian([0.5, 2.0])[np.full(3, bad, np.int64)])
+
+
 def test_a_gaussian_costs_its_entropy():
     rng = np.random.default_rng(2)
     mean, scale = rng.normal(0, 9, 400_000), np.exp(rng.uniform(np.log(0.11), np.log(64), 400_000))

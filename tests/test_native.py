@@ -109,8 +109,8 @@ def test_wrong_arguments_are_refused(tables):
         _native.Model.mixtures(np.zeros((4, 6), np.int16))
     with pytest.raises(TypeError, match="int32"):
         encoder.put(symbols.astype(np.float32), rows(tables, indexes))
-    with pytest.raises(TypeError, match="uint8, uint16 or int32"):
-        rows(tables, indexes.astype(np.int64))
+    with pytest.raises(TypeError, match="uint8, uint16, int32 or int64"):
+        rows(tables, indexes.astype(np.uint32))
     encoder.finish()
     with pytest.raises(ValueError, match="finished"):
         encoder.finish()

@@ -31,7 +31,7 @@ __all__ = [
     "check_distribution",
 ]
 
-_INDEXES = frozenset(map(np.dtype, ("uint8", "uint16", "int32")))
+_INDEXES = frozenset(map(np.dtype, ("uint8", "uint16", "int32", "int64")))
 
 
 class Distribution:
@@ -336,9 +336,9 @@ class Located(Distribution):
         mean, scale = _parameter(self._mean, shape, "mean"), _parameter(self._scale, shape, "scale")
         return _native.Model.located(self._family, math.prod(shape), mean, scale)
 
-    def _component(self, shape: tuple[int, ...]) -> tuple[str, Any, Any]:
+    def _component(self, shape: tuple[int, ...], dtype: type[np.floating]) -> tuple[str, Any, Any]:
         """Family, mean and scale for a mixture."""
-        mean, scale = self._mean.astype(np.float32, copy=False), self._scale.astype(np.float32, copy=False)
+        mean, scale = self._mean.astype(dtype, copy=False), self._scale.astype(dtype, copy=False)
         return self._family, _parameter(mean, shape, "mean"), _parameter(scale, shape, "scale")
 
     def _item(self, i: int, dimensions: int) -> Located:
@@ -406,7 +406,8 @@ class Mixture(Distribution):
     """Mixtures of 1 to 8 components, each `Gaussian`, `Laplace` or `Logistic`.
 
     Distribution functions are computed for each element, in integers; that is slower than tables, by far. Parameters
-    are used as float32.
+    are used as float32, unless that would change a mean beyond 2^24 or lose a scale or weight: then as float64. Scales
+    below 1/64 count as 1/64, those above 65536 as that.
 
     Args:
         components: the components, whose parameters broadcast to the symbols' shape.
@@ -423,7 +424,7 @@ class Mixture(Distribution):
         array([  0, -12])
     """
 
-    __slots__ = ("_components", "_weights", "shape")
+    __slots__ = ("_components", "_dtype", "_weights", "shape")
 
     def __init__(self, components: Sequence[Located], weights: Sequence[ArrayLike]) -> None:
         for name, given in (("components", components), ("weights", weights)):
@@ -435,14 +436,19 @@ class Mixture(Distribution):
         if not 1 <= len(components) <= 8 or len(components) != len(weights):
             raise ValueError(f"{len(components)} components with {len(weights)} weights: 1 to 8, and a weight for each")
         self._components = tuple(components)
-        self._weights = [_floats(weight=weight)[0].astype(np.float32, copy=False) for weight in weights]
+        self._weights = [_floats(weight=weight)[0] for weight in weights]
+        parameters = [("weight", weight) for weight in self._weights]
+        for component in components:
+            parameters += [("mean", component._mean), ("scale", component._scale)]
+        self._dtype = np.float64 if any(_loses(array, name) for name, array in parameters) else np.float32
         self.shape = np.broadcast_shapes(*(c.shape for c in components), *(w.shape for w in self._weights))
 
     def _model(self, shape: tuple[int, ...]) -> _native.Model:
         components = []
         for component, weight in zip(self._components, self._weights):
-            family, mean, scale = component._component(shape)
-            components.append((family, [_parameter(weight, shape, "weights"), mean, scale]))
+            family, mean, scale = component._component(shape, self._dtype)
+            weight = _parameter(weight.astype(self._dtype, copy=False), shape, "weights")
+            components.append((family, [weight, mean, scale]))
         return _native.Model.mixture_of(math.prod(shape), components)
 
     def _item(self, i: int, dimensions: int) -> Mixture:
@@ -516,14 +522,30 @@ class LogisticPairs(Distribution):
 
 
 def _floats(**given: ArrayLike) -> list[NDArray[Any]]:
-    """Parameters as arrays, all float64 if any array is that, else float32; those of other floats are cast."""
+    """Return parameters as arrays: all float64 if any array is that, or float32 would lose something, else float32."""
     arrays = {name: to_numpy(value)[0] for name, value in given.items()}
     for name, array in arrays.items():
         if array.dtype.kind not in "fiu":
             raise TypeError(f"{name} must be numbers, not {array.dtype}")
-    double = any(array.dtype == np.float64 and array.ndim > 0 for array in arrays.values())
-    dtype = np.float64 if double else np.float32
-    return [in_order(array.astype(dtype, copy=False)) for array in arrays.values()]
+    double = any(array.dtype.kind == "f" and array.itemsize > 4 and array.ndim > 0 for array in arrays.values())
+    double = double or any(_loses(array, name) for name, array in arrays.items())
+    with np.errstate(all="ignore"):
+        dtype = np.float64 if double else np.float32
+        return [in_order(array.astype(dtype, copy=False)) for array in arrays.values()]
+
+
+def _loses(array: NDArray[Any], name: str) -> bool:
+    """Return whether float32 would change a mean beyond 2^24, make a scale 0 or infinite, or a weight infinite."""
+    if array.itemsize <= 2 or (array.dtype.kind == "f" and array.itemsize <= 4):
+        return False
+    with np.errstate(all="ignore"):
+        single = array.astype(np.float32)
+    size, lost = np.abs(single), np.isinf(single)
+    if name == "mean":
+        lost |= size >= 2**24
+    elif name == "scale":
+        lost |= size < np.finfo(np.float32).tiny
+    return bool((lost & (single != array) & np.isfinite(array)).any())
 
 
 def _parameter(array: NDArray[Any], shape: tuple[int, ...], name: str) -> Any:

@@ -1,6 +1,5 @@
 //! The decoding half.
 
-use super::symbol::narrow;
 use super::{
     bits, check_count, Backend, Model, Symbol, BATCH, BLOCK, HAS_ESCAPES, LOWER_BOUND, MASK, MAX_LANES,
     STATE_BYTES_SHIFT,
@@ -58,13 +57,15 @@ impl<D: AsRef<[u8]>> Decoder<D> {
             model.load(first + i * BATCH, out.len(), &mut params)?;
             let shifts = model.shifts(&params).map(|shifts| &shifts[..out.len()]);
             if let (None, Some(out)) = (shifts, S::as_i32_mut(out)) {
-                sum = self.get_batch(model, &params, out)?.wrapping_add(sum);
+                self.get_batch(model, &params, out)?;
+                sum = self.lanes.backend.sum(out).wrapping_add(sum);
                 continue;
             }
             let wide = &mut wide[..out.len()];
-            sum = self.get_batch(model, &params, wide)?.wrapping_add(sum);
-            sum = self.lanes.backend.sum(shifts.unwrap_or_default()).wrapping_add(sum);
-            if let Some(symbol) = narrow(wide, shifts, out) {
+            self.get_batch(model, &params, wide)?;
+            let (more, wrong) = self.lanes.backend.narrow_symbols(wide, shifts, out);
+            sum = sum.wrapping_add(more);
+            if let Some(symbol) = wrong {
                 let what = format!("symbol {symbol} is no {}", S::NAME);
                 return Err(Error::Corrupt { what, offset: self.lanes.next_word });
             }
@@ -72,12 +73,11 @@ impl<D: AsRef<[u8]>> Decoder<D> {
         Ok(sum)
     }
 
-    /// Decodes a batch, shifts aside, and returns the sum of what it found.
-    fn get_batch<M: Model>(&mut self, model: &M, params: &M::Params, out: &mut [i32]) -> Result<u32> {
+    /// Decodes a batch, shifts aside.
+    fn get_batch<M: Model>(&mut self, model: &M, params: &M::Params, out: &mut [i32]) -> Result<()> {
         let bytes = self.data.as_ref();
         let mut blocks = out.chunks_mut(BLOCK).enumerate();
-        blocks.try_for_each(|(b, out)| self.lanes.get(bytes, model, params, b, out))?;
-        Ok(self.lanes.backend.sum(out))
+        blocks.try_for_each(|(b, out)| self.lanes.get(bytes, model, params, b, out))
     }
 
     /// Has what is decoded next belong to the same group as the `decoded` symbols of the last call.
@@ -213,8 +213,7 @@ impl Lanes {
     ) -> Result<usize> {
         let (lanes, states) = (self.lane_mask + 1, &mut self.states);
         let whole = <&mut [i32; BLOCK]>::try_from(&mut *out).ok().zip(model.rows(params, b));
-        let vectorised = whole
-            .and_then(|(out, (tables, rows))| self.backend.decode(tables, rows, lanes, states, words, out));
+        let vectorised = whole.and_then(|(out, rows)| self.backend.decode(rows, lanes, states, words, out));
         let Some((used, escapes)) = vectorised else {
             return self.scalar_block(bytes, model, params, b, words, out);
         };

@@ -2,7 +2,6 @@
 
 use super::simd::prefetch;
 use super::stream::Words;
-use super::symbol::widen;
 use super::{bits, check_count, Backend, Model, Stream, Symbol, BATCH, BLOCK, LOWER_BOUND, MASK, MAX_LANES};
 use crate::tables::{cost_table, Slots, COST_BITS, PRECISION};
 use crate::{varint, Error, Result};
@@ -254,14 +253,17 @@ fn fill_slots<S: Symbol, M: Model>(
     for (i, (symbols, slots)) in symbols.chunks(BATCH).zip(slots.chunks_mut(BATCH)).enumerate() {
         model.load(first + i * BATCH, symbols.len(), &mut params)?;
         let shifts = model.shifts(&params).map(|shifts| &shifts[..symbols.len()]);
-        let symbols = widen(symbols, shifts, &mut wide);
-        sum = sum.wrapping_add(backend.sum(symbols)).wrapping_add(backend.sum(shifts.unwrap_or_default()));
+        let (symbols, more) = backend.widen(symbols, shifts, &mut wide);
+        sum = sum.wrapping_add(more);
         let blocks = symbols.as_chunks::<BLOCK>().0.iter().zip(slots.as_chunks_mut().0);
         let mut done = 0;
         for (b, (symbols, slots)) in blocks.enumerate() {
-            let Some((tables, rows)) = model.rows(&params, b) else { break };
-            let escapes = backend.slots(tables, rows, symbols, slots);
-            outside.extend(bits(escapes).filter_map(|j| model.slots(&params, b * BLOCK + j, symbols[j]).1));
+            let Some(rows) = model.rows(&params, b) else { break };
+            for j in bits(backend.slots(rows, symbols, slots)) {
+                let distance;
+                (slots[j], distance) = model.slots(&params, b * BLOCK + j, symbols[j]);
+                outside.extend(distance);
+            }
             done += BLOCK;
         }
         for j in done..symbols.len() {

@@ -43,7 +43,9 @@ pub(crate) use chunks::in_parallel;
 pub use chunks::{cores, decode, encode, Chunks};
 pub use decoder::Decoder;
 pub use encoder::Encoder;
-pub use model::{Categoricals, Component, Index, Located, MixtureOf, Mixtures, Model, Parameter, Rows};
+pub use model::{
+    BlockRows, Categoricals, Component, Index, Located, MixtureOf, Mixtures, Model, Parameter, Rows,
+};
 pub use simd::Backend;
 pub use stream::Stream;
 pub use symbol::Symbol;

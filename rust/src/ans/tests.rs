@@ -350,6 +350,8 @@ fn wrong_arguments_are_errors() {
     assert!(invalid(encoder.put(&[0, 0], &Rows::new(&tables, &[0u8]))));
     assert!(invalid(encoder.put(&[0; 99], &Rows::new(&tables, &[[0u16; 98].as_slice(), &[64]].concat()))));
     assert!(invalid(encoder.put(&[0], &Rows::new(&tables, &[-1i32]))));
+    assert!(invalid(encoder.put(&[0], &Rows::new(&tables, &[-1i64]))));
+    assert!(invalid(encoder.put(&[0], &Rows::new(&tables, &[1i64 << 32]))));
     assert!(invalid(encoder.put(&[0], &Mixtures::new(&[]))));
     assert!(encoder.clone().finish().is_empty());
     let mut decoder = Decoder::new(encoder.finish()).unwrap();
@@ -376,6 +378,7 @@ fn indexes_of_every_type() {
     check(u16::from);
     check(i16::from);
     check(i32::from);
+    check(i64::from);
 }
 
 #[test]

@@ -22,16 +22,21 @@ pub(super) enum Kind {
     Rows8(Py<Tables>, Py<PyArrayDyn<u8>>),
     Rows16(Py<Tables>, Py<PyArrayDyn<u16>>),
     Rows32(Py<Tables>, Py<PyArrayDyn<i32>>),
+    Rows64(Py<Tables>, Py<PyArrayDyn<i64>>),
     Located32(&'static Ladder, [Values<f32>; 2]),
     Located64(&'static Ladder, [Values<f64>; 2]),
-    MixtureOf(Vec<(Family, [Values<f32>; 3])>),
+    MixtureOf32(Components<f32>),
+    MixtureOf64(Components<f64>),
     Categoricals(Py<PyArrayDyn<f32>>, usize),
     Mixtures(Py<PyArrayDyn<i16>>),
 }
 
+/// Families, with weights, means and scales.
+type Components<T> = Vec<(Family, [Values<T>; 3])>;
+
 #[pymethods]
 impl Model {
-    /// Rows of `tables`, by uint8, uint16 or int32 `indexes` of any shape.
+    /// Rows of `tables`, by uint8, uint16, int32 or int64 `indexes` of any shape.
     #[staticmethod]
     fn rows(tables: Bound<'_, Tables>, indexes: &Bound<'_, PyAny>) -> PyResult<Self> {
         let fingerprint = tables.get().fingerprint;
@@ -40,16 +45,18 @@ impl Model {
             (Kind::Rows8(tables, array.clone().unbind()), array.len())
         } else if let Ok(array) = indexes.cast::<PyArrayDyn<i32>>() {
             (Kind::Rows32(tables, array.clone().unbind()), array.len())
+        } else if let Ok(array) = indexes.cast::<PyArrayDyn<i64>>() {
+            (Kind::Rows64(tables, array.clone().unbind()), array.len())
         } else if let Ok(array) = indexes.cast::<PyArrayDyn<u16>>() {
             (Kind::Rows16(tables, array.clone().unbind()), array.len())
         } else {
-            return Err(wrong_type(indexes, "indexes", "uint8, uint16 or int32"));
+            return Err(wrong_type(indexes, "indexes", "uint8, uint16, int32 or int64"));
         };
         Ok(Self { kind, fingerprint, len })
     }
 
     /// `count` distributions of a family, `gaussian`, `laplace` or `logistic`: means and scales are numbers or arrays, all
-    /// float32 or all float64.
+    /// float32 or all float64. If float32 does not hold a number, all are float64.
     #[staticmethod]
     fn located(
         family: &str,
@@ -65,20 +72,29 @@ impl Model {
         Ok(Self { kind, fingerprint: ladder.fingerprint(), len: count })
     }
 
-    /// `count` mixtures of components, each a family, weights, means and scales: numbers or float32 arrays.
+    /// `count` mixtures of components, each a family, weights, means and scales: numbers or arrays, as in `located`.
     #[staticmethod]
     fn mixture_of(count: usize, components: Vec<(String, [Bound<'_, PyAny>; 3])>) -> PyResult<Self> {
-        let mut families = Vec::new();
-        let mut kept = Vec::new();
-        for (family, [weights, means, scales]) in &components {
-            let family = named(family)?;
-            families.push(family as u8);
-            let values = [(weights, "weights"), (means, "means"), (scales, "scales")];
-            let [weights, means, scales] = values.map(|(given, name)| Values::take(given, name));
-            kept.push((family, [weights?, means?, scales?]));
-        }
-        let fingerprint = xxhash_rust::xxh3::xxh3_64(&families);
-        Ok(Self { kind: Kind::MixtureOf(kept), fingerprint, len: count })
+        let families = components.iter().map(|(family, _)| named(family)).collect::<Result<Vec<Family>>>()?;
+        let given = || families.iter().copied().zip(components.iter().map(|(_, given)| given));
+        let single = |given: &[Bound<'_, PyAny>; 3]| {
+            let [weights, means, scales] = given.each_ref().map(Values::new);
+            Some([weights?, means?, scales?])
+        };
+        let kind = match given().map(|(family, given)| Some((family, single(given)?))).collect() {
+            Some(components) => Kind::MixtureOf32(components),
+            None => Kind::MixtureOf64(
+                given()
+                    .map(|(family, [weights, means, scales])| {
+                        let (weights, means) =
+                            (Values::take(weights, "weights")?, Values::take(means, "means")?);
+                        Ok((family, [weights, means, Values::take(scales, "scales")?]))
+                    })
+                    .collect::<PyResult<_>>()?,
+            ),
+        };
+        let families: Vec<u8> = families.iter().map(|&family| family as u8).collect();
+        Ok(Self { kind, fingerprint: xxhash_rust::xxh3::xxh3_64(&families), len: count })
     }
 
     /// Probabilities of symbols 0.. for each element, float32 `[..., symbols]`.
@@ -122,16 +138,35 @@ pub(super) enum Values<T> {
     Each(Py<PyArrayDyn<T>>),
 }
 
-impl<T: Element + Copy> Values<T>
-where
-    for<'a, 'py> T: FromPyObject<'a, 'py>,
-{
+/// A float that arrays may be of.
+pub(super) trait Number: Element + Copy {
+    /// This number, if there is one that is the same.
+    fn exactly(number: f64) -> Option<Self>;
+}
+
+impl Number for f32 {
+    fn exactly(number: f64) -> Option<Self> {
+        let single = number as Self;
+        (f64::from(single) == number || number.is_nan()).then_some(single)
+    }
+}
+
+impl Number for f64 {
+    fn exactly(number: f64) -> Option<Self> {
+        Some(number)
+    }
+}
+
+impl<T: Number> Values<T> {
     fn new(given: &Bound<'_, PyAny>) -> Option<Self> {
         if let Ok(array) = given.cast::<PyArrayDyn<T>>() {
             return Some(Self::Each(array.clone().unbind()));
         }
         // An array of one number would pass for a number.
-        given.cast::<PyUntypedArray>().is_err().then(|| given.extract().ok().map(Self::Constant))?
+        if given.cast::<PyUntypedArray>().is_ok() {
+            return None;
+        }
+        T::exactly(given.extract().ok()?).map(Self::Constant)
     }
 
     fn take(given: &Bound<'_, PyAny>, name: &str) -> PyResult<Self> {
@@ -163,19 +198,19 @@ impl<T: Element + Copy> Borrowed<'_, T> {
     }
 }
 
-pub(super) fn borrow<'py>(
+pub(super) fn borrow<'py, T: Number>(
     py: Python<'py>,
-    [weights, means, scales]: &[Values<f32>; 3],
-) -> PyResult<[Borrowed<'py, f32>; 3]> {
+    [weights, means, scales]: &[Values<T>; 3],
+) -> PyResult<[Borrowed<'py, T>; 3]> {
     Ok([weights.borrow(py)?, means.borrow(py)?, scales.borrow(py)?])
 }
 
 /// The components of mixtures.
-pub(super) fn components<'a>(
+pub(super) fn components<'a, T: Number>(
     families: impl Iterator<Item = Family>,
-    borrowed: &'a [[Borrowed<'_, f32>; 3]],
-) -> PyResult<Vec<Component<'a, f32>>> {
-    let component = |(family, [weights, means, scales]): (Family, &'a [Borrowed<'_, f32>; 3])| {
+    borrowed: &'a [[Borrowed<'_, T>; 3]],
+) -> PyResult<Vec<Component<'a, T>>> {
+    let component = |(family, [weights, means, scales]): (Family, &'a [Borrowed<'_, T>; 3])| {
         let (weights, means) = (weights.parameter("weights")?, means.parameter("means")?);
         Ok(Component { family, weights, means, scales: scales.parameter("scales")? })
     };
@@ -202,6 +237,11 @@ macro_rules! with_model {
                 let $model = $crate::ans::Rows::new(&tables.get().tables, slice);
                 $body
             }
+            Kind::Rows64(tables, indexes) => {
+                slice_of!($py, indexes, "indexes", slice);
+                let $model = $crate::ans::Rows::new(&tables.get().tables, slice);
+                $body
+            }
             Kind::Located32(ladder, [means, scales]) => {
                 let (means, scales) = (means.borrow($py)?, scales.borrow($py)?);
                 let (means, scales) = (means.parameter("means")?, scales.parameter("scales")?);
@@ -214,7 +254,14 @@ macro_rules! with_model {
                 let $model = $crate::ans::Located::new(ladder, $native.len, means, scales)?;
                 $body
             }
-            Kind::MixtureOf(kept) => {
+            Kind::MixtureOf32(kept) => {
+                let borrowed =
+                    kept.iter().map(|(_, values)| borrow($py, values)).collect::<PyResult<Vec<_>>>()?;
+                let components = components(kept.iter().map(|(family, _)| *family), &borrowed)?;
+                let $model = $crate::ans::MixtureOf::new($native.len, &components)?;
+                $body
+            }
+            Kind::MixtureOf64(kept) => {
                 let borrowed =
                     kept.iter().map(|(_, values)| borrow($py, values)).collect::<PyResult<Vec<_>>>()?;
                 let components = components(kept.iter().map(|(family, _)| *family), &borrowed)?;

@@ -69,7 +69,7 @@ impl Row {
             return Err(Error::InvalidArgument(what));
         }
         if let Some(j) = pmf.iter().position(|p| !(0.0..=f64::MAX).contains(p)) {
-            let what = format!("probability {} of symbol {j} is not a finite number of at least 0", pmf[j]);
+            let what = format!("probability {:?} of symbol {j} is not a finite number of at least 0", pmf[j]);
             return Err(Error::InvalidArgument(what));
         }
         let highest = pmf.iter().fold(0.0, |highest: f64, &p| highest.max(p));
@@ -178,7 +178,9 @@ fn share(freqs: &mut [u32], weights: &[f64], per_weight: f64, total: u32) {
 pub fn scale_table(min: f64, max: f64, levels: usize) -> Result<Vec<f64>> {
     let sane = f64::MIN_POSITIVE <= min && min <= max && max < 1e300;
     if !sane || !(2..=1 << 16).contains(&levels) {
-        return Err(Error::InvalidArgument(format!("no scale table from {min} to {max} in {levels} levels")));
+        return Err(Error::InvalidArgument(format!(
+            "no scale table from {min:?} to {max:?} in {levels} levels"
+        )));
     }
     let (low, high) = (real::ln(min), real::ln(max));
     let step = (high - low) / (levels - 1) as f64;
@@ -212,7 +214,7 @@ pub fn logistic(scales: &[f64], fractions: u32) -> Result<Tables> {
 
 fn parametric(family: Family, scales: &[f64], fractions: u32) -> Result<Tables> {
     if let Some(scale) = scales.iter().find(|scale| !(0.01..=512.0).contains(*scale)) {
-        return Err(Error::InvalidArgument(format!("scale {scale} is outside 0.01..=512")));
+        return Err(Error::InvalidArgument(format!("scale {scale:?} is outside 0.01..=512")));
     }
     if !(1..=256).contains(&fractions) {
         return Err(Error::InvalidArgument(format!("{fractions} fractions are not 1..=256")));

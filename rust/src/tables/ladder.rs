@@ -10,23 +10,30 @@
 
 use std::sync::OnceLock;
 
+#[cfg(target_arch = "x86_64")]
+use super::Direct;
 use super::{Family, Row, Tables};
 
 /// Levels for each power of two: the mantissa bits that matter.
-const STEP_BITS: u32 = 3;
-const STEPS: i32 = 1 << STEP_BITS;
+pub(super) const STEP_BITS: u32 = 3;
+pub(super) const STEPS: i32 = 1 << STEP_BITS;
 /// The scales 2^−4..2^9.
 const MIN_EXPONENT: i32 = -4;
-const OCTAVES: i32 = 13;
+pub(super) const OCTAVES: i32 = 13;
 pub(super) const LEVELS: i32 = OCTAVES * STEPS;
 /// The first octave's levels have 2^6 rows each, the next one's half as many, and so on.
 const FRACTION_BITS: i32 = 6;
+
+/// A *place* is an octave and a row of it, which has so many bits.
+pub(super) const ROW_BITS: u32 = 11;
 
 /// The distributions of one family, for any mean and scale.
 #[derive(Debug)]
 pub struct Ladder {
     family: Family,
     tables: Tables,
+    #[cfg(target_arch = "x86_64")]
+    direct: Direct,
     thresholds: Vec<f32>,
     scales: Vec<f64>,
 }
@@ -46,9 +53,12 @@ impl Ladder {
         let scales: Vec<f64> = (0..LEVELS).map(|level| (begin(level) * begin(level + 1)).sqrt()).collect();
         let rows: Vec<Row> =
             (0..).zip(&scales).flat_map(|(level, &scale)| family.rows(scale, fractions(level))).collect();
+        let tables = Tables::from_rows(&rows).expect("rows are few and near 0");
         Self {
             family,
-            tables: Tables::from_rows(&rows).expect("rows are few and near 0"),
+            #[cfg(target_arch = "x86_64")]
+            direct: Direct::new(&tables),
+            tables,
             thresholds: (1..LEVELS).map(|level| begin(level) as f32).collect(),
             scales,
         }
@@ -62,6 +72,18 @@ impl Ladder {
     /// All rows, level by level.
     pub fn tables(&self) -> &Tables {
         &self.tables
+    }
+
+    /// The rows where vectors find them.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn direct(&self) -> &Direct {
+        &self.direct
+    }
+
+    /// The row of a place.
+    #[inline(always)]
+    pub(crate) fn row(place: u16) -> u16 {
+        place & ((1 << ROW_BITS) - 1)
     }
 
     /// Where each level but the first begins: a level is the number of thresholds that are not above the scale.
@@ -100,7 +122,7 @@ pub(super) fn begin(level: i32) -> f64 {
     mantissa * f64::from(1 << (level / STEPS)) / f64::from(1 << -MIN_EXPONENT)
 }
 
-fn fractions(level: i32) -> u32 {
+pub(super) fn fractions(level: i32) -> u32 {
     1 << (FRACTION_BITS - level / STEPS).max(0)
 }
 
@@ -111,18 +133,33 @@ impl Float for f32 {}
 impl Float for f64 {}
 
 /// What only this crate does with floats, so that it is the same for both.
-pub trait Locate: Copy + Default + Send + Sync + std::fmt::Display + Into<f64> {
+pub trait Locate: Copy + Default + Send + Sync + std::fmt::Debug + Into<f64> {
     /// The nearest `f32`.
     fn to_f32(self) -> f32;
 
     /// The level of a positive scale.
     fn level(self) -> i32;
 
-    /// Whether a ladder has rows for this mean and scale.
-    fn valid(mean: Self, scale: Self) -> bool;
+    /// Whether a mean is one that a ladder has rows for.
+    fn valid_mean(self) -> bool;
+
+    /// Whether it is a scale, positive and finite.
+    fn valid_scale(self) -> bool;
 
     /// Their shift and row; anything, if there are none.
     fn locate(mean: Self, scale: Self) -> (i32, u16);
+
+    /// Whether they are valid and the mean is small enough for `locate_near`.
+    fn near(mean: Self, scale: Self) -> bool;
+
+    /// The same in fewer steps, where the processor knows how to round down.
+    fn locate_near(mean: Self, scale: Self) -> (i32, u16);
+
+    /// The place of a scale's row.
+    #[inline(always)]
+    fn place(scale: Self, row: u16) -> u16 {
+        ((scale.level() >> STEP_BITS) as u16) << ROW_BITS | row
+    }
 }
 
 // Written so that the compiler makes vectors of it: without branches, and without casts to integers, which saturate.
@@ -142,10 +179,14 @@ macro_rules! locate {
             }
 
             #[inline(always)]
-            fn valid(mean: Self, scale: Self) -> bool {
-                (mean.abs() <= Ladder::MAX_MEAN as $float)
-                    & (scale >= f32::MIN_POSITIVE as $float)
-                    & (scale <= $float::MAX)
+            fn valid_mean(self) -> bool {
+                self.abs() <= Ladder::MAX_MEAN as $float
+            }
+
+            #[inline(always)]
+            fn valid_scale(self) -> bool {
+                // By its bits: the smallest floats are 0 to a processor that was told so.
+                self.to_bits().wrapping_sub(1) < $float::INFINITY.to_bits() - 1
             }
 
             #[inline(always)]
@@ -178,6 +219,28 @@ macro_rules! locate {
                 // After an octave's first row there are as many rows as in 16 levels, down to the last with fractions.
                 let row = integer(fraction + (step - 2 * STEPS) as $float * fractions);
                 let rest = (octave - FRACTION_BITS).max(0) << STEP_BITS;
+                (shift, (((2 * STEPS) << FRACTION_BITS) + rest).wrapping_add(row) as u16)
+            }
+
+            #[inline(always)]
+            fn near(mean: Self, scale: Self) -> bool {
+                (mean.abs() <= (1 << 15) as $float) & scale.valid_scale()
+            }
+
+            #[inline(always)]
+            fn locate_near(mean: Self, scale: Self) -> (i32, u16) {
+                // Added to an integer up to 2^22, it leaves that in the last bits.
+                const ROUND: $float = 1.5 / $float::EPSILON;
+                let level = scale.level();
+                let (octave, step) = (level >> STEP_BITS, level & (STEPS - 1));
+                let fraction_bits = (FRACTION_BITS - octave).max(0);
+                let exponent = ($float::MAX_EXP + fraction_bits) as $bits;
+                let doubled = mean * $float::from_bits(exponent << ($float::MANTISSA_DIGITS - 1));
+                let doubled = (doubled.floor() + ROUND).to_bits().wrapping_sub(ROUND.to_bits()) as i32;
+                let nearest = doubled.wrapping_add(1) >> 1;
+                let shift = nearest >> fraction_bits;
+                let row = nearest.wrapping_add((step - 2 * STEPS).wrapping_sub(shift) << fraction_bits);
+                let rest = (octave + fraction_bits - FRACTION_BITS) << STEP_BITS;
                 (shift, (((2 * STEPS) << FRACTION_BITS) + rest).wrapping_add(row) as u16)
             }
         }
@@ -240,11 +303,20 @@ mod tests {
         let ladder = Ladder::get(Family::Laplace);
         // Means around all borders between fractions, and some that are large.
         let borders = (-384..=384).map(|i| i as f32 / 128.0);
-        let large = [4_194_303.5, 4_194_304.5, 8_388_607.5, 8_388_609.0, 16_777_217.0, (1 << 30) as f32];
+        let large = [
+            32_767.5,
+            32_768.0,
+            4_194_303.5,
+            4_194_304.5,
+            8_388_607.5,
+            8_388_609.0,
+            16_777_217.0,
+            (1 << 30) as f32,
+        ];
         let means = borders.chain(large).chain(large.map(|mean| -mean)).chain([0.49999997, 0.1, -0.3, 7.77]);
         for mean in means {
             for mean in [mean.next_down(), mean, mean.next_up()] {
-                if mean.abs() < 1e-3 && mean != 0.0 || mean.abs() > 1e9 && !f32::valid(mean, 1.0) {
+                if mean.abs() < 1e-3 && mean != 0.0 || mean.abs() > 1e9 && !mean.valid_mean() {
                     continue;
                 }
                 let mantissa = (f64::from(mean) * f64::from(1 << 20)) as i128;
@@ -253,6 +325,10 @@ mod tests {
                 for (level, &scale) in ladder.scales().iter().enumerate() {
                     let want = defined(ladder, mantissa, level);
                     assert_eq!(f32::locate(mean, scale as f32), want, "mean {mean}, level {level}");
+                    if f32::near(mean, scale as f32) {
+                        assert_eq!(f32::locate_near(mean, scale as f32), want, "mean {mean}, level {level}");
+                        assert_eq!(f64::locate_near(mean.into(), scale), want, "mean {mean}, level {level}");
+                    }
                     assert_eq!(f64::locate(mean.into(), scale), want, "mean {mean}, level {level}");
                 }
             }
@@ -260,18 +336,23 @@ mod tests {
     }
 
     #[test]
-    fn only_finite_means_and_normal_scales_are_valid() {
+    fn only_finite_means_and_positive_scales_are_valid() {
         let limit = (1 << 30) as f32;
         for mean in [0.0, -0.0, 1e-40, limit, -limit] {
-            for scale in [f32::MIN_POSITIVE, f32::MAX] {
-                assert!(f32::valid(mean, scale) && f64::valid(mean.into(), scale.into()));
-            }
+            assert!(mean.valid_mean() && f64::from(mean).valid_mean());
         }
         for mean in [limit.next_up(), -f32::INFINITY, f32::NAN] {
-            assert!(!f32::valid(mean, 1.0) && !f64::valid(mean.into(), 1.0));
+            assert!(!mean.valid_mean() && !f64::from(mean).valid_mean());
         }
-        for scale in [0.0, -0.0, 1e-40, -1.0, f32::INFINITY, f32::NEG_INFINITY, f32::NAN, -f32::NAN] {
-            assert!(!f32::valid(0.0, scale) && !f64::valid(0.0, scale.into()));
+        for scale in [f32::from_bits(1), 1e-40, f32::MIN_POSITIVE, 1.0, f32::MAX] {
+            assert!(scale.valid_scale() && f64::from(scale).valid_scale());
+        }
+        for scale in [0.0, -0.0, -1e-40, -1.0, f32::INFINITY, f32::NEG_INFINITY, f32::NAN, -f32::NAN] {
+            assert!(!scale.valid_scale() && !f64::from(scale).valid_scale());
+        }
+        for scale in [f64::from_bits(1), 1e-300, 1e300, f64::MAX] {
+            assert!(scale.valid_scale());
+            assert_eq!(f64::locate(0.3, scale), f64::locate(0.3, scale.clamp(0.0625, 511.0)));
         }
     }
 

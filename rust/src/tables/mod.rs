@@ -6,6 +6,7 @@
 
 mod cost;
 mod curve;
+mod direct;
 mod distribution;
 mod ladder;
 mod mixture;
@@ -18,6 +19,8 @@ use crate::{Error, Result};
 
 pub(crate) use cost::{cost_table, COST_BITS};
 pub(crate) use curve::Curve;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use direct::Direct;
 pub use distribution::{gaussian, laplace, logistic, scale_table, Family, Row};
 pub(crate) use ladder::Locate;
 pub use ladder::{Float, Ladder};
@@ -304,17 +307,7 @@ impl Tables {
             shift,
         });
         self.cdf.extend(boundaries.iter().map(|&boundary| boundary as u16));
-        let mut interval = 0;
-        self.buckets.extend((0..TOTAL as i32 >> shift).map(|bucket| {
-            while boundaries[interval + 1] <= bucket << shift {
-                interval += 1;
-            }
-            let boundary = |i: usize| boundaries[i.min(intervals)] as u16;
-            Bucket {
-                boundaries: [interval, interval + 1, interval + 2].map(boundary),
-                interval: interval as u16,
-            }
-        }));
+        self.buckets.extend(buckets(boundaries, shift, 0));
     }
 
     /// The number of rows.
@@ -447,6 +440,21 @@ fn bucket_shift(boundaries: &[i32]) -> u16 {
     let enough = |bits: &u32| slots_to_search(boundaries, PRECISION - bits) <= TOTAL as i32 / 128;
     let bits = (MIN_BUCKET_BITS..MAX_BUCKET_BITS).find(enough).unwrap_or(MAX_BUCKET_BITS);
     (PRECISION - bits) as u16
+}
+
+/// The buckets of a row, whose intervals are counted from `first` on.
+fn buckets(boundaries: &[i32], shift: u16, first: u16) -> impl Iterator<Item = Bucket> + '_ {
+    let (mut interval, intervals) = (0, boundaries.len() - 1);
+    (0..TOTAL as i32 >> shift).map(move |bucket| {
+        while boundaries[interval + 1] <= bucket << shift {
+            interval += 1;
+        }
+        let boundary = |i: usize| boundaries[i.min(intervals)] as u16;
+        Bucket {
+            boundaries: [interval, interval + 1, interval + 2].map(boundary),
+            interval: first.wrapping_add(interval as u16),
+        }
+    })
 }
 
 /// The logarithm of the number of slots, which is the first row's last boundary.

@@ -1,15 +1,14 @@
 //! Distributions of one family, with a mean and a scale for each element.
 
 use super::super::{Backend, BATCH, BLOCK};
-use super::rows::RowParams;
-use super::{Model, Parameter};
-use crate::tables::{Float, Ladder, Place, Slots, Tables};
+use super::{BlockRows, Model, Parameter};
+use crate::tables::{Float, Ladder, Place, Slots};
 use crate::{Error, Result};
 
 /// Element `i` has the distribution of a [`Ladder`] for its mean and scale.
 ///
-/// Means lie in −2^30..=2^30; scales are finite and at least 2^−126 (smaller floats are 0 to some processors). The
-/// ladder's first and last level stand for scales that are out of its range.
+/// Means lie in −2^30..=2^30; scales are positive and finite. The ladder's first and last level stand for scales that are
+/// out of its range.
 #[derive(Debug, Clone, Copy)]
 pub struct Located<'a, T> {
     ladder: &'static Ladder,
@@ -44,12 +43,12 @@ impl<T: Float> Model for Located<'_, T> {
 
     fn load(&self, first: usize, count: usize, params: &mut LocatedParams) -> Result<()> {
         let (mut means, mut scales) = ([T::default(); BLOCK], [T::default(); BLOCK]);
-        let blocks = params.rows.0.iter_mut().zip(params.shifts.as_chunks_mut().0);
-        for (b, (rows, shifts)) in blocks.enumerate().take(count.div_ceil(BLOCK)) {
+        let blocks = params.places.iter_mut().zip(params.shifts.as_chunks_mut().0);
+        for (b, (places, shifts)) in blocks.enumerate().take(count.div_ceil(BLOCK)) {
             let elements = first + b * BLOCK..first + count.min((b + 1) * BLOCK);
-            self.means.copy(elements.clone(), &mut means);
-            self.scales.copy(elements.clone(), &mut scales);
-            if !Backend::default().locate(&means, &scales, shifts, rows) {
+            let means = self.means.block(elements.clone(), &mut means);
+            let scales = self.scales.block(elements.clone(), &mut scales);
+            if !Backend::default().locate(means, scales, shifts, places) {
                 check(elements.start, &means[..elements.len()], &scales[..elements.len()])?;
             }
         }
@@ -58,17 +57,17 @@ impl<T: Float> Model for Located<'_, T> {
 
     #[inline]
     fn slots(&self, params: &LocatedParams, j: usize, symbol: i32) -> (Slots, Option<u64>) {
-        self.ladder.tables().slots(params.rows.row(j), symbol)
+        self.ladder.tables().slots(params.row(j), symbol)
     }
 
     #[inline]
     fn find(&self, params: &LocatedParams, j: usize, slot: u32) -> (Place, Slots) {
-        let (symbol, slots) = self.ladder.tables().find(params.rows.row(j), slot);
+        let (symbol, slots) = self.ladder.tables().find(params.row(j), slot);
         (symbol.map_or(Place::Above, Place::Inside), slots)
     }
 
     fn symbol_outside(&self, params: &LocatedParams, j: usize, _: Place, distance: u64) -> Option<i32> {
-        self.ladder.tables().symbol_outside(params.rows.row(j), distance)
+        self.ladder.tables().symbol_outside(params.row(j), distance)
     }
 
     #[inline]
@@ -77,51 +76,97 @@ impl<T: Float> Model for Located<'_, T> {
     }
 
     #[inline]
-    fn rows<'a>(&'a self, params: &'a LocatedParams, b: usize) -> Option<(&'a Tables, &'a [u16; BLOCK])> {
-        Some((self.ladder.tables(), &params.rows.0[b]))
+    fn rows<'a>(&'a self, params: &'a LocatedParams, b: usize) -> Option<BlockRows<'a>> {
+        Some(BlockRows::At(self.ladder, &params.places[b]))
     }
 }
 
-/// Shifts and rows of a block, and whether all are valid: [`Backend::locate`] makes it of its instructions.
+/// Shifts and places of a block, and whether all are valid: [`Backend::locate`] makes it of its instructions.
 #[inline(always)]
 pub(in crate::ans) fn locate<T: Float>(
     means: &[T; BLOCK],
     scales: &[T; BLOCK],
     shifts: &mut [i32; BLOCK],
-    rows: &mut [u16; BLOCK],
+    places: &mut [u16; BLOCK],
 ) -> bool {
     let mut valid = true;
     for j in 0..BLOCK {
-        (shifts[j], rows[j]) = T::locate(means[j], scales[j]);
-        valid &= T::valid(means[j], scales[j]);
+        let row;
+        (shifts[j], row) = T::locate(means[j], scales[j]);
+        places[j] = T::place(scales[j], row);
+        valid &= means[j].valid_mean() & scales[j].valid_scale();
     }
     valid
+}
+
+/// The same, if all means are small as well.
+#[inline(always)]
+pub(in crate::ans) fn locate_near<T: Float>(
+    means: &[T; BLOCK],
+    scales: &[T; BLOCK],
+    shifts: &mut [i32; BLOCK],
+    places: &mut [u16; BLOCK],
+) -> bool {
+    let mut near = true;
+    for j in 0..BLOCK {
+        let row;
+        (shifts[j], row) = T::locate_near(means[j], scales[j]);
+        places[j] = T::place(scales[j], row);
+        near &= T::near(means[j], scales[j]);
+    }
+    near
 }
 
 /// Finds the first element whose parameters have no row.
 #[cold]
 fn check<T: Float>(first: usize, means: &[T], scales: &[T]) -> Result<()> {
-    let invalid = |(mean, scale): (&T, &T)| !T::valid(*mean, *scale);
-    match means.iter().zip(scales).position(invalid) {
+    let flaws = means.iter().zip(scales).map(|(&mean, &scale)| flaw(mean, scale));
+    match flaws.enumerate().find_map(|(j, flaw)| Some((j, flaw?))) {
         None => Ok(()),
-        Some(j) => Err(Error::InvalidArgument(format!(
-            "mean {} and scale {} of element {} are not finite, beyond 2^30 or not positive",
-            means[j],
-            scales[j],
-            first + j
-        ))),
+        Some((j, (what, rule))) => {
+            Err(Error::InvalidArgument(format!("{what} of element {} {rule}", first + j)))
+        }
     }
 }
 
-/// The rows of a batch, and the whole symbols that its means are away from them.
+/// What is wrong with a mean or a scale, if anything is: the one that is, and the rule that it breaks.
+#[cold]
+pub(super) fn flaw<T: Float>(mean: T, scale: T) -> Option<(String, &'static str)> {
+    if !mean.valid_mean() {
+        Some((format!("mean {mean:?}"), not_finite(mean).unwrap_or("is beyond 2^30")))
+    } else if !scale.valid_scale() {
+        Some((format!("scale {scale:?}"), not_finite(scale).unwrap_or("is not positive")))
+    } else {
+        None
+    }
+}
+
+/// What keeps a float from being finite.
+pub(super) fn not_finite<T: Float>(value: T) -> Option<&'static str> {
+    let value: f64 = value.into();
+    match value {
+        _ if value.is_nan() => Some("is not a number"),
+        _ if value.is_infinite() => Some("is not finite"),
+        _ => None,
+    }
+}
+
+/// The places of a batch, and the whole symbols that its means are away from their rows.
 #[derive(Debug)]
 pub struct LocatedParams {
-    rows: RowParams,
+    places: [[u16; BLOCK]; BATCH / BLOCK],
     shifts: [i32; BATCH],
 }
 
 impl Default for LocatedParams {
     fn default() -> Self {
-        Self { rows: RowParams::default(), shifts: [0; BATCH] }
+        Self { places: [[0; BLOCK]; BATCH / BLOCK], shifts: [0; BATCH] }
+    }
+}
+
+impl LocatedParams {
+    #[inline]
+    fn row(&self, j: usize) -> usize {
+        Ladder::row(self.places.as_flattened()[j]).into()
     }
 }

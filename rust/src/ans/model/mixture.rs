@@ -1,6 +1,7 @@
 //! Mixtures, whose intervals are computed when they are needed.
 
 use super::super::{Backend, BLOCK};
+use super::located::{flaw, not_finite};
 use super::{Model, Parameter};
 use crate::tables::{
     Curve, Family, Float, LogisticMixture, Mixture, MixtureComponent, MixtureConstants, Outline, Place,
@@ -125,11 +126,13 @@ impl<'a, T: Float> MixtureOf<'a, T> {
             let [weight, mean, scale] =
                 [component.weights, component.means, component.scales].map(|p| p.at(i));
             *element = [weight, mean, scale].map(T::into);
-            if !T::valid(mean, scale) || !(0.0..=f64::MAX).contains(&element[0]) {
-                return Err(Error::InvalidArgument(format!(
-                    "weight {weight}, mean {mean} and scale {scale} of component {k} of element {i} are not finite, \
-                     beyond 2^30 or not positive"
-                )));
+            let flaw = flaw(mean, scale).or_else(|| {
+                let rule = not_finite(weight).or((element[0] < 0.0).then_some("is negative"))?;
+                Some((format!("weight {weight:?}"), rule))
+            });
+            if let Some((what, rule)) = flaw {
+                let what = format!("{what} of component {k} of element {i} {rule}");
+                return Err(Error::InvalidArgument(what));
             }
             highest = highest.max(element[0]);
         }

@@ -7,14 +7,15 @@ mod parameter;
 mod rows;
 
 pub use categorical::Categoricals;
-pub(super) use located::locate;
 pub use located::Located;
+pub(super) use located::{locate, locate_near};
 pub use mixture::{Component, MixtureOf, Mixtures};
 pub use parameter::Parameter;
+pub(super) use rows::narrow;
 pub use rows::{Index, Rows};
 
 use super::BLOCK;
-use crate::tables::{Place, Slots, Tables};
+use crate::tables::{Ladder, Place, Slots, Tables};
 use crate::Result;
 
 /// The distributions of a group's elements.
@@ -53,9 +54,18 @@ pub trait Model: Sync {
     }
 
     /// Block `b` of the batch as rows of tables, which SIMD backends can take, if it is such.
-    fn rows<'a>(&'a self, _params: &'a Self::Params, _b: usize) -> Option<(&'a Tables, &'a [u16; BLOCK])> {
+    fn rows<'a>(&'a self, _params: &'a Self::Params, _b: usize) -> Option<BlockRows<'a>> {
         None
     }
+}
+
+/// A row of tables for each element of a block.
+#[derive(Debug, Clone, Copy)]
+pub enum BlockRows<'a> {
+    /// Row numbers.
+    Of(&'a Tables, &'a [u16; BLOCK]),
+    /// Places of a ladder, which are an octave and a row.
+    At(&'a Ladder, &'a [u16; BLOCK]),
 }
 
 #[cfg(test)]

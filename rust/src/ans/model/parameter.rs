@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use super::super::simd::prefetch;
+use super::super::{BATCH, BLOCK};
 use crate::{Error, Result};
 
 /// One number for all elements, or one for each.
@@ -36,12 +38,20 @@ impl<T: Copy> Parameter<'_, T> {
         }
     }
 
-    /// Those of some elements, copied to the front of `values`.
+    /// Those of up to a block of elements, if need be copied to the front of `buffer`.
     #[inline]
-    pub(super) fn copy(&self, elements: Range<usize>, values: &mut [T]) {
+    pub(super) fn block<'b>(&'b self, elements: Range<usize>, buffer: &'b mut [T; BLOCK]) -> &'b [T; BLOCK] {
         match self {
-            Self::Constant(value) => values[..elements.len()].fill(*value),
-            Self::Each(all) => values[..elements.len()].copy_from_slice(&all[elements]),
+            Self::Constant(value) => buffer.fill(*value),
+            Self::Each(all) => {
+                prefetch(all.as_ptr().wrapping_add(elements.start + BATCH), BLOCK);
+                let values = &all[elements];
+                if let Ok(values) = values.try_into() {
+                    return values;
+                }
+                buffer[..values.len()].copy_from_slice(values);
+            }
         }
+        buffer
     }
 }

@@ -1,8 +1,8 @@
 //! Rows of tables, one named for each element.
 
 use super::super::simd::prefetch;
-use super::super::{BATCH, BLOCK};
-use super::Model;
+use super::super::{Backend, BATCH, BLOCK};
+use super::{BlockRows, Model};
 use crate::tables::{Place, Slots, Tables};
 use crate::{Error, Result};
 
@@ -11,6 +11,9 @@ pub trait Index: Copy + Sync {
     /// The row; something beyond every table if the integer is negative or too large.
     fn row(self) -> u32;
 
+    /// The lowest bits of the row.
+    fn low(self) -> u16;
+
     /// The bits that any of the integers has.
     fn union(indexes: &[Self]) -> Self;
 }
@@ -18,13 +21,18 @@ pub trait Index: Copy + Sync {
 macro_rules! index {
     ($($integer:ty),*) => {$(
         impl Index for $integer {
-            #[inline]
+            #[inline(always)]
             fn row(self) -> u32 {
                 // As a sign extension, which vectors have, a negative integer becomes a huge one.
                 self as i32 as u32
             }
 
-            #[inline]
+            #[inline(always)]
+            fn low(self) -> u16 {
+                self as u16
+            }
+
+            #[inline(always)]
             fn union(indexes: &[Self]) -> Self {
                 indexes.iter().fold(0, |union, index| union | index)
             }
@@ -32,6 +40,23 @@ macro_rules! index {
     )*};
 }
 index!(u8, u16, i16, i32);
+
+impl Index for i64 {
+    #[inline(always)]
+    fn row(self) -> u32 {
+        u32::try_from(self).unwrap_or(u32::MAX)
+    }
+
+    #[inline(always)]
+    fn low(self) -> u16 {
+        self as u16
+    }
+
+    #[inline(always)]
+    fn union(indexes: &[Self]) -> Self {
+        indexes.iter().fold(0, |union, index| union | index)
+    }
+}
 
 /// Element `i` has row `indexes[i]` of some tables.
 #[derive(Debug, Clone, Copy)]
@@ -57,13 +82,9 @@ impl<I: Index> Model for Rows<'_, I> {
     #[inline]
     fn load(&self, first: usize, count: usize, params: &mut RowParams) -> Result<()> {
         let indexes = &self.indexes[first..first + count];
-        prefetch(self.indexes.as_ptr().wrapping_add(first + BATCH), BATCH);
-        for (row, index) in params.0.as_flattened_mut().iter_mut().zip(indexes) {
-            *row = index.row() as u16;
-        }
         // No index has more bits than all together, which the processor finds faster than the highest.
         let rows = self.tables.len();
-        if I::union(indexes).row() as usize >= rows {
+        if Backend::default().narrow(indexes, params.0.as_flattened_mut()).row() as usize >= rows {
             if let Some(j) = indexes.iter().position(|index| index.row() as usize >= rows) {
                 let what = format!("the index of element {} is outside the {rows} rows", first + j);
                 return Err(Error::InvalidArgument(what));
@@ -88,9 +109,21 @@ impl<I: Index> Model for Rows<'_, I> {
     }
 
     #[inline]
-    fn rows<'a>(&'a self, params: &'a RowParams, b: usize) -> Option<(&'a Tables, &'a [u16; BLOCK])> {
-        Some((self.tables, &params.0[b]))
+    fn rows<'a>(&'a self, params: &'a RowParams, b: usize) -> Option<BlockRows<'a>> {
+        Some(BlockRows::Of(self.tables, &params.0[b]))
     }
+}
+
+/// Fills in the lowest bits of the first rows, and returns the bits that any index has.
+#[inline(always)]
+pub(in crate::ans) fn narrow<I: Index>(indexes: &[I], rows: &mut [u16]) -> I {
+    for (rows, indexes) in rows.chunks_mut(BLOCK).zip(indexes.chunks(BLOCK)) {
+        prefetch(indexes.as_ptr().wrapping_add(BATCH), BLOCK);
+        for (row, index) in rows.iter_mut().zip(indexes) {
+            *row = index.low();
+        }
+    }
+    I::union(indexes)
 }
 
 /// The rows of a batch.

@@ -99,6 +99,120 @@ proptest! {
     }
 }
 
+/// Whatever the floats: small and huge, at thresholds and halfway between integers.
+fn any_mean() -> impl Strategy<Value = f64> {
+    prop_oneof![
+        8 => mean().prop_map(f64::from),
+        4 => (-1000..1000i32).prop_map(|k| f64::from(k) / 128.0),
+        1 => Just(32768.0),
+        1 => Just(-32767.996),
+        1 => -1.1e9..1.1e9,
+        1 => Just(5e-324),
+    ]
+}
+
+fn any_scale() -> impl Strategy<Value = f64> {
+    prop_oneof![
+        8 => scale().prop_map(f64::from),
+        4 => (0..120i32).prop_map(|k| 2f64.powi(k / 8 - 5) * f64::from(8 + k % 8) / 8.0),
+        1 => Just(1e-40),
+        1 => Just(f64::from(f32::MAX)),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn every_backend_locates_alike(
+        elements in prop::collection::vec((any_mean(), any_scale()), BLOCK),
+        wild in prop::option::of((0..BLOCK, prop::sample::select(vec![f64::NAN, f64::INFINITY, -1.0, 0.0]))),
+    ) {
+        fn check<T: Float>(elements: &[(f64, f64)], float: impl Fn(f64) -> T) -> std::result::Result<(), TestCaseError> {
+            let means: [T; BLOCK] = std::array::from_fn(|j| float(elements[j].0));
+            let scales: [T; BLOCK] = std::array::from_fn(|j| float(elements[j].1));
+            let locate = |backend: Backend| {
+                let (mut shifts, mut places) = ([0; BLOCK], [0; BLOCK]);
+                backend.locate(&means, &scales, &mut shifts, &mut places).then_some((shifts, places))
+            };
+            let scalar = locate(Backend::SCALAR);
+            let valid = |(mean, scale): (&T, &T)| mean.valid_mean() && scale.valid_scale();
+            prop_assert_eq!(scalar.is_some(), means.iter().zip(&scales).all(valid));
+            for backend in Backend::all() {
+                prop_assert!(locate(backend) == scalar, "{}", backend.name());
+            }
+            Ok(())
+        }
+        let mut elements = elements;
+        check(&elements, |float| float as f32)?;
+        check(&elements, |float| float)?;
+        if let Some((j, scale)) = wild {
+            elements[j].1 = scale;
+        }
+        elements.iter_mut().for_each(|element| element.0 = element.0.clamp(-300.0, 300.0));
+        check(&elements, |float| float as f32)?;
+        check(&elements, |float| float)?;
+    }
+
+    #[test]
+    fn every_backend_takes_noise_for_the_same_located(
+        noise in prop::collection::vec(any::<u8>(), 300..900),
+        lanes in 4..7u8,
+        elements in prop::collection::vec((mean(), scale()), 1..300),
+        family in prop::sample::select(&Family::ALL[..]),
+    ) {
+        // As many lanes as vectors take, whole states, no escapes.
+        let bytes = [&[0x40 | lanes][..], &noise].concat();
+        let (means, scales): (Vec<f32>, Vec<f32>) = elements.into_iter().unzip();
+        let [each_mean, each_scale] = [&means, &scales].map(|values| Parameter::Each(&values[..]));
+        let model = Located::new(Ladder::get(family), means.len(), each_mean, each_scale).unwrap();
+        let decode = |backend| {
+            let mut decoder = Decoder::new(&bytes[..])?.with_backend(backend);
+            let mut out = vec![0; means.len()];
+            decoder.get(&model, &mut out)?;
+            Ok((out, decoder.finish()))
+        };
+        let scalar: crate::Result<_> = decode(Backend::SCALAR);
+        for backend in Backend::all() {
+            prop_assert_eq!(&decode(backend), &scalar, "{}", backend.name());
+        }
+    }
+}
+
+/// Every row of every ladder, with symbols in and around its support.
+#[test]
+fn every_backend_finds_the_slots_of_every_row() {
+    for family in Family::ALL {
+        let (ladder, mut random) = (Ladder::get(family), Random::new(15));
+        for level in 0..ladder.scales().len() {
+            for k in 0..ladder.fractions(level) {
+                let mean = f64::from(k) / f64::from(ladder.fractions(level));
+                let (mut shifts, mut places) = ([0; BLOCK], [0; BLOCK]);
+                let scales = [ladder.scales()[level]; BLOCK];
+                assert!(Backend::default().locate(&[mean; BLOCK], &scales, &mut shifts, &mut places));
+                let row = usize::from(Ladder::row(places[0]));
+                let support = ladder.tables().support(row);
+                let symbols: [i32; BLOCK] = std::array::from_fn(|j| match j {
+                    0 => i32::MIN,
+                    1 => i32::MAX,
+                    2 => support.start - 1,
+                    3 => support.end,
+                    _ => support.start + random.below(support.len() as u32) as i32,
+                });
+                for backend in Backend::all() {
+                    let mut slots = [Slots::default(); BLOCK];
+                    let missing = backend.slots(BlockRows::At(ladder, &places), &symbols, &mut slots);
+                    for (j, &symbol) in symbols.iter().enumerate() {
+                        let (want, outside) = ladder.tables().slots(row, symbol);
+                        let found = missing >> j & 1 == 0;
+                        assert!(!found || outside.is_none() && slots[j] == want, "{symbol} of row {row}");
+                        let near = symbol.unsigned_abs() < 2 << (level / 8);
+                        assert!(found || outside.is_some() || !near, "{symbol} of row {row}");
+                    }
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn large_groups_of_located_round_trip() {
     let mut random = Random::new(5);

@@ -1,10 +1,11 @@
 //! AVX2: 8 elements in a register.
+#![cfg(target_arch = "x86_64")]
 
 use std::arch::x86_64::*;
 
 use super::{check_rows, prefetch_next, row_unchecked, Found};
-use crate::ans::{BLOCK, LOWER_BOUND, MASK, MAX_LANES};
-use crate::tables::{Slots, Tables, PRECISION, TOTAL};
+use crate::ans::{BlockRows, BLOCK, LOWER_BOUND, MASK, MAX_LANES};
+use crate::tables::{Bucket, Direct, Slots, Tables, PRECISION, TOTAL};
 
 const N: usize = 8;
 
@@ -69,6 +70,63 @@ pub(super) fn slots(
     escapes
 }
 
+/// [`slots`] for places of a ladder.
+#[target_feature(enable = "avx2,popcnt")]
+pub(super) fn slots_at(
+    direct: &Direct,
+    places: &[u16; BLOCK],
+    symbols: &[i32; BLOCK],
+    slots: &mut [Slots; BLOCK],
+) -> u64 {
+    let mut missing = 0;
+    for i in 0..BLOCK / N {
+        let [octave, row] = octaves_and_rows(&places.as_chunks::<N>().0[i]);
+        // SAFETY: the array has 32 bytes.
+        let symbol = unsafe { _mm256_loadu_si256(symbols.as_chunks::<N>().0[i].as_ptr().cast()) };
+        let half = _mm256_sllv_epi32(_mm256_set1_epi32(2), octave);
+        let first_interval = _mm256_sub_epi32(half, _mm256_set1_epi32(1));
+        let last = _mm256_add_epi32(half, first_interval);
+        let interval = _mm256_min_epu32(_mm256_add_epi32(symbol, first_interval), last);
+        let row = _mm256_sllv_epi32(row, _mm256_add_epi32(octave, _mm256_set1_epi32(2)));
+        let first = of_octaves(&direct.first_slots, octave);
+        let position = _mm256_add_epi32(_mm256_add_epi32(first, row), interval);
+        check_positions(position, direct.slots.len());
+        // SAFETY: these positions are checked.
+        let bits = unsafe { _mm256_i32gather_epi32::<4>(direct.slots.as_ptr().cast(), position) };
+        missing |= u64::from(set(_mm256_cmpeq_epi32(bits, _mm256_setzero_si256()))) << (N * i);
+        // SAFETY: the array has 32 bytes, of what `Slots` consists of.
+        unsafe { _mm256_storeu_si256(slots.as_chunks_mut::<N>().0[i].as_mut_ptr().cast(), bits) };
+    }
+    missing
+}
+
+/// The octaves of 8 places, and their rows.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn octaves_and_rows(places: &[u16; N]) -> [__m256i; 2] {
+    // SAFETY: the array has 16 bytes.
+    let place = _mm256_cvtepu16_epi32(unsafe { _mm_loadu_si128(places.as_ptr().cast()) });
+    let row = _mm256_and_si256(place, _mm256_set1_epi32((1 << Direct::ROW_BITS) - 1));
+    [_mm256_srli_epi32::<{ Direct::ROW_BITS as i32 }>(place), row]
+}
+
+/// What an array has for octaves.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn of_octaves(array: &[u32; 2 * N], octave: __m256i) -> __m256i {
+    let [low, high] = [0, 1].map(|i| _mm256_permutevar8x32_epi32(load(&array.as_chunks().0[i]), octave));
+    _mm256_blendv_epi8(low, high, _mm256_cmpgt_epi32(octave, _mm256_set1_epi32(N as i32 - 1)))
+}
+
+/// Models see to it that all positions are below `end`; here memory safety depends on it.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn check_positions(positions: __m256i, end: usize) {
+    let last = _mm256_set1_epi32(end as i32 - 1);
+    let within = set(_mm256_cmpeq_epi32(_mm256_max_epu32(positions, last), last));
+    assert!(within == u8::MAX, "a place that its ladder does not have");
+}
+
 /// See [`Backend::encode`](super::Backend::encode).
 #[target_feature(enable = "avx2,popcnt")]
 pub(super) fn encode(
@@ -119,38 +177,69 @@ pub(super) fn encode(
 /// See [`Backend::decode`](super::Backend::decode).
 #[target_feature(enable = "avx2,popcnt")]
 pub(super) fn decode(
-    tables: &Tables,
-    rows: &[u16; BLOCK],
+    rows: BlockRows,
     lanes: usize,
     states: &mut [u32; MAX_LANES],
     words: &[u8; 2 * BLOCK],
     out: &mut [i32; BLOCK],
 ) -> (usize, u64) {
+    match rows {
+        BlockRows::At(ladder, places) => {
+            let direct = ladder.direct();
+            decode_by(rows, &direct.buckets, lanes, states, words, out, |i| {
+                let [octave, row] = octaves_and_rows(&places.as_chunks::<N>().0[i]);
+                let bits = of_octaves(&direct.bucket_bits, octave);
+                let first = of_octaves(&direct.first_bucket, octave);
+                let bucket = _mm256_add_epi32(first, _mm256_sllv_epi32(row, bits));
+                check_positions(bucket, direct.buckets_end);
+                let shift = _mm256_sub_epi32(_mm256_set1_epi32(PRECISION as i32), bits);
+                [bucket, _mm256_setzero_si256(), shift]
+            })
+        }
+        BlockRows::Of(tables, numbers) => {
+            check_rows(tables, numbers);
+            decode_by(rows, tables.parts().2, lanes, states, words, out, |i| {
+                // SAFETY: they are checked.
+                let [bucket, offset, _, sizes] = unsafe { quarters(tables, &numbers.as_chunks::<N>().0[i]) };
+                [bucket, offset, _mm256_srli_epi32::<16>(sizes)]
+            })
+        }
+    }
+}
+
+/// [`decode`], given all buckets, and for each register the first buckets, first symbols and shifts.
+#[inline]
+#[target_feature(enable = "avx2,popcnt")]
+fn decode_by(
+    rows: BlockRows,
+    all_buckets: &[Bucket],
+    lanes: usize,
+    states: &mut [u32; MAX_LANES],
+    words: &[u8; 2 * BLOCK],
+    out: &mut [i32; BLOCK],
+    fields: impl Fn(usize) -> [__m256i; 3],
+) -> (usize, u64) {
     let low_half = _mm256_set1_epi32(0xffff);
     let (mut used, mut escapes) = (0, 0);
-    check_rows(tables, rows);
     for i in 0..BLOCK / N {
-        let rows = &rows.as_chunks::<N>().0[i];
-        // SAFETY: they are checked.
-        let [bucket, offset, _, sizes] = unsafe { quarters(tables, rows) };
+        let [bucket, offset, shift] = fields(i);
         let states = &mut states.as_chunks_mut::<N>().0[i & (lanes / N - 1)];
         let state = load(states);
         let slot = _mm256_and_si256(state, _mm256_set1_epi32(MASK as i32));
 
-        let shift = _mm256_srli_epi32::<16>(sizes);
         let bucket = _mm256_add_epi32(bucket, _mm256_srlv_epi32(slot, shift));
         // SAFETY: slot < 2^15, so this is one of the row's 2^15 >> shift buckets.
-        let [lower, upper] = unsafe { buckets(tables, bucket) };
+        let [lower, upper] = unsafe { buckets(all_buckets, bucket) };
         let middle = _mm256_srli_epi32::<16>(lower);
         let first = _mm256_cmpgt_epi32(middle, slot);
         let mut start = _mm256_blendv_epi8(middle, _mm256_and_si256(lower, low_half), first);
         let mut end = _mm256_blendv_epi8(_mm256_and_si256(upper, low_half), middle, first);
-        let symbol = _mm256_add_epi32(offset, _mm256_srli_epi32::<16>(upper));
+        let symbol = _mm256_add_epi32(offset, _mm256_srai_epi32::<16>(upper));
         let mut symbol = _mm256_add_epi32(symbol, _mm256_add_epi32(first, _mm256_set1_epi32(1)));
         let beyond = !set(_mm256_cmpgt_epi32(end, slot));
         if beyond != 0 {
             let found = Found { starts: array(start), ends: array(end), symbols: array(symbol) };
-            let found = found.search(tables, rows, &array(slot), beyond.into());
+            let found = found.search(rows, N * i, &array(slot), beyond.into());
             (start, end, symbol) = (load(&found.starts), load(&found.ends), load(&found.symbols));
         }
         // Only the escape ends where all slots end.
@@ -176,11 +265,11 @@ pub(super) fn decode(
 /// The 32-bit halves of 8 elements' buckets, each half for all elements.
 ///
 /// # Safety
-/// `Tables` must have buckets at these positions.
+/// There must be buckets at these positions.
 #[inline]
 #[target_feature(enable = "avx2")]
-unsafe fn buckets(tables: &Tables, positions: __m256i) -> [__m256i; 2] {
-    let buckets = tables.parts().2.as_ptr().cast();
+unsafe fn buckets(buckets: &[Bucket], positions: __m256i) -> [__m256i; 2] {
+    let buckets = buckets.as_ptr().cast();
     // Elements 0, 1, 4, 5 and 2, 3, 6, 7: shuffles work on 128 bits.
     let positions = _mm256_permute4x64_epi64::<0b11_01_10_00>(positions);
     let halves = [_mm256_castsi256_si128(positions), _mm256_extracti128_si256::<1>(positions)];

@@ -1,10 +1,11 @@
 //! AVX-512: 16 elements in a register.
+#![cfg(target_arch = "x86_64")]
 
 use std::arch::x86_64::*;
 
 use super::{check_rows, prefetch_next, row_unchecked, Found};
-use crate::ans::{BLOCK, LOWER_BOUND, MASK, MAX_LANES};
-use crate::tables::{Slots, SmallLayout, Tables, MIN_BUCKET_BITS, PRECISION, TOTAL};
+use crate::ans::{BlockRows, BLOCK, LOWER_BOUND, MASK, MAX_LANES};
+use crate::tables::{Bucket, Direct, Slots, SmallLayout, Tables, MIN_BUCKET_BITS, PRECISION, TOTAL};
 
 const N: usize = 16;
 
@@ -65,6 +66,55 @@ fn slots_by(
     escapes
 }
 
+/// [`slots`] for places of a ladder.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,popcnt")]
+pub(super) fn slots_at(
+    direct: &Direct,
+    places: &[u16; BLOCK],
+    symbols: &[i32; BLOCK],
+    slots: &mut [Slots; BLOCK],
+) -> u64 {
+    let first = load(&direct.first_slots);
+    let mut missing = 0;
+    for i in 0..BLOCK / N {
+        let [octave, row] = octaves_and_rows(&places.as_chunks::<N>().0[i]);
+        // SAFETY: the array has 64 bytes.
+        let symbol = unsafe { _mm512_loadu_si512(symbols.as_chunks::<N>().0[i].as_ptr().cast()) };
+        let half = _mm512_sllv_epi32(_mm512_set1_epi32(2), octave);
+        let first_interval = _mm512_sub_epi32(half, _mm512_set1_epi32(1));
+        let last = _mm512_add_epi32(half, first_interval);
+        let interval = _mm512_min_epu32(_mm512_add_epi32(symbol, first_interval), last);
+        let row = _mm512_sllv_epi32(row, _mm512_add_epi32(octave, _mm512_set1_epi32(2)));
+        let first = _mm512_permutexvar_epi32(octave, first);
+        let position = _mm512_add_epi32(_mm512_add_epi32(first, row), interval);
+        check_positions(position, direct.slots.len());
+        // SAFETY: these positions are checked.
+        let bits = unsafe { _mm512_i32gather_epi32::<4>(position, direct.slots.as_ptr().cast()) };
+        missing |= u64::from(_mm512_testn_epi32_mask(bits, bits)) << (N * i);
+        // SAFETY: the array has 64 bytes, of what `Slots` consists of.
+        unsafe { _mm512_storeu_si512(slots.as_chunks_mut::<N>().0[i].as_mut_ptr().cast(), bits) };
+    }
+    missing
+}
+
+/// The octaves of 16 places, and their rows.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn octaves_and_rows(places: &[u16; N]) -> [__m512i; 2] {
+    // SAFETY: the array has 32 bytes.
+    let place = _mm512_cvtepu16_epi32(unsafe { _mm256_loadu_si256(places.as_ptr().cast()) });
+    let row = _mm512_and_si512(place, _mm512_set1_epi32((1 << Direct::ROW_BITS) - 1));
+    [_mm512_srli_epi32::<{ Direct::ROW_BITS }>(place), row]
+}
+
+/// Models see to it that all positions are below `end`; here memory safety depends on it.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn check_positions(positions: __m512i, end: usize) {
+    let beyond = _mm512_cmpge_epu32_mask(positions, _mm512_set1_epi32(end as i32));
+    assert!(beyond == 0, "a place that its ladder does not have");
+}
+
 /// A field of 16 small rows, with its sign.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
@@ -110,10 +160,14 @@ pub(super) fn encode(
         };
         let state = _mm512_mask_srli_epi32::<16>(state, full, state);
 
-        // The quotient is below 2^17, so 24 bits make it the right one, or (all rounded down) one less.
+        // The quotient is below 2^17. The reciprocal, of 14 bits and by one of Newton's steps of more than 22, is less than
+        // the true one by 2^-21 of it: that makes it the right quotient, or (rounded down) one less. Division is slower.
+        let divisor = _mm512_cvtepi32_ps(freq);
+        let reciprocal = _mm512_rcp14_ps(divisor);
+        let step = _mm512_fnmadd_ps(divisor, reciprocal, _mm512_set1_ps(1.0 - 1.0 / 2_097_152.0));
+        let reciprocal = _mm512_fmadd_ps(reciprocal, step, reciprocal);
         let dividend = _mm512_cvt_roundepu32_ps::<TOWARDS_0>(state);
-        let ratio = _mm512_div_round_ps::<TOWARDS_0>(dividend, _mm512_cvtepi32_ps(freq));
-        let quotient = _mm512_cvttps_epi32(ratio);
+        let quotient = _mm512_cvttps_epi32(_mm512_mul_ps(dividend, reciprocal));
         let remainder = _mm512_sub_epi32(state, _mm512_mullo_epi32(quotient, freq));
         let less = _mm512_cmpge_epu32_mask(remainder, freq);
         let high = _mm512_slli_epi32::<PRECISION>(quotient);
@@ -128,45 +182,61 @@ pub(super) fn encode(
 /// See [`Backend::decode`](super::Backend::decode).
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,popcnt")]
 pub(super) fn decode(
-    tables: &Tables,
-    rows: &[u16; BLOCK],
+    rows: BlockRows,
     lanes: usize,
     states: &mut [u32; MAX_LANES],
     words: &[u8; 2 * BLOCK],
     out: &mut [i32; BLOCK],
 ) -> (usize, u64) {
-    match tables.small() {
-        Some(small) => decode_by(tables, lanes, states, words, (rows, out), |i| {
-            let rows = load_rows(&rows.as_chunks::<N>().0[i]);
-            let bucket = _mm512_slli_epi32::<MIN_BUCKET_BITS>(look_up(&small.bucket, rows));
-            [bucket, look_up(&small.offset, rows), look_up(&small.shift, rows)]
-        }),
-        None => {
-            check_rows(tables, rows);
-            decode_by(tables, lanes, states, words, (rows, out), |i| {
-                // SAFETY: they are checked.
-                let [bucket, offset, _, sizes] = unsafe { quarters(tables, &rows.as_chunks::<N>().0[i]) };
-                [bucket, offset, _mm512_srli_epi32::<16>(sizes)]
+    match rows {
+        BlockRows::At(ladder, places) => {
+            let direct = ladder.direct();
+            let (first, bits) = (load(&direct.first_bucket), load(&direct.bucket_bits));
+            decode_by(rows, &direct.buckets, lanes, states, words, out, |i| {
+                let [octave, row] = octaves_and_rows(&places.as_chunks::<N>().0[i]);
+                let bits = _mm512_permutexvar_epi32(octave, bits);
+                let first = _mm512_permutexvar_epi32(octave, first);
+                let bucket = _mm512_add_epi32(first, _mm512_sllv_epi32(row, bits));
+                check_positions(bucket, direct.buckets_end);
+                let shift = _mm512_sub_epi32(_mm512_set1_epi32(PRECISION as i32), bits);
+                [bucket, _mm512_setzero_si512(), shift]
             })
         }
+        BlockRows::Of(tables, numbers) => match tables.small() {
+            Some(small) => decode_by(rows, tables.parts().2, lanes, states, words, out, |i| {
+                let rows = load_rows(&numbers.as_chunks::<N>().0[i]);
+                let bucket = _mm512_slli_epi32::<MIN_BUCKET_BITS>(look_up(&small.bucket, rows));
+                [bucket, look_up(&small.offset, rows), look_up(&small.shift, rows)]
+            }),
+            None => {
+                check_rows(tables, numbers);
+                decode_by(rows, tables.parts().2, lanes, states, words, out, |i| {
+                    // SAFETY: they are checked.
+                    let [bucket, offset, _, sizes] =
+                        unsafe { quarters(tables, &numbers.as_chunks::<N>().0[i]) };
+                    [bucket, offset, _mm512_srli_epi32::<16>(sizes)]
+                })
+            }
+        },
     }
 }
 
-/// [`decode`], given for each register the first buckets, first symbols and shifts.
+/// [`decode`], given all buckets, and for each register the first buckets, first symbols and shifts.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,popcnt")]
 fn decode_by(
-    tables: &Tables,
+    rows: BlockRows,
+    buckets: &[Bucket],
     lanes: usize,
     states: &mut [u32; MAX_LANES],
     words: &[u8; 2 * BLOCK],
-    (rows, out): (&[u16; BLOCK], &mut [i32; BLOCK]),
+    out: &mut [i32; BLOCK],
     fields: impl Fn(usize) -> [__m512i; 3],
 ) -> (usize, u64) {
     match lanes / N {
-        1 => decode_turns::<1>(tables, states, words, (rows, out), fields),
-        2 => decode_turns::<2>(tables, states, words, (rows, out), fields),
-        _ => decode_turns::<4>(tables, states, words, (rows, out), fields),
+        1 => decode_turns::<1>((rows, buckets), states, words, out, fields),
+        2 => decode_turns::<2>((rows, buckets), states, words, out, fields),
+        _ => decode_turns::<4>((rows, buckets), states, words, out, fields),
     }
 }
 
@@ -175,10 +245,10 @@ fn decode_by(
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,popcnt")]
 fn decode_turns<const REGISTERS: usize>(
-    tables: &Tables,
+    (rows, all_buckets): (BlockRows, &[Bucket]),
     states: &mut [u32; MAX_LANES],
     words: &[u8; 2 * BLOCK],
-    (rows, out): (&[u16; BLOCK], &mut [i32; BLOCK]),
+    out: &mut [i32; BLOCK],
     fields: impl Fn(usize) -> [__m512i; 3],
 ) -> (usize, u64) {
     let low_half = _mm512_set1_epi32(0xffff);
@@ -191,7 +261,7 @@ fn decode_turns<const REGISTERS: usize>(
             let slot = _mm512_and_si512(state, _mm512_set1_epi32(MASK as i32));
             let bucket = _mm512_add_epi32(bucket, _mm512_srlv_epi32(slot, shift));
             // SAFETY: slot < 2^15, so this is one of the row's 2^15 >> shift buckets.
-            let [lower, upper] = unsafe { buckets(tables, bucket) };
+            let [lower, upper] = unsafe { buckets(all_buckets, bucket) };
             *looked_up = [state, slot, offset, lower, upper];
         }
         for (j, [state, slot, offset, lower, upper]) in looked_up.into_iter().enumerate() {
@@ -200,13 +270,12 @@ fn decode_turns<const REGISTERS: usize>(
             let second = _mm512_cmpge_epu32_mask(slot, middle);
             let mut start = _mm512_mask_mov_epi32(_mm512_and_si512(lower, low_half), second, middle);
             let mut end = _mm512_mask_and_epi32(middle, second, upper, low_half);
-            let symbol = _mm512_add_epi32(offset, _mm512_srli_epi32::<16>(upper));
+            let symbol = _mm512_add_epi32(offset, _mm512_srai_epi32::<16>(upper));
             let mut symbol = _mm512_mask_sub_epi32(symbol, second, symbol, _mm512_set1_epi32(-1));
             let beyond = _mm512_cmple_epu32_mask(end, slot);
             if beyond != 0 {
-                let rows = &rows.as_chunks::<N>().0[i];
                 let found = Found { starts: array(start), ends: array(end), symbols: array(symbol) };
-                let found = found.search(tables, rows, &array(slot), beyond.into());
+                let found = found.search(rows, N * i, &array(slot), beyond.into());
                 (start, end, symbol) = (load(&found.starts), load(&found.ends), load(&found.symbols));
             }
             // Only the escape ends where all slots end.
@@ -231,11 +300,11 @@ fn decode_turns<const REGISTERS: usize>(
 /// The 32-bit halves of 16 elements' buckets, each half for all elements.
 ///
 /// # Safety
-/// `Tables` must have buckets at these positions.
+/// There must be buckets at these positions.
 #[inline]
 #[target_feature(enable = "avx512f")]
-unsafe fn buckets(tables: &Tables, positions: __m512i) -> [__m512i; 2] {
-    let buckets = tables.parts().2.as_ptr().cast();
+unsafe fn buckets(buckets: &[Bucket], positions: __m512i) -> [__m512i; 2] {
+    let buckets = buckets.as_ptr().cast();
     let [near, far] = [_mm512_castsi512_si256(positions), _mm512_extracti64x4_epi64::<1>(positions)];
     // SAFETY: the caller knows that they are there; a bucket has 8 bytes.
     let [near, far] = unsafe { [near, far].map(|at| _mm512_i32gather_epi64::<8>(at, buckets)) };

@@ -5,19 +5,18 @@
 //! lanes, and, element by element, the few searches that leave their bucket.
 #![allow(unsafe_code)]
 
+// What a backend needs of the processor, its file says itself.
 mod avx2;
-#[cfg(target_arch = "x86_64")]
 mod avx512;
-#[cfg(target_arch = "aarch64")]
 mod neon;
-#[cfg(target_arch = "x86_64")]
 pub(super) mod row;
 
 use std::sync::OnceLock;
 
-use super::model::locate;
-use super::{BLOCK, MAX_LANES};
-use crate::tables::{Float, Layout, MixtureConstants, Slots, Tables, MIXTURE_PARAMS};
+use super::model::{locate, locate_near, narrow};
+use super::symbol::{self, Symbol};
+use super::{BlockRows, Index, BLOCK, MAX_LANES};
+use crate::tables::{Float, Ladder, Layout, MixtureConstants, Slots, Tables, MIXTURE_PARAMS};
 
 /// Fewer lanes are not worth a vector.
 const MIN_LANES: usize = 16;
@@ -106,17 +105,60 @@ impl Backend {
         }
     }
 
-    /// Fills in the shifts and rows of a block of distributions, and returns whether all have them.
+    /// Fills in the shifts and places of a block of distributions, and returns whether all have them.
     pub(super) fn locate<T: Float>(
         self,
         means: &[T; BLOCK],
         scales: &[T; BLOCK],
         shifts: &mut [i32; BLOCK],
-        rows: &mut [u16; BLOCK],
+        places: &mut [u16; BLOCK],
     ) -> bool {
+        if self != Self::SCALAR {
+            let near = self.compiled(
+                #[inline(always)]
+                || locate_near(means, scales, shifts, places),
+            );
+            if near {
+                return true;
+            }
+        }
         self.compiled(
             #[inline(always)]
-            || locate(means, scales, shifts, rows),
+            || locate(means, scales, shifts, places),
+        )
+    }
+
+    /// See [`narrow`].
+    pub(super) fn narrow<I: Index>(self, indexes: &[I], rows: &mut [u16]) -> I {
+        self.compiled(
+            #[inline(always)]
+            || narrow(indexes, rows),
+        )
+    }
+
+    /// See [`symbol::widen`].
+    pub(super) fn widen<'a, S: Symbol>(
+        self,
+        symbols: &'a [S],
+        shifts: Option<&[i32]>,
+        wide: &'a mut [i32],
+    ) -> (&'a [i32], u32) {
+        self.compiled(
+            #[inline(always)]
+            || symbol::widen(symbols, shifts, wide),
+        )
+    }
+
+    /// See [`symbol::narrow`].
+    pub(super) fn narrow_symbols<S: Symbol>(
+        self,
+        wide: &mut [i32],
+        shifts: Option<&[i32]>,
+        symbols: &mut [S],
+    ) -> (u32, Option<i32>) {
+        self.compiled(
+            #[inline(always)]
+            || symbol::narrow(wide, shifts, symbols),
         )
     }
 
@@ -138,30 +180,41 @@ impl Backend {
     pub(super) fn sum(self, integers: &[i32]) -> u32 {
         self.compiled(
             #[inline(always)]
-            || sum(integers),
+            || symbol::sum_of(integers),
         )
     }
 
-    /// Fills in the slots of a block of symbols, and returns a bit for each that is an escape.
+    /// Fills in the slots of a block of symbols, and returns a bit for each for which the model has to be asked: escapes,
+    /// at least.
     #[inline]
-    pub(super) fn slots(
-        self,
-        tables: &Tables,
-        rows: &[u16; BLOCK],
-        symbols: &[i32; BLOCK],
-        slots: &mut [Slots; BLOCK],
-    ) -> u64 {
-        match self.0 {
-            Isa::Scalar => scalar_slots(tables, rows, symbols, slots),
+    pub(super) fn slots(self, rows: BlockRows, symbols: &[i32; BLOCK], slots: &mut [Slots; BLOCK]) -> u64 {
+        match (self.0, rows) {
             // SAFETY: a processor without AVX2 and POPCNT has no such `Backend`.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => unsafe { avx2::slots(tables, rows, symbols, slots) },
+            (Isa::Avx2, BlockRows::Of(tables, rows)) => unsafe { avx2::slots(tables, rows, symbols, slots) },
+            // SAFETY: as before.
+            #[cfg(target_arch = "x86_64")]
+            (Isa::Avx2, BlockRows::At(ladder, places)) => unsafe {
+                avx2::slots_at(ladder.direct(), places, symbols, slots)
+            },
             // SAFETY: a processor without these extensions has no such `Backend`.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => unsafe { avx512::slots(tables, rows, symbols, slots) },
+            (Isa::Avx512, BlockRows::Of(tables, rows)) => unsafe {
+                avx512::slots(tables, rows, symbols, slots)
+            },
+            // SAFETY: as before.
+            #[cfg(target_arch = "x86_64")]
+            (Isa::Avx512, BlockRows::At(ladder, places)) => unsafe {
+                avx512::slots_at(ladder.direct(), places, symbols, slots)
+            },
             // SAFETY: a processor without NEON has no such `Backend`.
             #[cfg(target_arch = "aarch64")]
-            Isa::Neon => unsafe { neon::slots(tables, rows, symbols, slots) },
+            (Isa::Neon, BlockRows::Of(tables, rows)) => unsafe { neon::slots(tables, rows, symbols, slots) },
+            (Isa::Scalar, BlockRows::Of(tables, rows)) => scalar_slots(tables, rows, symbols, slots),
+            (_, BlockRows::At(ladder, places)) => {
+                let rows = places.map(Ladder::row);
+                self.slots(BlockRows::Of(ladder.tables(), &rows), symbols, slots)
+            }
         }
     }
 
@@ -195,32 +248,33 @@ impl Backend {
     #[inline]
     pub(super) fn decode(
         self,
-        tables: &Tables,
-        rows: &[u16; BLOCK],
+        rows: BlockRows,
         lanes: usize,
         states: &mut [u32; MAX_LANES],
         words: &[u8; 2 * BLOCK],
         out: &mut [i32; BLOCK],
     ) -> Option<(usize, u64)> {
-        match self.0 {
+        match (self.0, rows) {
             _ if lanes < MIN_LANES => None,
-            Isa::Scalar => None,
+            (Isa::Scalar, _) => None,
             // SAFETY: a processor without AVX2 and POPCNT has no such `Backend`.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => Some(unsafe { avx2::decode(tables, rows, lanes, states, words, out) }),
+            (Isa::Avx2, _) => Some(unsafe { avx2::decode(rows, lanes, states, words, out) }),
             // SAFETY: a processor without these extensions has no such `Backend`.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => Some(unsafe { avx512::decode(tables, rows, lanes, states, words, out) }),
+            (Isa::Avx512, _) => Some(unsafe { avx512::decode(rows, lanes, states, words, out) }),
             // SAFETY: a processor without NEON has no such `Backend`.
             #[cfg(target_arch = "aarch64")]
-            Isa::Neon => Some(unsafe { neon::decode(tables, rows, lanes, states, words, out) }),
+            (Isa::Neon, BlockRows::Of(tables, rows)) => {
+                Some(unsafe { neon::decode(tables, rows, lanes, states, words, out) })
+            }
+            #[cfg(target_arch = "aarch64")]
+            (Isa::Neon, BlockRows::At(ladder, places)) => {
+                let rows = places.map(Ladder::row);
+                self.decode(BlockRows::Of(ladder.tables(), &rows), lanes, states, words, out)
+            }
         }
     }
-}
-
-#[inline(always)]
-fn sum(integers: &[i32]) -> u32 {
-    integers.iter().fold(0, |sum, &integer| sum.wrapping_add(integer as u32))
 }
 
 fn scalar_slots(
@@ -310,11 +364,16 @@ struct Found<const N: usize> {
 
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 impl<const N: usize> Found<N> {
-    /// Searches on for the slots that lie beyond the two intervals of their bucket.
+    /// Searches on for the slots that lie beyond the two intervals of their bucket, of elements `first..` of the block.
     #[cold]
-    fn search(mut self, tables: &Tables, rows: &[u16; N], slots: &[u32; N], beyond: u32) -> Self {
+    fn search(mut self, rows: BlockRows, first: usize, slots: &[u32; N], beyond: u32) -> Self {
         for i in (0..N).filter(|i| beyond >> i & 1 == 1) {
-            let (symbol, slots) = tables.find(rows[i].into(), slots[i]);
+            let (symbol, slots) = match rows {
+                BlockRows::Of(tables, rows) => tables.find(rows[first + i].into(), slots[i]),
+                BlockRows::At(ladder, places) => {
+                    ladder.tables().find(Ladder::row(places[first + i]).into(), slots[i])
+                }
+            };
             self.starts[i] = slots.start();
             self.ends[i] = slots.start() + slots.freq();
             self.symbols[i] = symbol.unwrap_or(0) as u32;

@@ -1,9 +1,10 @@
 //! NEON: 4 elements in a register.
+#![cfg(target_arch = "aarch64")]
 
 use std::arch::aarch64::*;
 
 use super::{row, Found};
-use crate::ans::{BLOCK, LOWER_BOUND, MASK, MAX_LANES};
+use crate::ans::{BlockRows, BLOCK, LOWER_BOUND, MASK, MAX_LANES};
 use crate::tables::{Slots, Tables, PRECISION, TOTAL};
 
 const N: usize = 4;
@@ -120,9 +121,9 @@ pub(super) fn decode(
 ) -> (usize, u64) {
     let (mut used, mut escapes) = (0, 0);
     for i in 0..BLOCK / N {
-        let rows = &rows.as_chunks().0[i];
+        let numbers = &rows.as_chunks().0[i];
         let states = &mut states.as_chunks_mut().0[i & (lanes / N - 1)];
-        let [lower, upper, offset] = look_up(tables, rows, states);
+        let [lower, upper, offset] = look_up(tables, numbers, states);
         let state = load(states);
         let slot = vandq_u32(state, vdupq_n_u32(MASK));
         let middle = vshrq_n_u32::<16>(lower);
@@ -136,7 +137,7 @@ pub(super) fn decode(
         let escape = |end| vceqq_u32(end, vdupq_n_u32(TOTAL));
         if vmaxvq_u32(vorrq_u32(beyond, escape(end))) != 0 {
             let found = Found { starts: array(start), ends: array(end), symbols: array(symbol) };
-            let found = found.search(tables, rows, &array(slot), set(beyond).0 as u32);
+            let found = found.search(BlockRows::Of(tables, rows), N * i, &array(slot), set(beyond).0 as u32);
             (start, end, symbol) = (load(&found.starts), load(&found.ends), load(&found.symbols));
             escapes |= (set(escape(end)).0 as u64) << (N * i);
         }
