@@ -17,7 +17,7 @@ demo: .venv/installed
 	$(BIN)/lic-native decompress "$$folder/small.lic" -o "$$folder/restored" && \
 	cmp "$(PHOTO)" "$$folder/restored" && echo "restored byte for byte"
 
-test: rust lint python
+test: rust aarch64 lint python
 
 rust:
 	cargo fmt --check
@@ -26,14 +26,9 @@ rust:
 	cargo test --quiet --profile checked
 	! cargo tree --edges normal | grep pyo3
 
-# The Rust tests on an emulated ARM processor. Needs Debian's gcc-aarch64-linux-gnu and qemu-user, and Rust's standard
-# library for that target, from one's distribution (Debian: libstd-rust-dev:arm64) or from rustup.
-ARM := aarch64-unknown-linux-gnu
-aarch64: export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER := aarch64-linux-gnu-gcc
-aarch64: export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER := qemu-aarch64 -L /usr/aarch64-linux-gnu
+# The Rust tests on an emulated ARM processor, where tests/aarch64.sh finds what that takes; else it says what to install.
 aarch64:
-	cargo clippy --quiet --all-targets --target $(ARM) -- -D warnings
-	LIC_REQUIRE_SIMD=neon cargo test --quiet --release --target $(ARM)
+	tests/aarch64.sh
 
 # Hostile input, each target for so many seconds, e.g. make fuzz SECONDS=600; needs cargo-fuzz. What fails is kept in
 # rust/fuzz/artifacts, and its place once it is mended is rust/fuzz/regressions/TARGET. No target has use for an

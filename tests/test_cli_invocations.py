@@ -154,7 +154,7 @@ CASES = [
     ("decompress renamed.bin", 0, r"-> renamed\.bin\.restored: "),
     ("decompress a.jpg", 1, r"^lic-native: a\.jpg: not a \.lic file: it is a JPEG file$"),
     ("decompress text.txt", 1, r"text\.txt: not a \.lic file"),
-    ("decompress empty.txt", 1, r"empty\.txt: not a \.lic file: it is empty$"),
+    ("decompress empty.txt", 1, r"empty\.txt: truncated at byte 0: the file is empty$"),
     ("decompress tensor.lit", 1, r"not a \.lic file: it is a tensor"),
     ("decompress cut.lic", 1, r"^lic-native: cut\.lic: "),
     ("decompress flipped.lic", 1, r"^lic-native: flipped\.lic: corrupt"),
@@ -179,7 +179,7 @@ CASES = [
     ("inspect - <done.jpg.lic", 0, "native: "),
     ("inspect a.jpg", 1, "it is a JPEG file"),
     ("inspect folder", 1, "folder: Is a directory"),
-    ("inspect empty.txt", 1, "it is empty"),
+    ("inspect empty.txt", 1, "the file is empty$"),
 ]
 
 

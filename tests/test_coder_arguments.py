@@ -114,7 +114,7 @@ def test_what_is_no_distribution_is_told_what_to_write(name):
         (TypeError, "scales must be numbers", lambda: Tables.logistic({1.0, 2.0})),
         (TypeError, "mask", lambda: Tables.gaussian(np.ma.masked_array([1.0, 2.0], [False, True]))),
         (ValueError, r"scales of shape \(\), not \[rows\]", lambda: Tables.gaussian(1.0)),
-        (ValueError, "scale 0 is outside", lambda: Tables.gaussian([1.0, 0.0])),
+        (ValueError, "scale 0.0 is outside", lambda: Tables.gaussian([1.0, 0.0])),
         (ValueError, "70000 rows are more", lambda: Tables.gaussian(np.ones(70_000))),
         (ValueError, r"lengths of shape \(\) for 1 rows", lambda: Tables([[0, 32768]], 2)),
         (ValueError, r"offsets of shape \(2,\) for 1 rows", lambda: Tables([[0, 32768]], offsets=[0, 0])),

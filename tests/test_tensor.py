@@ -145,8 +145,11 @@ def test_limits_are_integers_from_0_on(field):
 def test_a_tensor_is_no_file_and_a_message_no_tensor():
     array = np.arange(9)
     for reader in (lic_native.jpeg.decompress, lic_native.image.decompress):
-        with pytest.raises(lic_native.UnsupportedError, match=r"a tensor, .*lic_native\.decode restores it"):
+        with pytest.raises(lic_native.UnsupportedError, match=r"a tensor, which lic_native\.decode restores"):
             reader(lic_native.encode(array))
+        for data, what in ((b"\xff\xd8\xff\xe0", "is a JPEG file"), (b"text", "begins otherwise")):
+            with pytest.raises(lic_native.UnsupportedError, match=rf"^not a \.lic file: it {what}$"):
+                reader(data)
     gaussian = lic_native.Gaussian(0, 3.0)
     with pytest.raises(lic_native.UnsupportedError, match=r"a message, .*decode\(data, distribution\)"):
         lic_native.decode(lic_native.encode(array, gaussian))

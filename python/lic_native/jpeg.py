@@ -39,8 +39,6 @@ __all__ = [
 
 #: What names of JPEG files end in.
 SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif"}
-#: What tensors in bytes begin with (docs/format.md).
-TENSOR = b"\x89LIT"
 #: In place of a coder's number: the picture has the coefficients of an earlier one, whose index follows.
 TWIN = 0
 #: Bits of a block, in a file and in what the native coder makes of a picture: what has fewer is left to that coder, as
@@ -317,8 +315,6 @@ def sampling_name(factors: Sequence[tuple[int, int]]) -> str:
 def _unpacked(data: bytes, limits: Limits) -> _native.Container:
     check_instance(limits, Limits, "limits")
     limits.check_input(len(data))
-    if data.startswith(TENSOR):
-        raise UnsupportedError("the file holds a tensor: lic_native.decode restores it")
     container = _native.unpack(data, limits.max_output_bytes)
     if container.image is not None:
         raise UnsupportedError("the file holds no file but an image: lic_native.image.decompress shows it")

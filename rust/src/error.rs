@@ -23,7 +23,7 @@ pub enum Error {
         offset: usize,
     },
     /// The data is of a kind or version that this crate does not handle.
-    #[error("unsupported: {0}")]
+    #[error("{0}")]
     Unsupported(String),
     /// Honouring the data would take more than the caller allows.
     #[error("{what} of {value} exceeds the limit of {limit}")]

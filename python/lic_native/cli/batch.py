@@ -21,6 +21,8 @@ from .sources import Job, Plan
 
 #: Files worked on at a time: each takes memory.
 MAX_FILES = 4
+#: Files of a run of which each is told in a line; of more, a sum is.
+MAX_LINES = 20
 #: Seconds that threads have to come to their end when the run is stopped.
 PATIENCE = 0.7
 
@@ -128,6 +130,7 @@ class _Run:
         self._finished: list[str] = []
         self._advance: Callable[[int], None] = lambda _: None
         self._one = len(plan.jobs) == 1 and not plan.problems and plan.jobs[0].named
+        self._lines = settings.verbose or len(plan.jobs) <= MAX_LINES
 
     def run(self) -> int:
         start = time.monotonic()
@@ -265,7 +268,7 @@ class _Run:
             sums.done, sums.before, sums.after = sums.done + 1, sums.before + size, sums.after + after
             for note in result.notes:
                 self.notes[note] = self.notes.get(note, 0) + 1
-            if self._one or self.settings.verbose:
+            if self._lines:
                 console.say(line)
             else:
                 self._finished.append(line)
@@ -278,7 +281,7 @@ class _Run:
         with self._lock:
             self.sums.skipped += 1
             self.kinds[kind] = self.kinds.get(kind, 0) + 1
-            if self._one or self.settings.verbose:
+            if self._lines:
                 console.say(f"{console.shown(job.source or '-')}: skipped: {console.shown(reason)}")
             self._event(job, {"status": "skipped", "reason": reason})
             self._advance(job.size)

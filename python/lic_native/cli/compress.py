@@ -195,11 +195,12 @@ def restores(source: Path, target: Path) -> bool:
 
 def lossy_task(quality: float, profile: str | None, device: str | None, limits: Limits, lof: int, share: int) -> Task:
     """Return the task of images that come back nearly the same."""
-    import torch
     from PIL import Image
 
     name, index = zoo.of_image_profile(profile), index_of(quality)
     zoo.load_image(name, device)
+    import torch
+
     torch.set_num_threads(max(share, 1))
     # --max-pixels stands in for Pillow's own limit.
     Image.MAX_IMAGE_PIXELS = None

@@ -65,7 +65,6 @@ def decompress(
     share = batch.threads_each(plan, settings)
 
     def work(data: bytes, job: Job) -> Result:
-        check_is_lic(data)
         if not image.is_image(data):
             restored = jpeg.decompress(data, device=device, limits=limits, threads=share)
             if job.target_named and job.target is not None:
@@ -101,21 +100,6 @@ def decompress(
             raise ValueError("kept, since what was restored before is another file")
 
     raise typer.Exit(batch.run(plan, Task(work, "restored", is_done, check), settings))
-
-
-def check_is_lic(data: bytes) -> None:
-    """Raise UnsupportedError if this is the content of no `.lic` file, and say what it is."""
-    if data.startswith(sources.LIC):
-        return
-    if data.startswith(sources.JPEG):
-        what = "it is a JPEG file"
-    elif not data:
-        what = "it is empty"
-    elif data.startswith((b"\x89LIT", b"\x89LIM")):
-        what = "it is a tensor or a message: lic_native.decode reads it"
-    else:
-        what = "it begins otherwise"
-    raise UnsupportedError(f"not a .lic file: {what}")
 
 
 def check_suffix(restored: bytes, target: Path) -> None:
@@ -190,7 +174,6 @@ def check_files(
     share = batch.threads_each(plan, settings)
 
     def work(data: bytes, job: Job) -> Result:
-        check_is_lic(data)
         lossy = image.is_image(data)
         if lossy:
             picture = image.decompress(data, device=device, limits=limits)

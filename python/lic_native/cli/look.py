@@ -13,7 +13,6 @@ import typer
 from .. import files, image, jpeg
 from ..limits import DEFAULT_LIMITS
 from . import batch, console, options, sources
-from .decompress import check_is_lic
 
 Paths = Annotated[list[str] | None, typer.Argument(metavar="PATH", show_default=False, help="Files; - is stdin.")]
 
@@ -88,7 +87,6 @@ def _infos(paths: list[Path | None]) -> Iterator[tuple[Path | None, dict[str, An
     for path in paths:
         try:
             data = console.read_stdin(DEFAULT_LIMITS) if path is None else files.read(path)
-            check_is_lic(data)
             info = asdict((image if image.is_image(data) else jpeg).inspect(data))
         except Exception as error:
             console.complain(console.describe(error, str(path or "stdin")))

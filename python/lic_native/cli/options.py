@@ -66,7 +66,9 @@ Remove = Annotated[
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", "-n", help="Say what would be done, and do nothing.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Say nothing but what failed.")]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Print a line for each file, and tracebacks.")]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Print a line for each file, also of many, and tracebacks.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout: a line for each file, and one of sums.")]
 Threads = Annotated[
     int,

@@ -190,13 +190,11 @@ fn sealed(mut out: Vec<u8>) -> Vec<u8> {
 /// Check what holds for the whole file, and stand behind the version byte.
 fn open(data: &[u8]) -> Result<Cursor<'_>> {
     if data.len() < MAGIC.len() && MAGIC.starts_with(data) {
-        return Err(Error::Truncated { what: "the file's magic number", offset: data.len() });
-    }
-    if data.starts_with(&tensor::MAGIC) {
-        return Err(Error::Unsupported("a tensor, no .lic file: lic_native.decode restores it".into()));
+        let what = if data.is_empty() { "the file is empty" } else { "the file's magic number" };
+        return Err(Error::Truncated { what, offset: data.len() });
     }
     if !data.starts_with(&MAGIC) {
-        return Err(Error::Corrupt { what: "not a .lic file: wrong magic number".into(), offset: 0 });
+        return Err(Error::Unsupported(format!("not a .lic file: it {}", what_else(data))));
     }
     let version = *data.get(4).ok_or(Error::Truncated { what: "format version", offset: 4 })?;
     if version != VERSION {
@@ -216,6 +214,17 @@ fn open(data: &[u8]) -> Result<Cursor<'_>> {
         });
     }
     Ok(Cursor { data: content, position: 5 })
+}
+
+/// What a file is that is no `.lic` file: whoever has confused two files is told which one it was.
+fn what_else(data: &[u8]) -> &'static str {
+    if data.starts_with(&tensor::MAGIC) {
+        "is a tensor, which lic_native.decode restores"
+    } else if data.starts_with(&[0xFF, 0xD8, 0xFF]) {
+        "is a JPEG file"
+    } else {
+        "begins otherwise"
+    }
 }
 
 fn read_stored(cursor: &mut Cursor, size: u64) -> Result<Vec<u8>> {
@@ -501,7 +510,7 @@ mod tests {
         packed[4] = 9;
         assert_eq!(
             unpack(&packed, 99).unwrap_err().to_string(),
-            "unsupported: format version 9: this release reads version 1"
+            "format version 9: this release reads version 1"
         );
     }
 }

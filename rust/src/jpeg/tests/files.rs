@@ -131,9 +131,9 @@ fn unsupported_processes_are_named() {
         file[sof + 1] = marker;
         read(&file, &LIMITS).unwrap_err().to_string()
     };
-    assert_eq!(refused(0xC3), "unsupported: lossless JPEG (marker FFC3)");
-    assert_eq!(refused(0xCD), "unsupported: arithmetic-coded JPEG (marker FFCD)");
-    assert_eq!(refused(0xC5), "unsupported: hierarchical JPEG (marker FFC5)");
+    assert_eq!(refused(0xC3), "lossless JPEG (marker FFC3)");
+    assert_eq!(refused(0xCD), "arithmetic-coded JPEG (marker FFCD)");
+    assert_eq!(refused(0xC5), "hierarchical JPEG (marker FFC5)");
 }
 
 #[test]
