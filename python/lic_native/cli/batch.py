@@ -19,6 +19,29 @@ from ..limits import Limits
 from . import console
 from .sources import Job, Plan
 
+__all__ = [
+    "DONE",
+    "FAILED",
+    "MAX_FILES",
+    "MAX_LINES",
+    "PATIENCE",
+    "USAGE",
+    "Result",
+    "Settings",
+    "Skip",
+    "Stopped",
+    "Sums",
+    "Task",
+    "end",
+    "files_at_a_time",
+    "on_signal",
+    "run",
+    "sizes",
+    "stop_on_signals",
+    "take_signals",
+    "threads_each",
+]
+
 #: Files worked on at a time: each takes memory.
 MAX_FILES = 4
 #: Files of a run of which each is told in a line; of more, a sum is.

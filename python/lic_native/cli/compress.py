@@ -18,6 +18,8 @@ from . import batch, console, options, sources
 from .batch import Result, Skip, Task
 from .sources import Job
 
+__all__ = ["compress"]
+
 
 def compress(
     paths: options.Paths = None,

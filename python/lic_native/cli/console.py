@@ -11,6 +11,21 @@ from typing import Any
 
 from .. import files
 
+__all__ = [
+    "bar_above",
+    "complain",
+    "describe",
+    "flush_stdout",
+    "on_terminal",
+    "out",
+    "quiet",
+    "read_stdin",
+    "say",
+    "shown",
+    "take_streams",
+    "write_stdout",
+]
+
 #: The progress bar that is shown, if there is one: lines go above it.
 _bar: Any = None
 #: Whether nothing but failures is said.

@@ -18,6 +18,8 @@ from .batch import Result, Task
 from .compress import destination, refuse_terminal
 from .sources import SUFFIX, Job
 
+__all__ = ["check_files", "decompress"]
+
 MaxPixels = Annotated[int, options.size_option("Pixels that a file's pictures may have.", DEFAULT_LIMITS.max_pixels)]
 MaxInput = Annotated[int, options.size_option("Bytes that a .lic file may have.", DEFAULT_LIMITS.max_input_bytes)]
 MaxOutput = Annotated[int, options.size_option("Bytes that a restored file may have.", DEFAULT_LIMITS.max_output_bytes)]

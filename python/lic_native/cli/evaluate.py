@@ -9,6 +9,8 @@ import typer
 
 from .options import Device
 
+__all__ = ["app"]
+
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Measure against other programs, on your own files."
 )

@@ -14,6 +14,8 @@ from .. import files, image, jpeg
 from ..limits import DEFAULT_LIMITS
 from . import batch, console, options, sources
 
+__all__ = ["inspect", "list_files"]
+
 Paths = Annotated[list[str] | None, typer.Argument(metavar="PATH", show_default=False, help="Files; - is stdin.")]
 
 

@@ -7,6 +7,24 @@ from typing import Annotated
 
 import typer
 
+__all__ = [
+    "Device",
+    "DryRun",
+    "FilesFrom",
+    "Force",
+    "Json",
+    "Output",
+    "Paths",
+    "Quiet",
+    "Remove",
+    "Stdout",
+    "Threads",
+    "Verbose",
+    "size",
+    "size_option",
+    "size_text",
+]
+
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 

@@ -13,6 +13,22 @@ from ..jpeg import SUFFIXES as JPEG_SUFFIXES
 from ..limits import DEFAULT_LIMITS
 from . import console
 
+__all__ = [
+    "JPEG",
+    "LIC",
+    "SUFFIX",
+    "Job",
+    "Plan",
+    "compressed_name",
+    "head",
+    "holds_image",
+    "is_image",
+    "is_jpeg",
+    "is_lic",
+    "named_paths",
+    "plan",
+]
+
 #: What names of compressed files end in.
 SUFFIX = ".lic"
 #: What files begin with.
