@@ -321,5 +321,111 @@ def test_what_is_cut_short_is_no_success(tmp_path, unbuffered):
     ):
         done = shell(script)
         assert done.returncode == 1 and done.stderr.count(b"\n") == 1, (script, done.stderr)
+    done = shell("LIC list x.lic x.lic --json | true; exit ${PIPESTATUS[0]}")
+    assert done.returncode == 1 and done.stderr == b"lic-native: stdout: Broken pipe\n"
+    # The file goes on behind what is in it, and so does what is written later.
+    done = shell("(echo before; LIC decompress x.lic -f -o /dev/stdout; echo after) >log 2>/dev/null; cat log")
+    assert done.stdout == b"before\n" + source.read_bytes() + b"after\n"
     done = shell("LIC decompress x.lic -c 2>&-")
     assert done.returncode == 0 and done.stdout == source.read_bytes()
+
+
+def test_streams_that_do_not_block_are_waited_for(tmp_path):
+    data = np.random.default_rng(0).bytes(300_000)
+    packed = jpeg.compress(data)
+
+    def run(*arguments, **streams):
+        return subprocess.Popen([sys.executable, "-m", "lic_native", *arguments], env=ENVIRONMENT, **streams)
+
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    (tmp_path / "x.lic").write_bytes(packed)
+    process = run("decompress", str(tmp_path / "x.lic"), "-c", stdout=writer)
+    os.close(writer)
+    time.sleep(1)
+    with open(reader, "rb") as file:
+        assert file.read() == data
+    assert process.wait() == 0
+
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    process = run("compress", "-", "-o", str(tmp_path / "y.lic"), stdin=reader)
+    os.close(reader)
+    with open(writer, "wb", buffering=0) as file:
+        for start in range(0, len(data), 50_000):
+            time.sleep(0.1)
+            file.write(data[start : start + 50_000])
+    assert process.wait() == 0
+    assert jpeg.decompress((tmp_path / "y.lic").read_bytes()) == data
+
+
+def test_runs_that_remove_sources_share_the_work(photos):
+    for i in range(20):
+        (photos / f"{i}.jpg").write_bytes(jpeg_bytes(64, 64, seed=i))
+    command = [sys.executable, "-m", "lic_native", "compress", str(photos), "--rm", "--json"]
+    runs = [subprocess.Popen(command, stdout=subprocess.PIPE, env=ENVIRONMENT) for _ in range(2)]
+    outputs = [run.communicate()[0].splitlines() for run in runs]
+    assert [run.returncode for run in runs] == [0, 0]
+    assert sum(json.loads(lines[-1])["done"] for lines in outputs) == 23
+    assert not list(photos.rglob("*.jpg"))
+
+
+def test_images_of_another_quality_are_not_there_already(tmp_path):
+    source, packed, shown = tmp_path / "x.png", tmp_path / "s.lic", tmp_path / "out.png"
+    Image.fromarray(photograph(24, 24)).save(source)
+    for quality in ("1", "8"):
+        lic("compress", source, "-q", quality, "--profile", "fast", "-f", "-o", packed)
+        done = lic("decompress", packed, "-o", shown)
+        assert done.returncode == (quality == "8")
+    assert b"holds something else" in done.stderr
+    assert lic("decompress", packed, "-o", shown, "-f").returncode == 0
+    assert b"skipped" in lic("decompress", packed, "-o", shown).stderr
+    done = lic("decompress", packed, "--rm", "-o", tmp_path / "x.jpg")
+    assert done.returncode == 1 and b"holds an image with loss" in done.stderr and packed.exists()
+
+
+UNPRIVILEGED = """
+import os, sys
+from lic_native.cli import main
+arguments = sys.argv[1:]
+sys.argv = ["lic-native", "compress", "a/a.jpg", "-o", "/dev/null"]
+try:
+    main()  # imports what only root may read here
+except SystemExit:
+    pass
+if os.geteuid() == 0:
+    os.seteuid(65534)
+sys.argv = ["lic-native", *arguments]
+main()
+"""
+
+
+def test_what_may_not_be_looked_at_is_named_and_the_rest_is_done(tmp_path):
+    tmp_path.chmod(0o777)
+    for name in ("a", "locked", "listed", "z"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"{name}.jpg").write_bytes(jpeg_bytes(48, 64))
+        (tmp_path / name).chmod(0o777)
+    (tmp_path / "z" / "nameless").write_bytes(jpeg_bytes(48, 64))
+    (tmp_path / "z" / "nameless").chmod(0)
+    (tmp_path / "a" / "link.jpg").symlink_to(tmp_path / "locked" / "locked.jpg")
+    (tmp_path / "locked").chmod(0)
+    (tmp_path / "listed").chmod(0o744)
+    parent = tmp_path.parent
+    while parent != parent.parent and not parent.stat().st_mode & 1:
+        parent.chmod(parent.stat().st_mode | 0o11)
+        parent = parent.parent
+    for arguments, named in (
+        (["."], [b"locked", b"listed.jpg", b"nameless", b"link.jpg"]),
+        (["x" * 300, "locked/locked.jpg", "a/a.jpg", "-f"], [b"x" * 300, b"locked.jpg"]),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", UNPRIVILEGED, "compress", *arguments],
+            cwd=tmp_path,
+            env=ENVIRONMENT,
+            capture_output=True,
+        )
+        assert done.returncode == 1 and b"Traceback" not in done.stderr
+        assert all(name in done.stderr for name in named), done.stderr
+        assert (tmp_path / "a" / "a.jpg.lic").exists(), done.stderr
+    (tmp_path / "locked").chmod(0o700)

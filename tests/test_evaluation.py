@@ -12,6 +12,7 @@ from PIL import Image
 
 import lic_native
 from lic_native.cli import app
+from lic_native.errors import LicError
 from lic_native.evaluation import peers, report, stages
 from lic_native.evaluation.jpeg import FileSet, evaluate, file_sets, measure, summary, table
 from lic_native.evaluation.peers import Codec, codecs
@@ -83,7 +84,7 @@ def test_what_can_be_refused_is_refused_before_anything_is_measured(images, monk
 
 def test_an_image_that_is_cut_is_named(images):
     (images / "b.png").write_bytes((images / "b.png").read_bytes()[:500])
-    with pytest.raises(ValueError, match=r"b\.png can't be read: image file is truncated"):
+    with pytest.raises(LicError, match=r"b\.png can't be read: image file is truncated"):
         list(file_sets(images, [75], ["4:2:0"]))
 
 

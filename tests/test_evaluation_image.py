@@ -18,6 +18,7 @@ from PIL import Image
 
 import lic_native
 from lic_native.cli import app
+from lic_native.errors import LicError
 from lic_native.evaluation import bd_rate, distortion, image_report, resources
 from lic_native.evaluation.bd_rate import BdRate, Curve
 from lic_native.evaluation.image import Row, evaluate, find, means, measure, read, table
@@ -177,10 +178,10 @@ def test_every_image_is_read_as_rgb_without_metadata(images, tmp_path):
 
 def test_an_image_that_is_cut_is_named(images):
     (cut := find(images)[1]).write_bytes(cut.read_bytes()[:-60])
-    with pytest.raises(ValueError, match=rf"{cut.name} can't be read: "):
+    with pytest.raises(LicError, match=rf"{cut.name} can't be read: "):
         read(cut)
     cut.write_bytes(b"no image")
-    with pytest.raises(ValueError, match=rf"{cut.name} can't be read: "):
+    with pytest.raises(LicError, match=rf"{cut.name} can't be read: "):
         find(images)
 
 
@@ -189,7 +190,7 @@ def test_images_with_more_than_colour_are_refused_before_anything_is_measured(im
     odd = Image.fromarray(photograph(8, 8)).convert("L" if mode == "I;16" else mode.split()[0])
     options = {"transparency": 0} if mode.startswith("P") else {}
     odd.convert(mode.split()[0]).save(images / ("z.tif" if mode == "CMYK" else "z.png"), **options)
-    with pytest.raises(ValueError, match=r"z\.\w+ is neither RGB nor gray, of 8 bits without alpha"):
+    with pytest.raises(LicError, match=r"z\.\w+ is neither RGB nor gray, of 8 bits without alpha"):
         next(evaluate(images, [PEERS["JPEG"]]))
 
 

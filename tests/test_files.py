@@ -4,10 +4,13 @@ import errno
 import io
 import os
 import stat
+import threading
+import time
 
 import pytest
 from conftest import jpeg_bytes
 
+import lic_native
 from lic_native import LimitExceededError, Limits, files, image, jpeg
 
 
@@ -39,6 +42,60 @@ class Dribbling(io.RawIOBase):
     def write(self, data):
         self.data += bytes(data[:3])
         return len(data[:3])
+
+
+class Empty(io.RawIOBase):
+    """A pipe that does not block, and has nothing or takes nothing now."""
+
+    def readable(self):
+        return True
+
+    def read(self, size=-1):
+        return None
+
+    def write(self, data):
+        return None
+
+
+def test_files_that_do_not_block_are_waited_for():
+    reader, writer = os.pipe()
+    for descriptor in (reader, writer):
+        os.set_blocking(descriptor, False)
+    data = bytes(range(256)) * 4000
+    taken = []
+
+    def take():
+        with open(reader, "rb", buffering=0) as file:
+            taken.append(files.read(file))
+
+    thread = threading.Thread(target=take)
+    thread.start()
+    time.sleep(0.05)
+    with open(writer, "wb", buffering=0) as file:
+        files.write_all(file, data)
+    thread.join()
+    assert taken == [data]
+    with pytest.raises(BlockingIOError):
+        files.read(Empty())
+    with pytest.raises(BlockingIOError):
+        files.write_all(Empty(), b"x")
+
+
+def test_a_file_that_takes_nothing_is_an_error():
+    class Full(io.RawIOBase):
+        def write(self, data):
+            return 0
+
+    with pytest.raises(OSError, match="takes no more"):
+        files.write_all(Full(), b"x")
+    taken = []
+
+    class Taking:
+        def write(self, data):
+            taken.append(bytes(data))
+
+    files.write_all(Taking(), b"abc")
+    assert taken == [b"abc"]
 
 
 def test_short_reads_and_writes_are_gone_on_with():
@@ -131,6 +188,16 @@ def test_files_by_functions(tmp_path, photo):
             jpeg.compress_file(given, tmp_path / "new")
     with pytest.raises(TypeError, match="target must be"):
         jpeg.compress_file(source, 5)
+    with pytest.raises(TypeError, match="overwrite must be True or False"):
+        jpeg.compress_file(source, packed, overwrite="no")
+    with pytest.raises(IsADirectoryError):
+        jpeg.compress_file(source, f"{tmp_path}/new/")
+    with pytest.raises(FileNotFoundError):
+        jpeg.compress_file(tmp_path / "none", tmp_path / "deep" / "x")
+    with pytest.raises(TypeError, match="mode 'rb'"):
+        jpeg.compress_file(io.StringIO(""), tmp_path / "x")
+    with pytest.raises(lic_native.UnsupportedError, match="restores a JPEG file"):
+        jpeg.decompress_file(packed, tmp_path / "x.png")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.jpg", "a.lic", "b.jpg"]
 
 
@@ -145,6 +212,8 @@ def test_images_by_functions(tmp_path):
         assert picture.format == "PNG" and picture.size == (48, 32)
     with pytest.raises(ValueError, match="format"):
         image.decompress_file(packed, io.BytesIO())
+    with pytest.raises(TypeError, match="format must be a string"):
+        image.decompress_file(packed, io.BytesIO(), format=5)
     stream = io.BytesIO()
     image.decompress_file(packed, stream, format=".webp")
     assert Image.open(stream).format == "WEBP"

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from lic_native import _native, cli, coders, jpeg
 from lic_native.coder import StreamDecoder, StreamEncoder
+from lic_native.errors import LicError
 from lic_native.models.bls2017 import Bls2017, Config
 from lic_native.models.mlcc import Mlcc
 from lic_native.training import image as image_training
@@ -151,11 +152,11 @@ def test_what_no_run_can_have_is_refused_before_anything_is_done(tmp_path, monke
 
 def test_what_is_no_photograph_is_named(tmp_path):
     (tmp_path / "a.png").write_bytes(b"no image")
-    with pytest.raises(ValueError, match=r"a\.png, below .*, can't be read"):
+    with pytest.raises(LicError, match=r"a\.png, below .*, can't be read"):
         photographs.Photographs(tmp_path)
     (tmp_path / "a.png").unlink()
     (tmp_path / "0.tar").write_bytes(b"no archive" * 100)
-    with pytest.raises(ValueError, match=r"0\.tar can't be read"):
+    with pytest.raises(LicError, match=r"0\.tar can't be read"):
         photographs.Photographs(tmp_path)
 
 
@@ -163,7 +164,7 @@ def test_a_checkpoint_that_is_damaged_is_named(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "checkpoint.pt").write_bytes(b"cut")
     for module in (training, image_training):
-        with pytest.raises(ValueError, match=r"checkpoint\.pt can't be read"):
+        with pytest.raises(LicError, match=r"checkpoint\.pt can't be read"):
             module.train(tmp_path, tmp_path / "run", steps=1)
 
 

@@ -40,7 +40,8 @@ def to_numpy(given: ArrayLike) -> tuple[NDArray[Any], bool]:
     """Return an array of the same values, without a copy where that is possible, and whether it was a torch tensor.
 
     Raises:
-        TypeError: it is a masked array.
+        TypeError: it is a masked array, or a tensor without values or without an ordinary layout.
+        ValueError: it is lists of different lengths.
     """
     if isinstance(given, np.ndarray):
         if isinstance(given, np.ma.MaskedArray):
@@ -48,6 +49,9 @@ def to_numpy(given: ArrayLike) -> tuple[NDArray[Any], bool]:
         return given, False
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(given, torch.Tensor):
+        if given.is_meta or given.is_nested or given.layout != torch.strided:
+            kind = "on the meta device, without values" if given.is_meta else "nested or sparse"
+            raise TypeError(f"a tensor must be strided and have values; this one is {kind}")
         if not given.is_cpu or given.requires_grad:
             given = given.detach().cpu()
         if given.dtype == torch.bfloat16:  # which NumPy doesn't have; float32 holds it exactly
@@ -59,7 +63,10 @@ def to_numpy(given: ArrayLike) -> tuple[NDArray[Any], bool]:
         from torch.utils.dlpack import from_dlpack
 
         return from_dlpack(given).cpu().numpy(), False
-    return np.asarray(given), False
+    try:
+        return np.asarray(given), False
+    except ValueError as error:
+        raise ValueError(f"{type(given).__name__} is no array: its rows have different lengths") from error
 
 
 def in_order(array: NDArray[Any]) -> NDArray[Any]:

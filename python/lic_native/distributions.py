@@ -330,7 +330,7 @@ class Located(Distribution):
 
     def __init__(self, mean: ArrayLike, scale: ArrayLike) -> None:
         self._mean, self._scale = _floats(mean=mean, scale=scale)
-        self.shape = np.broadcast_shapes(self._mean.shape, self._scale.shape)
+        self.shape = _common_shape(mean=self._mean, scale=self._scale)
 
     def _model(self, shape: tuple[int, ...]) -> _native.Model:
         mean, scale = _parameter(self._mean, shape, "mean"), _parameter(self._scale, shape, "scale")
@@ -441,7 +441,10 @@ class Mixture(Distribution):
         for component in components:
             parameters += [("mean", component._mean), ("scale", component._scale)]
         self._dtype = np.float64 if any(_loses(array, name) for name, array in parameters) else np.float32
-        self.shape = np.broadcast_shapes(*(c.shape for c in components), *(w.shape for w in self._weights))
+        self.shape = _common_shape(
+            **{f"component {i}": component for i, component in enumerate(components)},
+            **{f"weight {i}": weight for i, weight in enumerate(self._weights)},
+        )
 
     def _model(self, shape: tuple[int, ...]) -> _native.Model:
         components = []
@@ -519,6 +522,16 @@ class LogisticPairs(Distribution):
 
     def _parameters(self) -> dict[str, Any]:
         return {"params": self._params}
+
+
+def _common_shape(**parameters: Any) -> tuple[int, ...]:
+    """Return the shape that parameters broadcast to. Raises ValueError that names them if there is none."""
+    shapes = {name: parameter.shape for name, parameter in parameters.items()}
+    try:
+        return np.broadcast_shapes(*shapes.values())
+    except ValueError:
+        listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items() if shape)
+        raise ValueError(f"these shapes do not broadcast: {listed}") from None
 
 
 def _floats(**given: ArrayLike) -> list[NDArray[Any]]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
+import re
+import select
 import shutil
 import stat
 import threading
@@ -63,13 +66,28 @@ def read(source: File, limits: Limits = DEFAULT_LIMITS) -> bytes:
 def _read(file: IO[bytes], chunk: int, limits: Limits) -> bytes:
     chunks: list[bytes] = []
     left = limits.max_input_bytes + 1
-    while left > 0 and (part := file.read(min(chunk, left))):
+    while left > 0:
+        part = file.read(min(chunk, left))
+        if part is None:
+            _wait_for(file, write=False)
+            continue
         if not isinstance(part, bytes):
             raise TypeError(f"source must be open for bytes, not for {type(part).__name__}: mode 'rb'")
+        if not part:
+            break
         chunks.append(part)
         left -= len(part)
     limits.check_input(limits.max_input_bytes + 1 - left)
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def _wait_for(file: IO[bytes], write: bool) -> None:
+    """Wait until a file that does not block has bytes, or takes some. Raises BlockingIOError if that can't be known."""
+    try:
+        descriptor = file.fileno()
+    except (AttributeError, OSError):
+        raise BlockingIOError(errno.EAGAIN, "does not block, and can't be waited for") from None
+    select.select([] if write else [descriptor], [descriptor] if write else [], [])
 
 
 class Output:
@@ -90,6 +108,8 @@ class Output:
 
     def __init__(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
         self.path, self._overwrite = Path(path), overwrite
+        self._is_folder = os.fspath(path).endswith(("/", os.sep))
+        self._stream = _stream_number(os.fspath(path))
         self._real, self._part, self._descriptor = self.path, Path(), -1
         #: Whether the file is a device or a FIFO, which has no content to replace.
         self.special = False
@@ -101,7 +121,27 @@ class Output:
             raise _named(error, self.path) from error
         return self
 
+    def check(self) -> None:
+        """Raise what entering the context would, as far as that is known before anything is made."""
+        try:
+            self._check()
+        except OSError as error:
+            raise _named(error, self.path) from error
+
     def _open(self) -> None:
+        self._check()
+        if not self.special:
+            if self.path.is_symlink():
+                self._real = Path(os.path.realpath(self.path))
+            self._real.parent.mkdir(parents=True, exist_ok=True)
+            self._claim()
+
+    def _check(self) -> None:
+        if self._stream is not None:
+            self.special = True
+            return
+        if self._is_folder:
+            raise IsADirectoryError(errno.EISDIR, "names a folder; a file is wanted")
         try:
             mode = os.stat(self.path).st_mode
         except FileNotFoundError:
@@ -113,11 +153,6 @@ class Output:
         kept = os.path.lexists(self.path) and not (stat.S_ISCHR(mode) or stat.S_ISFIFO(mode))
         if kept and not self._overwrite:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
-        if not self.special:
-            if self.path.is_symlink():
-                self._real = Path(os.path.realpath(self.path))
-            self._real.parent.mkdir(parents=True, exist_ok=True)
-            self._claim()
 
     def _claim(self) -> None:
         """Make the temporary file, whose name follows from the file's: who holds its lock is at work on the file."""
@@ -169,7 +204,8 @@ class Output:
         """
         try:
             if self.special:
-                with open(self.path, "wb", buffering=0, opener=lambda path, _: os.open(path, os.O_WRONLY)) as device:
+                descriptor = os.open(self.path, os.O_WRONLY) if self._stream is None else os.dup(self._stream)
+                with open(descriptor, "wb", buffering=0) as device:
                     write_all(device, data)
                 return
             with open(self._descriptor, "wb", buffering=0, closefd=False) as file:
@@ -211,6 +247,15 @@ class Output:
                 _unfinished.discard(self._part)
 
 
+def _stream_number(path: str | bytes) -> int | None:
+    """Return which open file of this process a path names, if any: opened anew, it would be written from its start."""
+    path = os.fsdecode(path)
+    if path in ("/dev/stdout", "/dev/stderr"):
+        return 1 if path == "/dev/stdout" else 2
+    found = re.fullmatch(r"(?:/dev/fd|/proc/self/fd)/(\d+)", path)
+    return int(found[1]) if found else None
+
+
 def _try_lock(descriptor: int) -> bool | None:
     """Return whether the lock of a file could be had, or None where there are no locks."""
     if fcntl is None:
@@ -248,12 +293,23 @@ def discard_unfinished() -> None:
 
 
 def write_all(file: IO[bytes], data: bytes) -> None:
-    """Write all of the bytes: a file without a buffer may take only a part at a time."""
+    """Write all of the bytes: a file without a buffer may take only a part at a time, or none until later."""
     view = memoryview(data)
     while len(view):
-        written = file.write(view)
-        # What returns no number has taken all.
-        view = view[len(view) if written is None else written :]
+        try:
+            written = file.write(view)
+        except BlockingIOError as error:  # of a file with a buffer, which is full
+            written = error.characters_written
+            _wait_for(file, write=True)
+        else:
+            if written is None and isinstance(file, io.RawIOBase):
+                _wait_for(file, write=True)
+                continue
+            if written is None:  # other objects that return no number have taken all
+                return
+            if not written:
+                raise OSError(errno.EIO, "takes no more bytes")
+        view = view[written:]
 
 
 def transform(
@@ -268,17 +324,21 @@ def transform(
         FileExistsError: there is a target, and `overwrite` is false; or it is the source.
         LimitExceededError, OSError, TypeError: as `read`; and what `work` raises.
     """
-    by_path = isinstance(source, str | os.PathLike)
+    if not isinstance(overwrite, bool):
+        raise TypeError(f"overwrite must be True or False, not {type(overwrite).__name__}")
     for name, given, method in (("source", source, "read"), ("target", target, "write")):
         if not isinstance(given, str | os.PathLike) and not hasattr(given, method):
             raise TypeError(f"{name} must be a path or a binary file object, not {type(given).__name__}")
+    path = source if isinstance(source, str | os.PathLike) else None
     if not isinstance(target, str | os.PathLike):
         stream: Any = target
         write_all(stream, work(read(source, limits)))
         if hasattr(stream, "flush"):
             stream.flush()
         return
-    if by_path and os.path.exists(target) and os.path.samefile(source, target):  # type: ignore[arg-type]
+    if path is not None and os.path.exists(target) and os.path.samefile(path, target):
         raise FileExistsError(errno.EEXIST, "is the source itself", os.fspath(target))
+    # Before anything is made for the target.
+    data = read(source, limits)
     with Output(target, overwrite) as output:
-        output.commit(work(read(source, limits)), like=source if by_path else None)  # type: ignore[arg-type]
+        output.commit(work(data), like=path)

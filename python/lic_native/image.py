@@ -236,6 +236,8 @@ def decompress_file(
         if not isinstance(target, str | os.PathLike):
             raise ValueError('a file object has no suffix: pass a format, for example format=".png"')
         format = os.path.splitext(os.fspath(target))[1]
+    elif not isinstance(format, str):
+        raise TypeError(f"format must be a string, not {type(format).__name__}")
     pixels.format_of(format)
 
     def work(data: bytes) -> bytes:

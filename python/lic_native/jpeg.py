@@ -7,6 +7,7 @@ the parent alone, and CUDA can't be used.
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import _native, files, threads
+from . import _native, files, pixels, threads
 from .arguments import Bytes, Device, check_instance, to_bytes, to_count, to_device
 from .coders import Coder, block_count, coder_of_number, coders_of
 from .errors import CorruptError, LicError, UnsupportedError
@@ -223,11 +224,19 @@ def decompress_file(
 
     Raises:
         FileExistsError, OSError: as `compress_file` does.
+        UnsupportedError: the target's name is that of an image file of another format.
         LicError, TypeError, ValueError, RuntimeError: as `decompress` does.
     """
     check_instance(limits, Limits, "limits")
     options: dict[str, Any] = {"device": device, "limits": limits, "threads": threads}
-    files.transform(lambda data: decompress(data, **options), source, target, overwrite=overwrite, limits=limits)
+
+    def work(data: bytes) -> bytes:
+        restored = decompress(data, **options)
+        if isinstance(target, str | os.PathLike):
+            pixels.check_suffix(restored, target)
+        return restored
+
+    files.transform(work, source, target, overwrite=overwrite, limits=limits)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import struct
 import warnings
@@ -29,6 +30,7 @@ __all__ = [
     "Pixels",
     "as_bytes",
     "bits_of",
+    "check_suffix",
     "format_of",
     "info_of",
     "keeps",
@@ -276,7 +278,7 @@ def as_bytes(name: str, value: Any) -> bytes:
             return bytes(value.tobytes()) if len(value) or any(value._ifds.values()) else b""
         except Exception as error:
             raise ValueError(f"Pillow can't write this image's Exif: {error}") from error
-    if isinstance(value, str):
+    if isinstance(value, str) and name == "xmp":
         return value.encode()
     if value is not None and not isinstance(value, bytes | bytearray | memoryview):
         raise TypeError(f"{name} must be bytes or None, not {type(value).__name__}")
@@ -377,6 +379,14 @@ def _described(data: bytes) -> Image.Exif:
     return exif
 
 
+def _formats() -> list[str]:
+    """Return those of FORMATS that this Pillow has."""
+    from PIL import Image
+
+    Image.init()
+    return [name for name in FORMATS if name in Image.OPEN]
+
+
 def read_file(data: bytes, limits: Limits) -> Image.Image:
     """Return an image file as a Pillow image that `pixels_of` takes.
 
@@ -387,10 +397,8 @@ def read_file(data: bytes, limits: Limits) -> Image.Image:
     """
     from PIL import Image, UnidentifiedImageError
 
-    Image.init()
-    formats = [name for name in FORMATS if name in Image.OPEN]
     try:
-        image = Image.open(io.BytesIO(data), formats=formats)
+        image = Image.open(io.BytesIO(data), formats=_formats())
         limits.check_pixels(image.width * image.height)
         try:
             _check(image)
@@ -401,7 +409,7 @@ def read_file(data: bytes, limits: Limits) -> Image.Image:
         raise
     except UnidentifiedImageError:
         raise UnsupportedError(
-            f"no image file of a kind that is read here ({', '.join(formats)}), or damaged where it begins"
+            f"no image file of a kind that is read here ({', '.join(_formats())}), or damaged where it begins"
         ) from None
     except Image.DecompressionBombError as error:
         raise LimitExceededError(str(error)) from error
@@ -487,6 +495,24 @@ def format_of(suffix: str) -> str:
     if format not in Image.SAVE:
         raise UnsupportedError(f"Pillow writes no {suffix or 'files without a suffix'}")
     return format
+
+
+def check_suffix(data: bytes, path: str | os.PathLike[str]) -> None:
+    """Raise UnsupportedError if a path names an image file of one format, and `data` is one of another."""
+    from PIL import Image
+
+    suffix = os.path.splitext(os.fspath(path))[1].lower()
+    if suffix not in SUFFIXES:
+        return
+    try:
+        with Image.open(io.BytesIO(data), formats=_formats()) as picture:
+            found = picture.format
+    except Exception:  # It is no image.
+        return
+    expected = Image.registered_extensions()[suffix]
+    if found != expected and (found, expected) != ("MPO", "JPEG"):
+        name = os.path.basename(os.fspath(path))
+        raise UnsupportedError(f"it restores a {found} file, byte for byte, but {name} would be {expected}: rename it")
 
 
 def pack_metadata(metadata: dict[str, bytes]) -> bytes:

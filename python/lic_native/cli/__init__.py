@@ -89,7 +89,7 @@ def _status() -> int:
             status = end.code if isinstance(end.code, int) else int(end.code is not None)
         else:
             status = batch.DONE
-        console.flush_stdout()
+        sys.stdout.flush()
         return status
     except (LicError, MemoryError, OSError) as error:
         console.complain(console.describe(error))

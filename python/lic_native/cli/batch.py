@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -17,7 +18,7 @@ from typing import Any, NoReturn
 from .. import files, threads
 from ..limits import Limits
 from . import console
-from .sources import Job, Plan
+from .sources import Job, Plan, head
 
 __all__ = [
     "DONE",
@@ -85,6 +86,7 @@ class Task:
     """What a command does with each file.
 
     work: makes a result of a content. Any exception is that file's failure.
+    accept: raises an exception unless the work would take a content that begins so; also asked in a dry run.
     is_done: tells whether an existing target (by path) is what the work would make of a source; None: never. It may
         raise Skip, or an exception that says why the target can't be replaced.
     verb: e.g. "compressed".
@@ -97,6 +99,7 @@ class Task:
     verb: str
     is_done: Callable[[Path, Path], bool] | None = None
     check: Callable[[bytes, bytes], None] | None = None
+    accept: Callable[[bytes, Job], None] = lambda _, __: None
     writes: bool = True
 
 
@@ -152,6 +155,8 @@ class _Run:
         self._lock = system_threads.Lock()
         self._finished: list[str] = []
         self._advance: Callable[[int], None] = lambda _: None
+        #: Why an event could not be printed.
+        self._lost: OSError | None = None
         self._one = len(plan.jobs) == 1 and not plan.problems and plan.jobs[0].named
         self._lines = settings.verbose or len(plan.jobs) <= MAX_LINES
 
@@ -166,6 +171,8 @@ class _Run:
                 lambda: threads.share(self._do, self.plan.jobs, at_a_time), stopped=self._stopped, stack=stack
             )
         self._say_sum(time.monotonic() - start)
+        if self._lost is not None:
+            raise self._lost
         return FAILED if self.sums.failed else DONE
 
     def _show_bar(self, stack: ExitStack) -> None:
@@ -203,8 +210,15 @@ class _Run:
         except files.Busy as busy:
             self._skipped(job, str(busy), "in work by another run")
         except Exception as error:
+            if isinstance(error, OSError) and self._done_by_another(job):
+                self._skipped(job, f"{job.target} is there, and it was removed meanwhile", "done by another run")
+                return
             if self.settings.verbose:
                 console.say(traceback.format_exc().rstrip())
+            if isinstance(error, FileExistsError) and error.errno == errno.EEXIST:
+                error = FileExistsError(
+                    error.errno, "exists, and holds something else; --force replaces it", error.filename
+                )
             self._failed(job, console.describe(error, str(job.source or "stdin")))
         else:
             if result is not None:
@@ -213,26 +227,23 @@ class _Run:
     def _made(self, job: Job) -> tuple[Result | None, int]:
         """Read, work and write; the result, unless this is a dry run, and the bytes read."""
         settings = self.settings
-        if not self.task.writes:
-            data = self._read(job)
-            return self.task.work(data, job), len(data)
-        if job.target is None:
+        if not self.task.writes or job.target is None:
             if settings.dry_run:
                 return self._would(job)
             data = self._read(job)
             result = self.task.work(data, job)
-            console.write_stdout(result.data)
+            if self.task.writes:
+                console.write_stdout(result.data)
             return result, len(data)
-        if job.source is not None and job.target.exists() and job.source.exists() and job.target.samefile(job.source):
-            raise ValueError(f"{job.target} is the file to be read")
+        before = self._looked_at(job)
         self._pass_over_done(job)
         if settings.dry_run:
             return self._would(job)
         with files.Output(job.target, settings.force) as output:
             # Another run may have made it while this one waited for its turn.
             if not output.special:
+                before = self._looked_at(job)
                 self._pass_over_done(job)
-            before = None if job.source is None else os.stat(job.source)
             data = self._read(job)
             result = self.task.work(data, job)
             output.commit(result.data, like=job.source)
@@ -240,7 +251,27 @@ class _Run:
             self._remove(job, result.data, before, output.special)
         return result, len(data)
 
+    def _looked_at(self, job: Job) -> os.stat_result | None:
+        """Return the source's status."""
+        if job.source is None or job.target is None:
+            return None
+        status = os.stat(job.source)
+        if os.path.exists(job.target) and job.target.samefile(job.source):
+            raise ValueError(f"{job.target} is the file to be read")
+        return status
+
+    def _done_by_another(self, job: Job) -> bool:
+        """Return whether another run with `--rm` has done a job and removed its source, since this one began."""
+        if not self.settings.remove or not job.existed or job.source is None or job.target is None:
+            return False
+        return not os.path.lexists(job.source) and os.path.isfile(job.target)
+
     def _would(self, job: Job) -> tuple[None, int]:
+        """Say what would be done, or raise what would keep it from being done, as far as that is known before."""
+        if job.source is not None:
+            self.task.accept(head(job.source), job)
+        if job.target is not None:
+            files.Output(job.target, self.settings.force).check()
         with self._lock:
             self.sums.done += 1
             console.say(f"{console.shown(job.source or '-')} -> {console.shown(job.target or '-')}")
@@ -272,10 +303,13 @@ class _Run:
         assert target is not None
         if special or (data is not None and files.read(target, self.settings.limits) != data):
             raise ValueError(f"kept, since {target} could not be read back")
-        after = os.stat(source)
+        try:
+            after = os.stat(source)
+        except FileNotFoundError:  # Another run has removed it, for the same result.
+            return
         if (after.st_mtime_ns, after.st_size, after.st_ino) != (before.st_mtime_ns, before.st_size, before.st_ino):
             raise ValueError("kept, since it has changed meanwhile")
-        source.unlink()
+        source.unlink(missing_ok=True)
 
     def _done(self, job: Job, result: Result, size: int, seconds: float) -> None:
         after = len(result.data)
@@ -321,13 +355,20 @@ class _Run:
             names = {"source": str(job.source or "-")} if job else {}
             if job and self.task.writes:
                 names["target"] = str(job.target or "-")
-            console.out(json.dumps({**names, **event}))
+            self._print({**names, **event})
+
+    def _print(self, event: dict[str, Any]) -> None:
+        """Print JSON; that it can't be printed must not end the work, but is a failure in the end."""
+        try:
+            console.out(json.dumps(event))
+        except OSError as error:
+            self._lost = error
 
     def _say_sum(self, seconds: float) -> None:
         sums, count = self.sums, len(self.plan.jobs) + len(self.plan.problems)
         if self.settings.as_json:
             rows = {"status": "sum", "files": count, **vars(sums), "passed_over": self.plan.passed_over}
-            console.out(json.dumps({**rows, "seconds": round(seconds, 3)}))
+            self._print({**rows, "seconds": round(seconds, 3)})
         if self._one or (not sums.done and not sums.skipped and count == 1):
             return
         if self.settings.dry_run or not self.task.writes:
@@ -416,7 +457,6 @@ def stop_on_signals(work: Callable[[], object], stopped: Callable[[], None], sta
         ended.wait(PATIENCE)
         stack.close()
         stopped()
-        console.flush_stdout()
         end(signalled.number)
     if failure:
         raise failure[0]

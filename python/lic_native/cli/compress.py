@@ -95,14 +95,13 @@ def compress(
         sources.named_paths(paths, files_from), output, wanted, sources.compressed_name, f"{kind} to compress"
     )
     refuse_terminal(plan, force)
-    if plan.jobs and not dry_run:
-        share = batch.threads_each(plan, settings)
-        if lossy:
-            task = lossy_task(quality or 0, profile, device, settings.limits, lof, share)
-        else:
-            task = lossless_task(profile, device, settings, share)
+    share = batch.threads_each(plan, settings)
+    if not plan.jobs:
+        task = Task(lambda data, _: Result(data), "compressed")
+    elif lossy:
+        task = lossy_task(quality or 0, profile, device, settings.limits, lof, share)
     else:
-        task = Task(lambda data, _: Result(data), "compressed", is_done=restores)
+        task = lossless_task(profile, device, settings, share)
     raise typer.Exit(batch.run(plan, task, settings))
 
 
@@ -159,9 +158,12 @@ def lossless_task(profile: str | None, device: str | None, settings: batch.Setti
         # What is wrong with a model or a device is so for all files.
         zoo.load(name, device)
 
-    def work(data: bytes, job: Job) -> Result:
+    def accept(data: bytes, job: Job) -> None:
         if data.startswith(sources.LIC) and job.source is not None and not (settings.force or job.target_named):
             raise Skip("it is a .lic file already; --force compresses it once more", ".lic already")
+
+    def work(data: bytes, job: Job) -> Result:
+        accept(data, job)
         options: dict[str, Any] = {"profile": profile, "device": device, "limits": settings.limits, "threads": share}
         packed, reason = jpeg.compress_explained(data, **options)
         notes = ("stored: " + reason,) if reason else ()
@@ -172,7 +174,7 @@ def lossless_task(profile: str | None, device: str | None, settings: batch.Setti
         if restored != original:
             raise ValueError("kept, since what was compressed before is another file")
 
-    return Task(work, "compressed", is_done=restores, check=check)
+    return Task(work, "compressed", is_done=restores, check=check, accept=accept)
 
 
 def restores(source: Path, target: Path) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 from collections.abc import Iterator
@@ -10,12 +11,12 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from .. import files
+from ..limits import Limits
 
 __all__ = [
     "bar_above",
     "complain",
     "describe",
-    "flush_stdout",
     "on_terminal",
     "out",
     "quiet",
@@ -32,19 +33,42 @@ _bar: Any = None
 quiet = False
 
 
-class _Closed:
-    """Stands for a stdout that was closed before the process began, so that nothing printed seems to have arrived."""
+class _Stdout(io.TextIOBase):
+    """Text on stdout, of which every byte is written or an error is raised: also where it is closed, or does not block.
+
+    The errors have no number: of those with EPIPE's, typer makes a silent end.
+    """
 
     encoding = "utf-8"
 
-    def write(self, _: str) -> int:
-        raise OSError(errno.EBADF, "it is closed", "stdout")
+    def __init__(self, closed: bool, terminal: bool) -> None:
+        self._is_closed, self._terminal, self._line = closed, terminal, ""
+
+    def write(self, text: str) -> int:
+        self._line += text
+        if "\n" in text:
+            self.flush()
+        return len(text)
 
     def flush(self) -> None:
-        pass
+        line, self._line = self._line, ""
+        if line:
+            write_stdout(line.encode("utf-8", "backslashreplace"))
+
+    def write_bytes(self, data: bytes) -> None:
+        if self._is_closed:
+            raise OSError("stdout: it is closed")
+        try:
+            with open(1, "wb", buffering=0, closefd=False) as file:
+                files.write_all(file, data)
+        except OSError as error:
+            raise OSError(f"stdout: {error.strerror}") from error
 
     def isatty(self) -> bool:
-        return False
+        return self._terminal
+
+    def fileno(self) -> int:
+        return 1
 
 
 def take_streams() -> None:
@@ -54,47 +78,29 @@ def take_streams() -> None:
             os.fstat(descriptor)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
-    if sys.stdout is None:
-        sys.stdout = _Closed()
-    elif hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="backslashreplace")  # names of files are not always text
+    sys.stdout = _Stdout(sys.stdout is None, sys.stdout is not None and sys.stdout.isatty())
 
 
-def read_stdin(limits: Any) -> bytes:
+def read_stdin(limits: Limits) -> bytes:
     """Return all of stdin. Raises OSError or LimitExceededError."""
     if sys.stdin is None:
         raise OSError(errno.EBADF, "it is closed", "stdin")
-    return files.read(sys.stdin.buffer, limits)
+    with open(0, "rb", buffering=0, closefd=False) as file:
+        return files.read(file, limits)
 
 
 def write_stdout(data: bytes) -> None:
     """Write all bytes to stdout, or raise an OSError that names it."""
-    if isinstance(sys.stdout, _Closed):
-        sys.stdout.write("")
-    try:
-        with open(1, "wb", buffering=0, closefd=False) as file:
-            files.write_all(file, data)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, "stdout") from error
-
-
-def flush_stdout() -> None:
-    """Write what has been printed, or raise an OSError that names stdout."""
-    try:
+    if isinstance(sys.stdout, _Stdout):
+        sys.stdout.write_bytes(data)
+    else:  # Not the command, but a program that calls it.
+        sys.stdout.buffer.write(data)
         sys.stdout.flush()
-    except OSError as error:
-        # What is left in the buffer would be tried again, and complained of, when Python ends.
-        with suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        raise OSError(error.errno, error.strerror, "stdout") from error
 
 
 def out(line: str) -> None:
-    """Print a line of a result."""
-    try:
-        print(line)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, "stdout") from error
+    """Print a line of a result. Raises OSError if it can't be written."""
+    print(line)
 
 
 def shown(name: object) -> str:
@@ -144,8 +150,6 @@ def describe(error: BaseException, name: str | None = None) -> str:
     if isinstance(error, OSError) and error.strerror:
         where = error.filename if error.filename is not None else name
         text = error.strerror
-        if isinstance(error, FileExistsError) and error.errno == errno.EEXIST and text == os.strerror(errno.EEXIST):
-            text = "exists, and holds something else; --force replaces it"
     else:
         where, lines = name, (str(error) or type(error).__name__).splitlines()
         text = lines[0] if lines else type(error).__name__

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -66,26 +67,38 @@ def decompress(
     refuse_terminal(plan, force)
     share = batch.threads_each(plan, settings)
 
+    def accept(data: bytes, _: Job) -> None:
+        if not data.startswith(sources.LIC):
+            _native.unpack(data, 0)  # It says what the file is.
+        if remove and image.is_image(data):
+            raise UnsupportedError(
+                "--rm is for files that come back byte for byte, and this one holds an image with loss"
+            )
+
     def work(data: bytes, job: Job) -> Result:
+        accept(data, job)
         if not image.is_image(data):
             restored = jpeg.decompress(data, device=device, limits=limits, threads=share)
             if job.target_named and job.target is not None:
-                check_suffix(restored, job.target)
+                pixels.check_suffix(restored, job.target)
             return Result(restored)
-        suffix = ".png" if job.target is None or not os.path.splitext(job.target)[1] else job.target.suffix
-        if job.target_named and job.target is not None:
-            suffix = job.target.suffix
-        pixels.format_of(suffix)
         notes: list[str] = []
-        picture = image.decompress(data, device=device, limits=limits)
-        return Result(pixels.write_file(picture, suffix, tell=notes.append), tuple(notes))
+        return Result(shown(data, job, notes.append), tuple(notes))
+
+    def shown(data: bytes, job: Job, tell: Callable[[str], None]) -> bytes:
+        """Return the image file of a `.lic` file with loss."""
+        suffix = ".png" if job.target is None else job.target.suffix
+        pixels.format_of(suffix)
+        return pixels.write_file(image.decompress(data, device=device, limits=limits), suffix, tell=tell)
 
     def is_done(source: Path, target: Path) -> bool:
         same_time = source.stat().st_mtime_ns == target.stat().st_mtime_ns
         try:
             data = files.read(source, limits)
             if image.is_image(data):
-                return same_time
+                # The time is the original's: another quality has the same.
+                made = same_time and shown(data, Job(source, target), lambda _: None)
+                return made == files.read(target, limits)
             container = _native.unpack(data, limits.max_output_bytes)
             if container.size != target.stat().st_size:
                 return False
@@ -101,29 +114,7 @@ def decompress(
         if jpeg.decompress(packed, device=device, limits=limits, threads=share) != restored:
             raise ValueError("kept, since what was restored before is another file")
 
-    raise typer.Exit(batch.run(plan, Task(work, "restored", is_done, check), settings))
-
-
-def check_suffix(restored: bytes, target: Path) -> None:
-    """Raise UnsupportedError if a name says that a file is an image of another format than it is."""
-    import io
-
-    from PIL import Image
-
-    suffix = target.suffix.lower()
-    named = ".jpg" if suffix in jpeg.SUFFIXES else suffix
-    if suffix not in pixels.SUFFIXES and suffix not in jpeg.SUFFIXES:
-        return
-    try:
-        with Image.open(io.BytesIO(restored)) as picture:
-            found = picture.format or ""
-    except Exception:
-        return
-    expected = "JPEG" if named == ".jpg" else pixels.format_of(suffix)
-    if found not in (expected, "MPO" if expected == "JPEG" else expected):
-        raise UnsupportedError(
-            f"it restores a {found} file, byte for byte, but {target.name} would be {expected}: give it its own suffix"
-        )
+    raise typer.Exit(batch.run(plan, Task(work, "restored", is_done, check, accept), settings))
 
 
 def restored_name(lic: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,6 +59,8 @@ class Job:
     named: bool = True
     #: Whether the user named the target.
     target_named: bool = False
+    #: Whether the source was there when the run began.
+    existed: bool = True
 
 
 @dataclass
@@ -74,14 +77,11 @@ class Plan:
 
 
 def head(path: Path) -> bytes:
-    """Return how a file begins; nothing if it can't be read (that is reported when it is its turn)."""
-    try:
-        if not path.is_file():
-            return b""
-        with path.open("rb") as file:
-            return file.read(_HEAD_BYTES)
-    except OSError:
+    """Return how a regular file begins, and nothing of others. Raises OSError if it can't be read."""
+    if not stat.S_ISREG(path.stat().st_mode):
         return b""
+    with path.open("rb") as file:
+        return file.read(_HEAD_BYTES)
 
 
 def is_jpeg(path: Path) -> bool:
@@ -91,9 +91,10 @@ def is_jpeg(path: Path) -> bool:
 
 def is_image(path: Path) -> bool:
     """Return whether a file of a folder is an image that Pillow reads, by its name or its content."""
+    if path.suffix.lower() in pixels.SUFFIXES:
+        return True
     start = head(path)
-    by_content = start.startswith(JPEG) or any(start[at : at + len(magic)] == magic for at, magic in _IMAGES)
-    return path.suffix.lower() in pixels.SUFFIXES or by_content
+    return start.startswith(JPEG) or any(start[at : at + len(magic)] == magic for at, magic in _IMAGES)
 
 
 def is_lic(path: Path) -> bool:
@@ -102,8 +103,11 @@ def is_lic(path: Path) -> bool:
 
 
 def holds_image(path: Path) -> bool:
-    """Return whether a `.lic` file holds an image with loss, rather than a file."""
-    return head(path).startswith(IMAGE_HEAD)
+    """Return whether a `.lic` file holds an image with loss, rather than a file; no, if it can't be read."""
+    try:
+        return head(path).startswith(IMAGE_HEAD)
+    except OSError:
+        return False
 
 
 def compressed_name(source: Path) -> str:
@@ -147,8 +151,11 @@ def plan(
     Raises:
         ValueError: the arguments contradict each other; nothing must be done then.
     """
+    paths = list(dict.fromkeys(paths))
     folders = [path for path in paths if path != "-" and os.path.isdir(path)]
     several = len(paths) > 1 or bool(folders)
+    if output in ("/dev/stdout", "/dev/fd/1"):
+        output = "-"
     if several and ("-" in paths or output == "-"):
         raise ValueError("- stands for one file: it can't be named with others or with a folder")
     as_folder = output is not None and output != "-" and (output.endswith(("/", os.sep)) or os.path.isdir(output))
@@ -166,16 +173,26 @@ def plan(
             result.jobs.append(Job(None, target, target_named=target is not None))
         else:
             source = Path(path)
-            size = source.stat().st_size if source.is_file() else 0
-            if output == "-" or rename is None:
-                result.jobs.append(Job(source, None, size))
-            elif as_folder:
-                result.jobs.append(Job(source, Path(output or "") / rename(source), size))
-            else:
-                target = source.with_name(rename(source)) if output is None else Path(output)
-                result.jobs.append(Job(source, target, size, target_named=output is not None))
-    _check_targets(result.jobs)
+            size = _size(source)
+            target = None
+            if rename is not None and output != "-":
+                if as_folder:
+                    target = Path(output or "") / rename(source)
+                else:
+                    target = source.with_name(rename(source)) if output is None else Path(output)
+            named = target is not None and output is not None and not as_folder
+            result.jobs.append(Job(source, target, size or 0, target_named=named, existed=size is not None))
+    _drop_meeting(result)
     return result
+
+
+def _size(path: Path) -> int | None:
+    """Return a file's size; 0 of what has none, and None if it is not there or can't be looked at."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_size if stat.S_ISREG(status.st_mode) else 0
 
 
 def _add_folder(
@@ -188,17 +205,24 @@ def _add_folder(
 ) -> None:
     before, problems = len(result.jobs), len(result.problems)
     for source in _walk(folder, result.problems):
-        if not wanted(source):
+        try:
+            taken = wanted(source)
+            size = source.stat().st_size if taken else 0
+        except OSError as error:
+            if source.is_symlink() and isinstance(error, FileNotFoundError):
+                result.problems.append(f"{console.shown(source)}: is a link to nothing")
+            elif os.path.lexists(source):  # else it has been removed meanwhile
+                result.problems.append(console.describe(error, str(source)))
+            continue
+        if not taken:
             result.passed_over += 1
-        elif not source.exists():
-            result.problems.append(f"{source}: is a link to nothing")
-        else:
-            place = Path(output or folder) / source.relative_to(folder)
-            target = place.with_name(rename(source)) if rename else None
-            result.jobs.append(Job(source, target, source.stat().st_size, named=False))
+            continue
+        place = Path(output or folder) / source.relative_to(folder)
+        target = place.with_name(rename(source)) if rename else None
+        result.jobs.append(Job(source, target, size, named=False))
     if len(result.jobs) == before and len(result.problems) == problems:
         others = f" among its {result.passed_over} files" if result.passed_over else ": it is empty"
-        result.problems.append(f"{folder}: there is no {kind}{others}")
+        result.problems.append(f"{console.shown(folder)}: there is no {kind}{others}")
 
 
 def _walk(folder: Path, problems: list[str]) -> Iterator[Path]:
@@ -211,15 +235,29 @@ def _walk(folder: Path, problems: list[str]) -> Iterator[Path]:
         folders.sort()
         for name in sorted(names):
             path = Path(place, name)
-            if not name.startswith(".lic-") and (path.is_file() or path.is_symlink()):
+            try:
+                mode = path.lstat().st_mode
+            except OSError as error:
+                problems.append(console.describe(error, str(path)))
+                continue
+            if not name.startswith(".lic-") and (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
                 yield path
 
 
-def _check_targets(jobs: Sequence[Job]) -> None:
-    targets: set[Path] = set()
-    for job in jobs:
+def _drop_meeting(result: Plan) -> None:
+    """Drop jobs that are there twice, and make problems of those whose results would have one name."""
+    found: dict[Path, list[Job]] = {}
+    jobs = []
+    for job in dict.fromkeys(result.jobs):
         if job.target is None:
-            continue
-        if job.target in targets:
-            raise ValueError(f"{job.target} would be written twice: name a folder for each")
-        targets.add(job.target)
+            jobs.append(job)
+        else:
+            found.setdefault(Path(os.path.normpath(job.target)), []).append(job)
+    for target, meeting in found.items():
+        sources = dict.fromkeys(os.path.realpath(job.source or "-") for job in meeting)
+        if len(sources) == 1:
+            jobs.append(meeting[0])
+        else:
+            names = " and ".join(console.shown(job.source or "-") for job in meeting)
+            result.problems.append(f"{console.shown(target)}: would be written twice, for {names}")
+    result.jobs = jobs

@@ -13,6 +13,7 @@ from statistics import fmean
 import numpy as np
 from PIL import Image
 
+from ..errors import UnsupportedError
 from ..pixels import bits_of
 from .distortion import decibels, ms_ssim, psnr
 from .image_codecs import Codec
@@ -83,7 +84,7 @@ def find(folder: Path) -> list[Path]:
         with naming(path), Image.open(path) as image:
             plain = image.mode in ("1", "L", "P", "RGB") and not image.has_transparency_data and bits_of(image) <= 8
         if not plain:
-            raise ValueError(f"{path} is neither RGB nor gray, of 8 bits without alpha")
+            raise UnsupportedError(f"{path} is neither RGB nor gray, of 8 bits without alpha")
     return paths
 
 

@@ -15,6 +15,7 @@ from PIL import Image
 
 from .. import jpeg
 from ..arguments import Device
+from ..errors import CorruptError
 from ..models.zoo import JpegProfile
 from .peers import Codec, codecs
 
@@ -114,7 +115,7 @@ def naming(path: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # Pillow raises whatever it likes
-        raise ValueError(f"{path} can't be read: {(str(error) or type(error).__name__).splitlines()[0]}") from error
+        raise CorruptError(f"{path} can't be read: {(str(error) or type(error).__name__).splitlines()[0]}") from error
 
 
 def made_jpeg(path: Path, quality: int, sampling: str) -> bytes:

@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ..errors import CorruptError
 from ..models.blocks import SAMPLINGS, Picture, Shape, zigzag
 
 __all__ = [
@@ -128,7 +129,7 @@ class Photographs:
             try:
                 pixels = np.array(Image.open(io.BytesIO(data)).convert("RGB"))
             except Exception as error:  # Pillow raises whatever it likes
-                raise ValueError(f"{name}, below {folder}, can't be read: {error}") from error
+                raise CorruptError(f"{name}, below {folder}, can't be read: {error}") from error
             image = torch.from_numpy(pixels).to(device)
             if min(image.shape[:2]) < smallest:
                 continue
@@ -180,7 +181,7 @@ def members(folder: Path, limit: int | None = None) -> Iterator[tuple[str, bytes
                 with tarfile.open(path) as shard:
                     files = [(m.name, shard.extractfile(m).read()) for m in shard if m.isfile()]
             except tarfile.TarError as error:
-                raise ValueError(f"{path} can't be read: {error}") from error
+                raise CorruptError(f"{path} can't be read: {error}") from error
         elif path.suffix.lower() in {".png", ".jpg", ".jpeg", ".webp"}:
             files = [(path.name, path.read_bytes())]
         else:

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from ..arguments import to_count, to_number
+from ..errors import CorruptError
 
 __all__ = ["Run", "check_common", "follow", "loaded", "plot"]
 
@@ -118,7 +119,7 @@ def loaded(checkpoint: Path, device: str) -> dict[str, Any]:
     try:
         saved: dict[str, Any] = torch.load(checkpoint, map_location=device, weights_only=True)
     except Exception as error:  # whatever torch makes of a damaged file
-        raise ValueError(f"{checkpoint} can't be read: {str(error).splitlines()[0]}") from error
+        raise CorruptError(f"{checkpoint} can't be read: {str(error).splitlines()[0]}") from error
     return saved
 
 
