@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::{in_payload, unzigzag, zigzag, Candidate, Element, Sink, BLOCK, DICTIONARY};
 use crate::ans::{Decoder, Encoder, Rows};
+use crate::interrupt::pieces;
 use crate::tables::{cost_table, Row, Tables, COST_BITS, TOTAL};
 use crate::{varint, Error, Result};
 
@@ -33,7 +34,7 @@ pub(super) fn candidate<'a, T: Element>(values: &'a [T]) -> Option<Candidate<'a>
 
 /// `None` if there are no values or more than `MAX_VALUES` different ones.
 fn count<T: Element>(values: &[T]) -> Option<Counts> {
-    let all = || values.iter().map(|value| value.to_i64());
+    let all = || pieces(values).flatten().map(|value| value.to_i64());
     let (low, high) = (all().min()?, all().max()?);
     let range = high.checked_sub(low).filter(|&range| range < 1 << 16);
     let counts: Counts = if let Some(range) = range {
