@@ -137,8 +137,7 @@ fn compress<T: Element>(
     axis: Option<usize>,
     raw: &[u8],
 ) -> Result<(u8, Vec<u8>)> {
-    let symbol = |value: &T| i32::try_from(value.to_i64()).ok();
-    let symbols: Option<Vec<i32>> = pieces(values).flatten().map(symbol).collect();
+    let symbols = symbols(values);
     interrupt::check()?;
     let mut candidates = vec![zstd_candidate(raw)];
     candidates.extend(dictionary::candidate(values));
@@ -154,6 +153,17 @@ fn compress<T: Element>(
         }
     }
     Ok((RAW, raw.to_vec()))
+}
+
+/// The values, if 32 bits hold all of them.
+fn symbols<T: Element>(values: &[T]) -> Option<Vec<i32>> {
+    let mut symbols = Vec::new();
+    for piece in pieces(values) {
+        for value in piece {
+            symbols.push(i32::try_from(value.to_i64()).ok()?);
+        }
+    }
+    Some(symbols)
 }
 
 /// Zstandard, judged by a sixteenth of large data.
