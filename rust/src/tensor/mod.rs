@@ -116,6 +116,7 @@ pub fn encode<T: Element>(
     }
     let raw = element::to_bytes(values);
     let (method, payload) = compress(values, shape, axis, &raw)?;
+    interrupt::check()?;
 
     let mut bytes = Vec::with_capacity(payload.len() + 64);
     bytes.extend(MAGIC);
@@ -125,6 +126,7 @@ pub fn encode<T: Element>(
     bytes.push(method);
     varint::put(&mut bytes, payload.len() as u64);
     bytes.extend(payload);
+    interrupt::check()?;
     bytes.extend(crc32fast::hash(&bytes).to_le_bytes());
     bytes.extend(xxh3_64(&raw).to_le_bytes());
     Ok(bytes)
