@@ -17,7 +17,7 @@
 use std::ops::Range;
 
 use crate::jpeg::{self, Frame, Jpeg, Limits, Plane};
-use crate::{varint, Error, Result};
+use crate::{interrupt, varint, Error, Result};
 
 #[cfg(test)]
 mod tests;
@@ -150,7 +150,7 @@ impl Reader {
         let mut copied = 0;
         // At the beginning of a file, SOI is enough.
         let mut next = if depth == 0 && data.starts_with(&SOI) { Some(0) } else { find_start(data, 0) };
-        while let Some(start) = next {
+        while let Some(start) = next.filter(|_| interrupt::is_wanted()) {
             let mut position = start + SOI.len();
             if let Some((jpeg, len)) = self.picture(&data[start..]) {
                 self.text.extend_from_slice(&data[copied..start]);

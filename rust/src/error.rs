@@ -44,6 +44,9 @@ pub enum Error {
     /// The caller passed something that cannot be honoured.
     #[error("invalid argument: {0}")]
     InvalidArgument(String),
+    /// Whoever wanted the work wants it no more.
+    #[error("interrupted")]
+    Interrupted,
 }
 
 impl Error {

@@ -3,6 +3,7 @@
 //! Nothing here knows of Python (outside the `python` feature) or of torch.
 
 mod error;
+mod interrupt;
 mod varint;
 
 pub mod ans;

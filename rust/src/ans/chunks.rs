@@ -2,13 +2,14 @@
 
 use std::num::NonZeroUsize;
 use std::ops::Range;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{channel, RecvTimeoutError};
+use std::sync::{Arc, Mutex};
 
 use super::encoder::{encode_group, encode_small, estimate_cost, SMALL};
 use super::{check_count, Backend, Decoder, Model, Stream, Symbol, BLOCK};
 use crate::tables::COST_BITS;
-use crate::{varint, Error, Result};
+use crate::{interrupt, varint, Error, Result};
 
 /// A part takes at least so many bytes, of which its lanes' first states are a thousandth.
 const CHUNK_BYTES: u64 = 192 << 10;
@@ -185,17 +186,29 @@ pub(crate) fn in_parallel<T: Send>(
     let run = || loop {
         let i = next.fetch_add(1, Ordering::Relaxed);
         let Some(result) = results.get(i) else { break };
-        let value = work(i);
+        let value = interrupt::check().and_then(|()| work(i));
         if let Ok(mut result) = result.lock() {
             *result = Some(value);
         }
     };
+    let stopped = Arc::new(AtomicBool::new(false));
     std::thread::scope(|scope| {
+        let (at_work, helpers) = channel::<()>();
         for _ in 1..threads.min(count) {
+            let (at_work, stopped, run) = (at_work.clone(), &stopped, &run);
+            let help = move || {
+                interrupt::told(stopped, run);
+                drop(at_work);
+            };
             // Without another thread, those there are do all the work.
-            let _ = std::thread::Builder::new().spawn_scoped(scope, run);
+            let _ = std::thread::Builder::new().spawn_scoped(scope, help);
         }
+        drop(at_work);
         run();
+        // Who waits for the helpers goes on asking, for they are only told.
+        while helpers.recv_timeout(interrupt::INTERVAL) == Err(RecvTimeoutError::Timeout) {
+            stopped.fetch_or(!interrupt::is_wanted(), Ordering::Relaxed);
+        }
     });
     let result = |result: Mutex<Option<_>>| result.into_inner().ok().flatten().expect("it has run");
     results.into_iter().map(result).collect()

@@ -1,15 +1,16 @@
 //! The decoding half.
 
 use super::{
-    bits, check_count, Backend, Model, Symbol, BATCH, BLOCK, HAS_ESCAPES, LOWER_BOUND, MASK, MAX_LANES,
-    STATE_BYTES_SHIFT,
+    bits, check_count, encoder::PIECE, Backend, Model, Symbol, BATCH, BLOCK, HAS_ESCAPES, LOWER_BOUND, MASK,
+    MAX_LANES, STATE_BYTES_SHIFT,
 };
 use crate::tables::{Place, PRECISION};
-use crate::{varint, Error, Result};
+use crate::{interrupt, varint, Error, Result};
 
 /// Decodes groups of symbols in the order and with the distributions that they were encoded with.
 ///
-/// After an error the symbols of that call and everything later are meaningless, but decoding stays safe.
+/// After an error the symbols of that call and everything later are meaningless, but decoding stays safe. Only after
+/// [`Error::Interrupted`] the same group can be decoded once more.
 #[derive(Debug, Clone)]
 pub struct Decoder<D = Vec<u8>> {
     data: D,
@@ -40,7 +41,13 @@ impl<D: AsRef<[u8]>> Decoder<D> {
     /// [`Error::Truncated`] or [`Error::Corrupt`] if the stream does not continue so.
     pub fn get<S: Symbol, M: Model>(&mut self, model: &M, out: &mut [S]) -> Result<()> {
         check_count(out.len(), model.len())?;
-        self.get_part(model, 0, out).map(drop)
+        // Small groups are never interrupted.
+        let before = (out.len() >= PIECE).then(|| self.lanes.clone());
+        let result = self.get_part(model, 0, out);
+        if let (Err(Error::Interrupted), Some(before)) = (&result, before) {
+            self.lanes = before;
+        }
+        result.map(drop)
     }
 
     /// Decodes elements from `first` on of a model as a group, and returns their sum.
@@ -54,6 +61,9 @@ impl<D: AsRef<[u8]>> Decoder<D> {
         let mut wide = [0; BATCH];
         let mut sum = 0;
         for (i, out) in out.chunks_mut(BATCH).enumerate() {
+            if (i + 1).is_multiple_of(PIECE / BATCH) {
+                interrupt::check()?;
+            }
             model.load(first + i * BATCH, out.len(), &mut params)?;
             let shifts = model.shifts(&params).map(|shifts| &shifts[..out.len()]);
             if let (None, Some(out)) = (shifts, S::as_i32_mut(out)) {

@@ -4,7 +4,7 @@ use super::simd::prefetch;
 use super::stream::Words;
 use super::{bits, check_count, Backend, Model, Stream, Symbol, BATCH, BLOCK, LOWER_BOUND, MASK, MAX_LANES};
 use crate::tables::{cost_table, Slots, COST_BITS, PRECISION};
-use crate::{varint, Error, Result};
+use crate::{interrupt, varint, Error, Result};
 
 /// A lane's first state takes 2 to 3 bytes more than it carries: up to 0.15 % of this many.
 const BYTES_PER_LANE: u64 = 2000;
@@ -15,6 +15,8 @@ const BYTES_OF_TWO: u64 = 400;
 const SAMPLE: usize = 64;
 /// A group of no more elements is too small to be judged by a sample.
 pub(super) const SMALL: usize = SAMPLE * BLOCK;
+/// So many symbols are coded before it is asked whether the work is still wanted.
+pub(super) const PIECE: usize = 32 * BATCH;
 
 /// Collects groups of symbols and codes them all in [`Encoder::finish`].
 #[derive(Debug, Clone)]
@@ -68,7 +70,7 @@ impl Encoder {
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] if there are not as many symbols as elements, or the
-    /// model's parameters are wrong; the group is then not coded.
+    /// model's parameters are wrong; whatever the error, the group is then not coded.
     pub fn put<S: Symbol, M: Model>(&mut self, symbols: &[S], model: &M) -> Result<()> {
         check_count(symbols.len(), model.len())?;
         let before = (self.queue.slots.len(), self.queue.outside.len());
@@ -100,16 +102,22 @@ impl Encoder {
 
     /// The stream.
     pub fn stream(self) -> Stream {
-        let lanes = self.lanes();
-        self.stream_with(lanes)
+        self.to_stream()
+    }
+
+    /// The stream; of no use if the work was interrupted.
+    pub(crate) fn to_stream(&self) -> Stream {
+        self.stream_with(self.lanes())
     }
 
     fn lanes(&self) -> usize {
         // The first slots may already pay for all lanes.
         let mut cost = 0;
-        for slots in self.queue.slots.chunks(1 << 12) {
+        for slots in self.queue.slots.chunks(PIECE) {
             cost += slots_cost(slots);
-            if affordable_lanes(cost, usize::MAX) == MAX_LANES {
+            if affordable_lanes(cost, usize::MAX) == MAX_LANES
+                || slots.len() == PIECE && !interrupt::is_wanted()
+            {
                 break;
             }
         }
@@ -118,12 +126,19 @@ impl Encoder {
         affordable_lanes(cost, longest.unwrap_or(0).min(self.max_lanes))
     }
 
-    pub(super) fn stream_with(self, lanes: usize) -> Stream {
+    pub(super) fn stream_with(&self, lanes: usize) -> Stream {
         let Queue { slots, outside } = &self.queue;
         let mut lanes = Lanes::new(self.backend, lanes, slots.len() / 4);
-        let mut end = slots.len();
-        for start in self.group_ends.iter().rev().skip(1).chain(&[0]) {
-            lanes.put(&slots[*start..end]);
+        let (mut end, mut unasked) = (slots.len(), 0);
+        'groups: for start in self.group_ends.iter().rev().skip(1).chain(&[0]) {
+            for slots in slots[*start..end].chunks(PIECE).rev() {
+                lanes.put(slots);
+                unasked += slots.len();
+                if unasked > PIECE && !interrupt::is_wanted() {
+                    break 'groups;
+                }
+                unasked %= PIECE;
+            }
             end = *start;
         }
         lanes.finish(outside.iter())
@@ -153,13 +168,13 @@ pub(super) fn encode_group<S: Symbol, M: Model>(
     first: usize,
     cost: u64,
 ) -> Result<(Stream, u32)> {
-    const PIECE: usize = 32 * BATCH;
     let words = (cost >> COST_BITS) as usize / 16;
     let mut lanes = Lanes::new(backend, affordable_lanes(cost, symbols.len()), words + words / 16);
     let mut slots = vec![Slots::default(); symbols.len().min(PIECE)];
     let (mut outside, mut all_outside) = (Vec::new(), Vec::new());
     let mut sum = 0;
     for (i, symbols) in symbols.chunks(PIECE).enumerate().rev() {
+        interrupt::check()?;
         let slots = &mut slots[..symbols.len()];
         // The piece before this one is next.
         prefetch(symbols.as_ptr().wrapping_sub(PIECE), BATCH);
@@ -226,6 +241,9 @@ impl Queue {
             let more = fill_slots(backend, symbols, model, i * BATCH, batch, &mut self.outside)?;
             sum = sum.wrapping_add(more);
             self.slots.extend_from_slice(batch);
+            if (i + 1).is_multiple_of(PIECE / BATCH) {
+                interrupt::check()?;
+            }
         }
         Ok(sum)
     }
@@ -233,7 +251,9 @@ impl Queue {
     /// The exact cost in units of 2^−[`COST_BITS`] bits.
     fn cost(&self) -> u64 {
         let bytes = self.outside.iter().map(|&distance| varint::length(distance) as u64).sum::<u64>();
-        slots_cost(&self.slots) + (bytes << (COST_BITS + 3))
+        let pieces = self.slots.chunks(PIECE);
+        let wanted = pieces.take_while(|slots| slots.len() < PIECE || interrupt::is_wanted());
+        wanted.map(slots_cost).sum::<u64>() + (bytes << (COST_BITS + 3))
     }
 }
 

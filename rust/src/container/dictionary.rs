@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 
 use super::metadata;
 use crate::jpeg::annex_k;
-use crate::{Error, Result};
+use crate::{interrupt, Error, Result};
 
 /// Skeletons are small, but for one with much behind the end of its picture.
 const LEVEL: i32 = 19;
@@ -61,17 +61,19 @@ static PREPARED: LazyLock<zstd::dict::EncoderDictionary<'static>> =
     LazyLock::new(|| zstd::dict::EncoderDictionary::copy(&DICTIONARY, LEVEL));
 
 pub(super) fn compress(data: &[u8]) -> Result<Vec<u8>> {
-    let level = if data.len() < LARGE { LEVEL } else { super::ZSTD_LEVEL };
-    let failed = |e: std::io::Error| Error::InvalidArgument(format!("zstd: {e}"));
-    let mut compressor = if level == LEVEL {
+    let compressed = interrupt::compress(data, deflate)?;
+    compressed.map_err(|e| Error::InvalidArgument(format!("zstd: {e}")))
+}
+
+fn deflate(data: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut compressor = if data.len() < LARGE {
         zstd::bulk::Compressor::with_prepared_dictionary(&PREPARED)
     } else {
-        zstd::bulk::Compressor::with_dictionary(level, &DICTIONARY)
-    }
-    .map_err(failed)?;
-    compressor.include_contentsize(false).map_err(failed)?;
-    compressor.include_checksum(false).map_err(failed)?;
-    Ok(compressor.compress(data).map_err(failed)?.split_off(ZSTD_MAGIC.len()))
+        zstd::bulk::Compressor::with_dictionary(super::ZSTD_LEVEL, &DICTIONARY)
+    }?;
+    compressor.include_contentsize(false)?;
+    compressor.include_checksum(false)?;
+    Ok(compressor.compress(data)?.split_off(ZSTD_MAGIC.len()))
 }
 
 /// Exactly `size` bytes, or an error that names `offset`, where `data` stands in the file.

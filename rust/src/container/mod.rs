@@ -7,7 +7,8 @@ mod metadata;
 use std::collections::hash_map::{Entry, HashMap};
 use std::io::Read;
 
-use crate::{document, tensor, varint, Error, Result};
+use crate::interrupt::Watched;
+use crate::{document, interrupt, tensor, varint, Error, Result};
 use xxhash_rust::xxh3::xxh3_64;
 
 pub use image::{pack_image, ImageBody};
@@ -76,7 +77,8 @@ pub fn store(original: &[u8]) -> Result<Vec<u8>> {
         (STORED_LIKE_SKELETON, dictionary::compress(original)?)
     } else {
         let failed = |e: std::io::Error| Error::InvalidArgument(e.to_string());
-        (STORED_ZSTD, zstd::bulk::compress(original, ZSTD_LEVEL).map_err(failed)?)
+        let deflate = |data: &[u8]| zstd::bulk::compress(data, ZSTD_LEVEL);
+        (STORED_ZSTD, interrupt::compress(original, deflate)?.map_err(failed)?)
     };
     let smaller = packed.len() < original.len();
     out.push(if smaller { method } else { STORED_VERBATIM });
@@ -270,7 +272,7 @@ fn unzstd<R: std::io::BufRead>(
 ) -> Result<Vec<u8>> {
     let mut out = Vec::new();
     decoder
-        .and_then(|decoder| decoder.take(size.saturating_add(1)).read_to_end(&mut out))
+        .and_then(|decoder| Watched(decoder.take(size.saturating_add(1))).read_to_end(&mut out))
         .map_err(|e| Error::Corrupt { what: format!("zstd: {e}"), offset })?;
     check_size(&out, size, offset)?;
     Ok(out)

@@ -10,6 +10,7 @@ use super::header::{Conditioning, Scan, ScanKind};
 use super::intervals::{decode_intervals, interval_len, next_interval, Fault};
 use super::skeleton::ScanNotes;
 use super::walk::Walk;
+use crate::interrupt;
 
 /// How many zeros to put behind a segment that the end of the file cuts. Others get as many as it takes, since an
 /// encoder leaves out those at the end.
@@ -20,6 +21,9 @@ const MAX_ZEROS_IF_TRUNCATED: usize = 2;
 const MAX_DECISIONS_PER_BYTE: usize = 512;
 const BYTES_LEFT_OUT: usize = 4;
 const MAX_DECISIONS_PER_BLOCK: usize = 8;
+
+/// After so many blocks it is asked whether the work is still wanted.
+pub(super) const ASKED: usize = 1 << 10;
 
 /// Decodes an entropy-coded segment into the coefficients.
 pub(super) fn decode(
@@ -59,6 +63,9 @@ impl ScanDecoder<'_> {
         let mut safe = Fault { blocks: 0, position: pos };
         self.model.restart();
         for ordinal in blocks.clone() {
+            if ordinal.is_multiple_of(ASKED) && !interrupt::is_wanted() {
+                return Err(safe);
+            }
             let (slot, block) = self.walk.slot(ordinal);
             let block = &mut self.planes[slot.plane][block];
             let coded = self.model.code(&mut coder, slot.component, block);

@@ -1,6 +1,7 @@
 //! From coefficients to an arithmetic-coded segment.
 
 use super::arithmetic::Encoder;
+use super::arithmetic_decode::ASKED;
 use super::arithmetic_model::Model;
 use super::frame::Frame;
 use super::header::{Conditioning, Scan};
@@ -8,7 +9,7 @@ use super::intervals::restart_marker;
 use super::skeleton::ScanNotes;
 use super::walk::Walk;
 use super::Limits;
-use crate::{Error, Result};
+use crate::{interrupt, Error, Result};
 
 /// Appends the entropy-coded segment of a scan to `out`.
 pub(super) fn encode(
@@ -30,6 +31,9 @@ pub(super) fn encode(
         let mut encoder = Encoder::default();
         model.restart();
         for ordinal in blocks.take(count) {
+            if ordinal.is_multiple_of(ASKED) {
+                interrupt::check()?;
+            }
             let (slot, block) = walk.slot(ordinal);
             let block = planes[slot.plane].get(64 * block..).and_then(|plane| plane.first_chunk());
             block

@@ -2,6 +2,7 @@
 
 use super::skeleton::Patch;
 use super::walk::Walk;
+use crate::interrupt;
 
 /// Length of the entropy-coded segment at the start of `data`: up to a marker other than RST.
 pub(super) fn segment_len(data: &[u8]) -> usize {
@@ -55,7 +56,7 @@ pub(super) fn decode_intervals(
                 let patch = Patch { interval, blocks: fault.blocks, bytes: bytes.to_vec() };
                 let resumes = patch.resumes();
                 patches.push(patch);
-                if !resumes {
+                if !resumes || !interrupt::is_wanted() {
                     break;
                 }
             }

@@ -28,7 +28,7 @@ mod walk;
 
 pub use frame::{Component, Frame, Steps};
 
-use crate::{Error, Result};
+use crate::{interrupt, Error, Result};
 use header::{Parser, Rows};
 use skeleton::ScanNotes;
 use std::ops::Range;
@@ -158,6 +158,7 @@ impl Scans {
             let (segment, is_last) = (&data[start..scans.end], scans.end == data.len());
             let walk = Walk::new(&scan, frame);
             let notes = scan_decode::decode(&scan, &walk, segment, is_last, &mut scans.planes);
+            interrupt::check()?;
             let rows = intervals::rows_reached(&walk, &notes.patches);
             if !intervals::is_whole(&walk, &notes.patches) {
                 scans.damage.get_or_insert(start);

@@ -1,7 +1,8 @@
 //! From an entropy-coded segment to coefficients, noting where the segment is not canonical.
 //!
 //! This cannot fail: what does not decode to something that the encoder would write again in the same way
-//! (errors, truncation, missing restart markers, bytes left over) goes into a [`Patch`], literally.
+//! (errors, truncation, missing restart markers, bytes left over) goes into a [`Patch`], literally. Where the work is no
+//! longer wanted, it ends early.
 
 use super::arithmetic_decode;
 use super::bits::BitReader;
@@ -12,6 +13,7 @@ use super::intervals::{decode_intervals, next_interval, Fault};
 use super::progressive_decode::{AcFirst, AcRefinement, DcFirst, DcRefinement};
 use super::skeleton::{Padding, Patch, ScanNotes};
 use super::walk::Walk;
+use crate::interrupt;
 use std::ops::Range;
 
 /// Decodes what one kind of scan codes of a block.
@@ -148,6 +150,9 @@ impl ScanDecoder<'_> {
         let mut safe = (first, bits);
         for mcu in mcus {
             let position = self.walk.mcu(mcu);
+            if position.0 == 0 && !interrupt::is_wanted() {
+                return Err(Fault { blocks: safe.0 - first, position: safe.1.position() });
+            }
             for slot in &self.walk.slots {
                 if !decoder.in_eob_run() {
                     safe = (at.ordinal, bits);

@@ -11,7 +11,7 @@ use super::progressive_encode::{AcFirst, AcRefinement, DcFirst, DcRefinement};
 use super::skeleton::{Padding, ScanNotes};
 use super::walk::Walk;
 use super::Limits;
-use crate::{Error, Result};
+use crate::{interrupt, Error, Result};
 
 /// Encodes what one kind of scan codes of a block.
 pub(super) trait BlockEncoder {
@@ -118,6 +118,9 @@ impl ScanEncoder<'_> {
         'blocks: for mcu in mcus {
             let position = self.walk.mcu(mcu);
             self.limits.check_output(bits.output_len())?;
+            if position.0 == 0 {
+                interrupt::check()?;
+            }
             for slot in &self.walk.slots {
                 if ordinal == end {
                     break 'blocks;

@@ -45,14 +45,14 @@ impl Encoder {
     /// Bits that what was put will take.
     fn cost_bits(&mut self, py: Python<'_>) -> PyResult<f64> {
         let encoder = self.open()?;
-        Ok(py.detach(|| encoder.cost_bits()))
+        enter(py, || Ok(encoder.cost_bits()))
     }
 
     /// The stream; the encoder can't be used any more.
     fn finish<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        self.open()?;
-        let encoder = self.0.take().expect("it is open");
-        let stream = py.detach(|| encoder.stream());
+        let encoder = self.open()?;
+        let stream = enter(py, || Ok(encoder.to_stream()))?;
+        self.0 = None;
         bytes(py, stream.len(), |bytes| stream.write(bytes))
     }
 }

@@ -1,6 +1,6 @@
 //! The Python exceptions, and the one place where [`Error`] becomes one of them.
 
-use pyo3::exceptions::{PyException, PyMemoryError, PyValueError};
+use pyo3::exceptions::{PyException, PyKeyboardInterrupt, PyMemoryError, PyValueError};
 use pyo3::{create_exception, PyErr};
 
 use crate::Error;
@@ -31,6 +31,7 @@ impl From<Error> for PyErr {
             Error::LimitExceeded { .. } => LimitExceededError::new_err(message),
             Error::OutOfMemory { .. } => PyMemoryError::new_err(message),
             Error::InvalidArgument(_) => PyValueError::new_err(message),
+            Error::Interrupted => PyKeyboardInterrupt::new_err(()),
         }
     }
 }

@@ -12,14 +12,42 @@ mod native;
 mod tables;
 mod tensor;
 
+use std::cell::Cell;
+
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::PyBytes;
 
-use crate::{ans, Result};
+use crate::{ans, interrupt, Result};
 
-/// The one door for long work: the GIL is released, and the crate's error becomes a Python exception.
+/// The one door for long work: the GIL is released, Ctrl-C ends it early, and the crate's error becomes a Python
+/// exception.
 fn enter<T: Send>(py: Python<'_>, work: impl FnOnce() -> Result<T> + Send) -> PyResult<T> {
-    Ok(py.detach(work)?)
+    let result = py.detach(|| interrupt::watched(is_wanted, work));
+    // Whatever work made of having ended early.
+    match RAISED.take() {
+        Some(raised) => Err(raised),
+        None => Ok(result?),
+    }
+}
+
+thread_local! {
+    /// What a signal's handler or `threads.check` has raised in the midst of work.
+    static RAISED: Cell<Option<PyErr>> = const { Cell::new(None) };
+}
+
+/// Whether Python still wants what this thread does.
+fn is_wanted() -> bool {
+    static CHECK: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let answer = Python::try_attach(|py| {
+        py.check_signals()?;
+        CHECK.import(py, "lic_native.threads", "check")?.call0().map(drop)
+    });
+    // There is no answer where Python is about to end.
+    let raised = answer.and_then(PyResult::err);
+    let wanted = raised.is_none();
+    RAISED.set(raised);
+    wanted
 }
 
 /// Bytes of this length, written in place.

@@ -1,7 +1,7 @@
 //! Rows from parametric distributions and from counts.
 
 use super::{real, Tables, MAX_ROWS, TOTAL};
-use crate::{Error, Result};
+use crate::{interrupt, Error, Result};
 
 /// A symbol less probable than this joins the escape at the edge of a row's support: there a slot of its own
 /// would cost the others more than the escape costs it.
@@ -223,7 +223,8 @@ fn parametric(family: Family, scales: &[f64], fractions: u32) -> Result<Tables> 
     if count > MAX_ROWS {
         return Err(Error::InvalidArgument(format!("{count} rows are more than {MAX_ROWS}")));
     }
-    let rows: Vec<Row> = scales.iter().flat_map(|&scale| family.rows(scale, fractions)).collect();
+    let rows = scales.iter().flat_map(|&scale| family.rows(scale, fractions));
+    let rows = rows.map(|row| interrupt::check().map(|()| row)).collect::<Result<Vec<Row>>>()?;
     Tables::from_rows(&rows)
 }
 

@@ -13,6 +13,7 @@ use std::sync::OnceLock;
 #[cfg(target_arch = "x86_64")]
 use super::Direct;
 use super::{Family, Row, Tables};
+use crate::interrupt;
 
 /// Levels for each power of two: the mantissa bits that matter.
 pub(super) const STEP_BITS: u32 = 3;
@@ -53,7 +54,7 @@ impl Ladder {
         let scales: Vec<f64> = (0..LEVELS).map(|level| (begin(level) * begin(level + 1)).sqrt()).collect();
         let rows: Vec<Row> =
             (0..).zip(&scales).flat_map(|(level, &scale)| family.rows(scale, fractions(level))).collect();
-        let tables = Tables::from_rows(&rows).expect("rows are few and near 0");
+        let tables = interrupt::undisturbed(|| Tables::from_rows(&rows)).expect("rows are few and near 0");
         Self {
             family,
             #[cfg(target_arch = "x86_64")]

@@ -15,7 +15,7 @@ pub(crate) mod real;
 mod requantize;
 mod window;
 
-use crate::{Error, Result};
+use crate::{interrupt, Error, Result};
 
 pub(crate) use cost::{cost_table, COST_BITS};
 pub(crate) use curve::Curve;
@@ -175,6 +175,7 @@ impl Tables {
         let precision = precision(cdf, lengths)?;
         let mut rest = cdf;
         for (row, (&length, &offset)) in lengths.iter().zip(offsets).enumerate() {
+            interrupt::check()?;
             let boundaries;
             (boundaries, rest) = rest
                 .split_at_checked(length as usize)
@@ -203,6 +204,7 @@ impl Tables {
         }
         let precision = precision(cdf, lengths)?;
         for (row, (&length, &offset)) in lengths.iter().zip(offsets).enumerate() {
+            interrupt::check()?;
             let boundaries = &cdf[row * stride..][..length as usize];
             tables.take(boundaries, precision, offset).map_err(|rule| invalid(row, &rule))?;
         }
@@ -231,6 +233,7 @@ impl Tables {
     pub fn from_pmf(pmf: &[f64], symbols: usize, offsets: &[i32]) -> Result<Self> {
         assert_eq!(pmf.len(), symbols * offsets.len());
         let row = |(row, &offset): (usize, &i32)| {
+            interrupt::check()?;
             Row::from_pmf(&pmf[row * symbols..][..symbols], offset).map_err(|error| match error {
                 Error::InvalidArgument(what) => Error::InvalidArgument(format!("row {row}: {what}")),
                 other => other,

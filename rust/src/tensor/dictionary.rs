@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::{in_payload, unzigzag, zigzag, Candidate, Element, Sink, BLOCK, DICTIONARY};
 use crate::ans::{Decoder, Encoder, Rows};
+use crate::interrupt::pieces;
 use crate::tables::{cost_table, Row, Tables, COST_BITS, TOTAL};
 use crate::{varint, Error, Result};
 
@@ -32,17 +33,20 @@ pub(super) fn candidate<'a, T: Element>(values: &'a [T]) -> Option<Candidate<'a>
 }
 
 /// `None` if there are no values or more than `MAX_VALUES` different ones.
-fn count<T: Element>(values: &[T]) -> Option<Counts> {
-    let all = || values.iter().map(|value| value.to_i64());
-    let (low, high) = (all().min()?, all().max()?);
+fn count<'a, T: Element>(values: &'a [T]) -> Option<Counts> {
+    let all = |piece: &'a [T]| piece.iter().map(|value| value.to_i64());
+    let low = pieces(values).filter_map(|piece| all(piece).min()).min()?;
+    let high = pieces(values).filter_map(|piece| all(piece).max()).max()?;
     let range = high.checked_sub(low).filter(|&range| range < 1 << 16);
     let counts: Counts = if let Some(range) = range {
         let mut counts = vec![0; range as usize + 1];
-        all().for_each(|value| counts[(value - low) as usize] += 1);
+        for piece in pieces(values) {
+            all(piece).for_each(|value| counts[(value - low) as usize] += 1);
+        }
         (low..=high).zip(counts).filter(|&(_, count)| count > 0).collect()
     } else {
         let mut counts = HashMap::new();
-        for value in all() {
+        for value in pieces(values).flat_map(all) {
             *counts.entry(value).or_insert(0) += 1;
             if counts.len() > MAX_VALUES {
                 return None;

@@ -1,5 +1,7 @@
 //! The types of integers that arrays are made of, and whose arrays they are.
 
+use crate::interrupt::{pieces, PIECE};
+
 /// An array's type, by its code in the bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -165,8 +167,10 @@ impl Element for bool {
 pub(super) fn to_bytes<T: Element>(values: &[T]) -> Vec<u8> {
     let size = size_of::<T>();
     let mut bytes = vec![0; size_of_val(values)];
-    for (bytes, value) in bytes.chunks_exact_mut(size).zip(values) {
-        bytes.copy_from_slice(&value.to_i64().to_le_bytes()[..size]);
+    for (bytes, values) in bytes.chunks_mut(PIECE * size).zip(pieces(values)) {
+        for (bytes, value) in bytes.chunks_exact_mut(size).zip(values) {
+            bytes.copy_from_slice(&value.to_i64().to_le_bytes()[..size]);
+        }
     }
     bytes
 }

@@ -47,6 +47,7 @@ use std::io::Read;
 pub use element::{Dtype, Element, Library, Values};
 use xxhash_rust::xxh3::{xxh3_64, Xxh3};
 
+use crate::interrupt::{self, pieces, Watched};
 use crate::{message, varint, Error, Result};
 
 /// What every tensor begins with.
@@ -115,6 +116,7 @@ pub fn encode<T: Element>(
     }
     let raw = element::to_bytes(values);
     let (method, payload) = compress(values, shape, axis, &raw)?;
+    interrupt::check()?;
 
     let mut bytes = Vec::with_capacity(payload.len() + 64);
     bytes.extend(MAGIC);
@@ -124,6 +126,7 @@ pub fn encode<T: Element>(
     bytes.push(method);
     varint::put(&mut bytes, payload.len() as u64);
     bytes.extend(payload);
+    interrupt::check()?;
     bytes.extend(crc32fast::hash(&bytes).to_le_bytes());
     bytes.extend(xxh3_64(&raw).to_le_bytes());
     Ok(bytes)
@@ -136,12 +139,14 @@ fn compress<T: Element>(
     axis: Option<usize>,
     raw: &[u8],
 ) -> Result<(u8, Vec<u8>)> {
-    let symbols: Option<Vec<i32>> = values.iter().map(|value| i32::try_from(value.to_i64()).ok()).collect();
+    let symbols = symbols(values);
+    interrupt::check()?;
     let mut candidates = vec![zstd_candidate(raw)];
     candidates.extend(dictionary::candidate(values));
     if let Some(symbols) = &symbols {
         candidates.extend(slices::candidate(symbols, shape, axis));
     }
+    interrupt::check()?;
     let best = candidates.into_iter().min_by_key(|candidate| candidate.bytes);
     if let Some(best) = best.filter(|best| best.bytes < raw.len() as u64) {
         let payload = (best.payload)()?;
@@ -152,13 +157,24 @@ fn compress<T: Element>(
     Ok((RAW, raw.to_vec()))
 }
 
+/// The values, if 32 bits hold all of them.
+fn symbols<T: Element>(values: &[T]) -> Option<Vec<i32>> {
+    let mut symbols = Vec::new();
+    for piece in pieces(values) {
+        for value in piece {
+            symbols.push(i32::try_from(value.to_i64()).ok()?);
+        }
+    }
+    Some(symbols)
+}
+
 /// Zstandard, judged by a sixteenth of large data.
 fn zstd_candidate(raw: &[u8]) -> Candidate<'_> {
     const PIECE: usize = 1 << 16;
     let step = if raw.len() > 16 * PIECE { 16 } else { 1 };
     let sample: Vec<u8> = raw.chunks(PIECE).step_by(step).flatten().copied().collect();
     let compress = |bytes: &[u8]| {
-        zstd::bulk::compress(bytes, ZSTD_LEVEL)
+        interrupt::compress(bytes, |bytes| zstd::bulk::compress(bytes, ZSTD_LEVEL))?
             .map_err(|error| Error::InvalidArgument(format!("zstd: {error}")))
     };
     let ratio = compress(&sample).map_or(2.0, |bytes| bytes.len() as f64 / sample.len().max(1) as f64);
@@ -283,6 +299,7 @@ impl<T: Element> Sink<'_, T> {
 
     /// Takes the next values, at most as many as are left.
     fn push(&mut self, values: impl Iterator<Item = i64>) -> Result<()> {
+        interrupt::check()?;
         let start = self.values.len();
         let more = values.size_hint().0.min(self.left());
         let bytes = ((start + more) * size_of::<T>()) as u64;
@@ -308,7 +325,8 @@ impl<T: Element> Sink<'_, T> {
         let error = |error: std::io::Error| self.header.corrupt(format!("zstd: {error}"));
         let most = (self.left() * T::DTYPE.bytes()) as u64;
         let mut bytes = Vec::new();
-        zstd::Decoder::new(payload).map_err(error)?.take(most + 1).read_to_end(&mut bytes).map_err(error)?;
+        let decoder = zstd::Decoder::new(payload).map_err(error)?;
+        Watched(decoder.take(most + 1)).read_to_end(&mut bytes).map_err(error)?;
         self.bytes(&bytes)
     }
 }

@@ -1,11 +1,13 @@
 //! A distribution for each slice of an array, from a standard set.
 
+use std::iter::Sum;
 use std::sync::OnceLock;
 
 use super::{in_payload, unzigzag, zigzag, Candidate, Element, Sink, BLOCK, LAPLACE_SLICES, NORMAL_SLICES};
 use crate::ans::{Decoder, Encoder, Rows};
+use crate::interrupt::{pieces, PIECE};
 use crate::tables::{cost_table, gaussian, laplace, scale_table, Tables, COST_BITS, TOTAL};
-use crate::{varint, Error, Result};
+use crate::{interrupt, varint, Error, Result};
 
 const LEVELS: usize = 64;
 /// Slices smaller than this are not worth their parameters.
@@ -38,7 +40,7 @@ impl Family {
 
     fn new(method: u8, power: i32, build: fn(&[f64], u32) -> Result<Tables>) -> Self {
         let scales = scale_table(0.11, 256.0, LEVELS).expect("a sane range");
-        let tables = build(&scales, 1).expect("sane scales");
+        let tables = interrupt::undisturbed(|| build(&scales, 1)).expect("sane scales");
         let moment = |row| {
             let term = |symbol| f64::from(tables.slots(row, symbol).0.freq()) * moment(symbol.into(), power);
             tables.support(row).map(term).sum::<f64>() / f64::from(TOTAL)
@@ -89,10 +91,18 @@ impl Slicing {
         all
     }
 
-    /// Calls `visit` with each stretch of values that belongs to one slice, and with that slice.
+    /// Each stretch of values that belongs to one slice, and that slice, as long as the work is wanted.
     fn stretches<'a>(&self, values: &'a [i32]) -> impl Iterator<Item = (usize, &'a [i32])> + use<'a> {
         let channels = self.channels as usize;
-        values.chunks(self.inner as usize).enumerate().map(move |(i, stretch)| (i % channels, stretch))
+        let mut unasked = 0;
+        let is_wanted = move |stretch: &&[i32]| {
+            unasked += stretch.len();
+            let ask = unasked >= PIECE;
+            unasked %= PIECE;
+            !ask || interrupt::is_wanted()
+        };
+        let stretches = values.chunks(self.inner as usize).take_while(is_wanted);
+        stretches.enumerate().map(move |(i, stretch)| (i % channels, stretch))
     }
 }
 
@@ -118,11 +128,20 @@ pub(super) fn candidate<'a>(values: &'a [i32], shape: &[u64], axis: Option<usize
     Some(Candidate { method: fit.family.method, bytes, payload: Box::new(move || fit.encode(values)) })
 }
 
+/// The sum of terms, in order.
+fn sum<S: Sum>(stretch: &[i32], term: impl Fn(&i32) -> S) -> S {
+    if stretch.len() < PIECE {
+        stretch.iter().map(term).sum()
+    } else {
+        pieces(stretch).flatten().map(term).sum()
+    }
+}
+
 fn fits(values: &[i32], slicing: Slicing) -> [Fit; 2] {
     let channels = slicing.channels as usize;
     let (mut sums, mut counts) = (vec![0i64; channels], vec![0i64; channels]);
     for (slice, stretch) in slicing.stretches(values) {
-        sums[slice] += stretch.iter().map(|&value| i64::from(value)).sum::<i64>();
+        sums[slice] += sum(stretch, |&value| i64::from(value));
         counts[slice] += stretch.len() as i64;
     }
     let mean = |(sum, count): (&i64, &i64)| (sum + count / 2).div_euclid((*count).max(1)) as i32;
@@ -131,7 +150,7 @@ fn fits(values: &[i32], slicing: Slicing) -> [Fit; 2] {
         let mut moments = vec![0.0; channels];
         for (slice, stretch) in slicing.stretches(values) {
             let distance = |value: &i32| i64::from(*value) - i64::from(means[slice]);
-            moments[slice] += stretch.iter().map(|value| moment(distance(value), family.power)).sum::<f64>();
+            moments[slice] += sum(stretch, |value| moment(distance(value), family.power));
         }
         let row = |(moment, &count): (&f64, &i64)| family.row(moment / (count as f64).max(1.0));
         let rows = moments.iter().zip(&counts).map(row).collect();

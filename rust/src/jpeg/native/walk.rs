@@ -11,7 +11,7 @@ use super::context::{self, level, size};
 use super::prior::{Boundary, Vector, Weights};
 use super::zigzag::{self, COLUMN, ROW};
 use crate::ans::adaptive::Coder;
-use crate::{Error, Result};
+use crate::{interrupt, Error, Result};
 
 /// The logarithm of a magnitude plus 1, in 2^-12 octaves.
 pub(super) type Logarithms = [i16; 1 << 15];
@@ -61,6 +61,7 @@ pub(super) fn walk<C: Coder>(
     let mut rows = [const { Vec::new() }; 3];
     rows.iter_mut().for_each(|row| row.resize(columns, NOTHING));
     for (y, blocks) in blocks.chunks_mut(columns).enumerate() {
+        interrupt::check()?;
         rows.rotate_right(1);
         let [current, above, above2] = &mut rows;
         for (x, block) in blocks.iter_mut().enumerate() {

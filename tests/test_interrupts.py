@@ -1,0 +1,126 @@
+"""One Ctrl-C ends any long call within a second."""
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import lic_native
+from lic_native import Decoder, Encoder, Gaussian, Mixture, jpeg, threads
+
+#: What each call takes, and the call: it would last several seconds.
+CALLS = {
+    "compress": ("data = open('large.jpg', 'rb').read()", "jpeg.compress(data, profile='native')"),
+    "decompress": ("data = open('coded.lic', 'rb').read()", "jpeg.decompress(data, threads=1)"),
+    "read_coefficients": ("data = open('large.jpg', 'rb').read()", "jpeg.read_coefficients(data)"),
+    "store": ("data = np.random.default_rng(0).integers(0, 64, 1 << 26, np.uint8).tobytes()", "jpeg.compress(data)"),
+    "encode a tensor": ("x = numbers(27)", "lic_native.encode(x)"),
+    "encode by a Gaussian": ("x = numbers(29)", "lic_native.encode(x, Gaussian(0.0, 9.0), threads=1)"),
+    "encode by a mixture": ("x = numbers(26)", "lic_native.encode(x, mixed, threads=2)"),
+    "tables": ("scales = np.linspace(100, 512, 6000)", "Tables.gaussian(scales)"),
+    "put": ("x, encoder = numbers(26), Encoder()", "encoder.put(x, mixed)"),
+}
+PREAMBLE = """
+import lic_native
+import numpy as np
+from lic_native import Encoder, Gaussian, Mixture, Tables, jpeg, threads
+def numbers(log2):
+    return np.resize(np.random.default_rng(0).normal(0, 9, 1 << 20).round().astype(np.int8), 1 << log2)
+mixed = Mixture([Gaussian(0.0, 2.0), Gaussian(0.0, 20.0)], [0.5, 0.5])
+"""
+
+
+def noise(side: int) -> bytes:
+    """A JPEG file of about a byte for each pixel."""
+    tile = np.random.default_rng(0).integers(0, 256, (512, 512, 3), np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(np.tile(tile, (side // 512, side // 512, 1))).save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("interrupts")
+    (folder / "large.jpg").write_bytes(noise(8192))
+    (folder / "coded.lic").write_bytes(jpeg.compress(noise(6144), profile="native"))
+    return folder
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals differ there")
+@pytest.mark.parametrize(("call", "shared"), [*((call, False) for call in CALLS), ("compress", True), ("tables", True)])
+def test_one_ctrl_c_ends_a_call(folder, call, shared):
+    """In the main thread, and in others that it shares work among."""
+    given, code = CALLS[call]
+    run = f"threads.share(lambda _: {code}, [0, 1], 2)" if shared else code
+    code = f"{PREAMBLE}\n{given}\nprint('ready', flush=True)\n{run}\nprint('done', flush=True)"
+    paths = os.pathsep.join(filter(None, sys.path))
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": paths},
+    ) as run:
+        assert run.stdout.readline() == b"ready\n"
+        time.sleep(0.4)
+        start = time.monotonic()
+        run.send_signal(signal.SIGINT)
+        out, err = run.communicate(timeout=60)
+    assert time.monotonic() - start < 1.5
+    assert not out and run.returncode == -signal.SIGINT and err.rstrip().endswith(b"KeyboardInterrupt")
+
+
+def interrupted(call) -> None:
+    """Make a call that is stopped in its midst."""
+    group = threads.Group()
+    timer = threading.Timer(0.3, group.stop)
+    timer.start()
+    start = time.monotonic()
+    with group.joined(), pytest.raises(KeyboardInterrupt):
+        call()
+    assert 0.3 <= time.monotonic() - start < 1.5
+    timer.join()
+
+
+def test_an_interrupted_coder_is_as_it_was_before():
+    few, many = np.arange(-8, 8), np.resize(np.arange(-20, 20, dtype=np.int8), 1 << 25)
+    quick, slow = Gaussian(0.0, 9.0), Mixture([Gaussian(0.0, 2.0), Gaussian(0.0, 20.0)], [0.5, 0.5])
+    encoder = Encoder()
+    encoder.put(few, quick)
+    interrupted(lambda: encoder.put(many, slow))
+    encoder.put(many, slow)
+    decoder = Decoder(encoder.finish())
+    assert (decoder.get(quick, out=np.empty_like(few, np.int32)) == few).all()
+    out = np.empty_like(many)
+    interrupted(lambda: decoder.get(slow, out=out))
+    assert (decoder.get(slow, out=out) == many).all()
+    decoder.finish()
+
+
+def test_a_handler_may_raise_what_it_likes_and_code():
+    """And the signal's handler may use the library, also within a call."""
+    if threading.current_thread() is not threading.main_thread() or sys.platform == "win32":
+        pytest.skip("signals go to the main thread")
+    coded = []
+
+    def handle(*_):
+        coded.append(lic_native.encode(np.arange(99)))
+        if len(coded) == 2:
+            raise ValueError("the second")
+
+    before = signal.signal(signal.SIGALRM, handle)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.2, 0.2)
+        with pytest.raises(ValueError, match="the second"):
+            lic_native.Tables.gaussian(np.linspace(100, 512, 6000))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert coded == [lic_native.encode(np.arange(99))] * 2
