@@ -46,6 +46,7 @@ pub use encoder::Encoder;
 pub use model::{
     BlockRows, Categoricals, Component, Index, Located, MixtureOf, Mixtures, Model, Parameter, Rows,
 };
+use model::{LocatedParams, Spots};
 pub use simd::Backend;
 pub use stream::Stream;
 pub use symbol::Symbol;

@@ -1,6 +1,6 @@
 //! Distributions of one family, with a mean and a scale for each element.
 
-use super::super::{Backend, BATCH, BLOCK};
+use super::super::{bits, Backend, BATCH, BLOCK, MAX_LANES};
 use super::{BlockRows, Model, Parameter};
 use crate::tables::{Float, Ladder, Place, Slots};
 use crate::{Error, Result};
@@ -31,6 +31,75 @@ impl<'a, T: Float> Located<'a, T> {
         means.check(count, "means")?;
         scales.check(count, "scales")?;
         Ok(Self { ladder, count, means, scales })
+    }
+}
+
+impl Located<'_, f32> {
+    /// Fills in the slots of the block of symbols from element `first` on, and appends how far outside the escapes among
+    /// them lie; false if the block is to be located first.
+    #[inline]
+    pub(in crate::ans) fn block_slots(
+        &self,
+        backend: Backend,
+        first: usize,
+        symbols: &[i32; BLOCK],
+        slots: &mut [Slots; BLOCK],
+        outside: &mut Vec<u64>,
+    ) -> bool {
+        let (mut means, mut scales, mut spots) = ([0.0; BLOCK], [0.0; BLOCK], Spots::default());
+        let means = self.means.block(first..first + BLOCK, &mut means);
+        let scales = self.scales.block(first..first + BLOCK, &mut scales);
+        let missing = backend.slots_around(self.ladder, [means, scales], symbols, slots, &mut spots);
+        for j in bits(missing.unwrap_or(0)) {
+            let distance;
+            (slots[j], distance) =
+                self.ladder.tables().slots(spots.row(j), symbols[j].wrapping_sub(spots.shifts[j]));
+            outside.extend(distance);
+        }
+        missing.is_some()
+    }
+
+    /// Decodes the block of symbols from element `first` on; see [`Backend::decode`].
+    #[inline]
+    pub(in crate::ans) fn decode_block(
+        &self,
+        backend: Backend,
+        first: usize,
+        lanes: (usize, &mut [u32; MAX_LANES]),
+        words: &[u8; 2 * BLOCK],
+        out: &mut [i32; BLOCK],
+        spots: &mut Spots,
+    ) -> Option<(usize, u64)> {
+        let (mut means, mut scales) = ([0.0; BLOCK], [0.0; BLOCK]);
+        let means = self.means.block(first..first + BLOCK, &mut means);
+        let scales = self.scales.block(first..first + BLOCK, &mut scales);
+        backend.decode_around(self.ladder, [means, scales], lanes, words, out, spots)
+    }
+
+    /// The symbol of element `j` of a block that lies this far outside, if there is one.
+    pub(in crate::ans) fn block_symbol_outside(&self, spots: &Spots, j: usize, distance: u64) -> Option<i32> {
+        let symbol = self.ladder.tables().symbol_outside(spots.row(j), distance)?;
+        Some(symbol.wrapping_add(spots.shifts[j]))
+    }
+}
+
+/// The places of a block, and the whole symbols that its means are away from their rows.
+#[derive(Debug, Clone, Copy)]
+pub struct Spots {
+    pub(in crate::ans) places: [u16; BLOCK],
+    pub(in crate::ans) shifts: [i32; BLOCK],
+}
+
+impl Default for Spots {
+    fn default() -> Self {
+        Self { places: [0; BLOCK], shifts: [0; BLOCK] }
+    }
+}
+
+impl Spots {
+    #[inline]
+    pub(in crate::ans) fn row(&self, j: usize) -> usize {
+        Ladder::row(self.places[j]).into()
     }
 }
 
@@ -73,6 +142,11 @@ impl<T: Float> Model for Located<'_, T> {
     #[inline]
     fn shifts<'a>(&self, params: &'a LocatedParams) -> Option<&'a [i32]> {
         Some(&params.shifts)
+    }
+
+    fn located(&self) -> Option<Located<'_, f32>> {
+        let (means, scales) = (self.means.as_f32()?, self.scales.as_f32()?);
+        Some(Located { ladder: self.ladder, count: self.count, means, scales })
     }
 
     #[inline]

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::super::simd::prefetch;
 use super::super::{BATCH, BLOCK};
+use crate::tables::Float;
 use crate::{Error, Result};
 
 /// One number for all elements, or one for each.
@@ -13,6 +14,16 @@ pub enum Parameter<'a, T> {
     Constant(T),
     /// Element `i` has number `i`.
     Each(&'a [T]),
+}
+
+impl<'a, T: Float> Parameter<'a, T> {
+    /// The numbers themselves, if they are `f32`.
+    pub(super) fn as_f32(&self) -> Option<Parameter<'a, f32>> {
+        match self {
+            Self::Constant(value) => T::as_f32(&[*value]).map(|value| Parameter::Constant(value[0])),
+            Self::Each(values) => T::as_f32(values).map(Parameter::Each),
+        }
+    }
 }
 
 impl<T: Copy> Parameter<'_, T> {
