@@ -1,8 +1,8 @@
 //! The decoding half.
 
 use super::{
-    bits, check_count, Backend, Located, LocatedParams, Model, Spots, Symbol, BATCH, BLOCK, HAS_ESCAPES,
-    LOWER_BOUND, MASK, MAX_LANES, STATE_BYTES_SHIFT,
+    bits, check_count, Around, Backend, LocatedParams, Model, Symbol, BATCH, BLOCK, HAS_ESCAPES, LOWER_BOUND,
+    MASK, MAX_LANES, STATE_BYTES_SHIFT,
 };
 use crate::tables::{Place, PRECISION};
 use crate::{varint, Error, Result};
@@ -50,19 +50,19 @@ impl<D: AsRef<[u8]>> Decoder<D> {
         first: usize,
         out: &mut [S],
     ) -> Result<u32> {
-        let located = model.located().filter(|_| self.lanes.backend.codes_around());
+        let mut around = model.around().filter(|_| self.lanes.backend.codes_around());
         let mut params = M::Params::default();
         let mut wide = [0; BATCH];
         let mut sum = 0;
         for (i, out) in out.chunks_mut(BATCH).enumerate() {
             let first = first + i * BATCH;
-            if located.is_none() {
+            if around.is_none() {
                 model.load(first, out.len(), &mut params)?;
             }
             let shifts =
-                model.shifts(&params).filter(|_| located.is_none()).map(|shifts| &shifts[..out.len()]);
-            let mut decode = |out: &mut [i32]| match &located {
-                Some(located) => self.get_around(located, first, out),
+                model.shifts(&params).filter(|_| around.is_none()).map(|shifts| &shifts[..out.len()]);
+            let mut decode = |out: &mut [i32]| match &mut around {
+                Some(around) => self.get_around(around, first, out),
                 None => self.get_batch(model, &params, out),
             };
             if let (None, Some(out)) = (shifts, S::as_i32_mut(out)) {
@@ -90,16 +90,16 @@ impl<D: AsRef<[u8]>> Decoder<D> {
     }
 
     /// Decodes a batch from element `first` on, block by block in one pass each, where that can be.
-    fn get_around(&mut self, located: &Located<f32>, first: usize, out: &mut [i32]) -> Result<()> {
+    fn get_around(&mut self, around: &mut Around, first: usize, out: &mut [i32]) -> Result<()> {
         let bytes = self.data.as_ref();
         for (b, out) in out.chunks_mut(BLOCK).enumerate() {
             let first = first + b * BLOCK;
             if let Ok(out) = out.try_into() {
-                if self.lanes.get_around(bytes, located, first, out)? {
+                if self.lanes.get_around(bytes, around, first, out)? {
                     continue;
                 }
             }
-            let mut params = LocatedParams::default();
+            let (located, mut params) = (&around.located, LocatedParams::default());
             located.load(first, out.len(), &mut params)?;
             self.lanes.get(bytes, located, &params, 0, out)?;
             let shifts = located.shifts(&params).unwrap_or_default();
@@ -222,17 +222,17 @@ impl Lanes {
     fn get_around(
         &mut self,
         bytes: &[u8],
-        located: &Located<f32>,
+        around: &mut Around,
         first: usize,
         out: &mut [i32; BLOCK],
     ) -> Result<bool> {
-        let (mut padded, mut spots) = ([0; 2 * BLOCK], Spots::default());
+        let mut padded = [0; 2 * BLOCK];
         let words = self.words(bytes, &mut padded);
         let lanes = (self.lane_mask + 1, &mut self.states);
-        let decoded = located.decode_block(self.backend, first, lanes, words, out, &mut spots);
+        let decoded = around.decode(self.backend, first, lanes, words, out);
         let Some((used, escapes)) = decoded else { return Ok(false) };
         for j in bits(escapes) {
-            out[j] = self.escape(bytes, |distance| located.block_symbol_outside(&spots, j, distance))?;
+            out[j] = self.escape(bytes, |distance| around.symbol_outside(j, distance))?;
         }
         self.take(bytes, used)?;
         Ok(true)

@@ -247,7 +247,7 @@ fn fill_slots<S: Symbol, M: Model>(
     slots: &mut [Slots],
     outside: &mut Vec<u64>,
 ) -> Result<u32> {
-    let Some(located) = model.located().filter(|_| backend.codes_around()) else {
+    let Some(mut around) = model.around().filter(|_| backend.codes_around()) else {
         return fill_slots_by_rows(backend, symbols, model, first, slots, outside);
     };
     let mut wide = [0; BATCH];
@@ -258,13 +258,12 @@ fn fill_slots<S: Symbol, M: Model>(
         for (b, slots) in slots.chunks_mut(BLOCK).enumerate() {
             let (first, start) = (first + i * BATCH + b * BLOCK, b * BLOCK);
             let block = wide[start..].first_chunk().zip((&mut *slots).try_into().ok());
-            let done =
-                block.is_some_and(|(wide, slots)| located.block_slots(backend, first, wide, slots, outside));
+            let done = block.is_some_and(|(wide, slots)| around.slots(backend, first, wide, slots, outside));
             if !done {
                 fill_slots_by_rows(
                     backend,
                     &symbols[start..][..slots.len()],
-                    &located,
+                    &around.located,
                     first,
                     slots,
                     outside,

@@ -43,10 +43,10 @@ pub(crate) use chunks::in_parallel;
 pub use chunks::{cores, decode, encode, Chunks};
 pub use decoder::Decoder;
 pub use encoder::Encoder;
+use model::{Around, LocatedParams, Spots};
 pub use model::{
     BlockRows, Categoricals, Component, Index, Located, MixtureOf, Mixtures, Model, Parameter, Rows,
 };
-use model::{LocatedParams, Spots};
 pub use simd::Backend;
 pub use stream::Stream;
 pub use symbol::Symbol;

@@ -34,52 +34,69 @@ impl<'a, T: Float> Located<'a, T> {
     }
 }
 
-impl Located<'_, f32> {
+/// [`Located`] as some backends take it, which locate a block and code it in one pass.
+#[derive(Debug)]
+pub struct Around<'a> {
+    pub(in crate::ans) located: Located<'a, f32>,
+    /// Blocks of the mean and of the scale that is the same for all elements, if one is.
+    constants: [[f32; BLOCK]; 2],
+    /// Of the last block, if it had escapes.
+    spots: Spots,
+}
+
+impl<'a> Around<'a> {
+    fn new(located: Located<'a, f32>) -> Self {
+        let constants = [located.means, located.scales].map(|parameter| match parameter {
+            Parameter::Constant(value) => [value; BLOCK],
+            Parameter::Each(_) => [0.0; BLOCK],
+        });
+        Self { located, constants, spots: Spots::default() }
+    }
+
     /// Fills in the slots of the block of symbols from element `first` on, and appends how far outside the escapes among
     /// them lie; false if the block is to be located first.
     #[inline]
-    pub(in crate::ans) fn block_slots(
-        &self,
+    pub(in crate::ans) fn slots(
+        &mut self,
         backend: Backend,
         first: usize,
         symbols: &[i32; BLOCK],
         slots: &mut [Slots; BLOCK],
         outside: &mut Vec<u64>,
     ) -> bool {
-        let (mut means, mut scales, mut spots) = ([0.0; BLOCK], [0.0; BLOCK], Spots::default());
-        let means = self.means.block(first..first + BLOCK, &mut means);
-        let scales = self.scales.block(first..first + BLOCK, &mut scales);
-        let missing = backend.slots_around(self.ladder, [means, scales], symbols, slots, &mut spots);
+        let Located { ladder, means, scales, .. } = &self.located;
+        let parameters =
+            [means.whole_block(first, &self.constants[0]), scales.whole_block(first, &self.constants[1])];
+        let missing = backend.slots_around(ladder, parameters, symbols, slots, &mut self.spots);
         for j in bits(missing.unwrap_or(0)) {
             let distance;
-            (slots[j], distance) =
-                self.ladder.tables().slots(spots.row(j), symbols[j].wrapping_sub(spots.shifts[j]));
+            let symbol = symbols[j].wrapping_sub(self.spots.shifts[j]);
+            (slots[j], distance) = ladder.tables().slots(self.spots.row(j), symbol);
             outside.extend(distance);
         }
         missing.is_some()
     }
 
-    /// Decodes the block of symbols from element `first` on; see [`Backend::decode`].
+    /// Decodes the block of symbols from element `first` on, shifts and all; see [`Backend::decode`].
     #[inline]
-    pub(in crate::ans) fn decode_block(
-        &self,
+    pub(in crate::ans) fn decode(
+        &mut self,
         backend: Backend,
         first: usize,
         lanes: (usize, &mut [u32; MAX_LANES]),
         words: &[u8; 2 * BLOCK],
         out: &mut [i32; BLOCK],
-        spots: &mut Spots,
     ) -> Option<(usize, u64)> {
-        let (mut means, mut scales) = ([0.0; BLOCK], [0.0; BLOCK]);
-        let means = self.means.block(first..first + BLOCK, &mut means);
-        let scales = self.scales.block(first..first + BLOCK, &mut scales);
-        backend.decode_around(self.ladder, [means, scales], lanes, words, out, spots)
+        let Located { ladder, means, scales, .. } = &self.located;
+        let parameters =
+            [means.whole_block(first, &self.constants[0]), scales.whole_block(first, &self.constants[1])];
+        backend.decode_around(ladder, parameters, lanes, words, out, &mut self.spots)
     }
 
-    /// The symbol of element `j` of a block that lies this far outside, if there is one.
-    pub(in crate::ans) fn block_symbol_outside(&self, spots: &Spots, j: usize, distance: u64) -> Option<i32> {
-        let symbol = self.ladder.tables().symbol_outside(spots.row(j), distance)?;
-        Some(symbol.wrapping_add(spots.shifts[j]))
+    /// The symbol of element `j` of the last block that lies this far outside, if there is one.
+    pub(in crate::ans) fn symbol_outside(&self, j: usize, distance: u64) -> Option<i32> {
+        let symbol = self.located.ladder.tables().symbol_outside(self.spots.row(j), distance)?;
+        Some(symbol.wrapping_add(self.spots.shifts[j]))
     }
 }
 
@@ -144,9 +161,9 @@ impl<T: Float> Model for Located<'_, T> {
         Some(&params.shifts)
     }
 
-    fn located(&self) -> Option<Located<'_, f32>> {
+    fn around(&self) -> Option<Around<'_>> {
         let (means, scales) = (self.means.as_f32()?, self.scales.as_f32()?);
-        Some(Located { ladder: self.ladder, count: self.count, means, scales })
+        Some(Around::new(Located { ladder: self.ladder, count: self.count, means, scales }))
     }
 
     #[inline]

@@ -7,8 +7,8 @@ mod parameter;
 mod rows;
 
 pub use categorical::Categoricals;
-pub use located::Located;
 pub(super) use located::{locate, locate_near};
+pub use located::{Around, Located};
 pub(super) use located::{LocatedParams, Spots};
 pub use mixture::{Component, MixtureOf, Mixtures};
 pub use parameter::Parameter;
@@ -55,7 +55,7 @@ pub trait Model: Sync {
     }
 
     /// This model as one that some backends locate and code in one pass, if it is such.
-    fn located(&self) -> Option<Located<'_, f32>> {
+    fn around(&self) -> Option<Around<'_>> {
         None
     }
 

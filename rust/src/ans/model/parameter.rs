@@ -49,6 +49,18 @@ impl<T: Copy> Parameter<'_, T> {
         }
     }
 
+    /// Those of the block from element `first` on, which is `constant` if all are the same.
+    #[inline]
+    pub(super) fn whole_block<'b>(&'b self, first: usize, constant: &'b [T; BLOCK]) -> &'b [T; BLOCK] {
+        match self {
+            Self::Constant(_) => constant,
+            Self::Each(all) => {
+                prefetch(all.as_ptr().wrapping_add(first + BATCH), BLOCK);
+                all[first..].first_chunk().expect("models have a number for each element")
+            }
+        }
+    }
+
     /// Those of up to a block of elements, if need be copied to the front of `buffer`.
     #[inline]
     pub(super) fn block<'b>(&'b self, elements: Range<usize>, buffer: &'b mut [T; BLOCK]) -> &'b [T; BLOCK] {

@@ -89,6 +89,7 @@ pub(super) fn slots_around(
     slots: &mut [Slots; BLOCK],
     spots: &mut Spots,
 ) -> Option<u64> {
+    prefetch_next(symbols);
     let located = locate(direct, parameters)?;
     let missing = slots_direct(direct, symbols, slots, |i| located[i]);
     if missing != 0 {
