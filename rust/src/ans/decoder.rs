@@ -1,5 +1,6 @@
 //! The decoding half.
 
+use super::simd::MIN_LANES;
 use super::{
     bits, check_count, Around, Backend, LocatedParams, Model, Symbol, BATCH, BLOCK, HAS_ESCAPES, LOWER_BOUND,
     MASK, MAX_LANES, STATE_BYTES_SHIFT,
@@ -50,7 +51,8 @@ impl<D: AsRef<[u8]>> Decoder<D> {
         first: usize,
         out: &mut [S],
     ) -> Result<u32> {
-        let mut around = model.around().filter(|_| self.lanes.backend.codes_around());
+        let in_one_pass = self.lanes.backend.codes_around() && self.lanes.lane_mask + 1 >= MIN_LANES;
+        let mut around = model.around().filter(|_| in_one_pass && out.len() >= BLOCK);
         let mut params = M::Params::default();
         let mut wide = [0; BATCH];
         let mut sum = 0;
@@ -280,8 +282,7 @@ impl Lanes {
             return self.scalar_block(bytes, model, params, b, words, out);
         };
         for j in bits(escapes) {
-            let j_of_batch = b * BLOCK + j;
-            let symbol = |distance| model.symbol_outside(params, j_of_batch, Place::Above, distance);
+            let symbol = |distance| model.symbol_outside(params, b * BLOCK + j, Place::Above, distance);
             out[j] = self.escape(bytes, symbol)?;
         }
         Ok(used)

@@ -247,7 +247,7 @@ fn fill_slots<S: Symbol, M: Model>(
     slots: &mut [Slots],
     outside: &mut Vec<u64>,
 ) -> Result<u32> {
-    let Some(mut around) = model.around().filter(|_| backend.codes_around()) else {
+    let Some(mut around) = model.around().filter(|_| backend.codes_around() && symbols.len() >= BLOCK) else {
         return fill_slots_by_rows(backend, symbols, model, first, slots, outside);
     };
     let mut wide = [0; BATCH];

@@ -19,7 +19,7 @@ use super::{BlockRows, Index, Spots, BLOCK, MAX_LANES};
 use crate::tables::{Float, Ladder, Layout, MixtureConstants, Slots, Tables, MIXTURE_PARAMS};
 
 /// Fewer lanes are not worth a vector.
-const MIN_LANES: usize = 16;
+pub(super) const MIN_LANES: usize = 16;
 
 /// The instructions that code symbols; whichever they are, the bytes are the same.
 ///
