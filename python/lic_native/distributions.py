@@ -314,8 +314,9 @@ class Located(Distribution):
 
     Both are turned to integers by exact comparisons and single roundings, so the same floats give the same table on
     every machine. Where floats may differ between encoder and decoder (a network on another device), code by integer
-    indexes instead: `tables[indexes]`. Scales and means are told apart finely enough to cost less than 0.1 %. Out of
-    range, the narrowest and the widest table stand in.
+    indexes instead: `tables[indexes]`. Scales and means are told apart finely enough that Gaussians take 0.05 %
+    more bits for scales from 0.11 to 64, and 0.15 % more for those up to 1. Out of range, the narrowest and the widest
+    table stand in.
 
     Args:
         mean: floats from -2^30 to 2^30, or integers.

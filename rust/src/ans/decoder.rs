@@ -1,8 +1,9 @@
 //! The decoding half.
 
+use super::simd::MIN_LANES;
 use super::{
-    bits, check_count, encoder::PIECE, Backend, Model, Symbol, BATCH, BLOCK, HAS_ESCAPES, LOWER_BOUND, MASK,
-    MAX_LANES, STATE_BYTES_SHIFT,
+    bits, check_count, encoder::PIECE, Around, Backend, LocatedParams, Model, Symbol, BATCH, BLOCK,
+    HAS_ESCAPES, LOWER_BOUND, MASK, MAX_LANES, STATE_BYTES_SHIFT,
 };
 use crate::tables::{Place, PRECISION};
 use crate::{interrupt, varint, Error, Result};
@@ -57,6 +58,8 @@ impl<D: AsRef<[u8]>> Decoder<D> {
         first: usize,
         out: &mut [S],
     ) -> Result<u32> {
+        let in_one_pass = self.lanes.backend.codes_around() && self.lanes.lane_mask + 1 >= MIN_LANES;
+        let mut around = model.around().filter(|_| in_one_pass && out.len() >= BLOCK);
         let mut params = M::Params::default();
         let mut wide = [0; BATCH];
         let mut sum = 0;
@@ -64,15 +67,23 @@ impl<D: AsRef<[u8]>> Decoder<D> {
             if (i + 1).is_multiple_of(PIECE / BATCH) {
                 interrupt::check()?;
             }
-            model.load(first + i * BATCH, out.len(), &mut params)?;
-            let shifts = model.shifts(&params).map(|shifts| &shifts[..out.len()]);
+            let first = first + i * BATCH;
+            if around.is_none() {
+                model.load(first, out.len(), &mut params)?;
+            }
+            let shifts =
+                model.shifts(&params).filter(|_| around.is_none()).map(|shifts| &shifts[..out.len()]);
+            let mut decode = |out: &mut [i32]| match &mut around {
+                Some(around) => self.get_around(around, first, out),
+                None => self.get_batch(model, &params, out),
+            };
             if let (None, Some(out)) = (shifts, S::as_i32_mut(out)) {
-                self.get_batch(model, &params, out)?;
+                decode(out)?;
                 sum = self.lanes.backend.sum(out).wrapping_add(sum);
                 continue;
             }
             let wide = &mut wide[..out.len()];
-            self.get_batch(model, &params, wide)?;
+            decode(wide)?;
             let (more, wrong) = self.lanes.backend.narrow_symbols(wide, shifts, out);
             sum = sum.wrapping_add(more);
             if let Some(symbol) = wrong {
@@ -88,6 +99,25 @@ impl<D: AsRef<[u8]>> Decoder<D> {
         let bytes = self.data.as_ref();
         let mut blocks = out.chunks_mut(BLOCK).enumerate();
         blocks.try_for_each(|(b, out)| self.lanes.get(bytes, model, params, b, out))
+    }
+
+    /// Decodes a batch from element `first` on, block by block in one pass each, where that can be.
+    fn get_around(&mut self, around: &mut Around, first: usize, out: &mut [i32]) -> Result<()> {
+        let bytes = self.data.as_ref();
+        for (b, out) in out.chunks_mut(BLOCK).enumerate() {
+            let first = first + b * BLOCK;
+            if let Ok(out) = out.try_into() {
+                if self.lanes.get_around(bytes, around, first, out)? {
+                    continue;
+                }
+            }
+            let (located, mut params) = (&around.located, LocatedParams::default());
+            located.load(first, out.len(), &mut params)?;
+            self.lanes.get(bytes, located, &params, 0, out)?;
+            let shifts = located.shifts(&params).unwrap_or_default();
+            out.iter_mut().zip(shifts).for_each(|(symbol, shift)| *symbol = symbol.wrapping_add(*shift));
+        }
+        Ok(())
     }
 
     /// Has what is decoded next belong to the same group as the `decoded` symbols of the last call.
@@ -192,18 +222,52 @@ impl Lanes {
         b: usize,
         out: &mut [i32],
     ) -> Result<()> {
-        // Each element takes one word at most, so the words need a look only after the block.
+        let mut padded = [0; 2 * BLOCK];
+        let words = self.words(bytes, &mut padded);
+        let used = self.block(bytes, model, params, b, words, out)?;
+        self.take(bytes, used)
+    }
+
+    /// Decodes the block of symbols from element `first` on, shifts and all; false, and nothing has happened, if it is to
+    /// be located first.
+    #[inline]
+    fn get_around(
+        &mut self,
+        bytes: &[u8],
+        around: &mut Around,
+        first: usize,
+        out: &mut [i32; BLOCK],
+    ) -> Result<bool> {
+        let mut padded = [0; 2 * BLOCK];
+        let words = self.words(bytes, &mut padded);
+        let lanes = (self.lane_mask + 1, &mut self.states);
+        let decoded = around.decode(self.backend, first, lanes, words, out);
+        let Some((used, escapes)) = decoded else { return Ok(false) };
+        for j in bits(escapes) {
+            out[j] = self.escape(bytes, |distance| around.symbol_outside(j, distance))?;
+        }
+        self.take(bytes, used)?;
+        Ok(true)
+    }
+
+    /// The next words, as many as a block can take: each element takes one at most, so they need a look only after the
+    /// block.
+    #[inline]
+    fn words<'a>(&self, bytes: &'a [u8], padded: &'a mut [u8; 2 * BLOCK]) -> &'a [u8; 2 * BLOCK] {
         let rest = &bytes[self.next_word..];
-        let padded;
-        let words = match rest.first_chunk() {
+        match rest.first_chunk() {
             Some(words) => words,
             None => {
-                padded = pad(rest);
-                &padded
+                padded[..rest.len()].copy_from_slice(rest);
+                padded
             }
-        };
-        let used = self.block(bytes, model, params, b, words, out)?;
-        if used > rest.len() / 2 {
+        }
+    }
+
+    /// Goes past words that a block took.
+    #[inline]
+    fn take(&mut self, bytes: &[u8], used: usize) -> Result<()> {
+        if used > (bytes.len() - self.next_word) / 2 {
             return Err(Error::Truncated { what: "rANS words", offset: bytes.len() });
         }
         self.next_word += 2 * used;
@@ -228,7 +292,8 @@ impl Lanes {
             return self.scalar_block(bytes, model, params, b, words, out);
         };
         for j in bits(escapes) {
-            out[j] = self.escape(bytes, model, params, b * BLOCK + j, Place::Above)?;
+            let symbol = |distance| model.symbol_outside(params, b * BLOCK + j, Place::Above, distance);
+            out[j] = self.escape(bytes, symbol)?;
         }
         Ok(used)
     }
@@ -257,35 +322,24 @@ impl Lanes {
             used += usize::from(short);
             *out = match place {
                 Place::Inside(symbol) => symbol,
-                outside => self.escape(bytes, model, params, b * BLOCK + j, outside)?,
+                outside => {
+                    let symbol = |distance| model.symbol_outside(params, b * BLOCK + j, outside, distance);
+                    self.escape(bytes, symbol)?
+                }
             };
         }
         Ok(used)
     }
 
+    /// The next escape's symbol, by its distance.
     #[cold]
-    fn escape<M: Model>(
-        &mut self,
-        bytes: &[u8],
-        model: &M,
-        params: &M::Params,
-        j: usize,
-        place: Place,
-    ) -> Result<i32> {
+    fn escape(&mut self, bytes: &[u8], symbol_outside: impl Fn(u64) -> Option<i32>) -> Result<i32> {
         let offset = self.next_escape;
         let escapes = &bytes[..self.escapes_end];
         let distance = varint::take(escapes, &mut self.next_escape, "escape")?;
-        model.symbol_outside(params, j, place, distance).ok_or_else(|| Error::Corrupt {
+        symbol_outside(distance).ok_or_else(|| Error::Corrupt {
             what: format!("escape {distance} is beyond the symbols"),
             offset,
         })
     }
-}
-
-/// The bytes, and zeros after them.
-#[cold]
-fn pad(bytes: &[u8]) -> [u8; 2 * BLOCK] {
-    let mut padded = [0; 2 * BLOCK];
-    padded[..bytes.len()].copy_from_slice(bytes);
-    padded
 }

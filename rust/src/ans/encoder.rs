@@ -267,6 +267,42 @@ fn fill_slots<S: Symbol, M: Model>(
     slots: &mut [Slots],
     outside: &mut Vec<u64>,
 ) -> Result<u32> {
+    let Some(mut around) = model.around().filter(|_| backend.codes_around() && symbols.len() >= BLOCK) else {
+        return fill_slots_by_rows(backend, symbols, model, first, slots, outside);
+    };
+    let mut wide = [0; BATCH];
+    let mut sum = 0u32;
+    for (i, (symbols, slots)) in symbols.chunks(BATCH).zip(slots.chunks_mut(BATCH)).enumerate() {
+        let (wide, more) = backend.widen(symbols, None, &mut wide);
+        sum = sum.wrapping_add(more);
+        for (b, slots) in slots.chunks_mut(BLOCK).enumerate() {
+            let (first, start) = (first + i * BATCH + b * BLOCK, b * BLOCK);
+            let block = wide[start..].first_chunk().zip((&mut *slots).try_into().ok());
+            let done = block.is_some_and(|(wide, slots)| around.slots(backend, first, wide, slots, outside));
+            if !done {
+                fill_slots_by_rows(
+                    backend,
+                    &symbols[start..][..slots.len()],
+                    &around.located,
+                    first,
+                    slots,
+                    outside,
+                )?;
+            }
+        }
+    }
+    Ok(sum)
+}
+
+/// [`fill_slots`] for any model, which loads its parameters first.
+fn fill_slots_by_rows<S: Symbol, M: Model>(
+    backend: Backend,
+    symbols: &[S],
+    model: &M,
+    first: usize,
+    slots: &mut [Slots],
+    outside: &mut Vec<u64>,
+) -> Result<u32> {
     let mut params = M::Params::default();
     let mut wide = [0; BATCH];
     let mut sum = 0u32;

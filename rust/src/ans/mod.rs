@@ -43,6 +43,7 @@ pub(crate) use chunks::in_parallel;
 pub use chunks::{cores, decode, encode, Chunks};
 pub use decoder::Decoder;
 pub use encoder::Encoder;
+use model::{Around, LocatedParams, Spots};
 pub use model::{
     BlockRows, Categoricals, Component, Index, Located, MixtureOf, Mixtures, Model, Parameter, Rows,
 };

@@ -59,12 +59,15 @@ impl Model {
     /// float32 or all float64. If float32 does not hold a number, all are float64.
     #[staticmethod]
     fn located(
+        py: Python<'_>,
         family: &str,
         count: usize,
         means: &Bound<'_, PyAny>,
         scales: &Bound<'_, PyAny>,
     ) -> PyResult<Self> {
-        let ladder = Ladder::get(named(family)?);
+        let family = named(family)?;
+        // The first one of a family is built, for which others need not wait.
+        let ladder = py.detach(|| Ladder::get(family));
         let kind = match [means, scales].map(|given| Values::<f32>::new(given)) {
             [Some(means), Some(scales)] => Kind::Located32(ladder, [means, scales]),
             _ => Kind::Located64(ladder, [Values::take(means, "means")?, Values::take(scales, "scales")?]),

@@ -20,6 +20,8 @@ pub(super) const STEP_BITS: u32 = 3;
 pub(super) const STEPS: i32 = 1 << STEP_BITS;
 /// The scales 2^−4..2^9.
 const MIN_EXPONENT: i32 = -4;
+#[cfg(target_arch = "x86_64")]
+pub(super) const FIRST_LEVEL: i32 = MIN_EXPONENT << STEP_BITS;
 pub(super) const OCTAVES: i32 = 13;
 pub(super) const LEVELS: i32 = OCTAVES * STEPS;
 /// The first octave's levels have 2^6 rows each, the next one's half as many, and so on.
@@ -135,6 +137,9 @@ impl Float for f64 {}
 
 /// What only this crate does with floats, so that it is the same for both.
 pub trait Locate: Copy + Default + Send + Sync + std::fmt::Debug + Into<f64> {
+    /// The numbers themselves, if they are `f32`.
+    fn as_f32(numbers: &[Self]) -> Option<&[f32]>;
+
     /// The nearest `f32`.
     fn to_f32(self) -> f32;
 
@@ -165,8 +170,13 @@ pub trait Locate: Copy + Default + Send + Sync + std::fmt::Debug + Into<f64> {
 
 // Written so that the compiler makes vectors of it: without branches, and without casts to integers, which saturate.
 macro_rules! locate {
-    ($float:ident, $bits:ident) => {
+    ($float:ident, $bits:ident, $as_f32:expr) => {
         impl Locate for $float {
+            fn as_f32(numbers: &[Self]) -> Option<&[f32]> {
+                let as_f32: fn(&[Self]) -> Option<&[f32]> = $as_f32;
+                as_f32(numbers)
+            }
+
             #[inline(always)]
             fn to_f32(self) -> f32 {
                 self as f32
@@ -247,8 +257,8 @@ macro_rules! locate {
         }
     };
 }
-locate!(f32, u32);
-locate!(f64, u64);
+locate!(f32, u32, |numbers| Some(numbers));
+locate!(f64, u64, |_| None);
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,6 @@
 //! Distributions of one family, with a mean and a scale for each element.
 
-use super::super::{Backend, BATCH, BLOCK};
+use super::super::{bits, Backend, BATCH, BLOCK, MAX_LANES};
 use super::{BlockRows, Model, Parameter};
 use crate::tables::{Float, Ladder, Place, Slots};
 use crate::{Error, Result};
@@ -31,6 +31,92 @@ impl<'a, T: Float> Located<'a, T> {
         means.check(count, "means")?;
         scales.check(count, "scales")?;
         Ok(Self { ladder, count, means, scales })
+    }
+}
+
+/// [`Located`] as some backends take it, which locate a block and code it in one pass.
+#[derive(Debug)]
+pub struct Around<'a> {
+    pub(in crate::ans) located: Located<'a, f32>,
+    /// Blocks of the mean and of the scale that is the same for all elements, if one is.
+    constants: [[f32; BLOCK]; 2],
+    /// Of the last block, if it had escapes.
+    spots: Spots,
+}
+
+impl<'a> Around<'a> {
+    fn new(located: Located<'a, f32>) -> Self {
+        let constants = [located.means, located.scales].map(|parameter| match parameter {
+            Parameter::Constant(value) => [value; BLOCK],
+            Parameter::Each(_) => [0.0; BLOCK],
+        });
+        Self { located, constants, spots: Spots::default() }
+    }
+
+    /// Fills in the slots of the block of symbols from element `first` on, and appends how far outside the escapes among
+    /// them lie; false if the block is to be located first.
+    #[inline]
+    pub(in crate::ans) fn slots(
+        &mut self,
+        backend: Backend,
+        first: usize,
+        symbols: &[i32; BLOCK],
+        slots: &mut [Slots; BLOCK],
+        outside: &mut Vec<u64>,
+    ) -> bool {
+        let Located { ladder, means, scales, .. } = &self.located;
+        let parameters =
+            [means.whole_block(first, &self.constants[0]), scales.whole_block(first, &self.constants[1])];
+        let missing = backend.slots_around(ladder, parameters, symbols, slots, &mut self.spots);
+        for j in bits(missing.unwrap_or(0)) {
+            let distance;
+            let symbol = symbols[j].wrapping_sub(self.spots.shifts[j]);
+            (slots[j], distance) = ladder.tables().slots(self.spots.row(j), symbol);
+            outside.extend(distance);
+        }
+        missing.is_some()
+    }
+
+    /// Decodes the block of symbols from element `first` on, shifts and all; see [`Backend::decode`].
+    #[inline]
+    pub(in crate::ans) fn decode(
+        &mut self,
+        backend: Backend,
+        first: usize,
+        lanes: (usize, &mut [u32; MAX_LANES]),
+        words: &[u8; 2 * BLOCK],
+        out: &mut [i32; BLOCK],
+    ) -> Option<(usize, u64)> {
+        let Located { ladder, means, scales, .. } = &self.located;
+        let parameters =
+            [means.whole_block(first, &self.constants[0]), scales.whole_block(first, &self.constants[1])];
+        backend.decode_around(ladder, parameters, lanes, words, out, &mut self.spots)
+    }
+
+    /// The symbol of element `j` of the last block that lies this far outside, if there is one.
+    pub(in crate::ans) fn symbol_outside(&self, j: usize, distance: u64) -> Option<i32> {
+        let symbol = self.located.ladder.tables().symbol_outside(self.spots.row(j), distance)?;
+        Some(symbol.wrapping_add(self.spots.shifts[j]))
+    }
+}
+
+/// The places of a block, and the whole symbols that its means are away from their rows.
+#[derive(Debug, Clone, Copy)]
+pub struct Spots {
+    pub(in crate::ans) places: [u16; BLOCK],
+    pub(in crate::ans) shifts: [i32; BLOCK],
+}
+
+impl Default for Spots {
+    fn default() -> Self {
+        Self { places: [0; BLOCK], shifts: [0; BLOCK] }
+    }
+}
+
+impl Spots {
+    #[inline]
+    pub(in crate::ans) fn row(&self, j: usize) -> usize {
+        Ladder::row(self.places[j]).into()
     }
 }
 
@@ -73,6 +159,11 @@ impl<T: Float> Model for Located<'_, T> {
     #[inline]
     fn shifts<'a>(&self, params: &'a LocatedParams) -> Option<&'a [i32]> {
         Some(&params.shifts)
+    }
+
+    fn around(&self) -> Option<Around<'_>> {
+        let (means, scales) = (self.means.as_f32()?, self.scales.as_f32()?);
+        Some(Around::new(Located { ladder: self.ladder, count: self.count, means, scales }))
     }
 
     #[inline]

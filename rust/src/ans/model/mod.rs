@@ -7,8 +7,9 @@ mod parameter;
 mod rows;
 
 pub use categorical::Categoricals;
-pub use located::Located;
 pub(super) use located::{locate, locate_near};
+pub use located::{Around, Located};
+pub(super) use located::{LocatedParams, Spots};
 pub use mixture::{Component, MixtureOf, Mixtures};
 pub use parameter::Parameter;
 pub(super) use rows::narrow;
@@ -53,6 +54,11 @@ pub trait Model: Sync {
         None
     }
 
+    /// This model as one that some backends locate and code in one pass, if it is such.
+    fn around(&self) -> Option<Around<'_>> {
+        None
+    }
+
     /// Block `b` of the batch as rows of tables, which SIMD backends can take, if it is such.
     fn rows<'a>(&'a self, _params: &'a Self::Params, _b: usize) -> Option<BlockRows<'a>> {
         None
@@ -66,6 +72,17 @@ pub enum BlockRows<'a> {
     Of(&'a Tables, &'a [u16; BLOCK]),
     /// Places of a ladder, which are an octave and a row.
     At(&'a Ladder, &'a [u16; BLOCK]),
+}
+
+impl BlockRows<'_> {
+    /// The symbol that owns a slot of element `j`, or none for an escape; and all its slots.
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    pub(super) fn find(&self, j: usize, slot: u32) -> (Option<i32>, Slots) {
+        match self {
+            Self::Of(tables, rows) => tables.find(rows[j].into(), slot),
+            Self::At(ladder, places) => ladder.tables().find(Ladder::row(places[j]).into(), slot),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::super::simd::prefetch;
 use super::super::{BATCH, BLOCK};
+use crate::tables::Float;
 use crate::{Error, Result};
 
 /// One number for all elements, or one for each.
@@ -13,6 +14,16 @@ pub enum Parameter<'a, T> {
     Constant(T),
     /// Element `i` has number `i`.
     Each(&'a [T]),
+}
+
+impl<'a, T: Float> Parameter<'a, T> {
+    /// The numbers themselves, if they are `f32`.
+    pub(super) fn as_f32(&self) -> Option<Parameter<'a, f32>> {
+        match self {
+            Self::Constant(value) => T::as_f32(&[*value]).map(|value| Parameter::Constant(value[0])),
+            Self::Each(values) => T::as_f32(values).map(Parameter::Each),
+        }
+    }
 }
 
 impl<T: Copy> Parameter<'_, T> {
@@ -35,6 +46,18 @@ impl<T: Copy> Parameter<'_, T> {
         match self {
             Self::Constant(value) => *value,
             Self::Each(values) => values[i],
+        }
+    }
+
+    /// Those of the block from element `first` on, which is `constant` if all are the same.
+    #[inline]
+    pub(super) fn whole_block<'b>(&'b self, first: usize, constant: &'b [T; BLOCK]) -> &'b [T; BLOCK] {
+        match self {
+            Self::Constant(_) => constant,
+            Self::Each(all) => {
+                prefetch(all.as_ptr().wrapping_add(first + BATCH), BLOCK);
+                all[first..].first_chunk().expect("models have a number for each element")
+            }
         }
     }
 

@@ -239,7 +239,7 @@ fn decode_by(
         let beyond = !set(_mm256_cmpgt_epi32(end, slot));
         if beyond != 0 {
             let found = Found { starts: array(start), ends: array(end), symbols: array(symbol) };
-            let found = found.search(rows, N * i, &array(slot), beyond.into());
+            let found = found.search(|j, slot| rows.find(j, slot), N * i, &array(slot), beyond.into());
             (start, end, symbol) = (load(&found.starts), load(&found.ends), load(&found.symbols));
         }
         // Only the escape ends where all slots end.

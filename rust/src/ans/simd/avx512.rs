@@ -4,8 +4,8 @@
 use std::arch::x86_64::*;
 
 use super::{check_rows, prefetch_next, row_unchecked, Found};
-use crate::ans::{BlockRows, BLOCK, LOWER_BOUND, MASK, MAX_LANES};
-use crate::tables::{Bucket, Direct, Slots, SmallLayout, Tables, MIN_BUCKET_BITS, PRECISION, TOTAL};
+use crate::ans::{BlockRows, Spots, BLOCK, LOWER_BOUND, MASK, MAX_LANES};
+use crate::tables::{Bucket, Direct, Ladder, Slots, SmallLayout, Tables, MIN_BUCKET_BITS, PRECISION, TOTAL};
 
 const N: usize = 16;
 
@@ -74,12 +74,105 @@ pub(super) fn slots_at(
     symbols: &[i32; BLOCK],
     slots: &mut [Slots; BLOCK],
 ) -> u64 {
+    slots_direct(direct, symbols, slots, |i| {
+        let [octave, row] = octaves_and_rows(&places.as_chunks::<N>().0[i]);
+        [octave, row, _mm512_setzero_si512()]
+    })
+}
+
+/// See [`Backend::slots_around`](super::Backend::slots_around).
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,popcnt")]
+pub(super) fn slots_around(
+    direct: &Direct,
+    parameters: [&[f32; BLOCK]; 2],
+    symbols: &[i32; BLOCK],
+    slots: &mut [Slots; BLOCK],
+    spots: &mut Spots,
+) -> Option<u64> {
+    prefetch_next(symbols);
+    let located = locate(direct, parameters)?;
+    let missing = slots_direct(direct, symbols, slots, |i| located[i]);
+    if missing != 0 {
+        store_spots(&located, spots);
+    }
+    Some(missing)
+}
+
+/// The octaves, rows and shifts of a block, 16 elements each, as [`Backend::locate`](super::Backend::locate) finds
+/// them; `None` if a scale is none, or a mean is large.
+///
+/// All steps are exact. `⌊mean · F + 1/2⌋` is so because the sum is rounded down: no integer lies between it and the
+/// true one.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+fn locate(direct: &Direct, [means, scales]: [&[f32; BLOCK]; 2]) -> Option<[[__m512i; 3]; BLOCK / N]> {
+    const DOWN: i32 = _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC;
+    const NEAR: f32 = (1 << 24) as f32;
+    let [fraction_bits, first_row] = [load(&direct.fraction_bits), load(&direct.first_row)];
+    let half = _mm512_set1_ps(0.5);
+    // SAFETY: the arrays have 64 bytes.
+    let load_floats = |floats: &[f32; N]| unsafe { _mm512_loadu_ps(floats.as_ptr()) };
+    let fractions = load_floats(&direct.fractions);
+    let mut located = [[_mm512_setzero_si512(); 3]; BLOCK / N];
+    let [mut largest_mean, mut largest_scale] = [_mm512_setzero_si512(); 2];
+    for (i, located) in located.iter_mut().enumerate() {
+        let mean = load_floats(&means.as_chunks().0[i]);
+        let scale = _mm512_castps_si512(load_floats(&scales.as_chunks().0[i]));
+        // As unsigned integers, floats without a sign are in order, and infinities and NaNs come last; 0 - 1 comes there too.
+        largest_mean = _mm512_max_epu32(largest_mean, _mm512_castps_si512(_mm512_abs_ps(mean)));
+        largest_scale = _mm512_max_epu32(largest_scale, _mm512_sub_epi32(scale, _mm512_set1_epi32(1)));
+
+        let level = _mm512_srli_epi32::<{ Direct::LEVEL_SHIFT }>(scale);
+        let level = _mm512_sub_epi32(level, _mm512_set1_epi32(Direct::FIRST_LEVEL));
+        let level = _mm512_max_epi32(level, _mm512_setzero_si512());
+        let level = _mm512_min_epi32(level, _mm512_set1_epi32(Direct::LEVELS - 1));
+        let octave = _mm512_srli_epi32::<{ Direct::STEP_BITS }>(level);
+        let bits = _mm512_permutexvar_epi32(octave, fraction_bits);
+        let nearest = _mm512_fmadd_round_ps::<DOWN>(mean, _mm512_permutexvar_ps(octave, fractions), half);
+        let nearest = _mm512_cvt_roundps_epi32::<DOWN>(nearest);
+        let shift = _mm512_srav_epi32(nearest, bits);
+        let row = _mm512_sllv_epi32(_mm512_sub_epi32(level, shift), bits);
+        let row =
+            _mm512_add_epi32(_mm512_add_epi32(row, nearest), _mm512_permutexvar_epi32(octave, first_row));
+        *located = [octave, row, shift];
+    }
+    let far = _mm512_cmpgt_epu32_mask(largest_mean, _mm512_castps_si512(_mm512_set1_ps(NEAR)));
+    let infinity = _mm512_set1_epi32(f32::INFINITY.to_bits() as i32 - 1);
+    let wrong = _mm512_cmpge_epu32_mask(largest_scale, infinity);
+    (far | wrong == 0).then_some(located)
+}
+
+/// Stores what [`locate`] found where the scalar code looks.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+fn store_spots(located: &[[__m512i; 3]; BLOCK / N], spots: &mut Spots) {
+    let (places, shifts) = (spots.places.as_chunks_mut::<N>().0, spots.shifts.as_chunks_mut::<N>().0);
+    for (i, [octave, row, shift]) in located.iter().enumerate() {
+        let place = _mm512_or_si512(_mm512_slli_epi32::<{ Direct::ROW_BITS }>(*octave), *row);
+        // SAFETY: the arrays have 32 and 64 bytes.
+        unsafe {
+            _mm256_storeu_si256(places[i].as_mut_ptr().cast(), _mm512_cvtepi32_epi16(place));
+            _mm512_storeu_si512(shifts[i].as_mut_ptr().cast(), *shift);
+        }
+    }
+}
+
+/// [`slots`], given for each register octaves, rows and shifts.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,popcnt")]
+fn slots_direct(
+    direct: &Direct,
+    symbols: &[i32; BLOCK],
+    slots: &mut [Slots; BLOCK],
+    located: impl Fn(usize) -> [__m512i; 3],
+) -> u64 {
     let first = load(&direct.first_slots);
     let mut missing = 0;
     for i in 0..BLOCK / N {
-        let [octave, row] = octaves_and_rows(&places.as_chunks::<N>().0[i]);
+        let [octave, row, shift] = located(i);
         // SAFETY: the array has 64 bytes.
         let symbol = unsafe { _mm512_loadu_si512(symbols.as_chunks::<N>().0[i].as_ptr().cast()) };
+        let symbol = _mm512_sub_epi32(symbol, shift);
         let half = _mm512_sllv_epi32(_mm512_set1_epi32(2), octave);
         let first_interval = _mm512_sub_epi32(half, _mm512_set1_epi32(1));
         let last = _mm512_add_epi32(half, first_interval);
@@ -188,29 +281,23 @@ pub(super) fn decode(
     words: &[u8; 2 * BLOCK],
     out: &mut [i32; BLOCK],
 ) -> (usize, u64) {
+    let find = |j, slot| rows.find(j, slot);
     match rows {
         BlockRows::At(ladder, places) => {
-            let direct = ladder.direct();
-            let (first, bits) = (load(&direct.first_bucket), load(&direct.bucket_bits));
-            decode_by(rows, &direct.buckets, lanes, states, words, out, |i| {
+            decode_direct(find, ladder.direct(), (lanes, states), words, out, |i| {
                 let [octave, row] = octaves_and_rows(&places.as_chunks::<N>().0[i]);
-                let bits = _mm512_permutexvar_epi32(octave, bits);
-                let first = _mm512_permutexvar_epi32(octave, first);
-                let bucket = _mm512_add_epi32(first, _mm512_sllv_epi32(row, bits));
-                check_positions(bucket, direct.buckets_end);
-                let shift = _mm512_sub_epi32(_mm512_set1_epi32(PRECISION as i32), bits);
-                [bucket, _mm512_setzero_si512(), shift]
+                [octave, row, _mm512_setzero_si512()]
             })
         }
         BlockRows::Of(tables, numbers) => match tables.small() {
-            Some(small) => decode_by(rows, tables.parts().2, lanes, states, words, out, |i| {
+            Some(small) => decode_by(find, tables.parts().2, lanes, states, words, out, |i| {
                 let rows = load_rows(&numbers.as_chunks::<N>().0[i]);
                 let bucket = _mm512_slli_epi32::<MIN_BUCKET_BITS>(look_up(&small.bucket, rows));
                 [bucket, look_up(&small.offset, rows), look_up(&small.shift, rows)]
             }),
             None => {
                 check_rows(tables, numbers);
-                decode_by(rows, tables.parts().2, lanes, states, words, out, |i| {
+                decode_by(find, tables.parts().2, lanes, states, words, out, |i| {
                     // SAFETY: they are checked.
                     let [bucket, offset, _, sizes] =
                         unsafe { quarters(tables, &numbers.as_chunks::<N>().0[i]) };
@@ -221,11 +308,56 @@ pub(super) fn decode(
     }
 }
 
-/// [`decode`], given all buckets, and for each register the first buckets, first symbols and shifts.
+/// See [`Backend::decode_around`](super::Backend::decode_around).
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,popcnt")]
+pub(super) fn decode_around(
+    ladder: &Ladder,
+    parameters: [&[f32; BLOCK]; 2],
+    lanes: (usize, &mut [u32; MAX_LANES]),
+    words: &[u8; 2 * BLOCK],
+    out: &mut [i32; BLOCK],
+    spots: &mut Spots,
+) -> Option<(usize, u64)> {
+    let located = locate(ladder.direct(), parameters)?;
+    let find = |j: usize, slot| {
+        let [row, shift] = [1, 2].map(|what| array(located[j / N][what])[j % N]);
+        let (symbol, slots) = ladder.tables().find(row as usize, slot);
+        (symbol.map(|symbol| symbol.wrapping_add(shift as i32)), slots)
+    };
+    let (used, escapes) = decode_direct(find, ladder.direct(), lanes, words, out, |i| located[i]);
+    if escapes != 0 {
+        store_spots(&located, spots);
+    }
+    Some((used, escapes))
+}
+
+/// [`decode`], given where to search on, and for each register octaves, rows and shifts.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,popcnt")]
+fn decode_direct(
+    find: impl Fn(usize, u32) -> (Option<i32>, Slots),
+    direct: &Direct,
+    (lanes, states): (usize, &mut [u32; MAX_LANES]),
+    words: &[u8; 2 * BLOCK],
+    out: &mut [i32; BLOCK],
+    located: impl Fn(usize) -> [__m512i; 3],
+) -> (usize, u64) {
+    let (first, bits) = (load(&direct.first_bucket), load(&direct.bucket_bits));
+    decode_by(find, &direct.buckets, lanes, states, words, out, |i| {
+        let [octave, row, shift] = located(i);
+        let bits = _mm512_permutexvar_epi32(octave, bits);
+        let first = _mm512_permutexvar_epi32(octave, first);
+        let bucket = _mm512_add_epi32(first, _mm512_sllv_epi32(row, bits));
+        check_positions(bucket, direct.buckets_end);
+        [bucket, shift, _mm512_sub_epi32(_mm512_set1_epi32(PRECISION as i32), bits)]
+    })
+}
+
+/// [`decode`], given where to search on, all buckets, and for each register the first buckets, first symbols and shifts.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,popcnt")]
 fn decode_by(
-    rows: BlockRows,
+    find: impl Fn(usize, u32) -> (Option<i32>, Slots),
     buckets: &[Bucket],
     lanes: usize,
     states: &mut [u32; MAX_LANES],
@@ -234,9 +366,9 @@ fn decode_by(
     fields: impl Fn(usize) -> [__m512i; 3],
 ) -> (usize, u64) {
     match lanes / N {
-        1 => decode_turns::<1>((rows, buckets), states, words, out, fields),
-        2 => decode_turns::<2>((rows, buckets), states, words, out, fields),
-        _ => decode_turns::<4>((rows, buckets), states, words, out, fields),
+        1 => decode_turns::<1>((find, buckets), states, words, out, fields),
+        2 => decode_turns::<2>((find, buckets), states, words, out, fields),
+        _ => decode_turns::<4>((find, buckets), states, words, out, fields),
     }
 }
 
@@ -245,7 +377,7 @@ fn decode_by(
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,popcnt")]
 fn decode_turns<const REGISTERS: usize>(
-    (rows, all_buckets): (BlockRows, &[Bucket]),
+    (find, all_buckets): (impl Fn(usize, u32) -> (Option<i32>, Slots), &[Bucket]),
     states: &mut [u32; MAX_LANES],
     words: &[u8; 2 * BLOCK],
     out: &mut [i32; BLOCK],
@@ -275,7 +407,7 @@ fn decode_turns<const REGISTERS: usize>(
             let beyond = _mm512_cmple_epu32_mask(end, slot);
             if beyond != 0 {
                 let found = Found { starts: array(start), ends: array(end), symbols: array(symbol) };
-                let found = found.search(rows, N * i, &array(slot), beyond.into());
+                let found = found.search(&find, N * i, &array(slot), beyond.into());
                 (start, end, symbol) = (load(&found.starts), load(&found.ends), load(&found.symbols));
             }
             // Only the escape ends where all slots end.

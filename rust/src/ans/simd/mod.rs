@@ -15,11 +15,11 @@ use std::sync::OnceLock;
 
 use super::model::{locate, locate_near, narrow};
 use super::symbol::{self, Symbol};
-use super::{BlockRows, Index, BLOCK, MAX_LANES};
+use super::{BlockRows, Index, Spots, BLOCK, MAX_LANES};
 use crate::tables::{Float, Ladder, Layout, MixtureConstants, Slots, Tables, MIXTURE_PARAMS};
 
 /// Fewer lanes are not worth a vector.
-const MIN_LANES: usize = 16;
+pub(super) const MIN_LANES: usize = 16;
 
 /// The instructions that code symbols; whichever they are, the bytes are the same.
 ///
@@ -218,6 +218,65 @@ impl Backend {
         }
     }
 
+    /// Whether it codes around means, which is to locate and to code in one pass.
+    pub(super) fn codes_around(self) -> bool {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => true,
+            _ => false,
+        }
+    }
+
+    /// [`Backend::locate`] and [`Backend::slots`] in one. `None`: this is for these two, which know more. `spots` are
+    /// filled in only if the model has to be asked.
+    #[inline]
+    pub(super) fn slots_around(
+        self,
+        ladder: &Ladder,
+        parameters: [&[f32; BLOCK]; 2],
+        symbols: &[i32; BLOCK],
+        slots: &mut [Slots; BLOCK],
+        spots: &mut Spots,
+    ) -> Option<u64> {
+        match self.0 {
+            // SAFETY: a processor without these extensions has no such `Backend`.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => unsafe {
+                avx512::slots_around(ladder.direct(), parameters, symbols, slots, spots)
+            },
+            _ => {
+                let _ = (ladder, parameters, symbols, slots, spots);
+                None
+            }
+        }
+    }
+
+    /// [`Backend::locate`] and [`Backend::decode`] in one, shifts and all. `None`: this is for these two; no state has
+    /// changed.
+    #[inline]
+    pub(super) fn decode_around(
+        self,
+        ladder: &Ladder,
+        parameters: [&[f32; BLOCK]; 2],
+        (lanes, states): (usize, &mut [u32; MAX_LANES]),
+        words: &[u8; 2 * BLOCK],
+        out: &mut [i32; BLOCK],
+        spots: &mut Spots,
+    ) -> Option<(usize, u64)> {
+        match self.0 {
+            _ if lanes < MIN_LANES => None,
+            // SAFETY: a processor without these extensions has no such `Backend`.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => unsafe {
+                avx512::decode_around(ladder, parameters, (lanes, states), words, out, spots)
+            },
+            _ => {
+                let _ = (ladder, parameters, states, words, out, spots);
+                None
+            }
+        }
+    }
+
     /// Encodes a block of a group, whose words become the last of `words`, and returns how many they are; `None`
     /// leaves it to the scalar code.
     #[inline]
@@ -366,14 +425,15 @@ struct Found<const N: usize> {
 impl<const N: usize> Found<N> {
     /// Searches on for the slots that lie beyond the two intervals of their bucket, of elements `first..` of the block.
     #[cold]
-    fn search(mut self, rows: BlockRows, first: usize, slots: &[u32; N], beyond: u32) -> Self {
+    fn search(
+        mut self,
+        find: impl Fn(usize, u32) -> (Option<i32>, Slots),
+        first: usize,
+        slots: &[u32; N],
+        beyond: u32,
+    ) -> Self {
         for i in (0..N).filter(|i| beyond >> i & 1 == 1) {
-            let (symbol, slots) = match rows {
-                BlockRows::Of(tables, rows) => tables.find(rows[first + i].into(), slots[i]),
-                BlockRows::At(ladder, places) => {
-                    ladder.tables().find(Ladder::row(places[first + i]).into(), slots[i])
-                }
-            };
+            let (symbol, slots) = find(first + i, slots[i]);
             self.starts[i] = slots.start();
             self.ends[i] = slots.start() + slots.freq();
             self.symbols[i] = symbol.unwrap_or(0) as u32;

@@ -137,7 +137,8 @@ pub(super) fn decode(
         let escape = |end| vceqq_u32(end, vdupq_n_u32(TOTAL));
         if vmaxvq_u32(vorrq_u32(beyond, escape(end))) != 0 {
             let found = Found { starts: array(start), ends: array(end), symbols: array(symbol) };
-            let found = found.search(BlockRows::Of(tables, rows), N * i, &array(slot), set(beyond).0 as u32);
+            let find = |j: usize, slot| tables.find(rows[j].into(), slot);
+            let found = found.search(find, N * i, &array(slot), set(beyond).0 as u32);
             (start, end, symbol) = (load(&found.starts), load(&found.ends), load(&found.symbols));
             escapes |= (set(escape(end)).0 as u64) << (N * i);
         }
