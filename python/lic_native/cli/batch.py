@@ -239,14 +239,15 @@ class _Run:
         self._pass_over_done(job)
         if settings.dry_run:
             return self._would(job)
-        with files.Output(job.target, settings.force) as output:
-            # Another run may have made it while this one waited for its turn.
-            if not output.special:
-                before = self._looked_at(job)
-                self._pass_over_done(job)
-            data = self._read(job)
-            result = self.task.work(data, job)
-            output.commit(result.data, like=job.source)
+        try:
+            with files.Output(job.target, settings.force) as output:
+                data = self._read(job)
+                result = self.task.work(data, job)
+                output.commit(result.data, like=job.source)
+        except FileExistsError:
+            # Another run may have made it meanwhile.
+            self._pass_over_done(job)
+            raise
         if settings.remove and before is not None:
             self._remove(job, result.data, before, output.special)
         return result, len(data)

@@ -32,6 +32,8 @@ __all__ = [
 
 #: What names of compressed files end in.
 SUFFIX = ".lic"
+#: What names of files begin with that are being written (`files.Output`).
+TEMPORARY = ".lic-"
 #: What files begin with.
 LIC, JPEG = b"\x89LIC", b"\xff\xd8\xff"
 #: The same of other images that Pillow reads, at their place.
@@ -203,7 +205,7 @@ def _add_folder(
     rename: Callable[[Path], str] | None,
     kind: str,
 ) -> None:
-    before, problems = len(result.jobs), len(result.problems)
+    before, problems, results = len(result.jobs), len(result.problems), 0
     for source in _walk(folder, result.problems):
         try:
             taken = wanted(source)
@@ -216,11 +218,13 @@ def _add_folder(
             continue
         if not taken:
             result.passed_over += 1
+            results += source.suffix.lower() == SUFFIX
             continue
         place = Path(output or folder) / source.relative_to(folder)
         target = place.with_name(rename(source)) if rename else None
         result.jobs.append(Job(source, target, size, named=False))
-    if len(result.jobs) == before and len(result.problems) == problems:
+    # Where there are results, the sources may have been removed with --rm.
+    if len(result.jobs) == before and len(result.problems) == problems and not results:
         others = f" among its {result.passed_over} files" if result.passed_over else ": it is empty"
         result.problems.append(f"{console.shown(folder)}: there is no {kind}{others}")
 
@@ -237,10 +241,12 @@ def _walk(folder: Path, problems: list[str]) -> Iterator[Path]:
             path = Path(place, name)
             try:
                 mode = path.lstat().st_mode
+            except FileNotFoundError:  # It has been removed meanwhile.
+                continue
             except OSError as error:
                 problems.append(console.describe(error, str(path)))
                 continue
-            if not name.startswith(".lic-") and (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
+            if not name.startswith(TEMPORARY) and (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
                 yield path
 
 
