@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from .. import _native, arguments, files, image, jpeg, pixels, threads
+from ..errors import LicError
 from ..limits import DEFAULT_LIMITS, Limits
 from ..models import zoo
 from ..models.quality import index_of
@@ -174,25 +175,25 @@ def lossless_task(profile: str | None, device: str | None, settings: batch.Setti
         if restored != original:
             raise ValueError("kept, since what was compressed before is another file")
 
-    return Task(work, "compressed", is_done=restores, check=check, accept=accept)
+    def is_done(source: Path, target: Path) -> bool:
+        return restores(target, source)
+
+    return Task(work, "compressed", is_done=is_done, check=check, accept=accept)
 
 
-def restores(source: Path, target: Path) -> bool:
-    """Return whether a file restores another: by size, and by time or checksum."""
+def restores(packed: Path, original: Path, limits: Limits = DEFAULT_LIMITS) -> bool:
+    """Return whether a `.lic` file restores another: by size, and by time or checksum."""
     try:
-        data = files.read(target)
+        data = files.read(packed, limits)
         if image.is_image(data):
             return False
-        container = _native.unpack(data, max(source.stat().st_size, 1))
-    except Exception:
-        return False
-    if container.size != source.stat().st_size:
-        return False
-    if source.stat().st_mtime_ns == target.stat().st_mtime_ns:
-        return True
-    try:
-        _native.verify(files.read(source), container.size, container.checksum)
-    except Exception:
+        status = original.stat()
+        container = _native.unpack(data, max(status.st_size, 1))
+        if container.size != status.st_size:
+            return False
+        if status.st_mtime_ns != packed.stat().st_mtime_ns:
+            _native.verify(files.read(original, limits), container.size, container.checksum)
+    except (LicError, OSError):
         return False
     return True
 

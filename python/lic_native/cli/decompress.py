@@ -16,7 +16,7 @@ from ..errors import CorruptError, LicError, UnsupportedError
 from ..limits import DEFAULT_LIMITS, Limits
 from . import batch, console, options, sources
 from .batch import Result, Task
-from .compress import destination, refuse_terminal
+from .compress import destination, refuse_terminal, restores
 from .sources import SUFFIX, Job
 
 __all__ = ["check_files", "decompress"]
@@ -92,21 +92,16 @@ def decompress(
         return pixels.write_file(image.decompress(data, device=device, limits=limits), suffix, tell=tell)
 
     def is_done(source: Path, target: Path) -> bool:
-        same_time = source.stat().st_mtime_ns == target.stat().st_mtime_ns
+        if not sources.holds_image(source):
+            return restores(source, target, limits)
+        # The time is the original's: another quality has the same.
+        if source.stat().st_mtime_ns != target.stat().st_mtime_ns:
+            return False
         try:
-            data = files.read(source, limits)
-            if image.is_image(data):
-                # The time is the original's: another quality has the same.
-                made = same_time and shown(data, Job(source, target), lambda _: None)
-                return made == files.read(target, limits)
-            container = _native.unpack(data, limits.max_output_bytes)
-            if container.size != target.stat().st_size:
-                return False
-            if not same_time:
-                _native.verify(files.read(target, limits), container.size, container.checksum)
+            made = shown(files.read(source, limits), Job(source, target), lambda _: None)
+            return made == files.read(target, limits)
         except (LicError, OSError):
             return False
-        return True
 
     def check(packed: bytes, restored: bytes) -> None:
         if image.is_image(packed):
