@@ -3,7 +3,8 @@
 #![allow(missing_docs)] // of what Criterion's macros make
 
 use criterion::{criterion_group, criterion_main, Criterion, Throughput};
-use lic_native::jpeg::{native, read, write, Limits};
+use lic_native::jpeg::{native, read, write};
+use lic_native::Limits;
 
 const BASELINE: &[u8] = include_bytes!("../tests/data/grace_hopper.jpg");
 

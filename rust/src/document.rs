@@ -16,8 +16,9 @@
 
 use std::ops::Range;
 
-use crate::jpeg::{self, Frame, Jpeg, Limits, Plane};
-use crate::{interrupt, varint, Error, Result};
+use crate::jpeg::{self, Frame, Jpeg, Plane};
+use crate::limits::check;
+use crate::{interrupt, varint, Error, Limits, Result};
 
 #[cfg(test)]
 mod tests;
@@ -81,13 +82,13 @@ pub fn layout(skeleton: &[u8], limits: &Limits) -> Result<Vec<Frame>> {
     let parts = Parts::of(skeleton)?;
     let mut blocks_left = limits.max_blocks;
     let mut frames = vec![None; parts.cuts.len()];
-    parts.assemble(limits, |index, skeleton, max_output| {
+    parts.assemble(limits, |index, skeleton, max_output_bytes| {
         let frame = jpeg::layout(skeleton, &Limits { max_blocks: blocks_left, ..limits.clone() })?;
         blocks_left = blocks_left.saturating_sub(frame.blocks() as u64);
         frames[index] = Some(frame);
         // The picture around takes this one's length into account, and nothing of its contents.
         let inner_len = parts.cuts[index].inner_len;
-        jpeg::check("size of the restored file", inner_len as u64, max_output)?;
+        check("size of the restored file", inner_len as u64, max_output_bytes)?;
         Ok(vec![0; inner_len])
     })?;
     Ok(frames.into_iter().flatten().collect())
@@ -100,8 +101,9 @@ pub fn write<P: AsRef<[i16]>>(skeleton: &[u8], pictures: &[Vec<P>], limits: &Lim
         let what = format!("{} pictures for a skeleton of {}", pictures.len(), parts.cuts.len());
         return Err(Error::InvalidArgument(what));
     }
-    let written = parts.assemble(limits, |index, skeleton, max_output| {
-        let picture = jpeg::write(skeleton, &pictures[index], &Limits { max_output, ..limits.clone() })?;
+    let written = parts.assemble(limits, |index, skeleton, max_output_bytes| {
+        let picture =
+            jpeg::write(skeleton, &pictures[index], &Limits { max_output_bytes, ..limits.clone() })?;
         match parts.cuts[index].inner_len {
             len if len == picture.len() || len == 0 => Ok(picture),
             _ => Err(corrupt("a picture inside another has not its length")),
@@ -168,7 +170,7 @@ impl Reader {
         if self.effort_left == 0 || self.pictures.len() == MAX_PICTURES {
             return None;
         }
-        let limits = Limits { max_blocks: self.blocks_left, max_output: data.len() as u64 };
+        let limits = Limits { max_blocks: self.blocks_left, max_output_bytes: data.len() as u64 };
         let (len, jpeg) = jpeg::read_first(data, &limits);
         let jpeg = jpeg.ok().filter(|jpeg| is_restored(jpeg, &data[..len], limits));
         if jpeg.is_none() {
@@ -205,7 +207,7 @@ fn find_start(data: &[u8], position: usize) -> Option<usize> {
 
 /// Whether `jpeg` is enough shorter than `picture`, and gives just that.
 fn is_restored(jpeg: &Jpeg, picture: &[u8], limits: Limits) -> bool {
-    let limits = Limits { max_output: picture.len() as u64, ..limits };
+    let limits = Limits { max_output_bytes: picture.len() as u64, ..limits };
     jpeg.skeleton.len() + LEAST_CODED <= picture.len()
         // A block takes a bit: hence the bytes that coefficients stand for bound the blocks, whatever else there is.
         && jpeg.frame.blocks() <= 8 * (picture.len() - jpeg.skeleton.len())
@@ -276,7 +278,7 @@ impl<'a> Parts<'a> {
     where
         F: FnMut(usize, &[u8], u64) -> Result<Vec<u8>>,
     {
-        self.piece(0..self.text.len(), &mut 0, limits.max_output, &mut picture)
+        self.piece(0..self.text.len(), &mut 0, limits.max_output_bytes, &mut picture)
     }
 
     /// The same for a part of the text, in which `next` is the first picture.
@@ -298,7 +300,7 @@ impl<'a> Parts<'a> {
             copied = cut.range.end;
         }
         out.extend_from_slice(&self.text[copied..range.end]);
-        jpeg::check("size of the restored file", out.len() as u64, limit)?;
+        check("size of the restored file", out.len() as u64, limit)?;
         Ok(out)
     }
 }

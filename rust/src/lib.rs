@@ -4,6 +4,7 @@
 
 mod error;
 mod interrupt;
+mod limits;
 mod varint;
 
 pub mod ans;
@@ -19,3 +20,4 @@ pub mod tensor;
 mod python;
 
 pub use error::{Error, Result};
+pub use limits::Limits;

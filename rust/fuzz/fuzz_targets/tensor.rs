@@ -3,7 +3,8 @@
 
 use arbitrary::{Arbitrary, Unstructured};
 use libfuzzer_sys::fuzz_target;
-use lic_native::tensor::{decode, encode, Element, Library, Limits};
+use lic_native::tensor::{decode, encode, Element, Library};
+use lic_native::Limits;
 use lic_native_fuzz::{cycle, is_invalid_argument, Integer};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -29,7 +30,7 @@ impl Dimension {
     }
 }
 
-const LIMITS: Limits = Limits { max_bytes: 1 << 20 };
+const LIMITS: Limits = Limits { max_blocks: 0, max_output_bytes: 1 << 20 };
 const MAX_VALUES: u64 = 1 << 14;
 
 fn round_trip<T: Element + Default>(values: &[T], shape: &[u64], axis: Option<usize>, library: Library) {

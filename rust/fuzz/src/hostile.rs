@@ -5,11 +5,12 @@
 
 use lic_native::container::{self, Body, CodedPicture, JpegBody};
 use lic_native::document;
-use lic_native::jpeg::{self, native, Component, Frame, Limits, Plane, Steps};
+use lic_native::jpeg::{self, native, Component, Frame, Plane, Steps};
+use lic_native::Limits;
 use lic_native::{Error, Result};
 
 /// Enough for several pictures, and little enough that none takes long.
-const LIMITS: Limits = Limits { max_blocks: 1 << 13, max_output: 1 << 20 };
+const LIMITS: Limits = Limits { max_blocks: 1 << 13, max_output_bytes: 1 << 20 };
 /// Enough for three bands of the native coder.
 const MAX_BLOCKS: usize = 100 << 10;
 /// What is encoded, at a microsecond or more for each coefficient where it is checked so thoroughly.
@@ -118,14 +119,14 @@ pub fn lic(data: &[u8]) {
 
 /// What `lic_native.jpeg.decompress` does.
 fn restore(packed: &[u8]) -> Result<Vec<u8>> {
-    let container = container::unpack(packed, LIMITS.max_output)?;
+    let container = container::unpack(packed, &LIMITS)?;
     let restored = match container.body {
         Body::Stored(stored) => stored,
         // It has no original to restore, only a model that is not here.
         Body::Image(image) => return Err(Error::Unsupported(format!("model {}", image.model))),
         Body::Jpeg(body) => {
             let max_blocks = LIMITS.max_blocks.min(8 * container.size);
-            let limits = Limits { max_blocks, max_output: container.size };
+            let limits = Limits { max_blocks, max_output_bytes: container.size };
             let frames = document::layout(&body.skeleton, &limits)?;
             let decode = |(frame, coded): (&Frame, &CodedPicture)| native::decode(frame, &coded.data, 1);
             let planes = frames.iter().zip(&body.pictures).map(decode).collect::<Result<Vec<_>>>()?;

@@ -1,7 +1,8 @@
 //! Kind 2: an image coded from its pixels.
 
-use super::{check_limit, dictionary, put_section, sealed, Cursor, MAGIC, VERSION};
-use crate::{varint, Error, Result};
+use super::{dictionary, put_section, sealed, Cursor, MAGIC, VERSION};
+use crate::limits::check;
+use crate::{varint, Error, Limits, Result};
 
 pub(super) const KIND_IMAGE: u8 = 2;
 /// Bytes that an image's metadata may have. It packs well: a small file could ask for much.
@@ -57,7 +58,7 @@ pub fn pack_image(image: &ImageBody) -> Result<Vec<u8>> {
     if image.has_alpha() == image.alpha.is_empty() {
         return Err(Error::InvalidArgument(format!("alpha and {channels} channels")));
     }
-    check_limit("the metadata's length", image.metadata.len() as u64, MAX_METADATA)?;
+    check("the metadata's length", image.metadata.len() as u64, MAX_METADATA)?;
     let mut out = Vec::with_capacity(64 + image.metadata.len() + image.alpha.len() + image.latents.len());
     out.extend_from_slice(&MAGIC);
     out.extend_from_slice(&[VERSION, KIND_IMAGE]);
@@ -79,7 +80,7 @@ pub fn pack_image(image: &ImageBody) -> Result<Vec<u8>> {
     Ok(sealed(out))
 }
 
-pub(super) fn read(cursor: &mut Cursor, max_output: u64) -> Result<ImageBody> {
+pub(super) fn read(cursor: &mut Cursor, limits: &Limits) -> Result<ImageBody> {
     let mut image = ImageBody {
         width: side(cursor, "width of the image")?,
         height: side(cursor, "height of the image")?,
@@ -95,9 +96,9 @@ pub(super) fn read(cursor: &mut Cursor, max_output: u64) -> Result<ImageBody> {
     if !(1..=4).contains(&image.channels) {
         return Err(Error::Unsupported(format!("an image of {} channels", image.channels)));
     }
-    check_limit("an image's size", image.size(), max_output)?;
+    limits.check_output("an image's size", image.size())?;
     let length = cursor.varint("length of the metadata")?;
-    check_limit("the metadata's length", length, MAX_METADATA)?;
+    check("the metadata's length", length, MAX_METADATA)?;
     if length > 0 {
         let offset = cursor.position;
         image.metadata = dictionary::decompress(cursor.section("metadata")?, length, offset)?;
@@ -127,6 +128,7 @@ fn below_2_to_32(cursor: &mut Cursor, what: &'static str) -> Result<u32> {
 mod tests {
     use super::super::{unpack, Body};
     use super::*;
+    use crate::limits::up_to;
 
     fn sample() -> ImageBody {
         ImageBody {
@@ -148,7 +150,7 @@ mod tests {
         let opaque = ImageBody { channels: 3, alpha: vec![], metadata: vec![], latents: vec![], ..sample() };
         for image in [sample(), opaque] {
             let packed = pack_image(&image).unwrap();
-            let container = unpack(&packed, image.size()).unwrap();
+            let container = unpack(&packed, &up_to(image.size())).unwrap();
             assert_eq!((container.size, container.checksum), (image.size(), image.checksum.into()));
             assert_eq!(container.body, Body::Image(image));
         }
@@ -172,12 +174,12 @@ mod tests {
     fn every_truncation_and_bit_flip_is_an_error() {
         let packed = pack_image(&sample()).unwrap();
         for end in 0..packed.len() {
-            assert!(unpack(&packed[..end], 1 << 20).is_err(), "cut at {end}");
+            assert!(unpack(&packed[..end], &up_to(1 << 20)).is_err(), "cut at {end}");
         }
         for bit in 0..8 * packed.len() {
             let mut flipped = packed.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
-            assert!(unpack(&flipped, 1 << 20).is_err(), "bit {bit}");
+            assert!(unpack(&flipped, &up_to(1 << 20)).is_err(), "bit {bit}");
         }
     }
 
@@ -189,18 +191,18 @@ mod tests {
             for value in [0, 1, 0x7f, 0x80, 0xff] {
                 let mut altered = whole.to_vec();
                 altered[byte] = value;
-                let _ = unpack(&sealed(altered), 1 << 20);
+                let _ = unpack(&sealed(altered), &up_to(1 << 20));
             }
         }
         for end in 5..whole.len() {
-            let _ = unpack(&sealed(whole[..end].to_vec()), 1 << 20);
+            let _ = unpack(&sealed(whole[..end].to_vec()), &up_to(1 << 20));
         }
     }
 
     #[test]
     fn more_than_the_limit_is_refused() {
         let packed = pack_image(&sample()).unwrap();
-        let refused = unpack(&packed, 1199);
+        let refused = unpack(&packed, &up_to(1199));
         assert!(matches!(refused, Err(Error::LimitExceeded { value: 1200, limit: 1199, .. })), "{refused:?}");
     }
 
@@ -209,14 +211,14 @@ mod tests {
         let flat = ImageBody { metadata: vec![0; MAX_METADATA as usize], ..sample() };
         let packed = pack_image(&flat).unwrap();
         assert!(packed.len() < 10_000);
-        assert_eq!(unpack(&packed, 1200).unwrap().body, Body::Image(flat.clone()));
+        assert_eq!(unpack(&packed, &up_to(1200)).unwrap().body, Body::Image(flat.clone()));
         let more = ImageBody { metadata: vec![0; MAX_METADATA as usize + 1], ..flat };
         assert!(matches!(pack_image(&more), Err(Error::LimitExceeded { limit: MAX_METADATA, .. })));
         // Just before the metadata: what it says of their length is refused before any is unpacked.
         let mut lying = packed[..packed.len() - super::super::CRC_BYTES].to_vec();
         let place = lying.windows(4).position(|w| w == [0x80, 0x80, 0x80, 0x08]).unwrap();
         lying[place + 3] = 0x09;
-        let refused = unpack(&sealed(lying), u64::MAX);
+        let refused = unpack(&sealed(lying), &up_to(u64::MAX));
         assert!(matches!(refused, Err(Error::LimitExceeded { limit: MAX_METADATA, .. })), "{refused:?}");
     }
 }

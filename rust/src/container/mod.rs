@@ -8,7 +8,8 @@ use std::collections::hash_map::{Entry, HashMap};
 use std::io::Read;
 
 use crate::interrupt::Watched;
-use crate::{document, interrupt, tensor, varint, Error, Result};
+use crate::limits::check;
+use crate::{document, interrupt, tensor, varint, Error, Limits, Result};
 use xxhash_rust::xxh3::xxh3_64;
 
 pub use image::{pack_image, ImageBody};
@@ -118,15 +119,15 @@ pub fn pack_jpeg(original: &[u8], body: &JpegBody) -> Result<Vec<u8>> {
     Ok(sealed(out))
 }
 
-/// Read a `.lic` file; nothing larger than `max_output` bytes is unpacked, give or take a skeleton's notes.
+/// Read a `.lic` file; nothing larger than `limits` allow is unpacked, give or take a skeleton's notes.
 ///
 /// # Errors
 /// [`Error::Truncated`], [`Error::Corrupt`], [`Error::Unsupported`] or [`Error::LimitExceeded`].
-pub fn unpack(data: &[u8], max_output: u64) -> Result<Container> {
+pub fn unpack(data: &[u8], limits: &Limits) -> Result<Container> {
     let mut cursor = open(data)?;
     let kind = cursor.take(1, "kind")?[0];
     if kind == image::KIND_IMAGE {
-        let image = image::read(&mut cursor, max_output)?;
+        let image = image::read(&mut cursor, limits)?;
         return Ok(Container {
             size: image.size(),
             checksum: image.checksum.into(),
@@ -135,10 +136,10 @@ pub fn unpack(data: &[u8], max_output: u64) -> Result<Container> {
     }
     let checksum = u64::from_le_bytes(cursor.array("checksum of the restored file")?);
     let size = cursor.varint("length of the restored file")?;
-    check_limit("a restored file's length", size, max_output)?;
+    limits.check_output("a restored file's length", size)?;
     let body = match kind {
         KIND_STORED => Body::Stored(read_stored(&mut cursor, size)?),
-        KIND_JPEG => Body::Jpeg(read_jpeg(&mut cursor, max_output)?),
+        KIND_JPEG => Body::Jpeg(read_jpeg(&mut cursor, limits)?),
         other => return Err(Error::Unsupported(format!("content of kind {other}"))),
     };
     cursor.end()?;
@@ -165,13 +166,6 @@ fn check_size(restored: &[u8], size: u64, offset: usize) -> Result<()> {
         return Ok(());
     }
     Err(Error::Corrupt { what: format!("{} bytes where {size} were promised", restored.len()), offset })
-}
-
-fn check_limit(what: &'static str, value: u64, limit: u64) -> Result<()> {
-    match value > limit {
-        true => Err(Error::LimitExceeded { what, value, limit }),
-        false => Ok(()),
-    }
 }
 
 fn header(kind: u8, original: &[u8]) -> Vec<u8> {
@@ -241,9 +235,9 @@ fn read_stored(cursor: &mut Cursor, size: u64) -> Result<Vec<u8>> {
     }
 }
 
-fn read_jpeg(cursor: &mut Cursor, max_output: u64) -> Result<JpegBody> {
+fn read_jpeg(cursor: &mut Cursor, limits: &Limits) -> Result<JpegBody> {
     let length = cursor.varint("length of the skeleton")?;
-    check_limit("a skeleton's length", length, max_output.saturating_add(document::SKELETON_SURPLUS))?;
+    check("a skeleton's length", length, limits.max_output_bytes.saturating_add(document::SKELETON_SURPLUS))?;
     let offset = cursor.position;
     let skeleton = dictionary::decompress(cursor.section("skeleton")?, length, offset)?;
     let count = document::count(&skeleton)?;
@@ -334,6 +328,7 @@ impl<'a> Cursor<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::up_to;
 
     /// A document of three pictures, as far as its head says: they are never written.
     fn skeleton() -> Vec<u8> {
@@ -352,7 +347,7 @@ mod tests {
         let pictures = vec![picture(1, 300..900), picture(300, 0..0), picture(1, 900..1000)];
         let body = JpegBody { skeleton: skeleton(), pictures };
         let packed = pack_jpeg(&original, &body).unwrap();
-        let container = unpack(&packed, 1 << 20).unwrap();
+        let container = unpack(&packed, &up_to(1 << 20)).unwrap();
         assert_eq!(container.body, Body::Jpeg(body));
         verify(&original, container.size, container.checksum).unwrap();
         (original, packed)
@@ -369,7 +364,7 @@ mod tests {
         for original in [&b""[..], b"x", b"\x89LIC", &noise, &[7; 100_000], &vec![7; dictionary::LARGE]] {
             let packed = store(original).unwrap();
             assert!(packed.len() <= original.len() + 32);
-            match unpack(&packed, 1 << 20).unwrap().body {
+            match unpack(&packed, &up_to(1 << 20)).unwrap().body {
                 Body::Stored(restored) => assert_eq!(restored, original),
                 other => panic!("{other:?}"),
             }
@@ -396,7 +391,7 @@ mod tests {
         let (original, packed) = sample();
         for packed in [packed, store(&original).unwrap()] {
             for end in 0..packed.len() {
-                assert!(unpack(&packed[..end], 1 << 20).is_err(), "cut at {end}");
+                assert!(unpack(&packed[..end], &up_to(1 << 20)).is_err(), "cut at {end}");
             }
         }
     }
@@ -407,7 +402,7 @@ mod tests {
         for bit in 0..8 * packed.len() {
             let mut flipped = packed.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
-            assert!(unpack(&flipped, 1 << 20).is_err(), "bit {bit}");
+            assert!(unpack(&flipped, &up_to(1 << 20)).is_err(), "bit {bit}");
         }
     }
 
@@ -418,7 +413,7 @@ mod tests {
             for value in [0, 1, 0x7f, 0x80, 0xff] {
                 let mut altered = packed[..packed.len() - CRC_BYTES].to_vec();
                 altered[byte] = value;
-                let _ = unpack(&sealed(altered), 1 << 20);
+                let _ = unpack(&sealed(altered), &up_to(1 << 20));
             }
         }
     }
@@ -442,7 +437,7 @@ mod tests {
     #[test]
     fn promised_lengths_are_kept() {
         let wrong = |data: &[u8], what: &str| {
-            let error = unpack(data, u64::MAX).unwrap_err();
+            let error = unpack(data, &up_to(u64::MAX)).unwrap_err();
             assert!(matches!(&error, Error::Corrupt { what: found, .. } if found == what), "{error}");
         };
         for size in [0, 2, 4, 1 << 40, u64::MAX - 1, u64::MAX] {
@@ -466,13 +461,13 @@ mod tests {
         let zeros = vec![0; 1 << 24];
         let bomb = [&[STORED_ZSTD], &zstd::bulk::compress(&zeros, 1).unwrap()[..]].concat();
         for data in [crafted(KIND_STORED, 1000, &bomb), crafted_jpeg(1000, &zeros, 1000)] {
-            let error = unpack(&data, u64::MAX).unwrap_err().to_string();
+            let error = unpack(&data, &up_to(u64::MAX)).unwrap_err().to_string();
             assert!(error.ends_with("1001 bytes where 1000 were promised"), "{error}");
         }
         let length = zeros.len() as u64;
         let honest = crafted_jpeg(1000, &zeros, length);
-        assert!(unpack(&honest, length).is_ok());
-        let refused = unpack(&honest, 1000);
+        assert!(unpack(&honest, &up_to(length)).is_ok());
+        let refused = unpack(&honest, &up_to(1000));
         let limit = 1000 + document::SKELETON_SURPLUS;
         let expected = Error::LimitExceeded { what: "a skeleton's length", value: length, limit };
         assert_eq!(refused, Err(expected));
@@ -487,12 +482,12 @@ mod tests {
             assert!(matches!(pack(wrong), Err(Error::InvalidArgument(_))));
         }
         let none = crafted_jpeg(9, &skeleton(), skeleton().len() as u64);
-        assert!(matches!(unpack(&none, 9), Err(Error::Truncated { .. })));
+        assert!(matches!(unpack(&none, &up_to(9)), Err(Error::Truncated { .. })));
     }
 
     #[test]
     fn what_is_restored_is_checked() {
-        let container = unpack(&store(b"abc").unwrap(), 3).unwrap();
+        let container = unpack(&store(b"abc").unwrap(), &up_to(3)).unwrap();
         let error =
             |restored: &[u8]| verify(restored, container.size, container.checksum).unwrap_err().to_string();
         assert_eq!(error(b"ab"), "corrupt at byte 0: 2 bytes where 3 were promised");
@@ -502,7 +497,7 @@ mod tests {
     #[test]
     fn a_promise_beyond_the_limit_is_refused() {
         let packed = store(&[0; 1000]).unwrap();
-        let refused = unpack(&packed, 999);
+        let refused = unpack(&packed, &up_to(999));
         assert!(matches!(refused, Err(Error::LimitExceeded { value: 1000, limit: 999, .. })), "{refused:?}");
     }
 
@@ -511,7 +506,7 @@ mod tests {
         let mut packed = store(b"abc").unwrap();
         packed[4] = 9;
         assert_eq!(
-            unpack(&packed, 99).unwrap_err().to_string(),
+            unpack(&packed, &up_to(99)).unwrap_err().to_string(),
             "format version 9: this release reads version 1"
         );
     }

@@ -8,7 +8,7 @@ const BASELINE: &[u8] = include_bytes!("../jpeg/tests/data/baseline.jpg");
 const PROGRESSIVE: &[u8] = include_bytes!("../jpeg/tests/data/progressive.jpg");
 const CMYK: &[u8] = include_bytes!("../jpeg/tests/data/cmyk.jpg");
 const GRAY: &[u8] = include_bytes!("../jpeg/tests/data/gray.jpg");
-const LIMITS: Limits = Limits { max_blocks: 1 << 16, max_output: 1 << 24 };
+const LIMITS: Limits = Limits { max_blocks: 1 << 16, max_output_bytes: 1 << 24 };
 
 /// How many components a picture has, and whether it is progressive.
 type Kind = (usize, bool);
@@ -112,7 +112,7 @@ fn the_limit_on_output_is_for_the_whole_file() {
     let file = [&around(BASELINE, CMYK), CMYK, b"text"].concat();
     let document = read(&file, &LIMITS);
     for less in 0..file.len() as u64 {
-        let limits = Limits { max_output: file.len() as u64 - less, ..LIMITS };
+        let limits = Limits { max_output_bytes: file.len() as u64 - less, ..LIMITS };
         let result = write(&document.skeleton, &planes(&document), &limits);
         assert_eq!(result.is_ok(), less == 0, "{less}");
     }

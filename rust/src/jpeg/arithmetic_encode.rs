@@ -8,7 +8,7 @@ use super::header::{Conditioning, Scan};
 use super::intervals::restart_marker;
 use super::skeleton::ScanNotes;
 use super::walk::Walk;
-use super::Limits;
+use crate::Limits;
 use crate::{interrupt, Error, Result};
 
 /// Appends the entropy-coded segment of a scan to `out`.
@@ -39,7 +39,7 @@ pub(super) fn encode(
             block
                 .and_then(|&(mut block)| model.code(&mut encoder, slot.component, &mut block))
                 .ok_or_else(|| out_of_range(scan, ordinal))?;
-            limits.check_output(out.len() + encoder.certain().len())?;
+            limits.check_output("size of the JPEG file", (out.len() + encoder.certain().len()) as u64)?;
         }
         if let Some(patch) = patch {
             out.extend_from_slice(encoder.certain());
@@ -54,7 +54,7 @@ pub(super) fn encode(
             }
         }
     }
-    limits.check_output(out.len())
+    limits.check_output("size of the JPEG file", out.len() as u64)
 }
 
 fn out_of_range(scan: &Scan, ordinal: usize) -> Error {

@@ -1,9 +1,10 @@
 //! Marker segments: the parser that finds the scans and knows which tables are in force there.
 
+use super::annex_k;
 use super::frame::Frame;
 use super::huffman::HuffmanTable;
 use super::intervals::segment_len;
-use super::{annex_k, Limits};
+use crate::Limits;
 use crate::{Error, Result};
 use std::ops::Range;
 

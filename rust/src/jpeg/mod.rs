@@ -28,7 +28,7 @@ mod walk;
 
 pub use frame::{Component, Frame, Steps};
 
-use crate::{interrupt, Error, Result};
+use crate::{interrupt, Error, Limits, Result};
 use header::{Parser, Rows};
 use skeleton::ScanNotes;
 use std::ops::Range;
@@ -47,40 +47,6 @@ pub struct Jpeg {
     pub planes: Vec<Plane>,
     /// All else that it takes to [`write()`] the file.
     pub skeleton: Vec<u8>,
-}
-
-/// What a JPEG file may ask for at most.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Limits {
-    /// Blocks of 64 coefficients in all components.
-    pub max_blocks: u64,
-    /// Bytes of the file that [`write()`] makes.
-    pub max_output: u64,
-}
-
-impl Default for Limits {
-    /// 512 megapixels in 4:4:4, and a file of 1 GiB.
-    fn default() -> Self {
-        Self { max_blocks: 24 << 20, max_output: 1 << 30 }
-    }
-}
-
-impl Limits {
-    fn check_blocks(&self, blocks: u64) -> Result<()> {
-        check("number of JPEG blocks", blocks, self.max_blocks)
-    }
-
-    fn check_output(&self, len: usize) -> Result<()> {
-        check("size of the JPEG file", len as u64, self.max_output)
-    }
-}
-
-#[inline(always)]
-pub(crate) fn check(what: &'static str, value: u64, limit: u64) -> Result<()> {
-    match value > limit {
-        true => Err(Error::LimitExceeded { what, value, limit }),
-        false => Ok(()),
-    }
 }
 
 /// Takes a JPEG file apart. Feeding skeleton and planes to [`write()`] gives the same file again, with all that
@@ -251,7 +217,7 @@ pub fn write<P: AsRef<[i16]>>(skeleton: &[u8], planes: &[P], limits: &Limits) ->
     }
     parser.into_frame()?;
     out.extend_from_slice(&parts.markers[copied..]);
-    limits.check_output(out.len())?;
+    limits.check_output("size of the JPEG file", out.len() as u64)?;
     Ok(out)
 }
 

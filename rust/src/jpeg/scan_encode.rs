@@ -10,7 +10,7 @@ use super::intervals::restart_marker;
 use super::progressive_encode::{AcFirst, AcRefinement, DcFirst, DcRefinement};
 use super::skeleton::{Padding, ScanNotes};
 use super::walk::Walk;
-use super::Limits;
+use crate::Limits;
 use crate::{interrupt, Error, Result};
 
 /// Encodes what one kind of scan codes of a block.
@@ -98,7 +98,7 @@ impl ScanEncoder<'_> {
                 }
             }
         }
-        self.limits.check_output(bits.output_len())
+        self.limits.check_output("size of the JPEG file", bits.output_len() as u64)
     }
 
     /// Encodes a restart interval, or only the first `count` blocks of it.
@@ -117,7 +117,7 @@ impl ScanEncoder<'_> {
         let end = ordinal + count.unwrap_or(all).min(all);
         'blocks: for mcu in mcus {
             let position = self.walk.mcu(mcu);
-            self.limits.check_output(bits.output_len())?;
+            self.limits.check_output("size of the JPEG file", bits.output_len() as u64)?;
             if position.0 == 0 {
                 interrupt::check()?;
             }

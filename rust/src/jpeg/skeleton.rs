@@ -12,7 +12,7 @@
 //! ```
 
 use super::header::Rows;
-use super::Limits;
+use crate::Limits;
 use crate::{varint, Error, Result};
 
 /// How an entropy-coded segment departs from what the scan encoder would make of the coefficients.

@@ -5,6 +5,7 @@ use pyo3::types::PyBytes;
 
 use super::enter;
 use crate::container::{self, Body, CodedPicture, ImageBody, JpegBody};
+use crate::Limits;
 
 /// A picture's coder, the coder's fingerprint, and the coded coefficients.
 type Coded<T> = (u64, u32, T);
@@ -90,7 +91,8 @@ pub(super) fn pack_image(
 /// Read a `.lic` file; nothing larger than `max_output` bytes is unpacked.
 #[pyfunction]
 pub(super) fn unpack(py: Python<'_>, data: &[u8], max_output: u64) -> PyResult<Container> {
-    let container = enter(py, || container::unpack(data, max_output))?;
+    let container =
+        enter(py, || container::unpack(data, &Limits { max_output_bytes: max_output, ..Limits::default() }))?;
     let bytes = |data: &[u8]| PyBytes::new(py, data).unbind();
     let empty = Container {
         kind: "stored",

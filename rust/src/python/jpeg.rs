@@ -7,7 +7,8 @@ use pyo3::types::PyBytes;
 use super::arrays::slice;
 use super::enter;
 use crate::document;
-use crate::jpeg::{self, Limits, Steps};
+use crate::jpeg::{self, Steps};
+use crate::Limits;
 
 /// One colour component of a frame; sizes in blocks, whole MCUs.
 #[pyclass(frozen, get_all, module = "lic_native._native")]
@@ -81,7 +82,7 @@ impl Frame {
 fn limits(max_blocks: Option<u64>, max_output: Option<u64>) -> Limits {
     let mut limits = Limits::default();
     limits.max_blocks = max_blocks.unwrap_or(limits.max_blocks);
-    limits.max_output = max_output.unwrap_or(limits.max_output);
+    limits.max_output_bytes = max_output.unwrap_or(limits.max_output_bytes);
     limits
 }
 

@@ -58,7 +58,7 @@ pub(super) fn native_statistics<'py>(
     let statistics = enter(py, || {
         let mut statistics = native::Statistics::new(&prior)?;
         for file in &files {
-            let file = jpeg::read(file, &jpeg::Limits::default())?;
+            let file = jpeg::read(file, &crate::Limits::default())?;
             statistics.add(&file.frame, &file.planes)?;
         }
         Ok(statistics)

@@ -6,8 +6,9 @@ use pyo3::types::PyBytes;
 
 use super::arrays::{slice, wrong_type};
 use super::enter;
-use crate::tensor::{self, Library, Limits, Values};
+use crate::tensor::{self, Library, Values};
 use crate::Error;
+use crate::Limits;
 
 /// A C-contiguous integer or bool array -> bytes; `torch` says whose it was, `axis` has tables for each of its indexes.
 #[pyfunction]
@@ -56,7 +57,8 @@ pub(super) fn tensor_decode<'py>(
     data: &[u8],
     max_bytes: u64,
 ) -> PyResult<(Bound<'py, PyAny>, bool)> {
-    let decoded = enter(py, || tensor::decode(data, &Limits { max_bytes }))?;
+    let decoded =
+        enter(py, || tensor::decode(data, &Limits { max_output_bytes: max_bytes, ..Limits::default() }))?;
     let shape: Vec<usize> = decoded.shape.iter().map(|&n| n as usize).collect();
     macro_rules! to_array {
         ($($variant:ident),*) => {

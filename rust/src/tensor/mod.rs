@@ -48,7 +48,7 @@ pub use element::{Dtype, Element, Library, Values};
 use xxhash_rust::xxh3::{xxh3_64, Xxh3};
 
 use crate::interrupt::{self, pieces, Watched};
-use crate::{message, varint, Error, Result};
+use crate::{limits, message, varint, Error, Limits, Result};
 
 /// What every tensor begins with.
 pub(crate) const MAGIC: [u8; 4] = *b"\x89LIT";
@@ -65,19 +65,6 @@ const ZSTD: u8 = 1;
 const DICTIONARY: u8 = 2;
 const NORMAL_SLICES: u8 = 3;
 const LAPLACE_SLICES: u8 = 4;
-
-/// What decoding may take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// The most bytes that the values of an array may take.
-    pub max_bytes: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { max_bytes: 1 << 31 }
-    }
-}
 
 /// A decoded array.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -187,14 +174,12 @@ fn zstd_candidate(raw: &[u8]) -> Candidate<'_> {
 /// # Errors
 /// [`Error::Truncated`], [`Error::Corrupt`], [`Error::Unsupported`] or [`Error::LimitExceeded`]; any change
 /// to the bytes is noticed.
-pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Tensor> {
+pub fn decode(bytes: &[u8], bounds: &Limits) -> Result<Tensor> {
     let header = Header::read(bytes)?;
     let count = elements(&header.shape).unwrap_or(u64::MAX);
     let size = count.saturating_mul(header.dtype.bytes() as u64);
-    let limit = limits.max_bytes.min(isize::MAX as u64);
-    if size > limit {
-        return Err(Error::LimitExceeded { what: "size of the tensor", value: size, limit });
-    }
+    let limit = bounds.max_output_bytes.min(isize::MAX as u64);
+    limits::check("size of the tensor", size, limit)?;
     let values =
         element::with_dtype!(header.dtype, T => T::wrap(decode_values::<T>(&header, count as usize)?));
     Ok(Tensor { library: header.library, shape: header.shape, values })

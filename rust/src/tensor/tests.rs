@@ -174,8 +174,8 @@ fn every_truncation_and_flip_is_an_error() {
 #[test]
 fn limits_hold() {
     let bytes = encode(&[0u8; 1000], &[1000], Library::NumPy, None).unwrap();
-    assert!(decode(&bytes, &Limits { max_bytes: 1000 }).is_ok());
-    let error = decode(&bytes, &Limits { max_bytes: 999 });
+    assert!(decode(&bytes, &Limits { max_output_bytes: 1000, ..Limits::default() }).is_ok());
+    let error = decode(&bytes, &Limits { max_output_bytes: 999, ..Limits::default() });
     assert_eq!(error, Err(Error::LimitExceeded { what: "size of the tensor", value: 1000, limit: 999 }));
     let mut huge = MAGIC.to_vec();
     huge.extend([VERSION, Dtype::I64 as u8, 2]);
@@ -184,7 +184,10 @@ fn limits_hold() {
     huge.extend(crc32fast::hash(&huge).to_le_bytes());
     huge.extend([0; 8]);
     for max_bytes in [1 << 31, u64::MAX] {
-        assert!(matches!(decode(&huge, &Limits { max_bytes }), Err(Error::LimitExceeded { .. })));
+        assert!(matches!(
+            decode(&huge, &Limits { max_output_bytes: max_bytes, ..Limits::default() }),
+            Err(Error::LimitExceeded { .. })
+        ));
     }
     assert!(encode(&[0u8; 5], &[4], Library::NumPy, None).is_err());
     assert!(encode(&[0u8; 5], &[u64::MAX, 3], Library::NumPy, None).is_err());

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::ans::Random;
-use crate::jpeg::{read, Limits, Steps};
+use crate::jpeg::{read, Steps};
+use crate::Limits;
 use proptest::prelude::*;
 use std::path::PathBuf;
 

@@ -98,12 +98,12 @@ fn limits_are_kept() {
     let jpeg = read(BASELINE, &Limits { max_blocks: 36, ..LIMITS }).unwrap();
     assert_eq!(layout(&jpeg.skeleton, &blocks), Err(too_many.clone()));
     assert_eq!(write(&jpeg.skeleton, &jpeg.planes, &blocks), Err(too_many));
-    let output = |max_output| Limits { max_output, ..LIMITS };
+    let output = |max_output_bytes| Limits { max_output_bytes, ..LIMITS };
     let exact = BASELINE.len() as u64;
     assert!(write(&jpeg.skeleton, &jpeg.planes, &output(exact)).is_ok());
-    for max_output in [exact - 1, 0] {
-        let result = write(&jpeg.skeleton, &jpeg.planes, &output(max_output));
-        assert!(matches!(result, Err(Error::LimitExceeded { limit, .. }) if limit == max_output));
+    for max_output_bytes in [exact - 1, 0] {
+        let result = write(&jpeg.skeleton, &jpeg.planes, &output(max_output_bytes));
+        assert!(matches!(result, Err(Error::LimitExceeded { limit, .. }) if limit == max_output_bytes));
     }
 }
 

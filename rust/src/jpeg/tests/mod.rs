@@ -10,7 +10,7 @@ mod synthetic;
 use super::{layout, read, write, Jpeg, Limits};
 use crate::Result;
 
-const LIMITS: Limits = Limits { max_blocks: 1 << 16, max_output: 1 << 24 };
+const LIMITS: Limits = Limits { max_blocks: 1 << 16, max_output_bytes: 1 << 24 };
 
 /// Reads a file and checks that writing restores it, and what is known of it before that.
 #[track_caller]
