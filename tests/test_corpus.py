@@ -75,7 +75,7 @@ class Sweep:
         print(f"{self.outcomes.total()} cases, {dict(self.outcomes)}, at most {self.worst:.3f} s each")
 
 
-def restored(data: bytes) -> jpeg.Info:
+def restored(data: bytes) -> jpeg.StoredInfo | jpeg.JpegInfo:
     """Compress, restore, compare; what was made of it."""
     packed = jpeg.compress(data, profile="native")
     assert jpeg.decompress(packed) == data

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from lic_native import _native, cli, jpeg
 from lic_native.coding.coder import StreamDecoder, StreamEncoder
 from lic_native.errors import LicError
-from lic_native.jpeg import coders
+from lic_native.jpeg import network
 from lic_native.models.bls2017 import Bls2017, Config
 from lic_native.models.mlcc import Mlcc
 from lic_native.training import context_prior, data, loop
@@ -66,8 +66,8 @@ def test_a_run_is_resumed_and_its_export_codes_files(shard, tmp_path, capsys):
     model = Mlcc.load(out / "mlcc.safetensors")
     data = jpeg_bytes(64, 64)
     frame, planes, skeleton = _native.jpeg_read(data)
-    streams = coders.encode_planes(model, frame, planes)
-    assert _native.jpeg_write(skeleton, coders.decode_planes(model, frame, streams)) == data
+    streams = network.encode_planes(model, frame, planes)
+    assert _native.jpeg_write(skeleton, network.decode_planes(model, frame, streams)) == data
 
 
 @pytest.fixture

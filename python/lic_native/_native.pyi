@@ -25,6 +25,7 @@ __all__ = [
     "document_write",
     "features",
     "fingerprint",
+    "join_streams",
     "jpeg_layout",
     "jpeg_read",
     "jpeg_write",
@@ -39,6 +40,7 @@ __all__ = [
     "normalise",
     "pack_image",
     "pack_jpeg",
+    "split_streams",
     "store",
     "tensor_decode",
     "tensor_encode",
@@ -198,6 +200,8 @@ def pack_image(
     latents: bytes,
 ) -> bytes: ...
 def unpack(data: bytes, max_output: int) -> Container: ...
+def join_streams(streams: Sequence[bytes]) -> bytes: ...
+def split_streams(section: bytes, count: int) -> list[bytes]: ...
 def verify(restored: bytes, size: int, checksum: int) -> None: ...
 def message_encode(symbols: NDArray[Any], model: Model, dtype: str, torch: bool, threads: int) -> bytes: ...
 def message_head(data: bytes, model: Model | None = None) -> tuple[str, bool, tuple[int, ...]]: ...

@@ -5,6 +5,7 @@
 mod error;
 mod interrupt;
 mod limits;
+mod streams;
 mod varint;
 
 pub mod ans;

@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import _native, jpeg
 from ..arguments import Device
-from ..jpeg import coders
+from ..jpeg import coders, network, tiles
 from ..limits import DEFAULT_LIMITS
 from ..models import registry
 from .jpeg import FileSet
@@ -90,9 +90,9 @@ def encode(data: bytes, packed: bytes, device: Device) -> Stages:
         name = registry.model_name(number)
         if name == registry.NATIVE:
             with clock("coder"):
-                result = _native.native_encode(frame, planes, coders.native_threads())
+                result = _native.native_encode(frame, planes, coders.context_threads())
         else:
-            result = coders.join(clock.walk(registry.load(name, device), coders.encode_planes, frame, planes))
+            result = _native.join_streams(clock.walk(registry.load(name, device), network.encode_planes, frame, planes))
         coded.append((number, fingerprint, result))
     with clock("write"):
         written = _native.pack_jpeg(data, skeleton, coded)
@@ -117,10 +117,10 @@ def decode(packed: bytes, device: Device) -> Stages:
         name = registry.model_name(number)
         if name == registry.NATIVE:
             with clock("coder"):
-                pictures.append(_native.native_decode(frame, data, coders.native_threads()))
+                pictures.append(_native.native_decode(frame, data, coders.context_threads()))
         else:
-            streams = coders.split(data, len(coders.Grids(frame).tiles))
-            pictures.append(clock.walk(registry.load(name, device), coders.decode_planes, frame, streams))
+            streams = _native.split_streams(data, len(tiles.Grids(frame).tiles))
+            pictures.append(clock.walk(registry.load(name, device), network.decode_planes, frame, streams))
     with clock("write"):
         restored = _native.document_write(container.skeleton, pictures, container.size)
     with clock("verification"):

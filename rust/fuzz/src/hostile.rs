@@ -76,31 +76,39 @@ pub fn native(data: &[u8]) {
     }
 }
 
-/// A file that is compressed, and then altered: its skeleton, its pictures' coefficients, or the `.lic` file, whose
-/// checksum is made right again. A file without pictures is taken for a `.lic` file itself.
+/// Compresses a file and then alters it: its skeleton, its pictures' coefficients, or the `.lic` file, whose checksum is
+/// made right again. A file without pictures is taken for a `.lic` file itself, and for joined streams.
 pub fn lic(data: &[u8]) {
     let (file, edits) = with_edits(data);
     let document = document::read(file, &LIMITS);
     if document.pictures.is_empty() {
-        if let Err(error) = restore(&resealed(file)) {
+        streams(file);
+        if let Err(error) = container::kind(file).and(restore(&resealed(file))) {
             assert_typed(&error);
         }
         return;
     }
-    let coded = |picture: &document::Picture| {
-        let data = native::encode(&picture.frame, &picture.planes, 1).expect("the planes fit");
-        CodedPicture { coder: 3, fingerprint: native::fingerprint(), data }
+    let planes: Vec<_> = document.pictures.iter().map(|picture| &picture.planes).collect();
+    let coded = |(picture, duplicate): (&document::Picture, Option<u16>)| match duplicate {
+        Some(index) => CodedPicture::DuplicateOf(index),
+        None => {
+            let data = native::encode(&picture.frame, &picture.planes, 1).expect("the planes fit");
+            CodedPicture::Coded { coder: 3, fingerprint: native::fingerprint(), data }
+        }
     };
-    let mut body =
-        JpegBody { skeleton: document.skeleton, pictures: document.pictures.iter().map(coded).collect() };
+    let pictures = document.pictures.iter().zip(container::duplicates(&planes)).map(coded).collect();
+    let mut body = JpegBody { skeleton: document.skeleton, pictures };
     for edit in &edits {
         match usize::from(edit.what) % (2 + body.pictures.len()) {
             0 => edit.apply(&mut body.skeleton),
             1 => {}
-            index => edit.apply(&mut body.pictures[index - 2].data),
+            index => match &mut body.pictures[index - 2] {
+                CodedPicture::Coded { data, .. } => edit.apply(data),
+                CodedPicture::DuplicateOf(index) => *index = edit.value.into(),
+            },
         }
     }
-    // Altered, it may be the skeleton of another number of pictures.
+    // An altered skeleton may have another number of pictures, and a duplicate none before it.
     let Ok(mut packed) = container::pack_jpeg(file, &body) else { return };
     edits
         .iter()
@@ -108,7 +116,7 @@ pub fn lic(data: &[u8]) {
         .for_each(|edit| edit.apply(&mut packed));
     let restored = if edits.is_empty() { restore(&packed) } else { restore(&resealed(&packed)) };
     match restored {
-        // The checksum of what is restored is 64 bits long, and may itself have been altered.
+        // The checksum of the restored file is 64 bits long, and may itself have been altered.
         Ok(restored) => assert!(restored == file || edits.iter().any(|edit| edit.place < 14)),
         Err(error) => {
             assert!(!edits.is_empty(), "{error}");
@@ -117,19 +125,32 @@ pub fn lic(data: &[u8]) {
     }
 }
 
-/// What `lic_native.jpeg.decompress` does.
+/// Splits any bytes into streams, and checks that joining restores them.
+fn streams(data: &[u8]) {
+    let count = 1 + usize::from(data.first().copied().unwrap_or_default() % 8);
+    match container::split_streams(data, count) {
+        Ok(streams) => assert_eq!(container::join_streams(&streams).as_deref(), Ok(data)),
+        Err(error) => assert_typed(&error),
+    }
+}
+
+/// Restores a file, as `lic_native.jpeg.decompress` does.
 fn restore(packed: &[u8]) -> Result<Vec<u8>> {
     let container = container::unpack(packed, &LIMITS)?;
     let restored = match container.body {
         Body::Stored(stored) => stored,
-        // It has no original to restore, only a model that is not here.
+        // An image has no original to restore, and needs a model.
         Body::Image(image) => return Err(Error::Unsupported(format!("model {}", image.model))),
         Body::Jpeg(body) => {
-            let max_blocks = LIMITS.max_blocks.min(8 * container.size);
-            let limits = Limits { max_blocks, max_output_bytes: container.size };
-            let frames = document::layout(&body.skeleton, &limits)?;
-            let decode = |(frame, coded): (&Frame, &CodedPicture)| native::decode(frame, &coded.data, 1);
-            let planes = frames.iter().zip(&body.pictures).map(decode).collect::<Result<Vec<_>>>()?;
+            let frames = body.frames(container.size, &LIMITS)?;
+            let mut planes: Vec<Vec<Plane>> = Vec::new();
+            for (frame, picture) in frames.iter().zip(&body.pictures) {
+                planes.push(match picture {
+                    CodedPicture::Coded { data, .. } => native::decode(frame, data, 1)?,
+                    CodedPicture::DuplicateOf(index) => planes[usize::from(*index)].clone(),
+                });
+            }
+            let limits = Limits { max_output_bytes: container.size, ..LIMITS };
             let restored = document::write(&body.skeleton, &planes, &limits)?;
             assert!(restored.len() as u64 <= container.size);
             restored

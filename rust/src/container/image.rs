@@ -1,10 +1,10 @@
 //! Kind 2: an image coded from its pixels.
 
-use super::{dictionary, put_section, sealed, Cursor, MAGIC, VERSION};
+use super::dictionary;
+use super::header::{put_section, sealed, Cursor, KIND_IMAGE, MAGIC, VERSION};
 use crate::limits::check;
 use crate::{varint, Error, Limits, Result};
 
-pub(super) const KIND_IMAGE: u8 = 2;
 /// Bytes that an image's metadata may have. It packs well: a small file could ask for much.
 pub const MAX_METADATA: u64 = 1 << 24;
 
@@ -126,6 +126,7 @@ fn below_2_to_32(cursor: &mut Cursor, what: &'static str) -> Result<u32> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::header::CRC_BYTES;
     use super::super::{unpack, Body};
     use super::*;
     use crate::limits::up_to;
@@ -186,7 +187,7 @@ mod tests {
     #[test]
     fn altered_files_with_a_right_checksum_do_not_panic() {
         let packed = pack_image(&sample()).unwrap();
-        let whole = &packed[..packed.len() - super::super::CRC_BYTES];
+        let whole = &packed[..packed.len() - CRC_BYTES];
         for byte in 5..whole.len() {
             for value in [0, 1, 0x7f, 0x80, 0xff] {
                 let mut altered = whole.to_vec();
@@ -215,7 +216,7 @@ mod tests {
         let more = ImageBody { metadata: vec![0; MAX_METADATA as usize + 1], ..flat };
         assert!(matches!(pack_image(&more), Err(Error::LimitExceeded { limit: MAX_METADATA, .. })));
         // Just before the metadata: what it says of their length is refused before any is unpacked.
-        let mut lying = packed[..packed.len() - super::super::CRC_BYTES].to_vec();
+        let mut lying = packed[..packed.len() - CRC_BYTES].to_vec();
         let place = lying.windows(4).position(|w| w == [0x80, 0x80, 0x80, 0x08]).unwrap();
         lying[place + 3] = 0x09;
         let refused = unpack(&sealed(lying), &up_to(u64::MAX));

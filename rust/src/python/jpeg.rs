@@ -79,7 +79,7 @@ impl Frame {
     }
 }
 
-fn limits(max_blocks: Option<u64>, max_output: Option<u64>) -> Limits {
+pub(super) fn limits(max_blocks: Option<u64>, max_output: Option<u64>) -> Limits {
     let mut limits = Limits::default();
     limits.max_blocks = max_blocks.unwrap_or(limits.max_blocks);
     limits.max_output_bytes = max_output.unwrap_or(limits.max_output_bytes);

@@ -64,6 +64,8 @@ mod _native {
     #[pymodule_export]
     use super::coder::{Decoder, Encoder};
     #[pymodule_export]
+    use super::container::{cuts, duplicates, frames, join_streams, kind, split_streams};
+    #[pymodule_export]
     use super::container::{pack_image, pack_jpeg, store, unpack, verify, Container, Image};
     #[pymodule_export]
     use super::elementwise::{activate, features, mixture_params, normalise};

@@ -1,26 +1,35 @@
-//! zstd for JPEG headers, with a dictionary of what most of them consist of.
+//! zstd for JPEG headers and metadata, with a dictionary of the usual ones.
 //!
-//! An ordinary header is 623 bytes, 1 % of a small photograph; as references to standard tables it is 24, and the
-//! metadata of a camera are half as long with the dictionary as without.
+//! An ordinary header has 623 bytes, 1 % of a small photograph. As references to the standard tables of the dictionary it
+//! has 24, and the dictionary halves the metadata of a camera.
 //! The dictionary is part of the format: it must never change.
 
-use std::io::Read;
+mod exif;
+mod icc;
+mod photoshop;
+mod xmp;
+
+use std::io::{BufRead, Read};
 use std::sync::LazyLock;
 
-use super::metadata;
+use super::file::check_size;
+use crate::interrupt::Watched;
 use crate::jpeg::annex_k;
 use crate::{interrupt, Error, Result};
 
-/// Skeletons are small, but for one with much behind the end of its picture.
+/// The level for data of less than [`LARGE`] bytes, as skeletons usually are.
 const LEVEL: i32 = 19;
+/// The level for large data, which rarely compress: higher levels take seconds per megabyte.
+pub(super) const LARGE_LEVEL: i32 = 9;
+/// Bytes from which data are large.
 pub(super) const LARGE: usize = 1 << 20;
-/// What every zstd frame begins with; not stored.
+/// The first bytes of every zstd frame. They are not stored.
 const ZSTD_MAGIC: &[u8] = b"\x28\xb5\x2f\xfd";
 
-/// Metadata, libjpeg's quantisation tables at every quality, JFIF and frame headers, Huffman tables, scan header: the
-/// most frequent last, where references are cheapest.
+/// Metadata, libjpeg's quantisation tables at every quality, JFIF and frame headers, Huffman tables and a scan header. The
+/// most frequent come last, where references are cheapest.
 pub(super) static DICTIONARY: LazyLock<Vec<u8>> = LazyLock::new(|| {
-    let mut out = metadata::pieces();
+    let mut out = metadata();
     for quality in 1..=100 {
         out.extend(quantisation_segment(0, &annex_k::LUMINANCE_QUANTISERS, quality));
         out.extend(quantisation_segment(1, &annex_k::CHROMINANCE_QUANTISERS, quality));
@@ -41,7 +50,20 @@ pub(super) static DICTIONARY: LazyLock<Vec<u8>> = LazyLock::new(|| {
     out
 });
 
-/// A DQT segment as libjpeg writes it at `quality`.
+/// Returns the usual metadata, the most frequent last.
+fn metadata() -> Vec<u8> {
+    let mut out = photoshop::PHOTOSHOP.to_vec();
+    out.extend(xmp::XMP.as_bytes());
+    out.extend(icc::display_p3());
+    out.extend(icc::srgb());
+    out.extend(exif::MAKERS);
+    for order in [exif::ByteOrder::Big, exif::ByteOrder::Little] {
+        out.extend(exif::segment(order));
+    }
+    out
+}
+
+/// Returns a DQT segment as libjpeg writes it at `quality`.
 fn quantisation_segment(id: u8, base: &[u32; 64], quality: u32) -> Vec<u8> {
     let scale = if quality < 50 { 5000 / quality } else { 200 - 2 * quality };
     let mut out = vec![0xff, 0xdb, 0, 67, id];
@@ -56,10 +78,11 @@ fn huffman_segment(class_and_id: u8, counts: &[u8; 16], symbols: &[u8]) -> Vec<u
     out
 }
 
-/// The dictionary as the encoder wants it: to make this takes as long as to compress a small file with it.
+/// The dictionary prepared for the encoder. The preparation takes as long as compressing a small file.
 static PREPARED: LazyLock<zstd::dict::EncoderDictionary<'static>> =
     LazyLock::new(|| zstd::dict::EncoderDictionary::copy(&DICTIONARY, LEVEL));
 
+/// Compresses data of any size.
 pub(super) fn compress(data: &[u8]) -> Result<Vec<u8>> {
     let compressed = interrupt::compress(data, deflate)?;
     compressed.map_err(|e| Error::InvalidArgument(format!("zstd: {e}")))
@@ -69,15 +92,29 @@ fn deflate(data: &[u8]) -> std::io::Result<Vec<u8>> {
     let mut compressor = if data.len() < LARGE {
         zstd::bulk::Compressor::with_prepared_dictionary(&PREPARED)
     } else {
-        zstd::bulk::Compressor::with_dictionary(super::ZSTD_LEVEL, &DICTIONARY)
+        zstd::bulk::Compressor::with_dictionary(LARGE_LEVEL, &DICTIONARY)
     }?;
     compressor.include_contentsize(false)?;
     compressor.include_checksum(false)?;
     Ok(compressor.compress(data)?.split_off(ZSTD_MAGIC.len()))
 }
 
-/// Exactly `size` bytes, or an error that names `offset`, where `data` stands in the file.
+/// Decompresses exactly `size` bytes; `offset` is where `data` begin in the file, for the error.
 pub(super) fn decompress(data: &[u8], size: u64, offset: usize) -> Result<Vec<u8>> {
     let frame = ZSTD_MAGIC.chain(data);
-    super::unzstd(zstd::stream::read::Decoder::with_dictionary(frame, &DICTIONARY), size, offset)
+    read_exactly(zstd::stream::read::Decoder::with_dictionary(frame, &DICTIONARY), size, offset)
+}
+
+/// Reads exactly `size` bytes from zstd, never more; `offset` is where its input begins in the file.
+pub(super) fn read_exactly<R: BufRead>(
+    decoder: std::io::Result<zstd::stream::read::Decoder<'_, R>>,
+    size: u64,
+    offset: usize,
+) -> Result<Vec<u8>> {
+    let mut out = Vec::new();
+    decoder
+        .and_then(|decoder| Watched(decoder.take(size.saturating_add(1))).read_to_end(&mut out))
+        .map_err(|e| Error::Corrupt { what: format!("zstd: {e}"), offset })?;
+    check_size(&out, size, offset)?;
+    Ok(out)
 }
