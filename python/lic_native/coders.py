@@ -129,7 +129,7 @@ def coder_of_number(number: int, device: Device) -> Coder:
 
 
 class Native:
-    """The adaptive context model in Rust (`rust/src/jpeg/native`), as a coder."""
+    """The adaptive context model in Rust (`rust/src/jpeg/context_model`), as a coder."""
 
     name = zoo.NATIVE
     number = zoo.NUMBERS[zoo.NATIVE]

@@ -8,8 +8,8 @@ mod limits;
 mod varint;
 
 pub mod ans;
+pub mod carve;
 pub mod container;
-pub mod document;
 pub mod elementwise;
 pub mod jpeg;
 pub mod message;

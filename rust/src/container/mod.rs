@@ -9,7 +9,7 @@ use std::io::Read;
 
 use crate::interrupt::Watched;
 use crate::limits::check;
-use crate::{document, interrupt, tensor, varint, Error, Limits, Result};
+use crate::{carve, interrupt, tensor, varint, Error, Limits, Result};
 use xxhash_rust::xxh3::xxh3_64;
 
 pub use image::{pack_image, ImageBody};
@@ -54,7 +54,7 @@ pub enum Body {
 /// A file whose JPEG pictures are coded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JpegBody {
-    /// Everything but the coefficients, as [`crate::document::read`] gives it.
+    /// Everything but the coefficients, as [`crate::carve::read`] gives it.
     pub skeleton: Vec<u8>,
     /// The coefficients, picture by picture as in the skeleton.
     pub pictures: Vec<CodedPicture>,
@@ -92,7 +92,7 @@ pub fn store(original: &[u8]) -> Result<Vec<u8>> {
 /// # Errors
 /// [`Error::InvalidArgument`] if the skeleton is of another number of pictures, or a coder has several fingerprints.
 pub fn pack_jpeg(original: &[u8], body: &JpegBody) -> Result<Vec<u8>> {
-    let count = document::count(&body.skeleton)?;
+    let count = carve::count(&body.skeleton)?;
     if body.pictures.len() != count {
         return Err(Error::InvalidArgument(format!(
             "{} pictures where there are {count}",
@@ -237,10 +237,14 @@ fn read_stored(cursor: &mut Cursor, size: u64) -> Result<Vec<u8>> {
 
 fn read_jpeg(cursor: &mut Cursor, limits: &Limits) -> Result<JpegBody> {
     let length = cursor.varint("length of the skeleton")?;
-    check("a skeleton's length", length, limits.max_output_bytes.saturating_add(document::SKELETON_SURPLUS))?;
+    check(
+        "a skeleton's length",
+        length,
+        limits.max_output_bytes.saturating_add(carve::RECONSTRUCTION_SURPLUS),
+    )?;
     let offset = cursor.position;
     let skeleton = dictionary::decompress(cursor.section("skeleton")?, length, offset)?;
-    let count = document::count(&skeleton)?;
+    let count = carve::count(&skeleton)?;
     let mut fingerprints = HashMap::new();
     let mut pictures = Vec::with_capacity(count);
     for index in 0..count {
@@ -468,7 +472,7 @@ mod tests {
         let honest = crafted_jpeg(1000, &zeros, length);
         assert!(unpack(&honest, &up_to(length)).is_ok());
         let refused = unpack(&honest, &up_to(1000));
-        let limit = 1000 + document::SKELETON_SURPLUS;
+        let limit = 1000 + carve::RECONSTRUCTION_SURPLUS;
         let expected = Error::LimitExceeded { what: "a skeleton's length", value: length, limit };
         assert_eq!(refused, Err(expected));
     }
