@@ -119,9 +119,7 @@ pub fn write<P: AsRef<[i16]>>(reconstruction: &[u8], planes: &[P], limits: &Limi
         let notes = notes.next_if(|notes| notes.0 == index).map_or_else(ScanNotes::default, |notes| notes.1);
         let order = McuOrder::new(&scan, frame);
         match scan.conditioning {
-            Some(conditioning) => {
-                arithmetic::encode(&scan, conditioning, &order, &notes, &planes, &mut out, limits)?
-            }
+            Some(table) => arithmetic::encode(&scan, table, &order, &notes, &planes, &mut out, limits)?,
             None => huffman::encode(&scan, &order, &notes, &planes, &mut out, limits)?,
         }
     }
@@ -172,19 +170,10 @@ impl Scans {
             scans.end = start + segment_len(&data[start..]);
             let segment = &data[start..scans.end];
             let order = McuOrder::new(&scan, frame);
+            let (planes, at_end_of_file) = (&mut scans.planes, scans.end == data.len());
             let notes = match scan.conditioning {
-                Some(conditioning) => {
-                    let at_end_of_file = scans.end == data.len();
-                    arithmetic::decode(
-                        &scan,
-                        conditioning,
-                        &order,
-                        segment,
-                        at_end_of_file,
-                        &mut scans.planes,
-                    )
-                }
-                None => huffman::decode(&scan, &order, segment, &mut scans.planes),
+                Some(table) => arithmetic::decode(&scan, table, &order, segment, at_end_of_file, planes),
+                None => huffman::decode(&scan, &order, segment, planes),
             };
             interrupt::check()?;
             let rows = rows_reached(&order, &notes.patches);

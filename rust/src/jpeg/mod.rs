@@ -36,6 +36,7 @@ mod notes;
 mod parser;
 mod reconstruction;
 mod scan;
+mod tables;
 #[cfg(test)]
 mod tests;
 

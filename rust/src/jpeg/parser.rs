@@ -1,10 +1,10 @@
 //! The parser of marker segments: it finds the scans and the tables that are in force there.
 
-use super::annex_k;
 use super::frame::{Frame, KeptRows};
-use super::huffman_table::HuffmanTable;
 use super::markers::{self, corrupt, segment_len, Marker, Process, Segment, SOI};
-use super::scan::{Band, Conditioning, Scan, ScanComponent, ScanKind};
+use super::scan::{Band, Scan, ScanComponent, ScanKind};
+use super::tables::Tables;
+use crate::limits::check;
 use crate::{Error, Limits, Result};
 use std::ops::Range;
 
@@ -23,11 +23,8 @@ pub(super) struct Parser<'a> {
     frame: Option<Frame>,
     progress: Vec<Progress>,
     quant_settled: Vec<bool>,
-    quant: [[u16; 64]; 4],
-    dc: [Option<HuffmanTable>; 4],
-    ac: [Option<HuffmanTable>; 4],
+    tables: Tables,
     arithmetic: bool,
-    conditioning: Conditioning,
     restart_interval: usize,
     scans: usize,
     /// Bytes of all entropy-coded segments, once they have been counted, and the position where the count ended.
@@ -50,11 +47,8 @@ impl<'a> Parser<'a> {
             frame: None,
             progress: Vec::new(),
             quant_settled: Vec::new(),
-            quant: [[0; 64]; 4],
-            dc: annex_k::dc(),
-            ac: annex_k::ac(),
+            tables: Tables::default(),
             arithmetic: false,
-            conditioning: Conditioning::default(),
             restart_interval: 0,
             scans: 0,
             scan_bytes: None,
@@ -152,9 +146,9 @@ impl<'a> Parser<'a> {
             }
             let mut segment = self.segment()?;
             match marker {
-                Marker::Dht => self.parse_dht(&mut segment)?,
-                Marker::Dac => self.parse_dac(&mut segment)?,
-                Marker::Dqt => self.parse_dqt(&mut segment)?,
+                Marker::Dht => self.tables.parse_dht(&mut segment)?,
+                Marker::Dac => self.tables.parse_dac(&mut segment)?,
+                Marker::Dqt => self.tables.parse_dqt(&mut segment)?,
                 Marker::Dri => self.restart_interval = segment.u16()?.into(),
                 Marker::Sof(process) => self.parse_sof(process, &mut segment)?,
                 Marker::UnsupportedSof(byte) => return Err(unsupported_process(byte)),
@@ -179,57 +173,6 @@ impl<'a> Parser<'a> {
         let segment = Segment::at(self.data, self.position)?;
         self.position = segment.end();
         Ok(segment)
-    }
-
-    fn parse_dht(&mut self, segment: &mut Segment) -> Result<()> {
-        while !segment.is_empty() {
-            let offset = segment.position;
-            let (class, slot) = segment.nibbles()?;
-            let mut counts = [0; 16];
-            counts.copy_from_slice(segment.take(16)?);
-            let symbols = segment.take(counts.iter().map(|&count| usize::from(count)).sum())?;
-            let table = HuffmanTable::new(counts, symbols)
-                .filter(|_| symbols.len() <= 256)
-                .ok_or_else(|| corrupt("impossible Huffman table", offset))?;
-            let tables = match class {
-                0 => &mut self.dc,
-                1 => &mut self.ac,
-                _ => return Err(corrupt("Huffman table class above 1", offset)),
-            };
-            let entry = tables.get_mut(usize::from(slot));
-            *entry.ok_or_else(|| corrupt("Huffman table slot above 3", offset))? = Some(table);
-        }
-        Ok(())
-    }
-
-    fn parse_dac(&mut self, segment: &mut Segment) -> Result<()> {
-        while !segment.is_empty() {
-            let offset = segment.position;
-            let (class, slot) = segment.nibbles()?;
-            let (upper, lower) = segment.nibbles()?;
-            match class {
-                0 if lower <= upper => self.conditioning.dc[usize::from(slot)] = (lower, upper),
-                1 => self.conditioning.ac[usize::from(slot)] = upper << 4 | lower,
-                _ => return Err(corrupt("bad arithmetic conditioning", offset)),
-            }
-        }
-        Ok(())
-    }
-
-    fn parse_dqt(&mut self, segment: &mut Segment) -> Result<()> {
-        while !segment.is_empty() {
-            let offset = segment.position;
-            let (precision, slot) = segment.nibbles()?;
-            let table = self.quant.get_mut(usize::from(slot));
-            for step in table.ok_or_else(|| corrupt("quantisation table slot above 3", offset))? {
-                *step = match precision {
-                    0 => segment.u8()?.into(),
-                    1 => segment.u16()?,
-                    _ => return Err(corrupt("quantisation table precision above 1", offset)),
-                };
-            }
-        }
-        Ok(())
     }
 
     fn parse_sof(&mut self, process: Process, segment: &mut Segment) -> Result<()> {
@@ -341,7 +284,10 @@ impl<'a> Parser<'a> {
         let mut components = Vec::new();
         for &(index, selectors) in &selected {
             self.check_order(index, kind, ah)?;
-            let (dc, ac) = self.tables(kind, selectors, offset)?;
+            let (dc, ac) = match self.arithmetic {
+                true => Default::default(),
+                false => self.tables.huffman(kind, selectors, offset)?,
+            };
             let selectors = (selectors.0.into(), selectors.1.into());
             components.push(ScanComponent { index, selectors, dc, ac });
         }
@@ -351,7 +297,7 @@ impl<'a> Parser<'a> {
             self.count_visits(component.index)?;
             self.settle_quant(component.index);
         }
-        let conditioning = self.arithmetic.then_some(self.conditioning);
+        let conditioning = self.arithmetic.then_some(self.tables.conditioning);
         Ok(Scan { kind, conditioning, components, restart_interval: self.restart_interval, offset })
     }
 
@@ -373,35 +319,7 @@ impl<'a> Parser<'a> {
         let most = (1 << 20) + 32 * frame.blocks() as u64;
         // In a file, the bytes of the scans bound the work: ordinary scans visit at most 30 blocks for each byte.
         let limit = self.scan_bytes.map_or(most, |(bytes, _)| most.min((1 << 14) + 64 * bytes as u64));
-        match self.block_visits > limit {
-            true => Err(Error::LimitExceeded {
-                what: "number of blocks over all scans",
-                value: self.block_visits,
-                limit,
-            }),
-            false => Ok(()),
-        }
-    }
-
-    /// Returns the Huffman tables that a scan of this kind uses, given their numbers.
-    fn tables(
-        &self,
-        kind: ScanKind,
-        (dc, ac): (u8, u8),
-        offset: usize,
-    ) -> Result<(HuffmanTable, HuffmanTable)> {
-        let get = |tables: &[Option<HuffmanTable>; 4], slot: u8| {
-            let table = tables.get(usize::from(slot)).cloned().flatten();
-            table.ok_or_else(|| corrupt("scan uses an undefined Huffman table", offset))
-        };
-        let none = HuffmanTable::default;
-        Ok(match kind {
-            _ if self.arithmetic => (none(), none()),
-            ScanKind::Sequential => (get(&self.dc, dc)?, get(&self.ac, ac)?),
-            ScanKind::DcFirst { .. } => (get(&self.dc, dc)?, none()),
-            ScanKind::DcRefinement { .. } => (none(), none()),
-            ScanKind::AcFirst(_) | ScanKind::AcRefinement(_) => (none(), get(&self.ac, ac)?),
-        })
+        check("number of blocks over all scans", self.block_visits, limit)
     }
 
     /// Gives a component the current quantisation table, unless an earlier scan did.
@@ -409,7 +327,7 @@ impl<'a> Parser<'a> {
         let Some(frame) = &mut self.frame else { return };
         let component = &mut frame.components[index];
         if !std::mem::replace(&mut self.quant_settled[index], true) {
-            component.quant = self.quant[usize::from(component.quant_index)];
+            component.quant = self.tables.quant[usize::from(component.quant_index)];
         }
     }
 }
