@@ -287,7 +287,7 @@ def test_what_the_native_coder_begins_with_is_learnt_by_one_command(shard, tmp_p
         assert result.exit_code == 0
     prior = outs[0].read_bytes()
     assert prior == outs[1].read_bytes()
-    shipped = Path(__file__).parents[1] / "rust/src/jpeg/native/prior.bin"
+    shipped = Path(__file__).parents[1] / "rust/src/jpeg/context_model/prior.bin"
     assert len(prior) == shipped.stat().st_size
 
     file = jpeg_bytes(128, 160, seed=7)
@@ -306,7 +306,7 @@ def test_what_the_native_coder_begins_with_is_learnt_by_one_command(shard, tmp_p
 
 def test_context_numbers_of_the_native_coder_are_those_of_its_source():
     """Every symbol that the counter saw is in a context that a block of that kind can have."""
-    prior = (Path(__file__).parents[1] / "rust/src/jpeg/native/prior.bin").read_bytes()
+    prior = (Path(__file__).parents[1] / "rust/src/jpeg/context_model/prior.bin").read_bytes()
     file = jpeg_bytes(128, 160, seed=7)
     planes = context_prior.read(file)
     (rows, bits), _ = _native.native_statistics(prior, [file])

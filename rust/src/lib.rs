@@ -9,8 +9,8 @@ mod streams;
 mod varint;
 
 pub mod ans;
+pub mod carve;
 pub mod container;
-pub mod document;
 pub mod elementwise;
 pub mod jpeg;
 pub mod message;

@@ -28,7 +28,7 @@ pub enum Body {
 }
 
 /// Reads a `.lic` file without decoding its pictures. It unpacks nothing that is larger than `limits` allow, except for a
-/// small surplus of a skeleton.
+/// small surplus of reconstruction data.
 ///
 /// # Errors
 /// [`Error::Truncated`], [`Error::Corrupt`], [`Error::Unsupported`] or [`Error::LimitExceeded`].

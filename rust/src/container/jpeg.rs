@@ -7,7 +7,7 @@ use super::dictionary;
 use super::header::{header, put_section, sealed, Cursor, KIND_JPEG};
 use crate::jpeg::Frame;
 use crate::limits::check;
-use crate::{document, varint, Error, Limits, Result};
+use crate::{carve, varint, Error, Limits, Result};
 
 /// In place of a coder's number: the picture is a duplicate, and its data are the index of the earlier one.
 const DUPLICATE: u64 = 0;
@@ -15,9 +15,9 @@ const DUPLICATE: u64 = 0;
 /// A file whose JPEG pictures are coded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JpegBody {
-    /// The file without its pictures' coefficients, from [`document::read`].
-    pub skeleton: Vec<u8>,
-    /// The coefficients of the pictures, in the order of the skeleton.
+    /// The file without its pictures' coefficients, from [`carve::read`].
+    pub reconstruction: Vec<u8>,
+    /// The coefficients of the pictures, in the order of the reconstruction data.
     pub pictures: Vec<CodedPicture>,
 }
 
@@ -43,7 +43,7 @@ impl JpegBody {
     /// # Errors
     /// As [`frames`]; and [`Error::Corrupt`] if a picture's size differs from that of the picture it is a duplicate of.
     pub fn frames(&self, size: u64, limits: &Limits) -> Result<Vec<Frame>> {
-        let frames = frames(&self.skeleton, size, limits)?;
+        let frames = frames(&self.reconstruction, size, limits)?;
         for (frame, picture) in frames.iter().zip(&self.pictures) {
             if let CodedPicture::DuplicateOf(index) = picture {
                 let blocks = |frame: &Frame| frame.components.iter().map(|c| c.blocks()).collect::<Vec<_>>();
@@ -61,10 +61,10 @@ impl JpegBody {
 /// size bounds the number of blocks as well.
 ///
 /// # Errors
-/// As [`document::layout`].
-pub fn frames(skeleton: &[u8], size: u64, limits: &Limits) -> Result<Vec<Frame>> {
+/// As [`carve::layout`].
+pub fn frames(reconstruction: &[u8], size: u64, limits: &Limits) -> Result<Vec<Frame>> {
     let max_blocks = limits.max_blocks.min(size.saturating_mul(8));
-    document::layout(skeleton, &Limits { max_blocks, max_output_bytes: size })
+    carve::layout(reconstruction, &Limits { max_blocks, max_output_bytes: size })
 }
 
 /// Returns, for each picture, the index of the first picture with the same coefficients if that is an earlier one. Some
@@ -85,10 +85,10 @@ pub fn duplicates<P: Hash + Eq>(pictures: &[P]) -> Vec<Option<u16>> {
 /// Returns a file that restores `original` from its coded pictures.
 ///
 /// # Errors
-/// [`Error::InvalidArgument`] if the number of pictures is not that of the skeleton, a coder has two fingerprints, or a
+/// [`Error::InvalidArgument`] if the number of pictures is not that of the reconstruction data, a coder has two fingerprints, or a
 /// picture is a duplicate of a later one.
 pub fn pack_jpeg(original: &[u8], body: &JpegBody) -> Result<Vec<u8>> {
-    let count = document::count(&body.skeleton)?;
+    let count = carve::count(&body.reconstruction)?;
     if body.pictures.len() != count {
         return Err(Error::InvalidArgument(format!(
             "{} pictures where there are {count}",
@@ -96,9 +96,9 @@ pub fn pack_jpeg(original: &[u8], body: &JpegBody) -> Result<Vec<u8>> {
         )));
     }
     let mut out = header(KIND_JPEG, original);
-    let skeleton = dictionary::compress(&body.skeleton)?;
-    varint::put(&mut out, body.skeleton.len() as u64);
-    put_section(&mut out, &skeleton);
+    let reconstruction = dictionary::compress(&body.reconstruction)?;
+    varint::put(&mut out, body.reconstruction.len() as u64);
+    put_section(&mut out, &reconstruction);
     let mut fingerprints = HashMap::new();
     for (index, picture) in body.pictures.iter().enumerate() {
         let (coder, fingerprint, data) = match picture {
@@ -125,13 +125,17 @@ pub fn pack_jpeg(original: &[u8], body: &JpegBody) -> Result<Vec<u8>> {
     Ok(sealed(out))
 }
 
-/// Reads skeleton and pictures.
+/// Reads the reconstruction data and the pictures.
 pub(super) fn read(cursor: &mut Cursor, limits: &Limits) -> Result<JpegBody> {
-    let length = cursor.varint("length of the skeleton")?;
-    check("a skeleton's length", length, limits.max_output_bytes.saturating_add(document::SKELETON_SURPLUS))?;
+    let length = cursor.varint("length of the reconstruction data")?;
+    check(
+        "the reconstruction data's length",
+        length,
+        limits.max_output_bytes.saturating_add(carve::RECONSTRUCTION_SURPLUS),
+    )?;
     let offset = cursor.position;
-    let skeleton = dictionary::decompress(cursor.section("skeleton")?, length, offset)?;
-    let count = document::count(&skeleton)?;
+    let reconstruction = dictionary::decompress(cursor.section("reconstruction data")?, length, offset)?;
+    let count = carve::count(&reconstruction)?;
     let mut fingerprints = HashMap::new();
     let mut pictures = Vec::with_capacity(count);
     for index in 0..count {
@@ -155,5 +159,5 @@ pub(super) fn read(cursor: &mut Cursor, limits: &Limits) -> Result<JpegBody> {
             CodedPicture::Coded { coder, fingerprint, data: data.to_vec() }
         });
     }
-    Ok(JpegBody { skeleton, pictures })
+    Ok(JpegBody { reconstruction, pictures })
 }

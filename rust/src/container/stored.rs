@@ -7,7 +7,7 @@ use crate::{interrupt, Error, Result};
 
 const VERBATIM: u8 = 0;
 pub(super) const ZSTD: u8 = 1;
-/// zstd with the dictionary of skeletons.
+/// zstd with the dictionary of reconstruction data.
 pub(super) const ZSTD_DICTIONARY: u8 = 2;
 
 /// Returns a file that stores `original`, compressed by zstd if that is smaller.

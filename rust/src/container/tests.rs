@@ -3,14 +3,14 @@ use super::header::{header, put_section, sealed, CRC_BYTES, FIXED_BYTES, KIND_JP
 use super::stored::{ZSTD, ZSTD_DICTIONARY};
 use super::*;
 use crate::limits::up_to;
-use crate::{document, varint, Error};
+use crate::{carve, varint, Error};
 use xxhash_rust::xxh3::xxh3_64;
 
-/// A document of three pictures, as far as its head says: they are never written.
-fn skeleton() -> Vec<u8> {
-    let mut skeleton = vec![3, 0, 0xc8, 1, 0, 0x96, 1, 100, 0, 60, 10, 0];
-    skeleton.extend((0..300u32).map(|i| ((i * i) >> 3) as u8));
-    skeleton
+/// Returns reconstruction data whose header declares three pictures. They are never written.
+fn reconstruction() -> Vec<u8> {
+    let mut reconstruction = vec![3, 0, 0xc8, 1, 0, 0x96, 1, 100, 0, 60, 10, 0];
+    reconstruction.extend((0..300u32).map(|i| ((i * i) >> 3) as u8));
+    reconstruction
 }
 
 fn sample() -> (Vec<u8>, Vec<u8>) {
@@ -21,7 +21,7 @@ fn sample() -> (Vec<u8>, Vec<u8>) {
         data: original[range].to_vec(),
     };
     let pictures = vec![picture(1, 300..900), picture(300, 900..1000), CodedPicture::DuplicateOf(1)];
-    let body = JpegBody { skeleton: skeleton(), pictures };
+    let body = JpegBody { reconstruction: reconstruction(), pictures };
     let packed = pack_jpeg(&original, &body).unwrap();
     let container = unpack(&packed, &up_to(1 << 20)).unwrap();
     assert_eq!(container.body, Body::Jpeg(body));
@@ -103,10 +103,10 @@ fn crafted(kind: u8, size: u64, body: &[u8]) -> Vec<u8> {
     sealed(out)
 }
 
-fn crafted_jpeg(size: u64, skeleton: &[u8], skeleton_size: u64) -> Vec<u8> {
+fn crafted_jpeg(size: u64, reconstruction: &[u8], reconstruction_size: u64) -> Vec<u8> {
     let mut body = Vec::new();
-    varint::put(&mut body, skeleton_size);
-    put_section(&mut body, &dictionary::compress(skeleton).unwrap());
+    varint::put(&mut body, reconstruction_size);
+    put_section(&mut body, &dictionary::compress(reconstruction).unwrap());
     crafted(KIND_JPEG, size, &body)
 }
 
@@ -141,20 +141,20 @@ fn bombs_are_left_after_what_they_promised() {
     let honest = crafted_jpeg(1000, &zeros, length);
     assert!(unpack(&honest, &up_to(length)).is_ok());
     let refused = unpack(&honest, &up_to(1000));
-    let limit = 1000 + document::SKELETON_SURPLUS;
-    let expected = Error::LimitExceeded { what: "a skeleton's length", value: length, limit };
+    let limit = 1000 + carve::RECONSTRUCTION_SURPLUS;
+    let expected = Error::LimitExceeded { what: "the reconstruction data's length", value: length, limit };
     assert_eq!(refused, Err(expected));
 }
 
 #[test]
-fn as_many_pictures_as_the_skeleton_says() {
+fn as_many_pictures_as_the_reconstruction_data_say() {
     let picture = |fingerprint| CodedPicture::Coded { coder: 1, fingerprint, data: vec![] };
-    let pack = |pictures| pack_jpeg(b"", &JpegBody { skeleton: skeleton(), pictures });
+    let pack = |pictures| pack_jpeg(b"", &JpegBody { reconstruction: reconstruction(), pictures });
     assert!(pack(vec![picture(7); 3]).is_ok());
     for wrong in [vec![picture(7); 2], vec![picture(7); 4], vec![picture(7), picture(8), picture(7)]] {
         assert!(matches!(pack(wrong), Err(Error::InvalidArgument(_))));
     }
-    let none = crafted_jpeg(9, &skeleton(), skeleton().len() as u64);
+    let none = crafted_jpeg(9, &reconstruction(), reconstruction().len() as u64);
     assert!(matches!(unpack(&none, &up_to(9)), Err(Error::Truncated { .. })));
 }
 
@@ -215,11 +215,11 @@ fn a_duplicate_is_of_an_earlier_picture() {
     let coded = CodedPicture::Coded { coder: 1, fingerprint: 7, data: vec![] };
     for wrong in [1, 2, u16::MAX] {
         let pictures = vec![coded.clone(), CodedPicture::DuplicateOf(wrong), coded.clone()];
-        let packed = pack_jpeg(b"", &JpegBody { skeleton: skeleton(), pictures });
+        let packed = pack_jpeg(b"", &JpegBody { reconstruction: reconstruction(), pictures });
         assert!(matches!(packed, Err(Error::InvalidArgument(_))));
     }
     let pictures = vec![coded.clone(), coded, CodedPicture::DuplicateOf(1)];
-    let packed = pack_jpeg(b"", &JpegBody { skeleton: skeleton(), pictures }).unwrap();
+    let packed = pack_jpeg(b"", &JpegBody { reconstruction: reconstruction(), pictures }).unwrap();
     let content = &packed[..packed.len() - CRC_BYTES - 2];
     for wrong in [&[2, 0][..], &[255, 255], &[], &[1], &[1, 0, 0]] {
         let error = unpack(&sealed([content, wrong].concat()), &up_to(99)).unwrap_err();

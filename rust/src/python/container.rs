@@ -74,9 +74,9 @@ impl Container {
 
     /// The file without its pictures' coefficients; empty unless the kind is "jpeg".
     #[getter]
-    fn skeleton<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+    fn reconstruction<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
         match &self.0.body {
-            Body::Jpeg(body) => PyBytes::new(py, &body.skeleton),
+            Body::Jpeg(body) => PyBytes::new(py, &body.reconstruction),
             _ => PyBytes::new(py, &[]),
         }
     }
@@ -156,15 +156,15 @@ pub(super) fn store<'py>(py: Python<'py>, original: &[u8]) -> PyResult<Bound<'py
     Ok(PyBytes::new(py, &enter(py, || container::store(original))?))
 }
 
-/// Return a file that restores `original` from its skeleton and coded pictures.
+/// Return a file that restores `original` from its reconstruction data and coded pictures.
 #[pyfunction]
 pub(super) fn pack_jpeg<'py>(
     py: Python<'py>,
     original: &[u8],
-    skeleton: Vec<u8>,
+    reconstruction: Vec<u8>,
     pictures: Vec<Picture>,
 ) -> PyResult<Bound<'py, PyBytes>> {
-    let body = JpegBody { skeleton, pictures: pictures.into_iter().map(CodedPicture::from).collect() };
+    let body = JpegBody { reconstruction, pictures: pictures.into_iter().map(CodedPicture::from).collect() };
     Ok(PyBytes::new(py, &enter(py, || container::pack_jpeg(original, &body))?))
 }
 
@@ -212,10 +212,15 @@ pub(super) fn verify(py: Python<'_>, restored: &[u8], size: u64, checksum: u64) 
     enter(py, || container::verify(restored, size, checksum))
 }
 
-/// Return the frames of the pictures of a file of `size` bytes from its skeleton.
+/// Return the frames of the pictures of a file of `size` bytes from its reconstruction data.
 #[pyfunction]
-pub(super) fn frames(py: Python<'_>, skeleton: &[u8], size: u64, max_blocks: u64) -> PyResult<Vec<Frame>> {
-    let frames = enter(py, || container::frames(skeleton, size, &limits(Some(max_blocks), None)))?;
+pub(super) fn frames(
+    py: Python<'_>,
+    reconstruction: &[u8],
+    size: u64,
+    max_blocks: u64,
+) -> PyResult<Vec<Frame>> {
+    let frames = enter(py, || container::frames(reconstruction, size, &limits(Some(max_blocks), None)))?;
     Ok(frames.into_iter().map(Frame::from).collect())
 }
 

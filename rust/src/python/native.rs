@@ -1,4 +1,4 @@
-//! The coefficient coder that needs no network.
+//! The context model, which codes coefficients without a network.
 
 use numpy::{IntoPyArray, PyArray1, PyReadonlyArrayDyn};
 use pyo3::prelude::*;
@@ -7,10 +7,11 @@ use pyo3::types::PyBytes;
 use super::arrays::slice;
 use super::enter;
 use super::jpeg::Frame;
-use crate::jpeg::{self, native};
+use crate::jpeg::{self, context_model};
 
-/// A frame's coefficients as bytes, which have been decoded and compared. `threads` 0: as many as cores. `steps`: divided
-/// by the frame's steps.
+/// Encode the coefficients of a frame as bytes, which are decoded and compared.
+///
+/// `threads` 0 means one for each core. With `steps`, the coefficients are divided by the frame's steps.
 #[pyfunction]
 #[pyo3(signature = (frame, planes, threads, steps = false))]
 pub(super) fn native_encode<'py>(
@@ -22,10 +23,10 @@ pub(super) fn native_encode<'py>(
 ) -> PyResult<Bound<'py, PyBytes>> {
     let planes: Vec<&[i16]> = planes.iter().map(|plane| slice(plane, "plane")).collect::<PyResult<_>>()?;
     let frame = frame.to_rust(steps);
-    Ok(PyBytes::new(py, &enter(py, || native::encode(&frame, &planes, threads))?))
+    Ok(PyBytes::new(py, &enter(py, || context_model::encode(&frame, &planes, threads))?))
 }
 
-/// The int16 coefficients of each component that `native_encode` was given, with the same `steps`.
+/// Decode the int16 coefficients of each component that `native_encode` was given, with the same `steps`.
 #[pyfunction]
 #[pyo3(signature = (frame, data, threads, steps = false))]
 pub(super) fn native_decode<'py>(
@@ -36,19 +37,19 @@ pub(super) fn native_decode<'py>(
     steps: bool,
 ) -> PyResult<Vec<Bound<'py, PyArray1<i16>>>> {
     let frame = frame.to_rust(steps);
-    let planes = enter(py, || native::decode(&frame, data, threads))?;
+    let planes = enter(py, || context_model::decode(&frame, data, threads))?;
     Ok(planes.into_iter().map(|plane| plane.into_pyarray(py)).collect())
 }
 
-/// What the numbers that files are coded with are known by.
+/// Return the fingerprint of the prior that files are coded with.
 #[pyfunction]
 pub(super) fn native_fingerprint() -> u32 {
-    native::fingerprint()
+    context_model::fingerprint()
 }
 
 type Counts<'py> = Vec<(Bound<'py, PyArray1<u32>>, Bound<'py, PyArray1<u32>>)>;
 
-/// For luma and chroma: how often each of 16 symbols of each context, and each of two bits, occurs in JPEG files.
+/// Count, for luma and chroma, each of the 16 symbols of each context and each of its two bits in JPEG files.
 #[pyfunction]
 pub(super) fn native_statistics<'py>(
     py: Python<'py>,
@@ -56,7 +57,7 @@ pub(super) fn native_statistics<'py>(
     files: Vec<Vec<u8>>,
 ) -> PyResult<Counts<'py>> {
     let statistics = enter(py, || {
-        let mut statistics = native::Statistics::new(&prior)?;
+        let mut statistics = context_model::Statistics::new(&prior)?;
         for file in &files {
             let file = jpeg::read(file, &crate::Limits::default())?;
             statistics.add(&file.frame, &file.planes)?;

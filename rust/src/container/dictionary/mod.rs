@@ -17,7 +17,7 @@ use crate::interrupt::Watched;
 use crate::jpeg::annex_k;
 use crate::{interrupt, Error, Result};
 
-/// The level for data of less than [`LARGE`] bytes, as skeletons usually are.
+/// The level for data of less than [`LARGE`] bytes, as reconstruction data usually have.
 const LEVEL: i32 = 19;
 /// The level for large data, which rarely compress: higher levels take seconds per megabyte.
 pub(super) const LARGE_LEVEL: i32 = 9;

@@ -1,5 +1,6 @@
 use super::{read_exactly, LIMITS};
-use crate::jpeg::{layout, read, skeleton, write, Limits};
+use crate::jpeg::{layout, read, reconstruction, write};
+use crate::Limits;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -15,11 +16,16 @@ fn corpus_round_trip() {
         match timed(|| read(&data, &Limits::default())) {
             (Err(error), _) => println!("refused {name}: {error}"),
             (Ok(jpeg), reading) => {
-                let (written, writing) = timed(|| write(&jpeg.skeleton, &jpeg.planes, &Limits::default()));
+                let (written, writing) =
+                    timed(|| write(&jpeg.reconstruction, &jpeg.planes, &Limits::default()));
                 assert!(written.as_ref() == Ok(&data), "{name}: {:?}", written.err());
-                assert_eq!(layout(&jpeg.skeleton, &Limits::default()).as_ref(), Ok(&jpeg.frame), "{name}");
-                let notes = jpeg.skeleton.len()
-                    - skeleton::split(&jpeg.skeleton, &Limits::default()).unwrap().markers.len();
+                assert_eq!(
+                    layout(&jpeg.reconstruction, &Limits::default()).as_ref(),
+                    Ok(&jpeg.frame),
+                    "{name}"
+                );
+                let notes = jpeg.reconstruction.len()
+                    - reconstruction::split(&jpeg.reconstruction, &Limits::default()).unwrap().markers.len();
                 if notes > 0 {
                     println!("exact with {notes} bytes of notes on {} {name}", data.len());
                 }
@@ -40,7 +46,7 @@ fn corpus_round_trip() {
     }
 }
 
-/// Damages the small files below the folder in `LIC_CORPUS` at random, and their skeletons too.
+/// Damages the small files below the folder in `LIC_CORPUS` at random, and their reconstructions too.
 #[test]
 #[ignore = "needs LIC_CORPUS"]
 fn corpus_damage() {
@@ -66,7 +72,7 @@ fn corpus_damage() {
         let data = std::fs::read(&path).unwrap();
         for _ in 0..if (1..20_000).contains(&data.len()) { 300 } else { 0 } {
             let Ok(jpeg) = read_exactly(&damage(&data)) else { continue };
-            let _ = write(&damage(&jpeg.skeleton), &jpeg.planes, &LIMITS);
+            let _ = write(&damage(&jpeg.reconstruction), &jpeg.planes, &LIMITS);
         }
     }
 }

@@ -1,10 +1,10 @@
-//! Damaged files come back exactly or are refused; damaged skeletons are refused or give some other file.
+//! Damaged files come back exactly or are refused; damaged reconstructions are refused or give some other file.
 
 use super::files::{ALL, ARITHMETIC, BASELINE, PROGRESSIVE, RESTART};
 use super::{earn, read_exactly, LIMITS};
-use crate::jpeg::header::Rows;
-use crate::jpeg::{layout, read, read_whole, skeleton, write, Limits};
-use crate::Error;
+use crate::jpeg::frame::KeptRows;
+use crate::jpeg::{layout, read, read_whole, reconstruction, write};
+use crate::{Error, Limits};
 
 #[test]
 fn truncated_files() {
@@ -55,18 +55,18 @@ fn damaged_skeletons() {
     let cut = resized(41, 500);
     for file in ALL.into_iter().chain([&damaged[..], &cut]) {
         let jpeg = read(file, &LIMITS).unwrap();
-        let survives = |skeleton: &[u8]| {
-            let layout = layout(skeleton, &LIMITS);
-            let written = write(skeleton, &jpeg.planes, &LIMITS);
+        let survives = |reconstruction: &[u8]| {
+            let layout = layout(reconstruction, &LIMITS);
+            let written = write(reconstruction, &jpeg.planes, &LIMITS);
             assert!(layout.is_ok() || written.is_err());
         };
-        let mut skeleton = jpeg.skeleton.clone();
-        for bit in 0..8 * skeleton.len() {
-            skeleton[bit / 8] ^= 1 << (bit % 8);
-            survives(&skeleton);
-            skeleton[bit / 8] ^= 1 << (bit % 8);
+        let mut reconstruction = jpeg.reconstruction.clone();
+        for bit in 0..8 * reconstruction.len() {
+            reconstruction[bit / 8] ^= 1 << (bit % 8);
+            survives(&reconstruction);
+            reconstruction[bit / 8] ^= 1 << (bit % 8);
         }
-        (0..skeleton.len()).for_each(|len| survives(&skeleton[..len]));
+        (0..reconstruction.len()).for_each(|len| survives(&reconstruction[..len]));
     }
 }
 
@@ -87,9 +87,9 @@ fn stray_bytes_between_segments_and_after_the_end() {
     ];
     let jpeg = read_exactly(&file.concat()).unwrap();
     assert_eq!(jpeg.planes, read(BASELINE, &LIMITS).unwrap().planes);
-    assert_eq!(jpeg.skeleton[0], 0);
+    assert_eq!(jpeg.reconstruction[0], 0);
     let without_eoi = read_exactly(&BASELINE[..eoi]).unwrap();
-    assert_eq!(without_eoi.skeleton[0], 0);
+    assert_eq!(without_eoi.reconstruction[0], 0);
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn damage_costs_only_the_interval() {
     file.splice(marker(0)..marker(0) + 2, [0xFF, 0xD3]);
     file[marker(1) + 1] = 0x55;
     let jpeg = read_exactly(&file).unwrap();
-    assert!(jpeg.skeleton.len() < intact.skeleton.len() + 200);
+    assert!(jpeg.reconstruction.len() < intact.reconstruction.len() + 200);
     assert_eq!(jpeg.planes[0][..256], intact.planes[0][..256]);
 }
 
@@ -158,8 +158,8 @@ fn size_is_earned() {
     let limits = Limits { max_blocks: needed - 1, ..LIMITS };
     let limited = |error| matches!(error, Error::LimitExceeded { .. });
     assert!(limited(read(&file, &limits).unwrap_err()));
-    assert!(limited(layout(&jpeg.skeleton, &limits).unwrap_err()));
-    assert!(limited(write(&jpeg.skeleton, &jpeg.planes, &limits).unwrap_err()));
+    assert!(limited(layout(&jpeg.reconstruction, &limits).unwrap_err()));
+    assert!(limited(write(&jpeg.reconstruction, &jpeg.planes, &limits).unwrap_err()));
 }
 
 /// The planes of a file with more of anything but scans are no larger: what many such pictures take grows like the file.
@@ -266,20 +266,20 @@ fn whole_pictures_are_told_from_others() {
 fn skeletons_with_impossible_rows() {
     let file = resized(41, u16::MAX);
     let jpeg = read(&file, &LIMITS).unwrap();
-    let parts = skeleton::split(&jpeg.skeleton, &LIMITS).unwrap();
-    assert!(matches!(parts.rows, Rows::Kept(3)));
+    let parts = reconstruction::split(&jpeg.reconstruction, &LIMITS).unwrap();
+    assert!(matches!(parts.rows, KeptRows::First(3)));
     let markers = &parts.markers[parts.start..];
     let refusal = |rows| {
-        let skeleton = skeleton::join(markers, rows, &[]);
-        let error = layout(&skeleton, &LIMITS).unwrap_err();
-        assert_eq!(write(&skeleton, &jpeg.planes, &LIMITS), Err(error.clone()));
+        let reconstruction = reconstruction::join(markers, rows, &[]);
+        let error = layout(&reconstruction, &LIMITS).unwrap_err();
+        assert_eq!(write(&reconstruction, &jpeg.planes, &LIMITS), Err(error.clone()));
         error
     };
     // 4096 rows of 18 blocks are declared.
-    assert!(matches!(refusal(Rows::All), Error::LimitExceeded { value: 73728, .. }));
-    assert!(matches!(refusal(Rows::Kept(4095)), Error::LimitExceeded { value: 73710, .. }));
+    assert!(matches!(refusal(KeptRows::All), Error::LimitExceeded { value: 73728, .. }));
+    assert!(matches!(refusal(KeptRows::First(4095)), Error::LimitExceeded { value: 73710, .. }));
     for rows in [4096, 4097, usize::MAX] {
-        assert!(matches!(refusal(Rows::Kept(rows)), Error::Corrupt { .. }));
+        assert!(matches!(refusal(KeptRows::First(rows)), Error::Corrupt { .. }));
     }
 }
 
@@ -291,7 +291,7 @@ fn height_behind_the_first_scan() {
     for filling in [&[][..], &[0xFF; 3]] {
         let jpeg = read_exactly(&[scan, filling, &[0xFF, 0xDC, 0, 4, 0, 27], eoi].concat()).unwrap();
         assert_eq!((&jpeg.frame, &jpeg.planes), (&intact.frame, &intact.planes));
-        assert_eq!(jpeg.skeleton[0], 0);
+        assert_eq!(jpeg.reconstruction[0], 0);
     }
     // None, zero, or cut: the height is unknown.
     for dnl in [&[][..], &[0xFF, 0xDC, 0, 4, 0, 0], &[0xFF, 0xDC, 0, 4, 0]] {
@@ -312,7 +312,7 @@ fn segments_that_cannot_be_parsed_are_passed_over() {
     for stray in [repeated_scan, &broken_table, second_frame, &short_segment] {
         let jpeg = read_exactly(&[head, stray, tail].concat()).unwrap();
         assert_eq!((&jpeg.frame, &jpeg.planes), (&intact.frame, &intact.planes));
-        assert_eq!(jpeg.skeleton.len(), intact.skeleton.len() + stray.len());
+        assert_eq!(jpeg.reconstruction.len(), intact.reconstruction.len() + stray.len());
     }
     // Before the first scan too, and if nothing else comes, the first is the error.
     let soi = &PROGRESSIVE[..2];
@@ -327,11 +327,11 @@ fn zeros_behind_an_arithmetic_coded_segment_do_not_code_a_large_image() {
     // The segment makes ones the rule, and all else goes on from there.
     let mut image = read_exactly(ARITHMETIC).unwrap();
     image.planes.iter_mut().for_each(|plane| plane.fill(1));
-    let mut file = write(&image.skeleton, &image.planes, &LIMITS).unwrap();
+    let mut file = write(&image.reconstruction, &image.planes, &LIMITS).unwrap();
     let sof = position(&file, 0xC9);
     file[sof + 5..sof + 9].copy_from_slice(&[0x7F, 0xFF, 0x7F, 0xFF]);
     earn(&mut file, 1 << 20);
     let jpeg = read(&file, &Limits::default()).unwrap();
-    assert!(write(&jpeg.skeleton, &jpeg.planes, &Limits::default()).unwrap() == file);
+    assert!(write(&jpeg.reconstruction, &jpeg.planes, &Limits::default()).unwrap() == file);
     assert!(jpeg.frame.blocks() < 1 << 20);
 }

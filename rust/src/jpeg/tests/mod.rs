@@ -1,14 +1,13 @@
 //! What is read is written again, whatever the file.
 
-mod arithmetic;
 mod corpus;
 mod damage;
 mod files;
 mod process;
 mod synthetic;
 
-use super::{layout, read, write, Jpeg, Limits};
-use crate::Result;
+use super::{layout, read, write, Jpeg};
+use crate::{Limits, Result};
 
 const LIMITS: Limits = Limits { max_blocks: 1 << 16, max_output_bytes: 1 << 24 };
 
@@ -16,9 +15,10 @@ const LIMITS: Limits = Limits { max_blocks: 1 << 16, max_output_bytes: 1 << 24 }
 #[track_caller]
 fn read_exactly(file: &[u8]) -> Result<Jpeg> {
     let jpeg = read(file, &LIMITS)?;
-    let written = write(&jpeg.skeleton, &jpeg.planes, &LIMITS).expect("what has been read can be written");
+    let written =
+        write(&jpeg.reconstruction, &jpeg.planes, &LIMITS).expect("what has been read can be written");
     assert!(written == file, "restored another file");
-    assert_eq!(layout(&jpeg.skeleton, &LIMITS).as_ref(), Ok(&jpeg.frame));
+    assert_eq!(layout(&jpeg.reconstruction, &LIMITS).as_ref(), Ok(&jpeg.frame));
     check_steps(&jpeg);
     Ok(jpeg)
 }

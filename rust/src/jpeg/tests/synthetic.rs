@@ -3,14 +3,15 @@
 use super::process::{markers, ScanHeader, Tables};
 use super::{earn, read_exactly, LIMITS};
 use crate::jpeg::frame::Frame;
-use crate::jpeg::header::Rows;
-use crate::jpeg::skeleton::{self, split, Padding, ScanNotes};
+use crate::jpeg::frame::KeptRows;
+use crate::jpeg::notes::{Padding, ScanNotes};
+use crate::jpeg::reconstruction::{self, split};
 use crate::jpeg::{layout, write};
 use crate::Error;
 use proptest::prelude::*;
 
 fn join(markers: &[u8], notes: &[ScanNotes]) -> Vec<u8> {
-    skeleton::join(markers, Rows::All, notes)
+    reconstruction::join(markers, KeptRows::All, notes)
 }
 
 #[derive(Debug, Clone)]
@@ -160,13 +161,13 @@ fn random_planes(frame: &Frame, seed: u64, density: u8, scans: &[ScanHeader]) ->
 proptest! {
     #[test]
     fn coefficients_survive(image in images()) {
-        let skeleton = join(&image.markers, &[]);
-        prop_assert_eq!(layout(&skeleton, &LIMITS), Ok(image.frame.clone()));
-        let file = write(&skeleton, &image.planes, &LIMITS).unwrap();
+        let reconstruction = join(&image.markers, &[]);
+        prop_assert_eq!(layout(&reconstruction, &LIMITS), Ok(image.frame.clone()));
+        let file = write(&reconstruction, &image.planes, &LIMITS).unwrap();
         let jpeg = read_exactly(&file).unwrap();
         prop_assert_eq!(jpeg.frame, image.frame);
         prop_assert!(jpeg.planes == image.planes);
-        prop_assert_eq!(jpeg.skeleton, skeleton);
+        prop_assert_eq!(jpeg.reconstruction, reconstruction);
     }
 
     #[test]
@@ -208,7 +209,7 @@ proptest! {
         // Refused only where nothing could be decoded.
         if let Ok(jpeg) = read_exactly(&file[..len.index(file.len())]) {
             prop_assert!(jpeg.frame.blocks() <= image.frame.blocks());
-            prop_assert_eq!(layout(&jpeg.skeleton, &LIMITS), Ok(jpeg.frame));
+            prop_assert_eq!(layout(&jpeg.reconstruction, &LIMITS), Ok(jpeg.frame));
         }
     }
 
@@ -221,7 +222,7 @@ proptest! {
         if let Ok(jpeg) = read_exactly(&file) {
             prop_assert!(jpeg.frame.blocks() <= 8 * file.len());
             prop_assert_eq!(jpeg.frame.height, height);
-            prop_assert_eq!(layout(&jpeg.skeleton, &LIMITS), Ok(jpeg.frame));
+            prop_assert_eq!(layout(&jpeg.reconstruction, &LIMITS), Ok(jpeg.frame));
             if let ([_], Tables::Flat) = (&image.scans[..], image.tables) {
                 let kept = |(plane, intact): (&Vec<i16>, &Vec<i16>)| plane.starts_with(intact) || intact.starts_with(plane);
                 prop_assert!(jpeg.planes.iter().zip(&image.planes).all(kept));
@@ -268,12 +269,12 @@ fn departures_are_noted_as_they_were() {
             zero_runs: (0..surplus).map(|i| (30 * i + 4, i + 1)).collect(),
             ..Default::default()
         };
-        let skeleton =
+        let reconstruction =
             join(&image.markers, &[if coefficients == 0 { notes() } else { ScanNotes::default() }, notes()]);
-        let jpeg = read_exactly(&write(&skeleton, &image.planes, &LIMITS).unwrap()).unwrap();
+        let jpeg = read_exactly(&write(&reconstruction, &image.planes, &LIMITS).unwrap()).unwrap();
         assert!(jpeg.planes == image.planes);
-        let notes = |skeleton: &[u8]| split(skeleton, &crate::jpeg::Limits::default()).unwrap().notes;
-        assert_eq!(notes(&jpeg.skeleton), notes(&skeleton));
+        let notes = |reconstruction: &[u8]| split(reconstruction, &crate::Limits::default()).unwrap().notes;
+        assert_eq!(notes(&jpeg.reconstruction), notes(&reconstruction));
     }
 }
 
@@ -286,8 +287,8 @@ fn longest_eob_runs() {
     frame.components[0].quant = image.frame.components[0].quant;
     image.markers = markers(&frame, &[(1, 1)], 0, Tables::Flat, &image.scans);
     let planes = vec![vec![0; 64 * frame.blocks()]];
-    let skeleton = join(&image.markers, &[]);
-    let file = write(&skeleton, &planes, &LIMITS).unwrap();
+    let reconstruction = join(&image.markers, &[]);
+    let file = write(&reconstruction, &planes, &LIMITS).unwrap();
     // So few bytes cannot earn so many blocks, whatever follows the picture or lies in its other segments.
     let comment = [&file[..file.len() - 2], &[0xFF, 0xFE, 0x20, 2], &[0; 0x2000], &file[file.len() - 2..]];
     for file in [&file, &[&file[..], &[0; 8192]].concat(), &comment.concat()] {
@@ -297,7 +298,7 @@ fn longest_eob_runs() {
     earn(&mut padded, 8192);
     let jpeg = read_exactly(&padded).unwrap();
     assert!(jpeg.planes == planes);
-    assert_eq!(jpeg.skeleton[0], 0);
+    assert_eq!(jpeg.reconstruction[0], 0);
 }
 
 #[test]
@@ -306,10 +307,10 @@ fn eob_runs_end_before_too_many_correction_bits() {
     let image = refined(8 * 100, 3);
     let limited = join(&image.markers, &[]);
     let file = write(&limited, &image.planes, &LIMITS).unwrap();
-    assert_eq!(read_exactly(&file).unwrap().skeleton, limited);
+    assert_eq!(read_exactly(&file).unwrap().reconstruction, limited);
     let notes = ScanNotes { unlimited_corrections: true, ..Default::default() };
     let unlimited = join(&image.markers, &[ScanNotes::default(), notes]);
     let shorter = write(&unlimited, &image.planes, &LIMITS).unwrap();
     assert!(shorter.len() < file.len());
-    assert_eq!(read_exactly(&shorter).unwrap().skeleton, unlimited);
+    assert_eq!(read_exactly(&shorter).unwrap().reconstruction, unlimited);
 }
