@@ -523,7 +523,8 @@ def test_bytes_do_not_depend_on_the_instruction_set(photo, tmp_path, setting):
             assert np.array_equal(latents, np.load(small.with_suffix(".npy")))
             body = image.unpacked(small.read_bytes(), image.DEFAULT_LIMITS)
             symbols = torch.from_numpy(latents)[None].float()
-            assert [image._coded(image._model(body, "cpu"), symbols, body.quality)] == _native.split_streams(body.latents, 1)
+            stream = image._coded(image._model(body, "cpu"), symbols, body.quality)
+            assert [stream] == _native.split_streams(body.latents, 1)
     """
     subprocess.run([sys.executable, "-c", code, tmp_path], check=True, env=os.environ | setting)
 

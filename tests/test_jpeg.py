@@ -258,7 +258,7 @@ def test_a_picture_that_occurs_twice_is_coded_once():
     data, thumbnail = jpeg_bytes(), jpeg_bytes(**THUMBNAIL)
     twice = with_thumbnail(data, thumbnail) + thumbnail
     pictures = jpeg.inspect(jpeg.compress(twice, profile="fast")).pictures
-    assert [p.model for p in pictures] == ["mlcc-fast", "mlcc-fast", "twin"]
+    assert [p.model for p in pictures] == ["mlcc-fast", "mlcc-fast", "duplicate"]
     restored(twice)
     assert len(jpeg.compress(twice)) - len(jpeg.compress(with_thumbnail(data, thumbnail))) < 25
 
@@ -268,7 +268,9 @@ def test_no_picture_repeats_what_is_not_there(index):
     """The second picture repeats itself, one behind it, or the first, which is larger."""
     data = jpeg_bytes() + jpeg_bytes(**THUMBNAIL)
     container = _native.unpack(jpeg.compress(data, profile="fast"), len(data))
-    crafted = _native.pack_jpeg(data, container.skeleton, [container.pictures[0], (jpeg.TWIN, 0, index)])
+    packed = _native.pack_jpeg(data, container.reconstruction, [container.pictures[0], 0])
+    crafted = packed[:-6] + index
+    crafted += zlib.crc32(crafted).to_bytes(4, "little")
     with pytest.raises(lic_native.CorruptError, match="repeats"):
         jpeg.decompress(crafted)
 
@@ -443,8 +445,8 @@ def test_unfinished_progressive_files_shrink_as_whole_ones_do(photo):
 def test_coder_3_codes_unfinished_files_as_before():
     """Files of releases that did not know of steps are restored."""
     data = unfinished(jpeg_bytes(64, 80, progressive=True))["5 scans"]
-    pictures, skeleton = _native.document_read(data)
-    (frame,) = _native.document_layout(skeleton)
+    pictures, skeleton = _native.carve_read(data)
+    (frame,) = _native.frames(skeleton, len(data), 1 << 20)
     native = coders.ContextCoder()
     coded = (native.number, native.fingerprint(), native.encode(frame, pictures[0])[0])
     assert jpeg.decompress(_native.pack_jpeg(data, skeleton, [coded])) == data
@@ -464,11 +466,11 @@ def test_nearly_blank_pictures_are_left_to_the_native_coder(profile, monkeypatch
 def test_a_skeleton_of_a_large_frame_needs_its_coefficients():
     """The size that a `.lic` file declares is no reason to make room or to compute."""
     data = jpeg_bytes(64, 64, mode="L")
-    pictures, skeleton = _native.document_read(data)
+    pictures, skeleton = _native.carve_read(data)
     frame = skeleton.index(b"\xff\xc0")
     large = skeleton[: frame + 5] + b"\x0f\xff\x0f\xff" + skeleton[frame + 9 :]
     coder = coders.ContextCoder()
-    for coded in (b"", bytes(1000), coder.encode(_native.document_layout(skeleton)[0], pictures[0])[0]):
+    for coded in (b"", bytes(1000), coder.encode(_native.frames(skeleton, len(data), 1 << 20)[0], pictures[0])[0]):
         packed = _native.pack_jpeg(bytes(1 << 20), large, [(coder.number, coder.fingerprint(), coded)])
         with pytest.raises((lic_native.TruncatedError, lic_native.CorruptError)):
             jpeg.decompress(packed)
@@ -489,8 +491,8 @@ def test_camera_files_are_restored():
     assert len(files) == 39
     for path in files:
         data = path.read_bytes()
-        pictures, skeleton = _native.document_read(data)
-        assert pictures and _native.document_write(skeleton, pictures) == data, path.name
+        pictures, skeleton = _native.carve_read(data)
+        assert pictures and _native.carve_write(skeleton, pictures) == data, path.name
     for path in files[:2]:
         restored(path.read_bytes())
 
@@ -562,9 +564,9 @@ def test_threads_are_bounded_and_change_no_bytes(profile, monkeypatch):
     data = jpeg_bytes(150, 200)
     monkeypatch.setattr(tiles, "TILE", 16)
     native = []
-    encode, decode = _native.native_encode, _native.native_decode
-    monkeypatch.setattr(_native, "native_encode", lambda *given: (native.append(given[2]), encode(*given))[1])
-    monkeypatch.setattr(_native, "native_decode", lambda *given: (native.append(given[2]), decode(*given))[1])
+    encode, decode = _native.context_encode, _native.context_decode
+    monkeypatch.setattr(_native, "context_encode", lambda *given: (native.append(given[2]), encode(*given))[1])
+    monkeypatch.setattr(_native, "context_decode", lambda *given: (native.append(given[2]), decode(*given))[1])
     at_work, most, lock = 0, 0, threading.Lock()
     encode_tiles = network.encode_tiles
 

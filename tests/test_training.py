@@ -292,7 +292,7 @@ def test_what_the_native_coder_begins_with_is_learnt_by_one_command(shard, tmp_p
 
     file = jpeg_bytes(128, 160, seed=7)
     numbers = np.frombuffer(prior, "<i2")[8 * 15 :].reshape(2, -1)
-    for begins, (rows, bits) in zip(numbers, _native.native_statistics(prior, [file])):
+    for begins, (rows, bits) in zip(numbers, _native.context_statistics(prior, [file])):
         slots = begins[136 * 64 : 136 * 64 + rows.size].reshape(-1, 16).astype(int)
         worth = slots[:, 0].copy()
         slots[:, 0] = 0
@@ -309,7 +309,7 @@ def test_context_numbers_of_the_native_coder_are_those_of_its_source():
     prior = (Path(__file__).parents[1] / "rust/src/jpeg/context_model/prior.bin").read_bytes()
     file = jpeg_bytes(128, 160, seed=7)
     planes = context_prior.read(file)
-    (rows, bits), _ = _native.native_statistics(prior, [file])
+    (rows, bits), _ = _native.context_statistics(prior, [file])
     rows = rows.reshape(-1, 16)
     assert len(rows) == context_prior.count(context_prior.ROWS) and len(bits) == 2 * context_prior.count(
         context_prior.BITS

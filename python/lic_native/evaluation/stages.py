@@ -80,17 +80,18 @@ def encode(data: bytes, packed: bytes, device: Device) -> Stages:
     container = _native.unpack(packed, len(data))
     clock = Clock()
     with clock("parse"):
-        pictures, skeleton = _native.document_read(data)
-        frames = jpeg.layout(skeleton, len(data))
-    coded = []
-    for frame, planes, (number, fingerprint, coefficients) in zip(frames, pictures, container.pictures, strict=True):
-        if number == jpeg.TWIN:
-            coded.append((number, fingerprint, coefficients))
+        pictures, skeleton = _native.carve_read(data)
+        frames = _native.frames(skeleton, len(data), DEFAULT_LIMITS.max_blocks)
+    coded: list[coders.Coded | int] = []
+    for frame, planes, picture in zip(frames, pictures, container.pictures, strict=True):
+        if isinstance(picture, int):
+            coded.append(picture)
             continue
+        number, fingerprint, _ = picture
         name = registry.model_name(number)
         if name == registry.NATIVE:
             with clock("coder"):
-                result = _native.native_encode(frame, planes, coders.context_threads())
+                result = _native.context_encode(frame, planes, coders.context_threads())
         else:
             result = _native.join_streams(clock.walk(registry.load(name, device), network.encode_planes, frame, planes))
         coded.append((number, fingerprint, result))
@@ -108,21 +109,22 @@ def decode(packed: bytes, device: Device) -> Stages:
     clock = Clock()
     with clock("parse"):
         container = _native.unpack(packed, DEFAULT_LIMITS.max_output_bytes)
-        frames = jpeg.layout(container.skeleton, container.size)
+        frames = container.frames(DEFAULT_LIMITS.max_blocks)
     pictures: list[list[np.ndarray]] = []
-    for frame, (number, _, data) in zip(frames, container.pictures, strict=True):
-        if number == jpeg.TWIN:
-            pictures.append(jpeg.twin_of(frame, data, pictures))
+    for frame, picture in zip(frames, container.pictures, strict=True):
+        if isinstance(picture, int):
+            pictures.append(pictures[picture])
             continue
+        number, _, data = picture
         name = registry.model_name(number)
         if name == registry.NATIVE:
             with clock("coder"):
-                pictures.append(_native.native_decode(frame, data, coders.context_threads()))
+                pictures.append(_native.context_decode(frame, data, coders.context_threads()))
         else:
             streams = _native.split_streams(data, len(tiles.Grids(frame).tiles))
             pictures.append(clock.walk(registry.load(name, device), network.decode_planes, frame, streams))
     with clock("write"):
-        restored = _native.document_write(container.skeleton, pictures, container.size)
+        restored = _native.carve_write(container.reconstruction, pictures, container.size)
     with clock("verification"):
         _native.verify(restored, container.size, container.checksum)
     return clock.stages()

@@ -546,7 +546,7 @@ def _encode_alpha(alpha: NDArray[np.uint8]) -> bytes:
 
 def _decode_alpha(body: _native.Image) -> NDArray[np.uint8]:
     """Raises CorruptError, TruncatedError or LimitExceededError."""
-    differences = tensor.decode(body.alpha, max_bytes=body.width * body.height)
+    differences = tensor.decode(body.alpha, limits=Limits(max_output_bytes=body.width * body.height))
     if not isinstance(differences, np.ndarray) or differences.dtype != np.uint8:
         raise CorruptError("an alpha channel that is none")
     if differences.shape != (body.height, body.width):

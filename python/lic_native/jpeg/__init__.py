@@ -8,7 +8,6 @@ the parent alone, and CUDA can't be used.
 from __future__ import annotations
 
 import os
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -17,7 +16,7 @@ import numpy as np
 
 from .. import _native, files, threads
 from ..arguments import Bytes, Device, check_instance, to_bytes, to_count, to_device
-from ..errors import CorruptError, LicError, LimitExceededError, UnsupportedError
+from ..errors import LicError, LimitExceededError, UnsupportedError
 from ..files import File
 from ..image import pixels
 from ..limits import DEFAULT_LIMITS, Limits
@@ -45,10 +44,10 @@ __all__ = [
 
 #: Suffixes of JPEG files.
 SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif"}
-#: In place of a coder's number: the picture repeats an earlier one, whose index follows.
-TWIN = 0
 #: Bits of a file per block below which its pictures are nearly blank, and are left to the context coder.
 BLANK_FILE_BITS = 5
+#: Bytes of the index that stands for a duplicate's coefficients.
+DUPLICATE_BYTES = 2
 #: Why a file is stored as it is.
 NOT_REBUILT = "a JPEG file that can't be rebuilt exactly from its coefficients"
 
@@ -250,7 +249,7 @@ def decompress_file(
 class PictureInfo:
     """A JPEG picture inside a `.lic` file.
 
-    model: "twin" if its coefficients are those of an earlier picture.
+    model: "duplicate" if its coefficients are those of an earlier picture.
     sampling: "4:2:0" and so on, "gray", or each component's horizontal x vertical sampling factors.
     """
 
@@ -297,20 +296,21 @@ def inspect(data: Bytes, *, limits: Limits = DEFAULT_LIMITS) -> StoredInfo | Jpe
     common = (container.kind, len(data), container.size, round(saving, 2))
     if container.kind == "stored":
         return StoredInfo(*common)
-    pictures = tuple(
-        PictureInfo(
-            model="twin" if number == TWIN else registry.model_name(number),
-            width=frame.width,
-            height=frame.height,
-            components=len(frame.components),
-            sampling=sampling_name([(c.h, c.v) for c in frame.components]),
-            progressive=frame.progressive,
-            coefficient_bytes=len(coded),
-        )
-        for frame, (number, _, coded) in zip(layout(container.skeleton, container.size, limits), container.pictures)
-    )
+    pictures = tuple(map(_picture_info, container.frames(limits.max_blocks), container.pictures))
     coefficients = sum(picture.coefficient_bytes for picture in pictures)
     return JpegInfo(*common, len(data) - coefficients, coefficients, pictures)
+
+
+def _picture_info(frame: _native.Frame, coded: Coded | int) -> PictureInfo:
+    return PictureInfo(
+        model="duplicate" if isinstance(coded, int) else registry.model_name(coded[0]),
+        width=frame.width,
+        height=frame.height,
+        components=len(frame.components),
+        sampling=sampling_name([(c.h, c.v) for c in frame.components]),
+        progressive=frame.progressive,
+        coefficient_bytes=DUPLICATE_BYTES if isinstance(coded, int) else len(coded[2]),
+    )
 
 
 #: Names of samplings by the ratio of the first component's sampling factors to the others', (horizontal, vertical).
@@ -350,32 +350,33 @@ def _compressed(
 ) -> tuple[bytes | None, str | None]:
     """Return a file that codes the pictures inside `data` and is verified to restore it, or None and the reason."""
     with stage("parse"):
-        pictures, skeleton = _native.document_read(data, limits.max_blocks)
+        pictures, reconstruction = _native.carve_read(data, limits.max_blocks)
     if not pictures:
         return None, _why_no_pictures(data, limits)
     _check_device(registry.of_profile(profile, device), device)
     try:
         with stage("parse"):
-            frames = layout(skeleton, len(data), limits)
+            frames = _native.frames(reconstruction, len(data), limits.max_blocks)
+            duplicates = _native.duplicates(pictures)
         if BLANK_FILE_BITS * sum(map(block_count, frames)) > 8 * len(data):
             profile = "native"
-        coded: list[Coded] = []
+        coded: list[Coded | int] = []
         decoded: list[list[np.ndarray]] = []
-        for frame, planes, twin in zip(frames, pictures, twins(pictures), strict=True):
-            if twin is not None:
-                coded.append((TWIN, 0, twin.to_bytes(2, "little")))
-                decoded.append(decoded[twin])
+        for frame, planes, duplicate in zip(frames, pictures, duplicates, strict=True):
+            if duplicate is not None:
+                coded.append(duplicate)
+                decoded.append(decoded[duplicate])
                 continue
             threads.check()
             shortest, planes = coders.encode_shortest(frame, planes, profile, device, wanted)
             coded.append(shortest)
             decoded.append(planes)
         with stage("write"):
-            packed = _native.pack_jpeg(data, skeleton, coded)
+            packed = _native.pack_jpeg(data, reconstruction, coded)
         with stage("verification"):
             container = _native.unpack(packed, len(data))
             same = container.pictures == coded
-            same = same and _native.document_write(container.skeleton, decoded, len(data)) == data
+            same = same and _native.carve_write(container.reconstruction, decoded, len(data)) == data
     except LicError:
         return None, NOT_REBUILT
     return (packed, None) if same else (None, NOT_REBUILT)
@@ -396,35 +397,13 @@ def _why_no_pictures(data: bytes, limits: Limits) -> str:
 
 def _restored(container: _native.Container, device: Device, limits: Limits, wanted: int) -> bytes:
     with stage("parse"):
-        frames = layout(container.skeleton, container.size, limits)
+        frames = container.frames(limits.max_blocks)
     pictures: list[list[np.ndarray]] = []
     for frame, coded in zip(frames, container.pictures, strict=True):
         threads.check()
-        if coded[0] == TWIN:
-            pictures.append(twin_of(frame, coded[2], pictures))
+        if isinstance(coded, int):
+            pictures.append(pictures[coded])
         else:
             pictures.append(coders.decode(frame, coded, device, wanted))
     with stage("write"):
-        return _native.document_write(container.skeleton, pictures, container.size)
-
-
-def twins(pictures: Sequence[list[np.ndarray]]) -> list[int | None]:
-    """For each picture, the first before it with the same coefficients: some files hold one thumbnail twice."""
-    seen: dict[tuple[int, ...], int] = {}
-    first = [seen.setdefault(tuple(zlib.crc32(plane.data) for plane in planes), i) for i, planes in enumerate(pictures)]
-    return [j if j < i and all(map(np.array_equal, pictures[i], pictures[j])) else None for i, j in enumerate(first)]
-
-
-def twin_of(frame: _native.Frame, index: bytes, pictures: Sequence[list[np.ndarray]]) -> list[np.ndarray]:
-    """The coefficients of a picture that repeats an earlier one. Raises CorruptError if that can't be."""
-    twin = int.from_bytes(index, "little")
-    if len(index) != 2 or twin >= len(pictures):
-        raise CorruptError("a picture repeats none before it")
-    if [64 * c.blocks_w * c.blocks_h for c in frame.components] != [plane.size for plane in pictures[twin]]:
-        raise CorruptError("a picture repeats one of another size")
-    return pictures[twin]
-
-
-def layout(skeleton: bytes, size: int, limits: Limits = DEFAULT_LIMITS) -> list[_native.Frame]:
-    """The frames of a file of `size` bytes. A block takes at least a bit of it: this bounds what they may occupy."""
-    return _native.document_layout(skeleton, min(8 * size, limits.max_blocks), size)
+        return _native.carve_write(container.reconstruction, pictures, container.size)

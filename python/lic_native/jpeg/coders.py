@@ -75,19 +75,19 @@ class ContextCoder:
 
     def fingerprint(self) -> int:
         """Return the hash of the model's initial statistics."""
-        return _native.native_fingerprint()
+        return _native.context_fingerprint()
 
     def encode(
         self, frame: _native.Frame, planes: list[np.ndarray], threads: int = 0
     ) -> tuple[bytes, list[np.ndarray]]:
         """Return the coefficients as bytes, and `planes`: Rust decodes the bytes and compares."""
         with stage("coder"):
-            return _native.native_encode(frame, planes, context_threads(threads), self.steps), planes
+            return _native.context_encode(frame, planes, context_threads(threads), self.steps), planes
 
     def decode(self, frame: _native.Frame, data: bytes, threads: int = 0) -> list[np.ndarray]:
         """Return the coefficients. Raises CorruptError or TruncatedError if the bytes do not fit the frame."""
         with stage("coder"):
-            return _native.native_decode(frame, data, context_threads(threads), self.steps)
+            return _native.context_decode(frame, data, context_threads(threads), self.steps)
 
 
 def context_threads(wanted: int = 0) -> int:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
-from itertools import accumulate, pairwise
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
 
 from .. import _native
 
-__all__ = ["TILE", "Grids", "Part", "Tile", "block_count", "cuts", "parts", "tiles"]
+__all__ = ["TILE", "Grids", "Part", "Tile", "block_count", "parts", "tiles"]
 
 #: Largest side of a tile in blocks: 1024 pixels. Part of the format. It bounds memory and keeps all cores busy. Tiles
 #: of this size cost 0.1 % more bytes than tiles twice as large.
@@ -55,21 +55,14 @@ def parts(frame: _native.Frame) -> list[Part]:
     return [Part("gray", (c,)) for c in range(len(factors))]
 
 
-def cuts(blocks: int) -> list[tuple[int, int]]:
-    """Return begins and ends of the tiles along a side: as few as possible, as equal as multiples of 4 allow."""
-    quads = -(-blocks // 4)
-    count = -(-4 * quads // TILE)
-    return list(pairwise(min(4 * (quads * i // count), blocks) for i in range(count + 1)))
-
-
 def tiles(sizes: list[tuple[int, int]]) -> Iterator[list[tuple[slice, slice]]]:
     """Yield tiles in raster order: the (rows, columns) of blocks that each has in every component of a part.
 
     sizes: (rows, columns) of blocks of each component. Tiles are cut in the first and take their share of the others.
     """
     rows, columns = sizes[0]
-    for top, bottom in cuts(rows):
-        for left, right in cuts(columns):
+    for top, bottom in _native.cuts(rows, TILE, 4):
+        for left, right in _native.cuts(columns, TILE, 4):
             yield [
                 (
                     slice(top * height // rows, bottom * height // rows),

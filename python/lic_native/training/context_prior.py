@@ -1,4 +1,4 @@
-"""Learn what the native coder of JPEG coefficients knows before the first block: `rust/src/jpeg/context_model/prior.bin`.
+"""Learn what the coder of JPEG coefficients knows before the first block: `rust/src/jpeg/context_model/prior.bin`.
 
 Three things, one after the other, from JPEG files made of photographs: how a picture goes on across the boundary of
 blocks (`fit_boundary`), the linear predictions of scales (`Scales`), and, given both, what each context's distribution
@@ -449,7 +449,7 @@ def counted(prior: bytes, files: Sequence[bytes]) -> list[list[tuple[Counts, Cou
     """For each file and class what coding takes of the rows and of the bits; of `prior` only the weights matter."""
 
     def counts(file: bytes) -> list[tuple[Counts, Counts]]:
-        statistics = _native.native_statistics(prior, [file])
+        statistics = _native.context_statistics(prior, [file])
         return [(Counts.of(rows.reshape(-1, SYMBOLS)), Counts.of(bits.reshape(-1, 2))) for rows, bits in statistics]
 
     return threads.share(counts, files, threads.available())

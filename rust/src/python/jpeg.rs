@@ -108,29 +108,29 @@ pub(super) fn jpeg_read<'py>(
 
 /// Return the frame of the file that reconstruction data were read from.
 #[pyfunction]
-#[pyo3(signature = (skeleton, max_blocks = None))]
-pub(super) fn jpeg_layout(py: Python<'_>, skeleton: &[u8], max_blocks: Option<u64>) -> PyResult<Frame> {
-    Ok(enter(py, || jpeg::layout(skeleton, &limits(max_blocks, None)))?.into())
+#[pyo3(signature = (reconstruction, max_blocks = None))]
+pub(super) fn jpeg_layout(py: Python<'_>, reconstruction: &[u8], max_blocks: Option<u64>) -> PyResult<Frame> {
+    Ok(enter(py, || jpeg::layout(reconstruction, &limits(max_blocks, None)))?.into())
 }
 
 /// Write the file from its reconstruction data and int16 coefficients.
 #[pyfunction]
-#[pyo3(signature = (skeleton, planes, max_output = None))]
+#[pyo3(signature = (reconstruction, planes, max_output = None))]
 pub(super) fn jpeg_write<'py>(
     py: Python<'py>,
-    skeleton: &[u8],
+    reconstruction: &[u8],
     planes: Vec<PyReadonlyArrayDyn<'py, i16>>,
     max_output: Option<u64>,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let planes: Vec<&[i16]> = planes.iter().map(|plane| slice(plane, "plane")).collect::<PyResult<_>>()?;
-    let file = enter(py, || jpeg::write(skeleton, &planes, &limits(None, max_output)))?;
+    let file = enter(py, || jpeg::write(reconstruction, &planes, &limits(None, max_output)))?;
     Ok(PyBytes::new(py, &file))
 }
 
 /// Carve the JPEGs out of any file -> (for each JPEG, int16 coefficients of each component; reconstruction data).
 #[pyfunction]
 #[pyo3(signature = (data, max_blocks = None))]
-pub(super) fn document_read<'py>(
+pub(super) fn carve_read<'py>(
     py: Python<'py>,
     data: &[u8],
     max_blocks: Option<u64>,
@@ -141,32 +141,19 @@ pub(super) fn document_read<'py>(
     Ok((jpegs, PyBytes::new(py, &carved.reconstruction)))
 }
 
-/// Return the frames of the JPEGs of a file, given its reconstruction data.
-#[pyfunction]
-#[pyo3(signature = (skeleton, max_blocks = None, max_output = None))]
-pub(super) fn document_layout(
-    py: Python<'_>,
-    skeleton: &[u8],
-    max_blocks: Option<u64>,
-    max_output: Option<u64>,
-) -> PyResult<Vec<Frame>> {
-    let frames = enter(py, || carve::layout(skeleton, &limits(max_blocks, max_output)))?;
-    Ok(frames.into_iter().map(Frame::from).collect())
-}
-
 /// Write a file from its reconstruction data and the int16 coefficients of its JPEGs.
 #[pyfunction]
-#[pyo3(signature = (skeleton, pictures, max_output = None))]
-pub(super) fn document_write<'py>(
+#[pyo3(signature = (reconstruction, jpegs, max_output = None))]
+pub(super) fn carve_write<'py>(
     py: Python<'py>,
-    skeleton: &[u8],
-    pictures: Vec<Vec<PyReadonlyArrayDyn<'py, i16>>>,
+    reconstruction: &[u8],
+    jpegs: Vec<Vec<PyReadonlyArrayDyn<'py, i16>>>,
     max_output: Option<u64>,
 ) -> PyResult<Bound<'py, PyBytes>> {
-    let pictures: Vec<Vec<&[i16]>> = pictures
+    let jpegs: Vec<Vec<&[i16]>> = jpegs
         .iter()
         .map(|planes| planes.iter().map(|plane| slice(plane, "plane")).collect())
         .collect::<PyResult<_>>()?;
-    let file = enter(py, || carve::write(skeleton, &pictures, &limits(None, max_output)))?;
+    let file = enter(py, || carve::write(reconstruction, &jpegs, &limits(None, max_output)))?;
     Ok(PyBytes::new(py, &file))
 }

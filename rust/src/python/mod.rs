@@ -3,12 +3,12 @@
 mod arrays;
 mod coder;
 mod container;
+mod context_model;
 mod elementwise;
 mod exceptions;
 mod jpeg;
 mod message;
 mod model;
-mod native;
 mod tables;
 mod tensor;
 
@@ -18,7 +18,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyBytes;
 
-use crate::{ans, interrupt, Result};
+use crate::{ans, interrupt, Limits, Result};
 
 /// The one door for long work: the GIL is released, Ctrl-C ends it early, and the crate's error becomes a Python
 /// exception.
@@ -68,11 +68,13 @@ mod _native {
     #[pymodule_export]
     use super::container::{pack_image, pack_jpeg, store, unpack, verify, Container, Image};
     #[pymodule_export]
+    use super::context_model::{context_decode, context_encode, context_fingerprint, context_statistics};
+    #[pymodule_export]
     use super::elementwise::{activate, features, mixture_params, normalise};
     #[pymodule_export]
     use super::exceptions::{CorruptError, LicError, LimitExceededError, TruncatedError, UnsupportedError};
     #[pymodule_export]
-    use super::jpeg::{document_layout, document_read, document_write};
+    use super::jpeg::{carve_read, carve_write};
     #[pymodule_export]
     use super::jpeg::{jpeg_layout, jpeg_read, jpeg_write, Component, Frame};
     #[pymodule_export]
@@ -80,13 +82,11 @@ mod _native {
     #[pymodule_export]
     use super::model::Model;
     #[pymodule_export]
-    use super::native::{native_decode, native_encode, native_fingerprint, native_statistics};
-    #[pymodule_export]
     use super::tables::Tables;
     #[pymodule_export]
     use super::tensor::{tensor_decode, tensor_encode};
     #[pymodule_export]
-    use super::{available_parallelism, fingerprint};
+    use super::{available_parallelism, default_limits, fingerprint};
 }
 
 /// XXH3-64 of a buffer.
@@ -99,4 +99,11 @@ fn fingerprint(py: Python<'_>, data: &[u8]) -> u64 {
 #[pyfunction]
 fn available_parallelism() -> usize {
     ans::cores()
+}
+
+/// Return the limits of the crate unless a caller sets others: blocks of pictures, bytes of output.
+#[pyfunction]
+fn default_limits() -> (u64, u64) {
+    let limits = Limits::default();
+    (limits.max_blocks, limits.max_output_bytes)
 }

@@ -14,7 +14,7 @@ use crate::jpeg::{self, context_model};
 /// `threads` 0 means one for each core. With `steps`, the coefficients are divided by the frame's steps.
 #[pyfunction]
 #[pyo3(signature = (frame, planes, threads, steps = false))]
-pub(super) fn native_encode<'py>(
+pub(super) fn context_encode<'py>(
     py: Python<'py>,
     frame: &Frame,
     planes: Vec<PyReadonlyArrayDyn<'py, i16>>,
@@ -26,10 +26,10 @@ pub(super) fn native_encode<'py>(
     Ok(PyBytes::new(py, &enter(py, || context_model::encode(&frame, &planes, threads))?))
 }
 
-/// Decode the int16 coefficients of each component that `native_encode` was given, with the same `steps`.
+/// Decode the int16 coefficients of each component that `context_encode` was given, with the same `steps`.
 #[pyfunction]
 #[pyo3(signature = (frame, data, threads, steps = false))]
-pub(super) fn native_decode<'py>(
+pub(super) fn context_decode<'py>(
     py: Python<'py>,
     frame: &Frame,
     data: &[u8],
@@ -43,7 +43,7 @@ pub(super) fn native_decode<'py>(
 
 /// Return the fingerprint of the prior that files are coded with.
 #[pyfunction]
-pub(super) fn native_fingerprint() -> u32 {
+pub(super) fn context_fingerprint() -> u32 {
     context_model::fingerprint()
 }
 
@@ -51,7 +51,7 @@ type Counts<'py> = Vec<(Bound<'py, PyArray1<u32>>, Bound<'py, PyArray1<u32>>)>;
 
 /// Count, for luma and chroma, each of the 16 symbols of each context and each of its two bits in JPEG files.
 #[pyfunction]
-pub(super) fn native_statistics<'py>(
+pub(super) fn context_statistics<'py>(
     py: Python<'py>,
     prior: Vec<u8>,
     files: Vec<Vec<u8>>,
