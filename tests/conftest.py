@@ -11,8 +11,9 @@ from hypothesis import settings
 from PIL import Image
 
 import lic_native
-from lic_native import coders, jpeg
-from lic_native.models import msp, zoo
+from lic_native import jpeg
+from lic_native.jpeg import coders
+from lic_native.models import msp, registry
 
 TREE = Path(__file__).parents[1] / "python" / "lic_native"
 if Path(lic_native.__file__).parent != TREE:
@@ -23,7 +24,7 @@ SMALL_MSP = msp.Config(
     channels=12, width=16, groups=((0, 3), (3, 8), (8, 12)), embed=8, trunk=16, head=8, skip=6
 )  # fmt: skip
 #: The profiles that are networks.
-NETWORKS = [profile for profile, name in zoo.PROFILES.items() if name != zoo.NATIVE]
+NETWORKS = [profile for profile, name in registry.PROFILES.items() if name != registry.NATIVE]
 
 # The first example of a property pays for torch's start.
 settings.register_profile("lic_native", deadline=None)
@@ -64,8 +65,8 @@ def networks_alone():
     """Pictures are coded by a profile's network even where the native coder would make them smaller."""
 
     def network(frame, profile, device):
-        name = zoo.of_profile(profile, device)
-        return [coders.Native() if name == zoo.NATIVE else coders.Network(name, device)]
+        name = registry.of_profile(profile, device)
+        return [coders.Native() if name == registry.NATIVE else coders.Network(name, device)]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(jpeg, "coders_of", network)

@@ -18,7 +18,7 @@ from PIL import Image
 from torch.overrides import TorchFunctionMode
 
 from lic_native import image, jpeg
-from lic_native.models import zoo
+from lic_native.models import registry
 from lic_native.nn.ambient import known_state, single_thread
 
 JPEG = jpeg_bytes(40, 56)
@@ -212,12 +212,12 @@ def test_calls_give_the_same_in_every_state_and_leave_it_as_it_was(expected, nam
 @pytest.mark.filterwarnings("ignore:TF32 acceleration on top of oneDNN", "ignore:Anomaly Detection")
 @pytest.mark.parametrize("name", [name for name in STATES if name not in ALIKE])
 def test_models_that_were_loaded_in_any_state_work_in_none(expected, name):
-    zoo._load.cache_clear()
+    registry._load.cache_clear()
     with STATES[name]():
         before = state()
-        zoo.load("mlcc-fast", "cpu")
+        registry.load("mlcc-fast", "cpu")
         for model in ("msp-fast", "bls2017"):
-            zoo.load_image(model, "cpu")
+            registry.load_image(model, "cpu")
         assert state() == before
     for call in ("jpeg.compress", "image.compress with lof", "image.decompress, bls2017"):
         assert np.array_equal(CALLS[call](), expected[call]), call
@@ -225,7 +225,7 @@ def test_models_that_were_loaded_in_any_state_work_in_none(expected, name):
 
 def test_a_model_of_other_tensors_is_not_kept():
     fake = pytest.importorskip("torch._subclasses.fake_tensor")
-    zoo._load.cache_clear()
+    registry._load.cache_clear()
     with fake.FakeTensorMode(), pytest.raises(Exception):  # noqa: B017 (whatever torch raises)
         image.compress(PIXELS, profile="fast", device="cpu")
     assert image.compress(PIXELS, profile="fast", device="cpu")

@@ -10,9 +10,9 @@ import pytest
 import torch
 from conftest import check_reach, pixels
 
-from lic_native.coder import RateMeter, StreamDecoder, StreamEncoder
+from lic_native.coding.coder import RateMeter, StreamDecoder, StreamEncoder
 from lic_native.models.bls2017 import Bls2017, Config, Relaxed, Tabled
-from lic_native.models.quality import LAST, LEVELS, index_of, power
+from lic_native.models.rate_points import LAST, LEVELS, index_of, power
 from lic_native.nn.gdn import GDN, Root, root_of
 
 SMALL = Config((8, 12, 16))

@@ -11,7 +11,7 @@ from conftest import jpeg_bytes, photograph
 from PIL import Image
 
 from lic_native import image, jpeg
-from lic_native.models import zoo
+from lic_native.models import registry
 
 
 def lic(*arguments, stdin: bytes | None = None) -> subprocess.CompletedProcess:
@@ -204,7 +204,8 @@ def test_an_image_and_back(picture):
     assert (info["kind"], info["width"], info["height"], info["mode"]) == ("image", 56, 40, "RGBA")
     lines = lic("inspect", packed).stdout.decode().splitlines()
     assert (
-        f"model              {zoo.of_image_profile(None)}" in lines and "metadata           exif, icc_profile" in lines
+        f"model              {registry.of_image_profile(None)}" in lines
+        and "metadata           exif, icc_profile" in lines
     )
 
 
@@ -214,7 +215,7 @@ def test_a_profile_of_both_kinds_loses_nothing_unless_there_is_a_quality(photo_f
         assert lic("compress", photo_file, "--profile", "fast", *options, "-o", packed).returncode == 0
         info = json.loads(lic("inspect", packed, "--json").stdout)
         model = info["model"] if options else info["pictures"][0]["model"]
-        assert (info["kind"], model) == (kind, (zoo.IMAGE_PROFILES if options else zoo.PROFILES)["fast"])
+        assert (info["kind"], model) == (kind, (registry.IMAGE_PROFILES if options else registry.PROFILES)["fast"])
 
 
 def test_overfitting_says_what_it_has_gained(picture):

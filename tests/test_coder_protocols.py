@@ -16,7 +16,7 @@ import torch
 
 import lic_native
 from lic_native import Tables
-from lic_native.distributions import LogisticPairs
+from lic_native.entropy.distributions import LogisticPairs
 
 SCALES = np.geomspace(0.11, 64, 64)
 TABLES = Tables.gaussian(SCALES)

@@ -23,7 +23,7 @@ from lic_native.evaluation import bd_rate, distortion, image_report, resources
 from lic_native.evaluation.bd_rate import BdRate, Curve
 from lic_native.evaluation.image import Row, evaluate, find, means, measure, read, table
 from lic_native.evaluation.image_codecs import Codec, codecs, peers
-from lic_native.models import zoo
+from lic_native.models import registry
 
 ANCHORS = Path(os.environ.get("LIC_ANCHORS", Path(__file__).parents[2] / "shared" / "anchors" / "rd_kodak.json"))
 PEERS = {codec.name: codec for codec in peers()}
@@ -52,7 +52,7 @@ def ours(monkeypatch):
         return PEERS["JPEG"].decode(data[: len(data) // 2])
 
     monkeypatch.setattr(lic_native, "image", SimpleNamespace(compress=compress, decompress=decompress), raising=False)
-    monkeypatch.setattr(zoo, "IMAGE_PROFILES", {"twice": "jpeg-twice"}, raising=False)
+    monkeypatch.setattr(registry, "IMAGE_PROFILES", {"twice": "jpeg-twice"}, raising=False)
 
 
 def test_psnr_is_that_of_the_mean_squared_error_of_all_samples():

@@ -10,10 +10,11 @@ import torch
 from conftest import photograph
 from typer.testing import CliRunner
 
-from lic_native import cli, coder
+from lic_native import cli
+from lic_native.coding import coder
 from lic_native.evaluation import latency
 from lic_native.evaluation.latency import PEERS, REFERENCE, STAGES, Row, Stopwatch, codecs, measure, observe, table
-from lic_native.models import zoo
+from lic_native.models import registry
 from lic_native.models.msp import Config, Msp
 
 TINY = Config(channels=8, width=16, groups=((0, 2), (2, 8)), embed=8, trunk=8, head=8, skip=2)
@@ -30,8 +31,8 @@ def model():
 @pytest.fixture
 def ours(model, monkeypatch):
     """A codec of several steps, in place of a profile's: small and untrained."""
-    monkeypatch.setattr(zoo, "IMAGE_PROFILES", {"fast": "msp-fast"})
-    monkeypatch.setattr(zoo, "load_image", lambda name, device=None: model)
+    monkeypatch.setattr(registry, "IMAGE_PROFILES", {"fast": "msp-fast"})
+    monkeypatch.setattr(registry, "load_image", lambda name, device=None: model)
     (codec,) = codecs(["lic_native fast"], "cpu")
     return codec
 

@@ -23,10 +23,12 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import nn
 
-from lic_native import _native, coder, coders, image, jpeg
-from lic_native.models import mlcc, zoo
-from lic_native.models.blocks import Picture, Shape
-from lic_native.models.quality import LAST
+from lic_native import _native, image, jpeg
+from lic_native.coding import coder
+from lic_native.jpeg import coders
+from lic_native.models import mlcc, registry
+from lic_native.models.rate_points import LAST
+from lic_native.models.sampling import Picture, Shape
 from lic_native.nn import exact
 
 #: A picture, coded through a coder as in a file.
@@ -47,7 +49,7 @@ def profile(request) -> str:
 
 @pytest.fixture(scope="module")
 def model(profile):
-    return zoo.load(zoo.PROFILES[profile], "cpu")
+    return registry.load(registry.PROFILES[profile], "cpu")
 
 
 @pytest.fixture(scope="module")
@@ -63,18 +65,18 @@ def large(profile: str, photo: bytes) -> bytes:
 #: 4:4:4, 4:2:2, 4:2:0 and gray.
 SAMPLINGS = [{"subsampling": 0}, {"subsampling": 1}, {"subsampling": 2}, {"mode": "L"}]
 #: The models for images that are exact networks.
-IMAGE_NETWORKS = [name for name in zoo.IMAGE_PROFILES.values() if name != "bls2017"]
+IMAGE_NETWORKS = [name for name in registry.IMAGE_PROFILES.values() if name != "bls2017"]
 
 
 @pytest.fixture(scope="module", params=[*NETWORKS, *IMAGE_NETWORKS, "small"])
 def subject(request, photo, small_msp) -> Subject:
     name = request.param
     if name in NETWORKS:
-        model = zoo.load(zoo.PROFILES[name], "cpu")
+        model = registry.load(registry.PROFILES[name], "cpu")
         files = [cut(photo, 136, 104, quality=q, **o) for o in SAMPLINGS for q in (30, 50, 75, 90, 98)]
         pictures = map(whole, (large(name, photo), *files))
         return Subject(model, [lambda coder, picture=picture: model.run(coder, *picture) for picture in pictures])
-    model = small_msp if name == "small" else zoo.load_image(name, "cpu")
+    model = small_msp if name == "small" else registry.load_image(name, "cpu")
     samples = np.asarray(Image.open(io.BytesIO(photo)).convert("RGB"))
     pixels = torch.from_numpy(samples[100:324, 100:356].copy()).permute(2, 0, 1)[None].float() / 255
     walks = []
@@ -502,9 +504,9 @@ def test_bytes_do_not_depend_on_the_instruction_set(photo, tmp_path, setting):
     for profile, data in pictures.items():
         (tmp_path / f"{profile}.jpg").write_bytes(data)
         small = jpeg.compress(data, profile=profile)
-        assert jpeg.inspect(small).pictures[0].model == zoo.PROFILES[profile]
+        assert jpeg.inspect(small).pictures[0].model == registry.PROFILES[profile]
         (tmp_path / f"{profile}.lic").write_bytes(small)
-    for profile in zoo.IMAGE_PROFILES:
+    for profile in registry.IMAGE_PROFILES:
         small = image.compress(photograph(112, 160), profile=profile, device="cpu")
         np.save(tmp_path / f"{profile}.npy", image.latents(small, device="cpu"))
         (tmp_path / f"{profile}.image").write_bytes(small)
@@ -512,7 +514,7 @@ def test_bytes_do_not_depend_on_the_instruction_set(photo, tmp_path, setting):
         import pathlib, sys
         import numpy as np, torch
         from lic_native import image, jpeg
-        from lic_native.coders import split
+        from lic_native.jpeg.coders import split
         for small in pathlib.Path(sys.argv[1]).glob("*.lic"):
             data = small.with_suffix(".jpg").read_bytes()
             assert jpeg.decompress(small.read_bytes()) == data
@@ -529,7 +531,7 @@ def test_bytes_do_not_depend_on_the_instruction_set(photo, tmp_path, setting):
 
 def test_a_batch_gives_what_its_pictures_give_alone(model):
     """The rate meter sees the same parameters for a picture alone and in a batch."""
-    from lic_native.training.photographs import quantised, random_tables
+    from lic_native.training.data import quantised, random_tables
 
     generator = torch.Generator().manual_seed(0)
     pixels = torch.randint(0, 256, (3, 64, 64, 3), generator=generator, dtype=torch.uint8)
@@ -563,8 +565,8 @@ def test_a_file_holds_what_a_walk_gives(model, data):
 
 def test_defaults_of_the_program_do_no_harm(photo):
     small, samples = jpeg.compress(photo, profile="fast"), photograph(40, 56)
-    images = {profile: image.compress(samples, profile=profile, device="cpu") for profile in zoo.IMAGE_PROFILES}
-    zoo._load.cache_clear()
+    images = {profile: image.compress(samples, profile=profile, device="cpu") for profile in registry.IMAGE_PROFILES}
+    registry._load.cache_clear()
     try:
         torch.set_default_dtype(torch.float64)
         with torch.device("meta"):

@@ -13,9 +13,9 @@ from conftest import photograph
 
 import lic_native
 from lic_native import _native, image
-from lic_native.distributions import LogisticPairs
+from lic_native.entropy.distributions import LogisticPairs
 from lic_native.limits import DEFAULT_LIMITS
-from lic_native.models import zoo
+from lic_native.models import registry
 
 TOTAL = 1 << 15
 DTYPES = {1: "int8", 2: "uint8", 3: "int16", 4: "uint16", 5: "int32", 6: "uint32", 7: "int64"}
@@ -563,7 +563,7 @@ def test_the_hash_of_a_message_is_seeded_with_the_fingerprint(rng):
 @pytest.mark.parametrize(("quality", "size"), [(2.7, (88, 104)), (8, (17, 15))])
 def test_images_of_msp(profile, quality, size):
     data = lic_native.image.compress(photograph(*size), quality=quality, profile=profile, device="cpu")
-    model = zoo.load_image(f"msp-{profile}", "cpu")
+    model = registry.load_image(f"msp-{profile}", "cpu")
     weights = {name.removeprefix("prior."): value.numpy() for name, value in model.state_dict().items()}
     parts = image.unpacked(data, DEFAULT_LIMITS)
     rows, columns = (-(-n // 16) for n in size)
@@ -579,7 +579,7 @@ def test_images(quality):
     file = Bytes(data)
     assert file.take(6) == b"\x89LIC\1\2"
     assert (file.varint(), file.varint(), file.integer(1), file.varint()) == (56, 40, 3, 4)
-    model = zoo.load_image("bls2017", "cpu")
+    model = registry.load_image("bls2017", "cpu")
     assert file.integer(4) == model.fingerprint()
     index = file.varint()
     assert index == round(64 * (quality - 1))

@@ -10,7 +10,7 @@ from conftest import networks_alone
 from PIL import Image
 
 import lic_native
-from lic_native.models import zoo
+from lic_native.models import registry
 
 FOLDER = Path(__file__).parent / "golden"
 MANIFEST = FOLDER / "manifest.json"
@@ -41,7 +41,7 @@ def test_this_release_still_writes_the_same_bytes(name):
     """A change here is a change of the format."""
     data = (FOLDER / name).read_bytes()
     if name.endswith(".lic"):
-        profiles = {model: profile for profile, model in zoo.PROFILES.items()}
+        profiles = {model: profile for profile, model in registry.PROFILES.items()}
         pictures = lic_native.jpeg.inspect(data).pictures
         profile = profiles[pictures[0].model] if pictures else "native"
         with networks_alone():
@@ -63,13 +63,13 @@ def test_images_of_every_release_have_their_latents(name):
 
 def test_there_are_images_of_every_profile():
     models = {lic_native.image.inspect((FOLDER / name).read_bytes()).model for name in IMAGES}
-    assert models == set(zoo.IMAGE_PROFILES.values())
+    assert models == set(registry.IMAGE_PROFILES.values())
 
 
 def test_there_are_files_of_every_profile_and_sampling():
     infos = [lic_native.jpeg.inspect((FOLDER / name).read_bytes()) for name in FILES if name.endswith(".lic")]
     pictures = [picture for info in infos for picture in info.pictures]
-    for model in zoo.PROFILES.values():
+    for model in registry.PROFILES.values():
         samplings = {picture.sampling for picture in pictures if picture.model == model}
         assert {"4:2:0", "4:2:2", "4:4:4", "gray"} <= samplings
     assert any(len(info.pictures) > 1 for info in infos)
@@ -83,7 +83,7 @@ def write_images() -> dict[str, str]:
     images = {"photograph": part, "gray": part.convert("L"), "alpha": Image.fromarray(photograph(33, 47)).copy()}
     images["alpha"].putalpha(Image.fromarray(photograph(33, 47, 1)[..., 0]))
     manifest = {}
-    for profile in zoo.IMAGE_PROFILES:
+    for profile in registry.IMAGE_PROFILES:
         for (name, image), quality in zip(images.items(), (3, 6.5, 1)):
             data = lic_native.image.compress(image, quality=quality, profile=profile, device="cpu")
             path = FOLDER / f"{VERSION}_image_{profile}_{name}.lic"

@@ -10,14 +10,15 @@ import torch.nn.functional as F
 from conftest import jpeg_bytes, photograph
 from torch import nn
 
-from lic_native import _native, coders
-from lic_native.coder import RateMeter, StreamDecoder, StreamEncoder
+from lic_native import _native
+from lic_native.coding.coder import RateMeter, StreamDecoder, StreamEncoder
+from lic_native.jpeg import coders
 from lic_native.models import hyperprior, mlcc
-from lic_native.models.blocks import SAMPLINGS, Picture, Shape
 from lic_native.models.mlcc import Config, Mlcc
+from lic_native.models.sampling import SAMPLINGS, Picture, Shape
 from lic_native.nn import exact
-from lic_native.training.grow import grown
-from lic_native.training.photographs import annex_k, quantised
+from lic_native.training.data import annex_k, quantised
+from lic_native.training.widen import grown
 
 CONFIG = dataclasses.replace(mlcc.PROFILES["tiny"], hyper=6)
 #: Rows and columns of pixels: one block; more than one vector of z each way, neither whole; one row of blocks.

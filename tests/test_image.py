@@ -18,14 +18,15 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import lic_native
-from lic_native import _native, image, jpeg, pixels
-from lic_native.coder import RateMeter
+from lic_native import _native, image, jpeg
+from lic_native.coding.coder import RateMeter
 from lic_native.errors import CorruptError, LicError, LimitExceededError, TruncatedError, UnsupportedError
 from lic_native.evaluation.resources import observe
+from lic_native.image import pixels
 from lic_native.limits import Limits
-from lic_native.models import zoo
-from lic_native.models.quality import LAST, index_of, tradeoff
-from lic_native.nn.patches import STRIDE
+from lic_native.models import registry
+from lic_native.models.rate_points import LAST, index_of, tradeoff
+from lic_native.nn.transforms import STRIDE
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -39,14 +40,14 @@ COLOUR = photograph(40, 56)
 ALPHA = photograph(40, 56, seed=1)[..., 0]
 
 
-@pytest.fixture(scope="module", params=zoo.IMAGE_PROFILES)
+@pytest.fixture(scope="module", params=registry.IMAGE_PROFILES)
 def profile(request) -> str:
     return request.param
 
 
 @pytest.fixture(scope="module")
 def model(profile):
-    return zoo.load_image(zoo.IMAGE_PROFILES[profile], "cpu")
+    return registry.load_image(registry.IMAGE_PROFILES[profile], "cpu")
 
 
 @pytest.fixture(scope="module")
@@ -356,7 +357,9 @@ def test_qualities_are_1_to_8(quality):
 
 
 def test_profiles_and_devices_are_named():
-    with pytest.raises(ValueError, match=f"'native' is not for images, which have {', '.join(zoo.IMAGE_PROFILES)}"):
+    with pytest.raises(
+        ValueError, match=f"'native' is not for images, which have {', '.join(registry.IMAGE_PROFILES)}"
+    ):
         compress(COLOUR, profile="native")
     with pytest.raises(ValueError, match="toaster"):
         image.compress(COLOUR, device="toaster")
@@ -424,7 +427,7 @@ def test_tiles_leave_no_seams(size, scene, model, profile, monkeypatch):
 @pytest.mark.parametrize("tile", [64, 4])
 def test_overfitted_latents_cost_less_and_decode_as_any(tile, scene, profile, model, monkeypatch):
     """In one tile and in several: what is told is what the file has."""
-    if zoo.IMAGE_PROFILES[profile] not in zoo.OVERFITTED:
+    if registry.IMAGE_PROFILES[profile] not in registry.OVERFITTED:
         with pytest.raises(ValueError, match="model bls2017 has no latent overfitting"):
             image.compress(scene, profile=profile, lof=1)
         return
@@ -879,7 +882,7 @@ def test_arguments_of_other_kinds_are_named(name, given, error, message):
 
 @pytest.mark.parametrize("read", [image.decompress, image.inspect, image.latents, image.is_image])
 def test_what_is_no_bytes_is_named(read, flat_file):
-    for wrong in ("a.lic", zoo, 5, True, list(flat_file), None, Image.new("L", (2, 2)), np.ones((2, 2), np.uint8)):
+    for wrong in ("a.lic", registry, 5, True, list(flat_file), None, Image.new("L", (2, 2)), np.ones((2, 2), np.uint8)):
         with pytest.raises(TypeError, match="must be a bytes-like object"):
             read(wrong)
     for same in (bytearray(flat_file), memoryview(flat_file), np.frombuffer(flat_file, np.uint8)):
@@ -986,7 +989,7 @@ def test_lying_sizes_cost_nothing(size, latents, model, profile, monkeypatch):
     ("changes", "error", "message"),
     [
         ({"model": 77}, UnsupportedError, "model number 77 is not in this release"),
-        ({"model": zoo.NUMBERS["mlcc-fast"]}, UnsupportedError, "mlcc-fast is not for images"),
+        ({"model": registry.NUMBERS["mlcc-fast"]}, UnsupportedError, "mlcc-fast is not for images"),
         ({"fingerprint": 0xFEEDF00D}, UnsupportedError, "needs weights feedf00d of model {model},"),
         ({"quality": LAST + 1}, CorruptError, "quality 449 of model {model}"),
         ({"quality": 2**32 - 1}, CorruptError, "quality"),
@@ -1004,7 +1007,7 @@ def test_lying_sizes_cost_nothing(size, latents, model, profile, monkeypatch):
     ],
 )
 def test_what_a_file_cannot_be(small, profile, changes, error, message):
-    with pytest.raises(error, match=message.replace("{model}", zoo.IMAGE_PROFILES[profile])):
+    with pytest.raises(error, match=message.replace("{model}", registry.IMAGE_PROFILES[profile])):
         decompress(repacked(small, **changes))
 
 
@@ -1017,8 +1020,8 @@ def test_limits_are_kept_and_named(small):
 
 
 def test_other_weights_are_named(small, profile, monkeypatch):
-    monkeypatch.setattr(zoo, "load_image", lambda *_: SimpleNamespace(fingerprint=lambda: 0xBAD))
-    message = rf"needs weights \w{{8}} of model {zoo.IMAGE_PROFILES[profile]}, not 00000bad as here"
+    monkeypatch.setattr(registry, "load_image", lambda *_: SimpleNamespace(fingerprint=lambda: 0xBAD))
+    message = rf"needs weights \w{{8}} of model {registry.IMAGE_PROFILES[profile]}, not 00000bad as here"
     with pytest.raises(UnsupportedError, match=message):
         decompress(small)
 

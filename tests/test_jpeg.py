@@ -24,8 +24,9 @@ from conftest import cut, jpeg_bytes, networks_alone, photograph
 from PIL import Image
 
 import lic_native
-from lic_native import _native, coders, jpeg
-from lic_native.models import zoo
+from lic_native import _native, jpeg
+from lic_native.jpeg import coders
+from lic_native.models import registry
 from lic_native.threads import share
 
 VARIANTS = {
@@ -126,13 +127,13 @@ def test_tiles_are_even():
         assert max(fours) - min(fours) <= 1
 
 
-@pytest.mark.parametrize("profile", zoo.PROFILES)
+@pytest.mark.parametrize("profile", registry.PROFILES)
 @pytest.mark.parametrize("name", ["4:2:0", "4:2:2", "4:4:4", "gray", "CMYK"])
 def test_every_profile_codes_and_a_file_says_which(profile, name):
     data = jpeg_bytes(40, 56, **VARIANTS[name])
     with networks_alone():
         small = jpeg.compress(data, profile=profile)
-    assert jpeg.inspect(small).pictures[0].model == zoo.PROFILES[profile]
+    assert jpeg.inspect(small).pictures[0].model == registry.PROFILES[profile]
     assert jpeg.decompress(small) == data
 
 
@@ -184,8 +185,8 @@ def test_the_native_profile_takes_no_torch(photo, tmp_path):
 
 def test_profiles_have_defaults_by_device():
     for device in (None, "cpu", "cpu:0"):
-        assert zoo.of_profile(None, device) == "native"
-    assert zoo.of_profile(None, "cuda") == zoo.of_profile(None, "cuda:1") == "mlcc-best"
+        assert registry.of_profile(None, device) == "native"
+    assert registry.of_profile(None, "cuda") == registry.of_profile(None, "cuda:1") == "mlcc-best"
     for profile in ("tiny", "", "Best"):
         with pytest.raises(ValueError, match=r"unknown profile .*native, fast, best"):
             jpeg.compress(b"", profile=profile)
@@ -376,11 +377,11 @@ def test_other_weights_are_named(monkeypatch):
         jpeg.decompress(small)
 
 
-@pytest.mark.parametrize("name", zoo.IMAGE_PROFILES.values())
+@pytest.mark.parametrize("name", registry.IMAGE_PROFILES.values())
 def test_models_for_images_do_not_code_jpeg_files(name, monkeypatch):
     data = jpeg_bytes()
     with monkeypatch.context() as patched:
-        patched.setattr(coders.Native, "number", zoo.NUMBERS[name])
+        patched.setattr(coders.Native, "number", registry.NUMBERS[name])
         damaged = jpeg.compress(data, profile="native")
     with pytest.raises(lic_native.UnsupportedError, match=f"{name} is not for JPEG files"):
         jpeg.decompress(damaged)
@@ -392,7 +393,7 @@ def test_coefficients_rebuild_the_picture():
     coefficients = jpeg.read_coefficients(data)
     (plane,), (table,) = coefficients.planes, coefficients.tables
     assert plane.shape == (64, 5, 7) and plane.dtype == np.int16 and table.dtype == np.uint16
-    from lic_native.training.photographs import dct_matrix
+    from lic_native.training.data import dct_matrix
 
     values = np.einsum("kyx,k,kp->yxp", plane.astype(float), table.astype(float), dct_matrix().numpy())
     pixels = values.reshape(5, 7, 8, 8).transpose(0, 2, 1, 3).reshape(40, 56) + 128
@@ -449,7 +450,7 @@ def test_coder_3_codes_unfinished_files_as_before():
     assert jpeg.decompress(_native.pack_jpeg(data, skeleton, [coded])) == data
 
 
-@pytest.mark.parametrize("profile", zoo.PROFILES)
+@pytest.mark.parametrize("profile", registry.PROFILES)
 def test_nearly_blank_pictures_are_left_to_the_native_coder(profile, monkeypatch):
     """A network takes as long for a blank block as for any other."""
     monkeypatch.delattr(coders.Network, "encode")
@@ -532,8 +533,8 @@ def test_a_cuda_device_that_is_not_there_is_refused(device):
 
 
 def test_profiles_are_strings_of_the_literal_type():
-    assert typing.get_args(zoo.JpegProfile) == tuple(zoo.PROFILES)
-    assert typing.get_args(zoo.ImageProfile) == tuple(zoo.IMAGE_PROFILES)
+    assert typing.get_args(registry.JpegProfile) == tuple(registry.PROFILES)
+    assert typing.get_args(registry.ImageProfile) == tuple(registry.IMAGE_PROFILES)
     with pytest.raises(TypeError, match="profile must be a string, not int"):
         jpeg.compress(b"", profile=1)
 
@@ -782,7 +783,7 @@ def test_without_torch_one_line_names_model_and_remedy(kind, tmp_path):
                          lambda: image.compress(np.zeros((8, 8, 3), np.uint8), profile="fast", lof=1),
                          lambda: image.decompress(picture), lambda: image.latents(picture)],
             "training": [lambda: importlib.import_module("lic_native.training.jpeg"),
-                         lambda: importlib.import_module("lic_native.training.native")],
+                         lambda: importlib.import_module("lic_native.training.context_prior")],
             "evaluate latency": [lambda: importlib.import_module("lic_native.evaluation.latency")],
         }
         from lic_native.evaluation import image_codecs, peers

@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 from conftest import photograph
 
-from lic_native.lof import annealed, overfit
-from lic_native.models.quality import LAST
+from lic_native.image.overfitting import annealed, overfit
+from lic_native.models.rate_points import LAST
 
 
 class Cost:
@@ -47,7 +47,7 @@ def pixels(height=96, width=128, seed=0):
 
 def score(symbols, picture, index):
     """Loss by the definition."""
-    from lic_native.models.quality import tradeoff
+    from lic_native.models.rate_points import tradeoff
 
     model, at = Toy(), torch.tensor([index])
     bits = Cost(symbols.shape[2:]).bits(symbols)

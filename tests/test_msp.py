@@ -12,11 +12,11 @@ import torch
 from conftest import SMALL_MSP, photograph, pixels, random_msp
 from PIL import Image
 
-from lic_native import coder
-from lic_native.coder import Mixture, RateMeter, StreamDecoder, StreamEncoder
+from lic_native.coding import coder
+from lic_native.coding.coder import Mixture, RateMeter, StreamDecoder, StreamEncoder
 from lic_native.models import msp
 from lic_native.models.msp import Config, Msp
-from lic_native.models.quality import BETWEEN, LARGEST, LAST, LEVELS, QUALITIES
+from lic_native.models.rate_points import BETWEEN, LARGEST, LAST, LEVELS, QUALITIES
 from lic_native.nn.ambient import known_state
 from lic_native.training import image as training
 

@@ -8,7 +8,7 @@ from conftest import jpeg_bytes
 from PIL import Image
 
 from lic_native import jpeg
-from lic_native.models.blocks import zigzag
+from lic_native.models.sampling import zigzag
 
 RASTER = [8 * row + column for row, column in zigzag()]
 

@@ -6,8 +6,8 @@ from conftest import check_reach, random_msp
 from torch import nn
 
 from lic_native.models.msp import Config
-from lic_native.models.quality import BETWEEN, LAST, MIDDLE
-from lic_native.nn.patches import Analysis, Block, Synthesis, at_index, start
+from lic_native.models.rate_points import BETWEEN, LAST, MIDDLE
+from lic_native.nn.transforms import Analysis, Block, Synthesis, at_index, start
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

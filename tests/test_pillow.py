@@ -15,7 +15,7 @@ from PIL import Image, UnidentifiedImageError
 
 from lic_native import image, jpeg, pillow
 from lic_native.errors import CorruptError, LicError, UnsupportedError
-from lic_native.models import zoo
+from lic_native.models import registry
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -69,10 +69,10 @@ def test_every_mode(mode, picture):
 
 def test_settings_are_those_of_compress(picture):
     assert saved(picture) == image.compress(picture)
-    for profile in zoo.IMAGE_PROFILES:
+    for profile in registry.IMAGE_PROFILES:
         settings = {"quality": 7.5, "profile": profile, "device": "cpu"}
         assert saved(picture, **settings) == image.compress(picture, **settings)
-        assert image.inspect(saved(picture, **settings)).model == zoo.IMAGE_PROFILES[profile]
+        assert image.inspect(saved(picture, **settings)).model == registry.IMAGE_PROFILES[profile]
     assert saved(picture, lof=2, profile="fast") == image.compress(picture, lof=2, profile="fast") != saved(picture)
     for wrong in ({"quality": 9}, {"profile": "native"}, {"device": "toaster"}, {"lof": -1}):
         with pytest.raises(ValueError):

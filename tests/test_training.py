@@ -15,14 +15,15 @@ from conftest import jpeg_bytes, photograph, pixels
 from PIL import Image
 from typer.testing import CliRunner
 
-from lic_native import _native, cli, coders, jpeg
-from lic_native.coder import StreamDecoder, StreamEncoder
+from lic_native import _native, cli, jpeg
+from lic_native.coding.coder import StreamDecoder, StreamEncoder
 from lic_native.errors import LicError
+from lic_native.jpeg import coders
 from lic_native.models.bls2017 import Bls2017, Config
 from lic_native.models.mlcc import Mlcc
+from lic_native.training import context_prior, data, loop
 from lic_native.training import image as image_training
 from lic_native.training import jpeg as training
-from lic_native.training import native, photographs, run
 from lic_native.training.jpeg import train
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -74,9 +75,9 @@ def few_pictures(monkeypatch):
     """Exporting looks at two crops of each sampling instead of 64, validation at one photograph."""
 
     def pictures(data):
-        generator, tables = torch.Generator().manual_seed(0), photographs.annex_k(torch.tensor([50.0, 90.0]))
+        generator, tables = torch.Generator().manual_seed(0), data.annex_k(torch.tensor([50.0, 90.0]))
         for sampling in training.SAMPLING_SHARES:
-            shape, picture = photographs.quantised(data.crops(2, 64, generator), sampling, tables)
+            shape, picture = data.quantised(data.crops(2, 64, generator), sampling, tables)
             yield shape, tables, picture
 
     every = training.validation_examples
@@ -153,11 +154,11 @@ def test_what_no_run_can_have_is_refused_before_anything_is_done(tmp_path, monke
 def test_what_is_no_photograph_is_named(tmp_path):
     (tmp_path / "a.png").write_bytes(b"no image")
     with pytest.raises(LicError, match=r"a\.png, below .*, can't be read"):
-        photographs.Photographs(tmp_path)
+        data.Photographs(tmp_path)
     (tmp_path / "a.png").unlink()
     (tmp_path / "0.tar").write_bytes(b"no archive" * 100)
     with pytest.raises(LicError, match=r"0\.tar can't be read"):
-        photographs.Photographs(tmp_path)
+        data.Photographs(tmp_path)
 
 
 def test_a_checkpoint_that_is_damaged_is_named(tmp_path):
@@ -170,9 +171,9 @@ def test_a_checkpoint_that_is_damaged_is_named(tmp_path):
 
 def test_native_needs_a_folder_to_write_to(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere"):
-        native.train(tmp_path, tmp_path / "nowhere" / "prior.bin")
+        context_prior.train(tmp_path, tmp_path / "nowhere" / "prior.bin")
     with pytest.raises(FileNotFoundError, match="there is no such folder of photographs"):
-        native.train(tmp_path / "nowhere", tmp_path / "prior.bin")
+        context_prior.train(tmp_path / "nowhere", tmp_path / "prior.bin")
 
 
 @pytest.fixture
@@ -228,7 +229,7 @@ def test_the_learning_curve_is_drawn_where_matplotlib_is_installed(tmp_path):
     pytest.importorskip("matplotlib")
     curve = tmp_path / "curve.csv"
     curve.write_text("minutes,steps,q75_saving_percent,q95_saving_percent\n1,50,20.5,\n2,100,21.5,18.0\n")
-    run.plot(curve, "_saving_percent", "saving")
+    loop.plot(curve, "_saving_percent", "saving")
     with Image.open(tmp_path / "curve.png") as image:
         assert image.format == "PNG"
 
@@ -237,7 +238,7 @@ def test_a_learning_curve_needs_no_matplotlib(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     curve = tmp_path / "curve.csv"
     curve.write_text("minutes,steps,q75_saving_percent\n1,50,20.5\n")
-    run.plot(curve, "_saving_percent", "saving")
+    loop.plot(curve, "_saving_percent", "saving")
     assert list(tmp_path.iterdir()) == [curve]
 
 
@@ -248,7 +249,7 @@ def test_exported_weights_can_be_trained_on(shard):
     from lic_native.training.jpeg import validate, validation_examples
 
     path = files("lic_native.weights") / "mlcc-fast.safetensors"
-    examples = validation_examples(photographs.Photographs(shard), 75, 4)
+    examples = validation_examples(data.Photographs(shard), 75, 4)
     exact, trainable = Mlcc.load(path), Mlcc.trainable(path)
     assert validate(trainable, examples)[0] == pytest.approx(validate(exact, examples)[0], rel=0.01)
     assert all(parameter.requires_grad for parameter in trainable.parameters())
@@ -261,24 +262,24 @@ def test_coefficients_made_for_training_are_those_of_a_jpeg_file():
         buffer = io.BytesIO()
         Image.fromarray(pixels).save(buffer, "JPEG", quality=75, subsampling=subsampling)
         expected = jpeg.read_coefficients(buffer.getvalue())
-        tables = photographs.annex_k(torch.tensor([75.0]))
+        tables = data.annex_k(torch.tensor([75.0]))
         assert tables[0].int().tolist() == [table.tolist() for table in expected.tables[:2]]
-        _, picture = photographs.quantised(torch.from_numpy(pixels)[None], sampling, tables)
+        _, picture = data.quantised(torch.from_numpy(pixels)[None], sampling, tables)
         for ours, theirs in zip((picture.luma, *reversed(picture.chroma)), expected.planes):
             different = (ours[0].permute(2, 0, 1).numpy() != theirs).mean()
             assert different < 0.01
 
 
 def test_held_out_photographs_are_never_trained_on(shard):
-    data = photographs.Photographs(shard)
-    assert len(data.training) + len(data.validation) == 31
-    again = photographs.Photographs(shard)
-    assert [i.sum() for i in again.validation] == [i.sum() for i in data.validation]
+    photographs = data.Photographs(shard)
+    assert len(photographs.training) + len(photographs.validation) == 31
+    again = data.Photographs(shard)
+    assert [i.sum() for i in again.validation] == [i.sum() for i in photographs.validation]
 
 
 def test_what_the_native_coder_begins_with_is_learnt_by_one_command(shard, tmp_path, monkeypatch):
     """It has the length that the coder wants, is the same for the same seed, and tells photographs from noise."""
-    monkeypatch.setattr(native, "BATCH", 256)
+    monkeypatch.setattr(context_prior, "BATCH", 256)
     outs = [tmp_path / name for name in ("one.bin", "two.bin")]
     for out in outs:
         options = ["--data", shard, "--out", out, "--files", 12, "--steps", 6, "--seed", 3]
@@ -307,21 +308,23 @@ def test_context_numbers_of_the_native_coder_are_those_of_its_source():
     """Every symbol that the counter saw is in a context that a block of that kind can have."""
     prior = (Path(__file__).parents[1] / "rust/src/jpeg/native/prior.bin").read_bytes()
     file = jpeg_bytes(128, 160, seed=7)
-    planes = native.read(file)
+    planes = context_prior.read(file)
     (rows, bits), _ = _native.native_statistics(prior, [file])
     rows = rows.reshape(-1, 16)
-    assert len(rows) == native.count(native.ROWS) and len(bits) == 2 * native.count(native.BITS)
+    assert len(rows) == context_prior.count(context_prior.ROWS) and len(bits) == 2 * context_prior.count(
+        context_prior.BITS
+    )
     blocks, luma = planes[0].blocks.reshape(-1, 64), planes[0]
-    end = native.ends(blocks)
+    end = context_prior.ends(blocks)
     coded = np.arange(64) <= end[:, None]
     last = np.arange(64) == end[:, None]
 
     def seen(name):
-        return rows[native.numbers(native.ROWS, name)]
+        return rows[context_prior.numbers(context_prior.ROWS, name)]
 
-    assert seen("inner").sum() == (coded & ~last & native.INNER).sum()
-    assert seen("inner_last").sum() == (last & native.INNER).sum()
-    edge = ~native.INNER & (np.arange(64) > 0)
+    assert seen("inner").sum() == (coded & ~last & context_prior.INNER).sum()
+    assert seen("inner_last").sum() == (last & context_prior.INNER).sum()
+    edge = ~context_prior.INNER & (np.arange(64) > 0)
     assert seen("edge").sum() == (coded & ~last & edge).sum()
     assert seen("edge_last").sum() == (last & edge).sum()
     assert seen("end_high").sum() == seen("end_low").sum() == seen("dc").sum() == len(blocks)
@@ -329,9 +332,9 @@ def test_context_numbers_of_the_native_coder_are_those_of_its_source():
 
     # What the regression takes to be the contexts and the symbols of the first row and column.
     numbers = np.frombuffer(prior, "<i2")
-    samples = native.Samples.of([planes], numbers[: 8 * 15].reshape(8, 15), "luma", 0, most=len(blocks))
+    samples = context_prior.Samples.of([planes], numbers[: 8 * 15].reshape(8, 15), "luma", 0, most=len(blocks))
     assert len(samples.ends) == len(blocks) and luma.bits > 0
-    first = native.numbers(native.ROWS, "edge").start
+    first = context_prior.numbers(context_prior.ROWS, "edge").start
     counted = np.zeros((16 * 16, 16), int)
     chosen = samples.rows.numpy() >= first
     np.add.at(counted, ((samples.rows.numpy()[chosen] - first) // 16, samples.symbols.numpy()[chosen]), 1)

@@ -11,11 +11,11 @@ torch is imported when a model runs, not before.
 """
 
 from . import errors, image, jpeg
-from .distributions import Categorical, Distribution, Gaussian, Laplace, Logistic, Mixture, Tables
+from .entropy.distributions import Categorical, Distribution, Gaussian, Laplace, Logistic, Mixture, Tables
+from .entropy.stream import Decoder, Encoder
+from .entropy.tensor import decode, decode_batch, encode, encode_batch
 from .errors import CorruptError, LicError, LimitExceededError, TruncatedError, UnsupportedError
 from .limits import Limits
-from .stream import Decoder, Encoder
-from .tensor import decode, decode_batch, encode, encode_batch
 
 __version__ = "0.1.0"
 __all__ = [

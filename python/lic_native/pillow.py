@@ -35,8 +35,8 @@ from PIL import Image, ImageFile, JpegImagePlugin, MpoImagePlugin, UnidentifiedI
 
 from . import image, jpeg
 from .errors import LicError
+from .image.pixels import METADATA, MODES, as_bytes, info_of, pixels_of, unpack_metadata, with_dpi
 from .limits import DEFAULT_LIMITS, Limits
-from .pixels import METADATA, MODES, as_bytes, info_of, pixels_of, unpack_metadata, with_dpi
 
 __all__ = ["FORMAT", "LicImageFile"]
 

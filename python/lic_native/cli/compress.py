@@ -10,11 +10,12 @@ from typing import Annotated, Any
 
 import typer
 
-from .. import _native, arguments, files, image, jpeg, pixels, threads
+from .. import _native, arguments, files, image, jpeg, threads
 from ..errors import LicError
+from ..image import pixels
 from ..limits import DEFAULT_LIMITS, Limits
-from ..models import zoo
-from ..models.quality import index_of
+from ..models import registry
+from ..models.rate_points import index_of
 from . import batch, console, options, sources
 from .batch import Result, Skip, Task
 from .sources import Job
@@ -131,33 +132,33 @@ def refuse_terminal(plan: sources.Plan, force: bool) -> None:
 
 def check_lossless(profile: str | None) -> None:
     """Raise ValueError if this is no profile without loss."""
-    if profile is None or profile in zoo.PROFILES:
+    if profile is None or profile in registry.PROFILES:
         return
-    if profile in zoo.IMAGE_PROFILES:
+    if profile in registry.IMAGE_PROFILES:
         raise ValueError(
             f"profile {profile!r} codes images with loss: say how much with -q, from 1 (smallest) to 8, e.g. -q 4"
         )
-    names = ", ".join(dict.fromkeys([*zoo.PROFILES, *zoo.IMAGE_PROFILES]))
+    names = ", ".join(dict.fromkeys([*registry.PROFILES, *registry.IMAGE_PROFILES]))
     raise ValueError(f"unknown profile {profile!r}; choose from: {names}")
 
 
 def check_lossy(profile: str | None, quality: float, lof: int) -> None:
     """Raise ValueError if these are no settings for images with loss."""
-    if profile in zoo.PROFILES and profile not in zoo.IMAGE_PROFILES:
+    if profile in registry.PROFILES and profile not in registry.IMAGE_PROFILES:
         raise ValueError(
             f"profile {profile!r} loses nothing and has no quality: leave out one of them, or take a profile with loss "
-            f"({', '.join(zoo.IMAGE_PROFILES)})"
+            f"({', '.join(registry.IMAGE_PROFILES)})"
         )
     index_of(quality)
-    zoo.check_overfitting(zoo.of_image_profile(profile), lof)
+    registry.check_overfitting(registry.of_image_profile(profile), lof)
 
 
 def lossless_task(profile: str | None, device: str | None, settings: batch.Settings, share: int) -> Task:
     """Return the task of files that come back byte for byte."""
-    name = zoo.of_profile(profile, device)
-    if name != zoo.NATIVE:
+    name = registry.of_profile(profile, device)
+    if name != registry.NATIVE:
         # What is wrong with a model or a device is so for all files.
-        zoo.load(name, device)
+        registry.load(name, device)
 
     def accept(data: bytes, job: Job) -> None:
         if data.startswith(sources.LIC) and job.source is not None and not (settings.force or job.target_named):
@@ -202,8 +203,8 @@ def lossy_task(quality: float, profile: str | None, device: str | None, limits: 
     """Return the task of images that come back nearly the same."""
     from PIL import Image
 
-    name, index = zoo.of_image_profile(profile), index_of(quality)
-    zoo.load_image(name, device)
+    name, index = registry.of_image_profile(profile), index_of(quality)
+    registry.load_image(name, device)
     import torch
 
     torch.set_num_threads(max(share, 1))

@@ -11,8 +11,9 @@ from typing import Annotated
 
 import typer
 
-from .. import _native, arguments, files, image, jpeg, pixels, threads
+from .. import _native, arguments, files, image, jpeg, threads
 from ..errors import CorruptError, LicError, UnsupportedError
+from ..image import pixels
 from ..limits import DEFAULT_LIMITS, Limits
 from . import batch, console, options, sources
 from .batch import Result, Task

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .. import files, pixels
+from .. import files
 from ..image import HEAD as IMAGE_HEAD
+from ..image import pixels
 from ..jpeg import SUFFIXES as JPEG_SUFFIXES
 from ..limits import DEFAULT_LIMITS
 from . import console

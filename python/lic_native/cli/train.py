@@ -114,6 +114,6 @@ def train_native(
     seed: Annotated[int, typer.Option(help="Runs of equal seed see the same crops.")] = 0,
 ) -> None:
     """Learn what the native coder of JPEG coefficients begins with. It counts once the extension is built with it."""
-    from ..training.native import train
+    from ..training.context_prior import train
 
     train(data, out, files=files, steps=steps, seed=seed, limit=limit)

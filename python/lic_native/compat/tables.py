@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lic_native import _native
-from lic_native.arrays import to_int32, to_numpy
+from lic_native.entropy.arrays import to_int32, to_numpy
 
 __all__ = ["REMEMBERED", "int32", "native_tables"]
 

@@ -14,8 +14,8 @@ import numpy as np
 from PIL import Image, features
 
 from ..arguments import Device, to_count, to_device
-from ..models import zoo
-from ..models.quality import index_of
+from ..models import registry
+from ..models.rate_points import index_of
 
 __all__ = ["QUALITIES", "Codec", "codecs", "encode", "ours", "peers", "pillow_decode", "pillow_encode"]
 
@@ -66,15 +66,15 @@ def codecs(
     wanted = [codec for codec in there if not names or codec.name in names]
     for codec in wanted:
         if codec.ours:
-            zoo.present_device(device, codec.name)
+            registry.present_device(device, codec.name)
     return wanted
 
 
 def ours(qualities: Sequence[float], device: str | None = None, lof: Sequence[int] = ()) -> Iterator[Codec]:
     from .. import image
 
-    for profile, model in zoo.IMAGE_PROFILES.items():
-        for iterations in dict.fromkeys([0, *(lof if model in zoo.OVERFITTED else ())]):
+    for profile, model in registry.IMAGE_PROFILES.items():
+        for iterations in dict.fromkeys([0, *(lof if model in registry.OVERFITTED else ())]):
             yield Codec(
                 f"lic_native {profile}" + (f" LOF {iterations}" if iterations else ""),
                 f"model {model}" + (f", {iterations} iterations of latent overfitting" if iterations else ""),
@@ -85,7 +85,7 @@ def ours(qualities: Sequence[float], device: str | None = None, lof: Sequence[in
             )
 
 
-def encode(profile: zoo.ImageProfile, lof: int, device: str | None, picture: Image.Image, quality: float) -> bytes:
+def encode(profile: registry.ImageProfile, lof: int, device: str | None, picture: Image.Image, quality: float) -> bytes:
     from .. import image
 
     return image.compress(picture, quality=quality, profile=profile, device=device, lof=lof)

@@ -16,7 +16,7 @@ from PIL import Image
 from .. import jpeg
 from ..arguments import Device
 from ..errors import CorruptError
-from ..models.zoo import JpegProfile
+from ..models.registry import JpegProfile
 from .peers import Codec, codecs
 
 __all__ = [

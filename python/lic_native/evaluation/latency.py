@@ -23,13 +23,13 @@ from numpy.typing import NDArray
 
 from .. import image
 from ..arguments import Device, to_count
-from ..models import zoo
+from ..models import registry
 from .outputs import check_files
 
-zoo.need_torch("evaluate latency")
+registry.need_torch("evaluate latency")
 import torch  # noqa: E402
 
-from ..coder import StreamDecoder, StreamEncoder  # noqa: E402
+from ..coding.coder import StreamDecoder, StreamEncoder  # noqa: E402
 
 __all__ = ["Codec", "Row", "codecs", "evaluate", "run", "table"]
 
@@ -38,7 +38,7 @@ Samples = NDArray[np.uint8]
 Size = tuple[int, int]
 #: Width and height: a crop whose counts are those of larger images, Kodak's, Full HD, and 2K as DCI has it.
 SIZES: tuple[Size, ...] = ((256, 256), (512, 768), (1920, 1080), (2048, 1080))
-#: CompressAI's models, by the names of its zoo, and the size that they have at this quality of theirs.
+#: CompressAI's models, by the names of its registry, and the size that they have at this quality of theirs.
 PEERS, PEER_QUALITY = ("mbt2018_mean", "cheng2020_anchor"), 4
 #: Speeds are also given as multiples of this one's.
 REFERENCE = "cheng2020_anchor"
@@ -133,11 +133,11 @@ class Ours:
 
     serial = False
 
-    def __init__(self, profile: zoo.ImageProfile, device: str) -> None:
+    def __init__(self, profile: registry.ImageProfile, device: str) -> None:
         self._profile, self._device = profile, device
-        self.name, self.about = f"lic_native {profile}", f"model {zoo.IMAGE_PROFILES[profile]}"
+        self.name, self.about = f"lic_native {profile}", f"model {registry.IMAGE_PROFILES[profile]}"
         # The instance that `image` works with.
-        self.model = model = zoo.load_image(zoo.IMAGE_PROFILES[profile], device)
+        self.model = model = registry.load_image(registry.IMAGE_PROFILES[profile], device)
         self.probes = [
             Probe("analysis", model, "encode"),
             Probe("prior", model, "walk", "walks"),
@@ -168,7 +168,7 @@ class Peer:
         self.name, self._device = name, device
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            models = import_module("compressai.zoo")
+            models = import_module("compressai.registry")
         self.about = f"CompressAI {version('compressai')}, quality {PEER_QUALITY}, random weights"
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
@@ -367,9 +367,9 @@ def codecs(names: Sequence[str] = (), device: Device = None) -> list[Codec]:
     Raises:
         ValueError: there is no such codec or device, or none is left.
     """
-    device = zoo.present_device(device, "a model")
+    device = registry.present_device(device, "a model")
     known: dict[str, Callable[[], Codec]] = {}
-    known |= {f"lic_native {profile}": partial(Ours, profile, device) for profile in zoo.IMAGE_PROFILES}
+    known |= {f"lic_native {profile}": partial(Ours, profile, device) for profile in registry.IMAGE_PROFILES}
     known |= {name: partial(Peer, name, device) for name in PEERS}
     for name in names:
         if name not in known:

@@ -16,8 +16,8 @@ from typing import Any
 
 from .. import jpeg
 from ..arguments import Device, to_device
-from ..models import zoo
-from ..models.zoo import JpegProfile
+from ..models import registry
+from ..models.registry import JpegProfile
 
 __all__ = [
     "Codec",
@@ -60,11 +60,11 @@ def check_profiles(profiles: Sequence[str] = (), device: Device = None) -> list[
     """
     to_device(device)
     found: list[JpegProfile] = []
-    for profile in profiles or zoo.PROFILES:
-        zoo.check_profile(profile)
-        if profile in zoo.PROFILES and (profiles or profile == zoo.NATIVE or find_spec("torch")):
-            if profile != zoo.NATIVE:
-                zoo.present_device(device, f"model {zoo.of_profile(profile)}")
+    for profile in profiles or registry.PROFILES:
+        registry.check_profile(profile)
+        if profile in registry.PROFILES and (profiles or profile == registry.NATIVE or find_spec("torch")):
+            if profile != registry.NATIVE:
+                registry.present_device(device, f"model {registry.of_profile(profile)}")
             found.append(profile)
     return found
 

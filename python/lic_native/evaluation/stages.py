@@ -11,10 +11,11 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from .. import _native, coders, jpeg
+from .. import _native, jpeg
 from ..arguments import Device
+from ..jpeg import coders
 from ..limits import DEFAULT_LIMITS
-from ..models import zoo
+from ..models import registry
 from .jpeg import FileSet
 
 __all__ = ["Clock", "StageRow", "Stages", "TimedModel", "TimedStream", "decode", "encode", "measure_stages", "table"]
@@ -55,7 +56,7 @@ class StageRow:
     seconds: Stages
 
 
-def measure_stages(profile: zoo.JpegProfile, file_set: FileSet, device: Device = None) -> list[StageRow]:
+def measure_stages(profile: registry.JpegProfile, file_set: FileSet, device: Device = None) -> list[StageRow]:
     """Two rows: encode and decode. No row if every file is stored."""
     total, encoding, decoding = 0, Stages(), Stages()
     for data in file_set.files:
@@ -86,12 +87,12 @@ def encode(data: bytes, packed: bytes, device: Device) -> Stages:
         if number == jpeg.TWIN:
             coded.append((number, fingerprint, coefficients))
             continue
-        name = zoo.model_name(number)
-        if name == zoo.NATIVE:
+        name = registry.model_name(number)
+        if name == registry.NATIVE:
             with clock("coder"):
                 result = _native.native_encode(frame, planes, coders.native_threads())
         else:
-            result = coders.join(clock.walk(zoo.load(name, device), coders.encode_planes, frame, planes))
+            result = coders.join(clock.walk(registry.load(name, device), coders.encode_planes, frame, planes))
         coded.append((number, fingerprint, result))
     with clock("write"):
         written = _native.pack_jpeg(data, skeleton, coded)
@@ -113,13 +114,13 @@ def decode(packed: bytes, device: Device) -> Stages:
         if number == jpeg.TWIN:
             pictures.append(jpeg.twin_of(frame, data, pictures))
             continue
-        name = zoo.model_name(number)
-        if name == zoo.NATIVE:
+        name = registry.model_name(number)
+        if name == registry.NATIVE:
             with clock("coder"):
                 pictures.append(_native.native_decode(frame, data, coders.native_threads()))
         else:
             streams = coders.split(data, len(coders.Grids(frame).tiles))
-            pictures.append(clock.walk(zoo.load(name, device), coders.decode_planes, frame, streams))
+            pictures.append(clock.walk(registry.load(name, device), coders.decode_planes, frame, streams))
     with clock("write"):
         restored = _native.document_write(container.skeleton, pictures, container.size)
     with clock("verification"):

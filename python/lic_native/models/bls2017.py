@@ -29,14 +29,14 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ..coder import FLOOR, Coder
-from ..distributions import Rows, Tables
+from ..coding.coder import FLOOR, Coder
+from ..entropy.distributions import Rows, Tables
+from ..entropy.stream import Encoder
 from ..nn.ambient import known_state
-from ..nn.fingerprint import fingerprint, read_weights
+from ..nn.checkpoint import fingerprint, read_weights
 from ..nn.gdn import GDN
-from ..nn.patches import at_index
-from ..stream import Encoder
-from .quality import BETWEEN, LARGEST, LEVELS, MIDDLE, QUALITIES, first_log_gains, power
+from ..nn.transforms import at_index
+from .rate_points import BETWEEN, LARGEST, LEVELS, MIDDLE, QUALITIES, first_log_gains, power
 
 __all__ = [
     "DENSITY_RATE",

@@ -19,9 +19,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..coder import Coder, Mixture
+from ..coding.coder import Coder, Mixture
 from ..nn.exact import SLOPE, Linear, Snap, constant, conv3x3, fix_linear, fix_weight
-from .blocks import SAMPLINGS, Shape, depth_to_space, padded, space_to_depth
+from .sampling import SAMPLINGS, Shape, depth_to_space, padded, space_to_depth
 
 __all__ = ["CHROMA", "HIDDEN", "PRIOR", "Z_BITS", "Analysis", "Bottleneck", "Hyperprior", "Priors", "Synthesis"]
 

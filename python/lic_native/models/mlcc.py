@@ -32,8 +32,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from .. import _native
-from ..coder import Coder, Mixture, RateMeter
+from ..coding.coder import Coder, Mixture, RateMeter
 from ..nn.ambient import known_state
+from ..nn.checkpoint import fingerprint, read_weights
 from ..nn.exact import (
     SLOPE,
     Linear,
@@ -46,9 +47,8 @@ from ..nn.exact import (
     fix_weight,
     log2_table,
 )
-from ..nn.fingerprint import fingerprint, read_weights
-from .blocks import PHASES, SAMPLINGS, Picture, Shape, interleave, padded, phase_size, space_to_depth, zigzag
 from .hyperprior import Hyperprior, Priors
+from .sampling import PHASES, SAMPLINGS, Picture, Shape, interleave, padded, phase_size, space_to_depth, zigzag
 
 __all__ = [
     "CHROMA_GROUPS",

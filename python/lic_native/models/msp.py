@@ -32,8 +32,9 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ..coder import Coder, Mixture, RateMeter
+from ..coding.coder import Coder, Mixture, RateMeter
 from ..nn.ambient import known_state
+from ..nn.checkpoint import fingerprint, read_weights
 from ..nn.exact import (
     Linear,
     Normalise,
@@ -44,10 +45,9 @@ from ..nn.exact import (
     fix_linear,
     fix_weight,
 )
-from ..nn.fingerprint import fingerprint, read_weights
-from ..nn.patches import STRIDE, Analysis, Synthesis, at_index, start
-from .blocks import PHASES, interleave, phase_size
-from .quality import BETWEEN, LARGEST, LAST, LEVELS, MIDDLE, QUALITIES, first_log_gains, power
+from ..nn.transforms import STRIDE, Analysis, Synthesis, at_index, start
+from .rate_points import BETWEEN, LARGEST, LAST, LEVELS, MIDDLE, QUALITIES, first_log_gains, power
+from .sampling import PHASES, interleave, phase_size
 
 __all__ = [
     "BALANCED",

@@ -1,8 +1,8 @@
 """Training loops and their data."""
 
-from ..models import zoo
+from ..models import registry
 
 __all__: list[str] = []
 
 # In one line, where a command asks for a training.
-zoo.need_torch("training")
+registry.need_torch("training")

@@ -14,17 +14,17 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ..arguments import Device, check_choice, to_count, to_number
-from ..coder import Mixture, Params, RateMeter
-from ..models import bls2017, msp, zoo
+from ..coding.coder import Mixture, Params, RateMeter
+from ..models import bls2017, msp, registry
 from ..models.bls2017 import Bls2017, Relaxed
 from ..models.msp import Msp
-from ..models.quality import LAST, index_of, tradeoff
+from ..models.rate_points import LAST, index_of, tradeoff
 from ..nn.ambient import known_state
 from ..nn.exact import straight_through
-from ..nn.patches import STRIDE
-from .grow import contains, grow
-from .photographs import Photographs
-from .run import Run, check_common, follow, loaded, plot
+from ..nn.transforms import STRIDE
+from .data import Photographs
+from .loop import Run, check_common, follow, loaded, plot
+from .widen import contains, grow
 
 __all__ = ["MODELS", "train"]
 
@@ -104,7 +104,7 @@ def train(
         index_of(quality)
     if not 0 <= to_number(noise, "noise") <= 1:
         raise ValueError(f"noise must be from 0 to 1, not {noise:g}")
-    device = zoo.present_device(device, "training")
+    device = registry.present_device(device, "training")
     bf16 = torch.device(device).type == "cuda" if bf16 is None else bf16
     run = Run(out, minutes, steps, report_minutes, device)
     photographs = Photographs(data, device, limit, crop)

@@ -14,14 +14,14 @@ from PIL import Image
 from torch import Tensor
 
 from ..arguments import Device, check_choice, to_count
-from ..coder import RateMeter
-from ..models import zoo
-from ..models.blocks import Picture, Shape
+from ..coding.coder import RateMeter
+from ..models import registry
 from ..models.mlcc import PROFILES, Config, Mlcc
+from ..models.sampling import Picture, Shape
 from ..nn.ambient import known_state
-from .grow import grown
-from .photographs import Photographs, annex_k, quantised, random_tables
-from .run import Run, check_common, follow, plot
+from .data import Photographs, annex_k, quantised, random_tables
+from .loop import Run, check_common, follow, plot
+from .widen import grown
 
 __all__ = ["train"]
 
@@ -79,7 +79,7 @@ def train(
     check_common(data, batch=batch, rate=rate, limit=limit, start=start)
     check_choice(profile, PROFILES, "profile")
     to_count(hyper, "hyper")
-    device = zoo.present_device(device, "training")
+    device = registry.present_device(device, "training")
     kind = torch.device(device).type
     bf16 = kind == "cuda" if bf16 is None else bf16
     run = Run(out, minutes, steps, report_minutes, device)

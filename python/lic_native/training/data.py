@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..errors import CorruptError
-from ..models.blocks import SAMPLINGS, Picture, Shape, zigzag
+from ..models.sampling import SAMPLINGS, Picture, Shape, zigzag
 
 __all__ = [
     "CHROMA_TABLE",

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .. import threads
-from ..models.quality import BETWEEN, QUALITIES
+from ..models.rate_points import BETWEEN, QUALITIES
 from .exact import SLOPE
 
 __all__ = ["PAIR", "PATCH", "STRIDE", "Analysis", "Block", "Synthesis", "at_index", "components", "start"]

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
-from . import _native, threads
-from .arguments import Device
-from .errors import CorruptError, TruncatedError, UnsupportedError
-from .models import zoo
+from .. import _native, threads
+from ..arguments import Device
+from ..errors import CorruptError, TruncatedError, UnsupportedError
+from ..models import registry
 
 if TYPE_CHECKING:
     import torch
 
-    from .models.blocks import Picture, Shape
-    from .models.mlcc import Mlcc
+    from ..models.mlcc import Mlcc
+    from ..models.sampling import Picture, Shape
 
 __all__ = ["Coder", "Native", "Network", "coder_of_number", "coders_of", "join", "split"]
 
@@ -107,8 +107,8 @@ def coders_of(frame: _native.Frame, profile: str | None, device: Device) -> list
     has been trained with (CMYK, odd samplings, other precisions), and for pictures as small as an icon.
     """
     coders: list[Coder] = [NativeSteps() if any(c.steps for c in frame.components) else Native()]
-    name = zoo.of_profile(profile, device)
-    if name != zoo.NATIVE and block_count(frame) > ICON and frame.precision == 8 and len(parts(frame)) == 1:
+    name = registry.of_profile(profile, device)
+    if name != registry.NATIVE and block_count(frame) > ICON and frame.precision == 8 and len(parts(frame)) == 1:
         coders.append(Network(name, device))
     return coders
 
@@ -120,19 +120,19 @@ def block_count(frame: _native.Frame) -> int:
 
 def coder_of_number(number: int, device: Device) -> Coder:
     """What a picture in a file has been coded with. Raises UnsupportedError if no model for JPEG has that number."""
-    name = zoo.model_name(number)
-    if name == zoo.NATIVE_STEPS:
+    name = registry.model_name(number)
+    if name == registry.NATIVE_STEPS:
         return NativeSteps()
-    if name not in zoo.PROFILES.values():
+    if name not in registry.PROFILES.values():
         raise UnsupportedError(f"model {name} is not for JPEG files")
-    return Native() if name == zoo.NATIVE else Network(name, device)
+    return Native() if name == registry.NATIVE else Network(name, device)
 
 
 class Native:
     """The adaptive context model in Rust (`rust/src/jpeg/native`), as a coder."""
 
-    name = zoo.NATIVE
-    number = zoo.NUMBERS[zoo.NATIVE]
+    name = registry.NATIVE
+    number = registry.NUMBERS[registry.NATIVE]
     steps = False
 
     def fingerprint(self) -> int:
@@ -156,8 +156,8 @@ def native_threads(wanted: int = 0) -> int:
 class NativeSteps(Native):
     """The same, of coefficients divided by what they are multiples of where a picture's last scans are missing."""
 
-    name = zoo.NATIVE_STEPS
-    number = zoo.NUMBERS[zoo.NATIVE_STEPS]
+    name = registry.NATIVE_STEPS
+    number = registry.NUMBERS[registry.NATIVE_STEPS]
     steps = True
 
 
@@ -166,8 +166,8 @@ class Network:
 
     def __init__(self, name: str, device: Device) -> None:
         self.name = name
-        self.number = zoo.NUMBERS[name]
-        self._model = zoo.load(name, device)
+        self.number = registry.NUMBERS[name]
+        self._model = registry.load(name, device)
 
     def fingerprint(self) -> int:
         return self._model.fingerprint()
@@ -231,7 +231,7 @@ class Tile(NamedTuple):
 
 def tiles(part: Part, sizes: list[tuple[int, int]]) -> Iterator[Tile]:
     """Cut a part, whose components have `sizes` (rows, columns) in blocks, into tiles in raster order."""
-    from .models.blocks import Shape
+    from ..models.sampling import Shape
 
     rows, columns = sizes[0]
     for top, bottom in cuts(rows):
@@ -283,7 +283,7 @@ def encode_and_decode(
 
 def encode_tiles(model: Mlcc, batch: Sequence[TileOfGrids]) -> list[bytes]:
     """The rANS streams of tiles of equal shape, in one walk."""
-    from .coder import StreamEncoder
+    from ..coding.coder import StreamEncoder
 
     coder = StreamEncoder(len(batch))
     model.run(coder, batch[0].shape, _batch_tables(batch), _picture(batch))
@@ -292,7 +292,7 @@ def encode_tiles(model: Mlcc, batch: Sequence[TileOfGrids]) -> list[bytes]:
 
 def decode_tiles(model: Mlcc, batch: Sequence[TileOfGrids], streams: Sequence[bytes]) -> list[None]:
     """The inverse: fill in the pieces. Raises CorruptError or TruncatedError."""
-    from .coder import StreamDecoder
+    from ..coding.coder import StreamDecoder
 
     coder = StreamDecoder(streams)
     luma, chroma = model.run(coder, batch[0].shape, _batch_tables(batch))
@@ -351,7 +351,7 @@ def _in_batches(
     On the CPU one tile a thread: many small steps gain little from more. On CUDA two batches at a time, so that the
     entropy coder works on one while the device works on the other. Neither changes the bytes.
     """
-    from .nn.ambient import known_state, single_thread
+    from ..nn.ambient import known_state, single_thread
 
     on_cpu = model.device.type == "cpu"
     batches = _batches(tiles, CPU_BATCH if on_cpu else CUDA_BATCH)
@@ -395,7 +395,7 @@ def oriented(blocks: np.ndarray, part: Part) -> np.ndarray:
 @cache
 def _transposed_zigzag() -> list[int]:
     """For each zig-zag index, that of the transposed frequency."""
-    from .models.blocks import zigzag
+    from ..models.sampling import zigzag
 
     order = zigzag()
     return [order.index((column, row)) for row, column in order]
@@ -420,7 +420,7 @@ def _picture(batch: Sequence[TileOfGrids]) -> Picture:
     """Tiles of (Y) or (Y, Cb, Cr) and of equal shape -> the model's picture, padded with zeros."""
     import torch
 
-    from .models.blocks import SAMPLINGS, Picture, padded
+    from ..models.sampling import SAMPLINGS, Picture, padded
 
     shape = batch[0].shape
     rows, columns = padded(shape.luma)

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from . import _native, threads
-from .distributions import Distribution, LogisticPairs
-from .nn.exact import in_one_pass
-from .stream import Decoder, Encoder
+from .. import _native, threads
+from ..entropy.distributions import Distribution, LogisticPairs
+from ..entropy.stream import Decoder, Encoder
+from ..nn.exact import in_one_pass
 
 __all__ = [
     "FLOOR",

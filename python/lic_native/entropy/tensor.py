@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _native
-from .arguments import Bytes, to_bytes, to_count, to_integer
+from .. import _native
+from ..arguments import Bytes, to_bytes, to_count, to_integer
+from ..errors import LimitExceededError
+from ..limits import to_limit
+from ..threads import resolve, share
 from .arrays import ArrayLike, in_order, like, refuse_lists, to_numpy, to_out, to_symbols
 from .distributions import Distribution, check_distribution
-from .errors import LimitExceededError
-from .limits import to_limit
-from .threads import resolve, share
 
 __all__ = ["DTYPES", "MAX_BYTES", "decode", "decode_batch", "encode", "encode_batch"]
 

@@ -7,8 +7,8 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from . import _native
-from .arguments import Bytes, to_bytes, to_count
+from .. import _native
+from ..arguments import Bytes, to_bytes, to_count
 from .arrays import OUT, ArrayLike, to_out, to_symbols
 from .distributions import Distribution, check_distribution
 

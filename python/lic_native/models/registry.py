@@ -11,8 +11,8 @@ from ..arguments import Device, check_choice, to_count, to_device
 from ..errors import UnsupportedError
 
 if TYPE_CHECKING:
+    from .base import ImageModel
     from .bls2017 import Bls2017
-    from .codec import ImageModel
     from .mlcc import Mlcc
     from .msp import Msp
 

@@ -15,14 +15,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import _native, files, pixels, threads
-from .arguments import Bytes, Device, check_instance, to_bytes, to_count, to_device
+from .. import _native, files, threads
+from ..arguments import Bytes, Device, check_instance, to_bytes, to_count, to_device
+from ..errors import CorruptError, LicError, UnsupportedError
+from ..files import File
+from ..image import pixels
+from ..limits import DEFAULT_LIMITS, Limits
+from ..models import registry
+from ..models.registry import JpegProfile
 from .coders import Coder, block_count, coder_of_number, coders_of
-from .errors import CorruptError, LicError, UnsupportedError
-from .files import File
-from .limits import DEFAULT_LIMITS, Limits
-from .models import zoo
-from .models.zoo import JpegProfile
 
 __all__ = [
     "SUFFIXES",
@@ -134,10 +135,10 @@ def compress_explained(
     check_instance(limits, Limits, "limits")
     to_count(threads, "threads")
     limits.check_input(len(data))
-    zoo.check_profile(profile)
+    registry.check_profile(profile)
     if profile is not None:
         # Whatever the data are.
-        _check_device(zoo.of_profile(profile), device)
+        _check_device(registry.of_profile(profile), device)
     packed, reason = _compressed(data, profile, device, limits, threads)
     if packed is not None and len(packed) < 0.9 * len(data):
         return packed, None
@@ -148,8 +149,8 @@ def compress_explained(
 
 
 def _check_device(name: str, device: Device) -> None:
-    if name != zoo.NATIVE:
-        zoo.present_device(device, f"model {name}")
+    if name != registry.NATIVE:
+        registry.present_device(device, f"model {name}")
 
 
 def decompress(data: Bytes, *, device: Device = None, limits: Limits = DEFAULT_LIMITS, threads: int = 0) -> bytes:
@@ -284,7 +285,7 @@ def inspect(data: Bytes, *, limits: Limits = DEFAULT_LIMITS) -> Info:
         return Info(*common)
     pictures = tuple(
         PictureInfo(
-            model="twin" if number == TWIN else zoo.model_name(number),
+            model="twin" if number == TWIN else registry.model_name(number),
             width=frame.width,
             height=frame.height,
             components=len(frame.components),
@@ -337,7 +338,7 @@ def _compressed(
     pictures, skeleton = _native.document_read(data, limits.max_blocks)
     if not pictures:
         return None, _why_no_pictures(data, limits)
-    name = zoo.of_profile(profile, device)
+    name = registry.of_profile(profile, device)
     _check_device(name, device)
     try:
         frames = layout(skeleton, len(data), limits)

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import CorruptError, LimitExceededError, UnsupportedError
-from .limits import DEFAULT_LIMITS, Limits
+from ..errors import CorruptError, LimitExceededError, UnsupportedError
+from ..limits import DEFAULT_LIMITS, Limits
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -7,7 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ..coder import Coder
+from ..coding.coder import Coder
 
 __all__ = ["ImageModel"]
 

@@ -19,23 +19,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _native, files, pixels, tensor, threads
-from .arguments import Bytes, Device, check_instance, to_bytes, to_device
-from .coders import join, split
-from .errors import CorruptError, UnsupportedError
-from .files import File
-from .limits import DEFAULT_LIMITS, Limits
-from .models import zoo
-from .models.quality import BETWEEN, LAST, index_of
+from .. import _native, files, threads
+from ..arguments import Bytes, Device, check_instance, to_bytes, to_device
+from ..entropy import tensor
+from ..errors import CorruptError, UnsupportedError
+from ..files import File
+from ..jpeg.coders import join, split
+from ..limits import DEFAULT_LIMITS, Limits
+from ..models import registry
+from ..models.rate_points import BETWEEN, LAST, index_of
+from . import pixels
 from .pixels import MODES, Picture, Samples, info_of, pack_metadata, pixels_of, unpack_metadata
 
 if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
 
-    from .coder import Coder
-    from .lof import Score
-    from .models.codec import ImageModel
+    from ..coding.coder import Coder
+    from ..models.base import ImageModel
+    from .overfitting import Score
 
 __all__ = [
     "QUALITY",
@@ -60,7 +62,7 @@ def compress(
     image: Picture,
     *,
     quality: float = QUALITY,
-    profile: zoo.ImageProfile | None = None,
+    profile: registry.ImageProfile | None = None,
     device: Device = None,
     limits: Limits = DEFAULT_LIMITS,
     lof: int = 0,
@@ -82,10 +84,10 @@ def compress(
             from 1x1 on.
         quality: from 1 to 8, any number between; rate grows with it, from about 0.1 to 1.5 bits a pixel of a
             photograph. It is rounded to 1/64.
-        profile: a model for images, of `models.zoo.IMAGE_PROFILES`. Default: "balanced" (`models/msp.py`).
+        profile: a model for images, of `models.registry.IMAGE_PROFILES`. Default: "balanced" (`models/msp.py`).
         device: where torch runs the model, "cpu" or "cuda"; any restores any file. Default: "cuda" if there is one.
         limits: what the image may have of pixels.
-        lof: iterations of latent overfitting (Zhang et al. 2022, `lof.py`) for fewer bits or errors; any decoder does.
+        lof: iterations of latent overfitting (Zhang et al. 2022, `overfitting.py`) for fewer bits or errors.
             Each takes about as long as encoding without it. Not of the profile "bls2017".
         on_lof: called after each iteration, and at the end.
 
@@ -99,18 +101,18 @@ def compress(
     check_instance(limits, Limits, "limits")
     if on_lof is not None and not callable(on_lof):
         raise TypeError(f"on_lof must be a function, not {type(on_lof).__name__}")
-    name = zoo.of_image_profile(profile)
-    zoo.check_overfitting(name, lof)
+    name = registry.of_image_profile(profile)
+    registry.check_overfitting(name, lof)
     pixels = pixels_of(image, limits)
     height, width, _ = pixels.samples.shape
     limits.check_pixels(width * height)
-    model = zoo.load_image(name, device)
+    model = registry.load_image(name, device)
     streams, checksum = _encode(model, pixels.samples, index, lof, on_lof)
     return _native.pack_image(
         width=width,
         height=height,
         channels=pixels.channels,
-        model=zoo.NUMBERS[name],
+        model=registry.NUMBERS[name],
         fingerprint=model.fingerprint(),
         quality=index,
         checksum=checksum,
@@ -179,7 +181,7 @@ def compress_file(
     *,
     overwrite: bool = False,
     quality: float = QUALITY,
-    profile: zoo.ImageProfile | None = None,
+    profile: registry.ImageProfile | None = None,
     device: Device = None,
     limits: Limits = DEFAULT_LIMITS,
     lof: int = 0,
@@ -288,7 +290,7 @@ def inspect(data: Bytes, *, limits: Limits = DEFAULT_LIMITS) -> Info:
         width=body.width,
         height=body.height,
         mode=MODES[body.channels],
-        model=zoo.model_name(body.model),
+        model=registry.model_name(body.model),
         quality=1 + body.quality / BETWEEN,
         bpp=round(8 * len(data) / (body.width * body.height), 4),
         latent_bytes=len(body.latents),
@@ -310,10 +312,10 @@ def unpacked(data: Bytes, limits: Limits) -> _native.Image:
 
 
 def _model(body: _native.Image, device: str | None) -> ImageModel:
-    name = zoo.model_name(body.model)
-    if name not in zoo.IMAGE_PROFILES.values():
+    name = registry.model_name(body.model)
+    if name not in registry.IMAGE_PROFILES.values():
         raise UnsupportedError(f"model {name} is not for images")
-    model = zoo.load_image(name, device)
+    model = registry.load_image(name, device)
     if model.fingerprint() != body.fingerprint:
         raise UnsupportedError(
             f"the file needs weights {body.fingerprint:08x} of model {name}, not {model.fingerprint():08x} as here"
@@ -350,7 +352,7 @@ def _encode(
     """One rANS stream for each tile, and the checksum of all latents."""
     import torch
 
-    from .nn.ambient import known_state
+    from ..nn.ambient import known_state
 
     grid = _grid(model, *samples.shape[:2])
     search = _Search(model, samples, quality, lof, on_lof) if lof else None
@@ -383,7 +385,7 @@ class _Search:
         self._scores: list[tuple[int, Score, Score]] = []
 
     def __call__(self, tile: tuple[slice, slice]) -> Tensor:
-        from .lof import overfit
+        from .overfitting import overfit
 
         # What the pixels depend on that its latents have a part in.
         seen = [_grown(piece, 2 * self._model.reach[1], size) for piece, size in zip(tile, self._grid)]
@@ -408,7 +410,7 @@ class _Search:
         return result.symbols
 
     def _tell(self, done: int) -> None:
-        from .lof import Score
+        from .overfitting import Score
 
         before = after = None
         if self._scores:
@@ -444,7 +446,7 @@ def _coded(model: ImageModel, symbols: Tensor, quality: int) -> bytes:
     """Latents as a stream, which has been decoded and compared."""
     import torch
 
-    from .coder import StreamEncoder
+    from ..coding.coder import StreamEncoder
 
     coder = StreamEncoder()
     _walk(model, coder, quality, symbols.shape[2:], symbols)
@@ -456,7 +458,7 @@ def _coded(model: ImageModel, symbols: Tensor, quality: int) -> bytes:
 
 def _decoded(model: ImageModel, stream: bytes, quality: int, size: Sequence[int]) -> Tensor:
     """The inverse of `_coded`. Raises CorruptError or TruncatedError."""
-    from .coder import StreamDecoder
+    from ..coding.coder import StreamDecoder
 
     coder = StreamDecoder([stream])
     symbols = _walk(model, coder, quality, size)
@@ -468,7 +470,7 @@ def _walk(model: ImageModel, coder: Coder, quality: int, size: Sequence[int], sy
     """`model.walk` as an encoder and a decoder must: nothing that would make it inexact."""
     import torch
 
-    from .nn.ambient import known_state
+    from ..nn.ambient import known_state
 
     with known_state(), torch.inference_mode():
         return model.walk(coder, torch.tensor([quality], device=model.device), (size[0], size[1]), symbols)
@@ -512,7 +514,7 @@ def _synthesise(
     """Top, left and samples `[h, w, 1 or 3]` of each tile, with the latents around it that its pixels depend on."""
     import torch
 
-    from .nn.ambient import known_state
+    from ..nn.ambient import known_state
 
     stride = model.STRIDE
     for tile in _tiles(model, *coded.shape[1:]):

@@ -24,11 +24,11 @@ from torch import Tensor
 
 from .. import _native, threads
 from ..arguments import to_count
-from ..models.blocks import zigzag
+from ..models.sampling import zigzag
 from ..nn.ambient import known_state
+from .data import Photographs, annex_k, random_tables
 from .jpeg import CROP, SAMPLING_SHARES
-from .photographs import Photographs, annex_k, random_tables
-from .run import check_common
+from .loop import check_common
 
 __all__ = ["train"]
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _native
+from .. import _native
 from .arrays import ArrayLike, broadcast, in_order, to_int32, to_numpy
 
 __all__ = [

@@ -23,12 +23,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from . import threads
-from .arguments import to_count
-from .coder import RateMeter
-from .models.codec import ImageModel
-from .models.quality import LARGEST, LAST, tradeoff
-from .nn.ambient import known_state
+from .. import threads
+from ..arguments import to_count
+from ..coding.coder import RateMeter
+from ..models.base import ImageModel
+from ..models.rate_points import LARGEST, LAST, tradeoff
+from ..nn.ambient import known_state
 
 __all__ = ["Overfitted", "Score", "overfit"]
 

@@ -1,0 +1,1 @@
+"""Entropy coding of arrays and tensors under distributions, without torch."""
