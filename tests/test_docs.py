@@ -62,6 +62,16 @@ def test_links(path):
         assert anchor in anchors, anchor
 
 
+@pytest.mark.skipif(not (ROOT / "rust/src/carve").is_dir(), reason="documents name files of the tree to come")
+@documents("`[a-z_]+/")
+def test_named_files_exist(path):
+    """From the root, or from either source folder. Capitals stand for any name."""
+    for name in re.findall(r"`((?:[a-z_0-9]+/)+[a-z_0-9.]*)`", path.read_text()):
+        if not name.startswith("runs/"):
+            roots = (ROOT, ROOT / "python/lic_native", ROOT / "rust/src")
+            assert any((root / name).exists() for root in roots), name
+
+
 def test_every_page_is_reachable_from_the_readme():
     reached, waiting = set(), [ROOT / "README.md"]
     while waiting:
