@@ -68,9 +68,12 @@ TREE = (
     "python/lic_native/evaluation/codecs",
     "python/lic_native/nn/phases.py",
 )
+finished = pytest.mark.skipif(
+    not all((ROOT / name).exists() for name in TREE), reason="documents name files of the tree to come"
+)
 
 
-@pytest.mark.skipif(not all((ROOT / name).exists() for name in TREE), reason="documents name files of the tree to come")
+@finished
 @documents("`[a-z_]+/")
 def test_named_files_exist(path):
     """From the root, or from either source folder. Capitals stand for any name."""
@@ -78,6 +81,14 @@ def test_named_files_exist(path):
         if not name.startswith("runs/"):
             roots = (ROOT, ROOT / "python/lic_native", ROOT / "rust/src")
             assert any((root / name).exists() for root in roots), name
+
+
+@finished
+@documents(r"(^|`)make [a-z]")
+def test_named_make_targets_exist(path):
+    targets = re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    for target in re.findall(r"(?:^|`)make ([a-z0-9-]+)", path.read_text(), re.MULTILINE):
+        assert target in targets, target
 
 
 def test_every_page_is_reachable_from_the_readme():
