@@ -26,9 +26,8 @@ from .. import _native, threads
 from ..arguments import to_count
 from ..models.sampling import zigzag
 from ..nn.ambient import known_state
-from .data import Photographs, annex_k, random_tables
-from .jpeg import CROP, SAMPLING_SHARES
-from .loop import check_common
+from .data import SAMPLING_SHARES, Photographs, annex_k, random_tables
+from .options import Options
 
 __all__ = ["train"]
 
@@ -38,6 +37,8 @@ ROW, COLUMN = np.array(zigzag()).T
 INNER = (ROW > 0) & (COLUMN > 0)
 #: The order in which `walk.rs` codes the coefficients of a block but for DC.
 ORDER = [k for k in range(63, 0, -1) if INNER[k]] + [k for k in range(63, 0, -1) if not INNER[k]]
+#: Pixels on a side of half of the pictures.
+CROP = 256
 #: Blocks whose magnitudes matter: n, w, nw, ne, nn, ww, and the same place in the component before.
 NEIGHBOURS = 7
 SYMBOLS = 16
@@ -84,17 +85,9 @@ def count(kinds: dict[str, Kind]) -> int:
 def train(
     data: str | Path, out: str | Path, *, files: int = 6000, steps: int = 1500, seed: int = 0, limit: int | None = None
 ) -> None:
-    """Write `prior.bin` to `out`.
-
-    Args:
-        data: folder of .tar shards or images.
-        files: how many JPEG files to make of the photographs and to count symbols of.
-        steps: of the regression, in each of the two classes.
-        seed: of crops, tables and blocks.
-        limit: read only so many images.
-    """
-    check_common(data, batch=files, rate=1.0, limit=limit)
-    to_count(steps, "steps", 1)
+    """Write `prior.bin` to `out`; the arguments are those of `train_context_prior`."""
+    Options(data, out, steps=steps, limit=limit).check()
+    to_count(files, "files", 1)
     if not Path(out).absolute().parent.is_dir():
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(Path(out).parent))
     generator = torch.Generator().manual_seed(seed)

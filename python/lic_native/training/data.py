@@ -20,6 +20,7 @@ from ..models.sampling import SAMPLINGS, Picture, Shape, zigzag
 __all__ = [
     "CHROMA_TABLE",
     "LUMA_TABLE",
+    "SAMPLING_SHARES",
     "Photographs",
     "annex_k",
     "blocks",
@@ -30,6 +31,8 @@ __all__ = [
     "random_tables",
 ]
 
+#: Share of each sampling in training; a batch has one.
+SAMPLING_SHARES = {"4:2:0": 0.62, "4:2:2": 0.15, "4:4:4": 0.14, "gray": 0.09}
 # ITU-T T.81 annex K, tables K.1 and K.2, row by row.
 LUMA_TABLE = [
     [16, 11, 10, 16, 24, 40, 51, 61], [12, 12, 14, 19, 26, 58, 60, 55], [14, 13, 16, 24, 40, 57, 69, 56],
