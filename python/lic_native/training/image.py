@@ -24,7 +24,7 @@ from ..nn.exact import straight_through
 from ..nn.transforms import STRIDE
 from .data import Photographs
 from .loop import Crops, Task, read_checkpoint
-from .widen import contains, grow
+from .widen import contains, widen
 
 __all__ = ["ImageTask", "NoisyMeter", "RoundingMeter", "build", "load_initial", "relaxed_loss"]
 
@@ -157,7 +157,7 @@ def load_initial(model: Model, path: str | Path, pixels: Tensor) -> None:
     if path.suffix == ".safetensors" and isinstance(model, Msp):
         narrow = Msp.read(path)
         if contains(model.config, narrow.config):
-            grow(model, narrow)
+            widen(model, narrow)
         known = narrow.state_dict()
     elif path.suffix == ".safetensors":
         known = load_file(path)

@@ -19,7 +19,7 @@ from ..models.mlcc import PROFILES, Config, Mlcc
 from ..models.sampling import Picture, Shape
 from .data import SAMPLING_SHARES, Photographs, annex_k, quantised, random_tables
 from .loop import Crops, Task
-from .widen import grown
+from .widen import widened
 
 __all__ = ["JpegTask", "validate", "validation_examples"]
 
@@ -45,7 +45,7 @@ class JpegTask(Task[Mlcc]):
         self._calibration = calibration_pictures(crops)
 
     def build(self, crops: Crops, start: Path | str | None) -> Mlcc:
-        return grown(Mlcc.trainable(start), self._config) if start else Mlcc(measure_sigma(crops), self._config)
+        return widened(Mlcc.trainable(start), self._config) if start else Mlcc(measure_sigma(crops), self._config)
 
     def restore(self, saved: dict[str, Any]) -> tuple[Mlcc, Mlcc]:
         model, average = (Mlcc(saved["model"]["sigma"], Config(**saved["config"])) for _ in range(2))
