@@ -418,14 +418,14 @@ def fit_scales(samples: Samples, steps: int) -> Array:
     return model.integers()
 
 
-# What each context begins with.
+# First distributions of the contexts.
 
 #: How many symbols of a file a beginning may be worth, of which the likeliest is taken for each context: it is what the
 #: context claims to have seen. From 90 on the coder learns no more slowly.
 WORTHS = 2.0 ** np.arange(8)
 #: Files by which that is judged.
 WORTH_FILES = 2000
-#: Symbols that a context's neighbours count for, and those that all contexts of the kind do.
+#: Worth, in symbols, of a context's neighbours, and of all contexts of its kind.
 NEIGHBOURS_WORTH, KIND_WORTH = 6.0, 4.0
 
 
