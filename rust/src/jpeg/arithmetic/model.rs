@@ -102,10 +102,12 @@ impl ScanModel {
             let (lower, upper) = self.conditioning.dc[component.dc];
             // The class depends on the length of the excess only.
             let reach = 1 << (u32::BITS - excess.leading_zeros()) >> 1;
-            component.dc_context = match () {
-                () if reach < 1 << lower >> 1 => 0,
-                () if reach <= 1 << upper >> 1 => 4,
-                () => 12,
+            component.dc_context = if reach < 1 << lower >> 1 {
+                0
+            } else if reach <= 1 << upper >> 1 {
+                4
+            } else {
+                12
             };
             component.dc_context += if component.dc_context > 0 && negative { 4 } else { 0 };
         } else {
