@@ -1,4 +1,4 @@
-"""Learn what the native coder of JPEG coefficients knows before the first block: `rust/src/jpeg/context_model/prior.bin`.
+"""Learn what the native coder of JPEG coefficients knows before the first block: `rust/src/jpeg/native/prior.bin`.
 
 Three things, one after the other, from JPEG files made of photographs: how a picture goes on across the boundary of
 blocks (`fit_boundary`), the linear predictions of scales (`Scales`), and, given both, what each context's distribution
@@ -54,7 +54,7 @@ class Kind(NamedTuple):
     alike: tuple[int, ...]
 
 
-#: As `contexts.rs` numbers them.
+#: As `context.rs` numbers them.
 ROWS = {
     "inner": Kind((64, LEVELS), (0, 1)),
     "inner_last": Kind((64, LEVELS // 4), (0, 1)),
