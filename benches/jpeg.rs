@@ -22,8 +22,8 @@ const SCRIPT: [(&[u8], u8, u8, u8, u8); 10] = [
     (&[1], 1, 63, 1, 0),
 ];
 
-/// Returns a progressive file with the coefficients of the baseline file. All its Huffman codes have 8 or 9 bits, so it is
-/// larger than libjpeg's.
+/// Returns a progressive file with the coefficients of the baseline file. All its Huffman codes have 8 or 9 bits, so it
+/// is larger than libjpeg's.
 fn progressive() -> Vec<u8> {
     let baseline = read(BASELINE, &Limits::default()).unwrap();
     let markers = &baseline.reconstruction;

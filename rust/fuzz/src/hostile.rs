@@ -76,8 +76,8 @@ pub fn context_model(data: &[u8]) {
     }
 }
 
-/// Compresses a file and alters the result: its reconstruction data, its coefficients, or the `.lic` file, whose checksum
-/// is then corrected. A file without JPEGs is taken for a `.lic` file itself, and for joined streams.
+/// Compresses a file and alters the result: its reconstruction data, its coefficients, or the `.lic` file, whose
+/// checksum is then corrected. A file without JPEGs is taken for a `.lic` file itself, and for joined streams.
 pub fn lic(data: &[u8]) {
     let (file, edits) = with_edits(data);
     let carved = carve::read(file, &LIMITS);

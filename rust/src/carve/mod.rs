@@ -1,9 +1,9 @@
 //! JPEG files embedded in a file of any format, carved out of it, and back into exactly the same bytes.
 //!
 //! [`read()`] replaces each JPEG by its [reconstruction data](crate::jpeg), which leaves the *residue* of the file.
-//! Thumbnails are JPEGs too: they are nested in another JPEG, in the contents of its APP and COM segments, and so in its
-//! reconstruction data. Everything that is not a coefficient is therefore in one string of bytes, the reconstruction data
-//! of the file:
+//! Thumbnails are JPEGs too: they are nested in another JPEG, in the contents of its APP and COM segments, and so in
+//! its reconstruction data. Everything that is not a coefficient is therefore in one string of bytes, the
+//! reconstruction data of the file:
 //!
 //! ```text
 //! reconstruction = varint number of JPEGs, then for each, in the order in which their reconstruction data begin:

@@ -11,7 +11,8 @@ pub const MAX_JPEGS: usize = 4096;
 pub(super) const MAX_DEPTH: usize = 8;
 /// The longest JPEG nested in another, in the contents of an APP or COM segment.
 const MAX_NESTED_LEN: usize = 0xFFFF - 2;
-/// Bytes by which reconstruction data may exceed the limit on the file: the notes on a small file can be longer than it.
+/// Bytes by which reconstruction data may exceed the limit on the file: the notes on a small file can be longer than
+/// it.
 pub(crate) const RECONSTRUCTION_SURPLUS: u64 = 1 << 20;
 
 /// The place of an embedded JPEG.

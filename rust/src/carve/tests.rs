@@ -1,4 +1,4 @@
-//! Files with pictures in them, put together from those of `jpeg::tests`.
+//! Files with embedded JPEGs, assembled from those of `jpeg::tests`.
 
 use std::time::{Duration, Instant};
 
@@ -14,12 +14,12 @@ const CMYK: &[u8] = include_bytes!("../jpeg/tests/data/cmyk.jpg");
 const GRAY: &[u8] = include_bytes!("../jpeg/tests/data/gray.jpg");
 const LIMITS: Limits = Limits { max_blocks: 1 << 16, max_output_bytes: 1 << 24 };
 
-/// How many components a picture has, and whether it is progressive.
+/// The number of components of a JPEG, and whether it is progressive.
 type Kind = (usize, bool);
 
-/// Takes a file apart and checks that it comes out again; its pictures, and how long its reconstruction is.
+/// Reads a file and checks that writing restores it; returns its JPEGs, and the length of its reconstruction data.
 #[track_caller]
-fn taken(file: &[u8]) -> (Vec<Kind>, usize) {
+fn carve_exactly(file: &[u8]) -> (Vec<Kind>, usize) {
     let carved = read(file, &LIMITS);
     let frames = layout(&carved.reconstruction, &LIMITS).unwrap();
     assert!(frames.iter().eq(carved.jpegs.iter().map(|jpeg| &jpeg.frame)));
@@ -32,14 +32,14 @@ fn planes(carved: &CarvedFile) -> Vec<Vec<Plane>> {
     carved.jpegs.iter().map(|jpeg| jpeg.planes.clone()).collect()
 }
 
-/// `outer` with an APP1 segment that holds `contents`.
-fn around(outer: &[u8], contents: &[u8]) -> Vec<u8> {
+/// Returns `outer` with an APP1 segment that holds `contents`.
+fn with_app1(outer: &[u8], contents: &[u8]) -> Vec<u8> {
     let len = u16::try_from(contents.len() + 2).unwrap().to_be_bytes();
     [&outer[..2], &[0xFF, 0xE1], &len, contents, &outer[2..]].concat()
 }
 
 #[test]
-fn one_picture_is_all_there_is() {
+fn a_single_jpeg_leaves_its_reconstruction_data() {
     let jpeg = jpeg::read(BASELINE, &LIMITS).unwrap();
     let carved = read(BASELINE, &LIMITS);
     assert_eq!(carved.reconstruction, [&[1, 0, 0, 0], &jpeg.reconstruction[..]].concat());
@@ -47,7 +47,7 @@ fn one_picture_is_all_there_is() {
 }
 
 #[test]
-fn pictures_are_found_wherever_they_are() {
+fn jpegs_are_found_anywhere() {
     let (one, two, three) = ((3, false), (4, false), (3, true));
     let garbage = [0xFF, 0xD8, 0xFF, 0, 7];
     for (file, expected) in [
@@ -56,49 +56,52 @@ fn pictures_are_found_wherever_they_are() {
             [&garbage, BASELINE, &garbage, &CMYK[..CMYK.len() - 2], PROGRESSIVE].concat(),
             vec![one, two, three],
         ),
-        (around(BASELINE, CMYK), vec![one, two]),
+        (with_app1(BASELINE, CMYK), vec![one, two]),
         (
-            around(BASELINE, &[&garbage, CMYK, &garbage, PROGRESSIVE, &garbage].concat()),
+            with_app1(BASELINE, &[&garbage, CMYK, &garbage, PROGRESSIVE, &garbage].concat()),
             vec![one, two, three],
         ),
-        ([around(CMYK, &around(PROGRESSIVE, CMYK)), BASELINE.to_vec()].concat(), vec![two, three, two, one]),
+        (
+            [with_app1(CMYK, &with_app1(PROGRESSIVE, CMYK)), BASELINE.to_vec()].concat(),
+            vec![two, three, two, one],
+        ),
         ([&[0xFF, 0xD8, 7, 7], &CMYK[2..]].concat(), vec![two]),
         (garbage.to_vec(), vec![]),
         (GRAY.to_vec(), vec![]),
         (vec![], vec![]),
     ] {
-        assert_eq!(taken(&file).0, expected);
+        assert_eq!(carve_exactly(&file).0, expected);
     }
 }
 
 #[test]
-fn pictures_are_inside_one_another_up_to_a_depth() {
+fn jpegs_are_nested_up_to_a_depth() {
     let mut file = CMYK.to_vec();
     for depth in 1..12 {
-        assert_eq!(taken(&file).0.len(), depth.min(MAX_DEPTH));
-        file = around(CMYK, &file);
+        assert_eq!(carve_exactly(&file).0.len(), depth.min(MAX_DEPTH));
+        file = with_app1(CMYK, &file);
     }
 }
 
 #[test]
-fn a_thumbnail_without_a_scan_is_text() {
+fn a_thumbnail_without_a_scan_stays_in_the_residue() {
     let scan = CMYK.windows(2).position(|w| w == [0xFF, 0xDA]).unwrap();
-    let (pictures, reconstruction_len) = taken(&around(BASELINE, &CMYK[..scan]));
-    assert_eq!(pictures, [(3, false)]);
+    let (jpegs, reconstruction_len) = carve_exactly(&with_app1(BASELINE, &CMYK[..scan]));
+    assert_eq!(jpegs, [(3, false)]);
     assert!(reconstruction_len > scan + 500);
 }
 
 #[test]
-fn what_is_too_small_is_text() {
-    // Without its scan, or with little of it.
+fn a_jpeg_that_is_too_small_stays_in_the_residue() {
+    // With no scan, with little of it, and with all of it.
     let header = CMYK.windows(2).position(|w| w == [0xFF, 0xDA]).unwrap() + 10;
     for (len, expected) in [(header, 0), (header + 40, 0), (CMYK.len(), 1)] {
-        assert_eq!(taken(&CMYK[..len]).0.len(), expected);
+        assert_eq!(carve_exactly(&CMYK[..len]).0.len(), expected);
     }
 }
 
 #[test]
-fn the_limit_on_blocks_is_for_all_pictures() {
+fn the_limit_on_blocks_holds_for_all_jpegs_together() {
     let file = [BASELINE, BASELINE, CMYK].concat();
     for (max_blocks, expected) in [(35, 0), (36, 1), (96, 2), (167, 2), (168, 3)] {
         let limits = Limits { max_blocks, ..LIMITS };
@@ -106,14 +109,19 @@ fn the_limit_on_blocks_is_for_all_pictures() {
         assert_eq!(carved.jpegs.len(), expected);
         assert!(layout(&carved.reconstruction, &limits).is_ok());
     }
-    let reconstruction = read(&file, &LIMITS).reconstruction;
-    let refused = layout(&reconstruction, &Limits { max_blocks: 167, ..LIMITS });
+    let carved = read(&file, &LIMITS);
+    let refused = layout(&carved.reconstruction, &Limits { max_blocks: 167, ..LIMITS });
     assert!(matches!(refused, Err(Error::LimitExceeded { .. })));
+    // Writing needs no further memory for blocks: there, the limit holds for each JPEG.
+    let written =
+        |max_blocks| write(&carved.reconstruction, &planes(&carved), &Limits { max_blocks, ..LIMITS });
+    assert!(written(96) == Ok(file));
+    assert!(matches!(written(95), Err(Error::LimitExceeded { .. })));
 }
 
 #[test]
-fn the_limit_on_output_is_for_the_whole_file() {
-    let file = [&around(BASELINE, CMYK), CMYK, b"text"].concat();
+fn the_limit_on_output_holds_for_the_whole_file() {
+    let file = [&with_app1(BASELINE, CMYK), CMYK, b"text"].concat();
     let carved = read(&file, &LIMITS);
     for less in 0..file.len() as u64 {
         let limits = Limits { max_output_bytes: file.len() as u64 - less, ..LIMITS };
@@ -123,8 +131,8 @@ fn the_limit_on_output_is_for_the_whole_file() {
 }
 
 #[test]
-fn other_pictures_than_the_skeletons_are_refused() {
-    let carved = read(&around(BASELINE, CMYK), &LIMITS);
+fn planes_of_other_jpegs_are_refused() {
+    let carved = read(&with_app1(BASELINE, CMYK), &LIMITS);
     let planes = planes(&carved);
     let swapped = [planes[1].clone(), planes[0].clone()];
     for wrong in [&planes[..1], &swapped] {
@@ -135,27 +143,27 @@ fn other_pictures_than_the_skeletons_are_refused() {
     assert!(matches!(write(&carved.reconstruction, &longer, &LIMITS), Err(Error::Corrupt { .. })));
 }
 
-/// An APP segment ends within a picture that lies in it, so that what follows of this one is taken for the outer's.
+/// An APP segment ends within the JPEG nested in it, so that the rest of that one is parsed as part of the outer one.
 #[test]
-fn frames_that_depend_on_what_lies_in_them_are_refused() {
+fn frames_that_depend_on_nested_jpegs_are_refused() {
     let [outer, inner] = [BASELINE, CMYK].map(|file| jpeg::read(file, &LIMITS).unwrap());
     let frame = CMYK.windows(2).position(|w| w == [0xFF, 0xC0]).unwrap();
     let segment = [&[0xFF, 0xE0], &(frame as u16 + 2).to_be_bytes()[..]].concat();
-    let text =
+    let residue =
         [&outer.reconstruction[..3], &segment, &inner.reconstruction, &outer.reconstruction[3..]].concat();
     let embeddings = [
-        Embedding { range: 0..text.len(), nested_len: 0 },
+        Embedding { range: 0..residue.len(), nested_len: 0 },
         Embedding { range: 7..7 + inner.reconstruction.len(), nested_len: CMYK.len() },
     ];
-    let reconstruction = [header(&embeddings, text.len()), text].concat();
+    let reconstruction = [header(&embeddings, residue.len()), residue].concat();
     assert_eq!(layout(&reconstruction, &LIMITS), Ok(vec![outer.frame, inner.frame]));
     let written = write(&reconstruction, &[outer.planes, inner.planes], &LIMITS);
     assert!(matches!(written, Err(Error::Corrupt { .. })), "{written:?}");
 }
 
 #[test]
-fn damaged_skeletons_do_not_panic() {
-    let carved = read(&[&around(BASELINE, CMYK), CMYK, b"text"].concat(), &LIMITS);
+fn damaged_reconstruction_data_do_not_panic() {
+    let carved = read(&[&with_app1(BASELINE, CMYK), CMYK, b"text"].concat(), &LIMITS);
     let planes = planes(&carved);
     let survives = |reconstruction: &[u8]| {
         let frames = layout(reconstruction, &LIMITS);
@@ -173,24 +181,24 @@ fn damaged_skeletons_do_not_panic() {
 }
 
 #[test]
-fn pictures_without_coefficients_are_text() {
-    // A declared size does not make blocks: 40 bytes of header and two of coefficients, over and over.
+fn jpegs_without_coefficients_stay_in_the_residue() {
+    // A large declared size earns no blocks: 40 bytes of header and two of coefficients, repeated.
     let frame = [0xFF, 0xC0, 0, 11, 8, 0xFF, 0xFF, 0xFF, 0xF8, 1, 1, 0x11, 0];
     let scan = [0xFF, 0xDA, 0, 8, 1, 1, 0, 0, 63, 0, 0, 0, 0xFF, 0xD9];
     for height in [[0xFF, 0xFF], [0, 0]] {
         let mut frame = frame;
         frame[5..7].copy_from_slice(&height);
-        let picture = [&SOI[..], &frame, &scan].concat();
-        let file = picture.repeat(1000);
-        assert_eq!(taken(&file), (vec![], file.len() + 1));
-        // As many blocks as bits, of the scans alone.
-        let file = [&picture[..], &[0xFF, 0xFE, 0xFF, 0xFF], &[0; 0xFFFD], &picture].concat();
-        assert_eq!(taken(&file).0, vec![]);
+        let jpeg = [&SOI[..], &frame, &scan].concat();
+        let file = jpeg.repeat(1000);
+        assert_eq!(carve_exactly(&file), (vec![], file.len() + 1));
+        // Only the bits of the scans earn blocks.
+        let file = [&jpeg[..], &[0xFF, 0xFE, 0xFF, 0xFF], &[0; 0xFFFD], &jpeg].concat();
+        assert_eq!(carve_exactly(&file).0, vec![]);
     }
 }
 
 #[test]
-fn a_picture_in_a_segment_is_no_longer_than_that() {
+fn a_nested_jpeg_is_no_longer_than_a_segment() {
     let text = [0; 50];
     for (len, what) in [(0x10000u64, "longer than a segment"), (1 << 40, "longer than a segment"), (9, "SOI")]
     {
@@ -202,7 +210,7 @@ fn a_picture_in_a_segment_is_no_longer_than_that() {
 }
 
 #[test]
-fn heads_of_skeletons_are_checked() {
+fn headers_of_reconstruction_data_are_checked() {
     let text = [0; 50];
     let refused = |head: &[u8]| layout(&[head, &text].concat(), &LIMITS).unwrap_err().to_string();
     for (head, what) in [
@@ -220,21 +228,21 @@ fn heads_of_skeletons_are_checked() {
     }
 }
 
-/// What makes the search for pictures look at the same bytes again and again.
+/// Files that make the search read the same bytes many times.
 #[test]
 fn time_is_proportional_to_the_length() {
     let segment = [0xFF, 0xD8, 0xFF, 0xE0, 0, 4, 0, 0];
     let scan = CMYK.windows(2).position(|w| w == [0xFF, 0xDA]).unwrap();
     let frame = CMYK.windows(2).position(|w| w == [0xFF, 0xC0]).unwrap();
-    // A picture of a megapixel, with a hundred bytes of it.
+    // A JPEG of a megapixel, cut after a hundred bytes of its scan.
     let mut large = CMYK[..scan + 100].to_vec();
     large[frame + 5..frame + 9].copy_from_slice(&[4, 0, 4, 0]);
-    for piece in [&START[..], &segment, &[0xFF, 0xD8, 0xFF, 0xE0, 0x40, 0], &CMYK[..scan], &large] {
-        let file = piece.repeat((1 << 20) / piece.len());
+    for pattern in [&START[..], &segment, &[0xFF, 0xD8, 0xFF, 0xE0, 0x40, 0], &CMYK[..scan], &large] {
+        let file = pattern.repeat((1 << 20) / pattern.len());
         let start = Instant::now();
         let carved = read(&file, &LIMITS);
-        assert!(start.elapsed() < Duration::from_secs(2), "{:?} for {piece:?}", start.elapsed());
-        // Those at the end might be pictures that have been cut short.
+        assert!(start.elapsed() < Duration::from_secs(2), "{:?} for {pattern:?}", start.elapsed());
+        // The last few may be truncated JPEGs.
         assert!(carved.reconstruction.len() > file.len() * 99 / 100);
     }
 }

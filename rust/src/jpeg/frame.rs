@@ -81,7 +81,7 @@ pub struct Frame {
     pub height: u16,
     /// Bits per sample.
     pub precision: u8,
-    /// Whether the process is progressive (SOF2) rather than sequential (SOF0, SOF1).
+    /// `true` for a progressive process (SOF2, SOF10), `false` for a sequential one (SOF0, SOF1, SOF9).
     pub progressive: bool,
     /// One to four components, in the order of SOF.
     pub components: Vec<Component>,

@@ -10,7 +10,7 @@ pub(super) struct McuOrder {
     pub mcu_blocks: Vec<McuBlock>,
     mcus_x: u32,
     mcus: usize,
-    /// Whether the scan codes more MCUs than are kept.
+    /// `true` if the scan codes more MCUs than are kept.
     pub is_cut: bool,
     /// Rows of the scan's MCUs in one row of the frame's MCUs.
     rows_in_mcu: usize,

@@ -1,9 +1,9 @@
 //! JPEG files as quantised DCT coefficients and *reconstruction data*, and back into exactly the same bytes.
 //!
-//! [`read()`] decodes the Huffman or arithmetic codes of a file (SOF0, SOF1, SOF2, SOF9 and SOF10), and [`write()`] encodes
-//! them again. Everything that the coefficients do not determine goes into the reconstruction data: the file without its
-//! entropy-coded segments and, where these differ from what libjpeg would have written, notes on the differences.
-//! If a segment is damaged or truncated, the bytes that cannot be decoded are kept literally.
+//! [`read()`] decodes the Huffman or arithmetic codes of a file (SOF0, SOF1, SOF2, SOF9 and SOF10), and [`write()`]
+//! encodes them again. Everything that the coefficients do not determine goes into the reconstruction data: the file
+//! without its entropy-coded segments and, where these differ from what libjpeg would have written, notes on the
+//! differences. If a segment is damaged or truncated, the bytes that cannot be decoded are kept literally.
 //!
 //! ```
 //! use lic_native::{jpeg, Limits};

@@ -58,8 +58,8 @@ impl<'a> Parser<'a> {
 
     /// Proceeds to the next scan and stops after its header; returns `None` if there is no further scan.
     ///
-    /// Segments that cannot be parsed, and scans that the coefficients do not determine, are passed over: reconstruction
-    /// data hold them as bytes. If no scan is found, the first of their errors is returned.
+    /// Segments that cannot be parsed, and scans that the coefficients do not determine, are passed over:
+    /// reconstruction data hold them as bytes. If no scan is found, the first of their errors is returned.
     pub fn next_scan(&mut self) -> Result<Option<Scan>> {
         let mut first_error = None;
         loop {
@@ -107,8 +107,8 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Returns whether scans have certainly coded all bits of all coefficients. Arithmetic-coded scans are never certain,
-    /// as a truncated one may look complete.
+    /// Returns whether scans have certainly coded all bits of all coefficients. Arithmetic-coded scans are never
+    /// certain, as a truncated one may look complete.
     pub fn is_complete(&self) -> bool {
         !self.arithmetic && self.progress.iter().flatten().all(|progress| *progress == Some(0))
     }

@@ -1,8 +1,8 @@
 //! The decisions of an arithmetic-coded scan, and their contexts (T.81, F.1.4 and G.1.3).
 //!
 //! Encoder and decoder make the same decisions, so each kind of scan is written once. The block proposes each decision;
-//! the one that is coded determines the next and goes into the block. A decoder ignores the proposals, which come from a
-//! block that is not decoded yet.
+//! the one that is coded determines the next and goes into the block. A decoder ignores the proposals, which come from
+//! a block that is not decoded yet.
 
 use super::binary_coder::{BinaryCoder, Context};
 use crate::jpeg::block::{mask, Block};
@@ -12,8 +12,8 @@ use crate::jpeg::scan::{Band, Conditioning, Scan, ScanKind};
 /// and the bits of the excess over 1.
 type DcContexts = [Context; 49];
 const DC_LENGTH: usize = 20;
-/// Contexts for AC coefficients: three for each, then those for the length and the bits of the excess over 2, at low and
-/// at high frequencies.
+/// Contexts for AC coefficients: three for each, then those for the length and the bits of the excess over 2, at low
+/// and at high frequencies.
 type AcContexts = [Context; 245];
 const AC_LENGTH: [usize; 2] = [189, 217];
 /// Distance from the context of a length to the context of the bits of a number with that length.
@@ -102,10 +102,12 @@ impl ScanModel {
             let (lower, upper) = self.conditioning.dc[component.dc];
             // The class depends on the length of the excess only.
             let reach = 1 << (u32::BITS - excess.leading_zeros()) >> 1;
-            component.dc_context = match () {
-                () if reach < 1 << lower >> 1 => 0,
-                () if reach <= 1 << upper >> 1 => 4,
-                () => 12,
+            component.dc_context = if reach < 1 << lower >> 1 {
+                0
+            } else if reach <= 1 << upper >> 1 {
+                4
+            } else {
+                12
             };
             component.dc_context += if component.dc_context > 0 && negative { 4 } else { 0 };
         } else {

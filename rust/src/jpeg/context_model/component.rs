@@ -1,10 +1,10 @@
 //! Coding of one component of a band: the order of its coefficients, and their contexts.
 //!
-//! Blocks are coded in raster order. In a block come: its end in zig-zag order; the magnitudes of the coefficients outside
-//! the first row and column, from the highest frequency down, then their signs; the coefficients of the first row and
-//! column; the DC value. The context of a coefficient is a linear prediction of its scale (the logarithm of its magnitude)
-//! from all magnitudes known so far, in its block and in neighbours. In the first row and column and for DC, the value
-//! itself is predicted as well, from how the image continues smoothly across the boundary between blocks.
+//! Blocks are coded in raster order. In a block come: its end in zig-zag order; the magnitudes of the coefficients
+//! outside the first row and column, from the highest frequency down, then their signs; the coefficients of the first
+//! row and column; the DC value. The context of a coefficient is a linear prediction of its scale (the logarithm of its
+//! magnitude) from all magnitudes known so far, in its block and in neighbours. In the first row and column and for DC,
+//! the value itself is predicted as well, from how the image continues smoothly across the boundary between blocks.
 
 use super::boundary::{EdgePrediction, Values};
 use super::contexts::{self, level, size};
@@ -63,8 +63,8 @@ struct Neighbours<'a> {
 }
 
 impl BandComponent<'_> {
-    /// Codes the blocks of the component; a reader ignores their contents and overwrites them. `reference` are the blocks
-    /// of another component at the same positions, if there is one.
+    /// Codes the blocks of the component; a reader ignores their contents and overwrites them. `reference` are the
+    /// blocks of another component at the same positions, if there is one.
     #[inline(always)]
     pub fn code<C: Coder>(
         &self,
@@ -257,7 +257,8 @@ impl BandComponent<'_> {
         block[0] = (predicted + error) as i16;
     }
 
-    /// Codes a number whose sign is likely to be the predicted one: sign and magnitude by one symbol, unless it is large.
+    /// Codes a number whose sign is likely to be the predicted one: sign and magnitude by one symbol, unless it is
+    /// large.
     #[inline(always)]
     fn code_signed_number<C: Coder>(
         &self,

@@ -1,7 +1,7 @@
 //! The prior: weights and initial distributions, learnt from photographs.
 //!
-//! `lic-native train native` writes `prior.bin` (docs/training.md). It is part of the format: with other numbers, files
-//! are others. All numbers are little-endian 16-bit integers:
+//! `lic-native train native` writes `prior.bin` (docs/training.md). It is part of the format: other numbers
+//! give other files. All numbers are little-endian 16-bit integers:
 //!
 //! | integers | |
 //! |---|---|
@@ -16,8 +16,8 @@ use super::contexts::{BITS, ROWS};
 use crate::ans::adaptive::{Bit, Contexts, Row, SYMBOLS};
 use crate::{Error, Result};
 
-/// Number of neighbours whose magnitudes matter: north, west, north-west, north-east, two north, two west, and the block
-/// at the same position of the previous component.
+/// Number of neighbours whose magnitudes matter: north, west, north-west, north-east, two north, two west, and the
+/// block at the same position of the previous component.
 pub(super) const NEIGHBOURS: usize = 7;
 
 const WEIGHT_ROWS: usize = 64 + 64 + NEIGHBOURS + 1;

@@ -1,4 +1,4 @@
-//! What is coded is decoded, whatever the coefficients; what is damaged is refused or gives other coefficients.
+//! All coefficients survive coding; damaged streams are refused or give other coefficients.
 
 use super::bands::bands;
 use super::{decode, encode, Statistics};
@@ -12,7 +12,7 @@ const BASELINE: &[u8] = include_bytes!("../tests/data/baseline.jpg");
 const PROGRESSIVE: &[u8] = include_bytes!("../tests/data/progressive.jpg");
 const CMYK: &[u8] = include_bytes!("../tests/data/cmyk.jpg");
 
-/// A frame of these sampling factors whose quantisers rise with the frequency.
+/// Returns a frame of these sampling factors whose quantisers rise with the frequency.
 fn frame((width, height): (u16, u16), sampling: &[(u8, u8)]) -> Frame {
     let components: Vec<_> = (1..).zip(sampling).map(|(id, &(h, v))| (id, h, v, 0)).collect();
     let mut frame = Frame::new((width, height), 8, false, &components);
@@ -22,7 +22,7 @@ fn frame((width, height): (u16, u16), sampling: &[(u8, u8)]) -> Frame {
     frame
 }
 
-/// So many of 256 coefficients are not zero, and those have at most so many bits.
+/// Returns random coefficients of which `density` in 256 are nonzero and have at most `bits` bits.
 fn random_planes(frame: &Frame, seed: u64, density: u8, bits: u32) -> Vec<Plane> {
     let mut random = Random::new(seed);
     let mut coefficient = || match random.below(256) < density.into() {
@@ -41,7 +41,7 @@ fn planes_of(frame: &Frame, coefficient: impl Fn(usize) -> i16) -> Vec<Plane> {
         .collect()
 }
 
-/// The bytes, which decode to the same coefficients with any number of threads.
+/// Encodes, and checks that the bytes decode to the same coefficients with any number of threads.
 #[track_caller]
 fn coded(frame: &Frame, planes: &[Plane]) -> Vec<u8> {
     let coded = encode(frame, planes, 1).unwrap();
@@ -114,11 +114,11 @@ fn frames_of_all_kinds() {
         &[(1, 1), (1, 1), (1, 1), (1, 1)],
     ];
     for sampling in samplings {
-        // One block, one row, one column, several of both.
+        // One block, one row, one column, several of each.
         for size in [(1, 1), (8, 8), (500, 1), (1, 500), (77, 61)] {
             let mut frame = frame(size, sampling);
             coded(&frame, &random_planes(&frame, 1, 30, 6));
-            // Cut short, down to nothing.
+            // Truncated, down to no rows.
             for rows in (0..frame.mcus().1).rev() {
                 frame.keep_rows(rows);
                 coded(&frame, &random_planes(&frame, 1, 30, 6));
@@ -137,7 +137,7 @@ fn bands_give_the_same_bytes_with_any_number_of_threads() {
     for threads in [0, 2, 3, 16] {
         assert!(encode(&frame, &planes, threads).as_ref() == Ok(&coded));
     }
-    // A stream is as long as it is said to be.
+    // The lengths of the streams must be right.
     for at in 0..8 {
         let mut damaged = coded.clone();
         damaged[at] ^= 0x40;
@@ -171,10 +171,10 @@ fn a_photograph_shrinks() {
 }
 
 #[test]
-fn unfinished_pictures_shrink_as_whole_ones_do() {
+fn unfinished_images_shrink_as_complete_ones_do() {
     let scans: Vec<usize> =
         PROGRESSIVE.windows(2).enumerate().filter(|(_, w)| *w == [0xFF, 0xDA]).map(|(at, _)| at).collect();
-    // Behind a scan, and in the middle of one.
+    // After a scan, and in the middle of one.
     for end in [scans[5], scans[5] + (scans[6] - scans[5]) / 2, scans[8] + 20] {
         let jpeg = read(&PROGRESSIVE[..end], &Limits::default()).unwrap();
         assert!(jpeg.frame.components.iter().any(|component| !component.steps.is_empty()));
@@ -195,7 +195,7 @@ fn steps_change_in_any_row() {
         frame.components[2].steps = rows.iter().map(|&row| steps(row)).rev().take(1).collect();
         coded(&frame, &planes);
     }
-    // What is no multiple does not come back.
+    // A coefficient that is not a multiple of its step is refused.
     planes[0][3] += 1;
     frame.components[0].steps = vec![Steps { row: 0, shifts: [1; 64] }];
     assert!(matches!(encode(&frame, &planes, 1), Err(Error::Corrupt { .. })));
@@ -263,14 +263,14 @@ fn statistics_count_what_is_coded() {
     assert_eq!(total(&statistics), once.map(|count| 2 * count));
 }
 
-/// What `prior.bin` makes of a file: another prior, or another walk, is another format.
+/// The code of a file is part of the format: it changes with the prior and with the order of coding.
 #[test]
 fn the_bytes_are_those_of_the_format() {
     let jpeg = read(PROGRESSIVE, &Limits::default()).unwrap();
     assert!(coded(&jpeg.frame, &jpeg.planes) == std::fs::read(golden()).unwrap());
 }
 
-/// `cargo test --profile checked write_golden -- --ignored`, where the format changes.
+/// Run `cargo test --profile checked write_golden -- --ignored` when the format changes.
 #[test]
 #[ignore = "writes the file that the test above reads"]
 fn write_golden() {

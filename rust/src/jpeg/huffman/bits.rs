@@ -97,7 +97,8 @@ impl<'a> BitReader<'a> {
         Some(self.take(1)? != 0)
     }
 
-    /// Returns the bits before the marker or the end, with zeros above them, and their number; `None` for a byte or more.
+    /// Returns the bits before the marker or the end, with zeros above them, and their number; `None` for a byte or
+    /// more.
     pub fn padding(&mut self) -> Option<(u8, u32)> {
         self.refill();
         let len = self.len;

@@ -139,7 +139,8 @@ impl PaddingNotes {
     }
 }
 
-/// Collects the notes on a scan. EOB breaks that libjpeg would make are left out unless the scan departs from that rule.
+/// Collects the notes on a scan. EOB breaks that libjpeg would make are left out unless the scan departs from that
+/// rule.
 fn scan_notes(notes: BlockNotes, padding: PaddingNotes, patches: Vec<Patch>) -> ScanNotes {
     let unlimited_corrections = notes.unlimited_corrections;
     let breaks = notes.eob_breaks.into_iter().filter(|entry| unlimited_corrections || !entry.1);

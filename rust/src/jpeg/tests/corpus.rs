@@ -1,10 +1,12 @@
+//! Files of a corpus, which `LIC_CORPUS` names.
+
 use super::{read_exactly, LIMITS};
 use crate::jpeg::{layout, read, reconstruction, write};
 use crate::Limits;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// Round-trips all files below the folder in `LIC_CORPUS`, and reports what is refused and how fast the rest is.
+/// Round-trips all files below the folder in `LIC_CORPUS`, and reports refused files and the speed of the others.
 #[test]
 #[ignore = "needs LIC_CORPUS"]
 fn corpus_round_trip() {
@@ -46,7 +48,7 @@ fn corpus_round_trip() {
     }
 }
 
-/// Damages the small files below the folder in `LIC_CORPUS` at random, and their reconstructions too.
+/// Damages the small files below the folder in `LIC_CORPUS` at random, and their reconstruction data too.
 #[test]
 #[ignore = "needs LIC_CORPUS"]
 fn corpus_damage() {
@@ -77,7 +79,7 @@ fn corpus_damage() {
     }
 }
 
-/// All files below the folder in `LIC_CORPUS`.
+/// Returns all files below the folder in `LIC_CORPUS`.
 fn corpus() -> Vec<PathBuf> {
     let root = std::env::var("LIC_CORPUS").expect("LIC_CORPUS names a folder");
     let mut paths = Vec::new();
@@ -94,7 +96,7 @@ struct Tally {
     writing: f64,
 }
 
-/// The result, and the least time of three runs in seconds.
+/// Returns the result, and the shortest time of three runs in seconds.
 fn timed<T>(mut job: impl FnMut() -> T) -> (T, f64) {
     let mut run = || {
         let start = Instant::now();

@@ -1,4 +1,4 @@
-//! Damaged files come back exactly or are refused; damaged reconstructions are refused or give some other file.
+//! Damaged files are restored exactly or refused; damaged reconstruction data are refused or give another file.
 
 use super::files::{ALL, ARITHMETIC, BASELINE, PROGRESSIVE, RESTART};
 use super::{earn, read_exactly, LIMITS};
@@ -11,7 +11,7 @@ fn truncated_files() {
     for file in ALL {
         let mut restored = false;
         for len in 0..file.len() {
-            // Once there is enough to begin with, more is not worse.
+            // Once a part of the file can be read, every longer part can.
             assert!(read_exactly(&file[..len]).is_ok() || !restored, "refused {len} of {} bytes", file.len());
             restored |= read_exactly(&file[..len]).is_ok();
         }
@@ -47,8 +47,8 @@ fn bytes_removed_doubled_or_replaced() {
 }
 
 #[test]
-fn damaged_skeletons() {
-    // With notes of all kinds that damage to the files brings about.
+fn damaged_reconstruction_data() {
+    // With all kinds of notes that damage to files causes.
     let mut damaged = RESTART.to_vec();
     damaged[RESTART.len() - 100] ^= 0x10;
     damaged.extend_from_slice(b"tail");
@@ -104,7 +104,7 @@ fn damage_costs_only_the_interval() {
     assert_eq!(jpeg.planes[0][..256], intact.planes[0][..256]);
 }
 
-/// `BASELINE` with another size in SOF.
+/// Returns `BASELINE` with another size in SOF.
 fn resized(width: u16, height: u16) -> Vec<u8> {
     let mut file = BASELINE.to_vec();
     let sof = position(&file, 0xC0);
@@ -118,12 +118,12 @@ fn position(file: &[u8], marker: u8) -> usize {
 }
 
 #[test]
-fn only_rows_that_hold_anything_are_kept() {
+fn only_rows_that_a_scan_reaches_are_kept() {
     let intact = read_exactly(BASELINE).unwrap();
     let rows =
         |jpeg: &crate::jpeg::Jpeg| jpeg.frame.components.iter().map(|c| c.blocks_h).collect::<Vec<_>>();
     assert_eq!(rows(&intact), [4, 2, 2]);
-    // The entropy-coded segment ends behind two rows of MCUs, and what follows is looked for in a third.
+    // The entropy-coded segment ends after two rows of MCUs, and the scan goes on in a third.
     for height in [33, 500, u16::MAX] {
         let jpeg = read_exactly(&resized(41, height)).unwrap();
         assert_eq!((jpeg.frame.height, rows(&jpeg)), (height, vec![6, 3, 3]));
@@ -143,10 +143,10 @@ fn size_is_earned() {
     // A row of these MCUs has more blocks than the file has bits.
     let truncated = |file: &[u8]| matches!(read(file, &Limits::default()), Err(Error::Truncated { .. }));
     assert!(truncated(&resized(u16::MAX, u16::MAX)));
-    // Only the bytes of the picture's scans count: not what follows it, not its comments, not another picture.
+    // Only the bytes of the image's scans count, not comments, trailing bytes or another image.
     let file = resized(u16::MAX, u16::MAX);
-    let (picture, eoi) = file.split_at(file.len() - 2);
-    let comment = [picture, &[0xFF, 0xFE, 0x20, 2], &[0; 0x2000], eoi].concat();
+    let (image, eoi) = file.split_at(file.len() - 2);
+    let comment = [image, &[0xFF, 0xFE, 0x20, 2], &[0; 0x2000], eoi].concat();
     for file in [comment, [&file[..], &[0; 5000]].concat(), file.repeat(20)] {
         assert!(truncated(&file));
     }
@@ -162,7 +162,7 @@ fn size_is_earned() {
     assert!(limited(write(&jpeg.reconstruction, &jpeg.planes, &limits).unwrap_err()));
 }
 
-/// The planes of a file with more of anything but scans are no larger: what many such pictures take grows like the file.
+/// The blocks of a file are bounded by the bytes of its scans, so memory grows with the size of the file.
 #[test]
 fn blocks_grow_with_the_bytes_of_scans() {
     let blocks = |bytes: usize| {
@@ -178,7 +178,7 @@ fn blocks_grow_with_the_bytes_of_scans() {
 
 #[test]
 fn scans_that_take_no_bytes_are_counted() {
-    // A picture of 1024 blocks, and after its DC values one blank scan of two bytes for each AC coefficient.
+    // An image of 1024 blocks, and after its DC values one blank scan of two bytes for each AC coefficient.
     let blank = |scans: u8| {
         let mut file = vec![0xFF, 0xD8, 0xFF, 0xC2, 0, 11, 8, 0, 8, 0x20, 0, 1, 1, 0x11, 0];
         // One code of one bit: for DC no difference, for AC a run of 1024 blocks.
@@ -200,7 +200,7 @@ fn scans_that_take_no_bytes_are_counted() {
 }
 
 #[test]
-fn coefficients_of_unfinished_pictures_are_multiples_of_their_steps() {
+fn coefficients_of_unfinished_images_are_multiples_of_their_steps() {
     for file in ALL {
         let whole = read_exactly(file).unwrap();
         assert!(whole.frame.components.iter().all(|component| component.steps.is_empty()));
@@ -211,9 +211,9 @@ fn coefficients_of_unfinished_pictures_are_multiples_of_their_steps() {
         .filter_map(|(at, bytes)| (bytes == [0xFF, 0xDA]).then_some(at))
         .collect();
     let shifts = |file: &[u8]| -> Vec<Vec<(usize, [u8; 2])>> {
-        let of_dc_and_last = |steps: &crate::jpeg::Steps| (steps.row, [steps.shifts[0], steps.shifts[63]]);
+        let dc_and_last = |steps: &crate::jpeg::Steps| (steps.row, [steps.shifts[0], steps.shifts[63]]);
         let frame = read_exactly(file).unwrap().frame;
-        frame.components.iter().map(|c| c.steps.iter().map(of_dc_and_last).collect()).collect()
+        frame.components.iter().map(|c| c.steps.iter().map(dc_and_last).collect()).collect()
     };
     // libjpeg's script: DC, luma 1 to 5, chroma, luma 6 to 63; luma from 2 to 1; DC; chroma; luma.
     let [y, c] = [vec![(0, [1, 2])], vec![(0, [1, 1])]];
@@ -229,7 +229,7 @@ fn coefficients_of_unfinished_pictures_are_multiples_of_their_steps() {
 }
 
 #[test]
-fn whole_pictures_are_told_from_others() {
+fn complete_files_are_distinguished_from_others() {
     let whole = |file: &[u8]| read_whole(file, &LIMITS);
     for file in ALL {
         assert_eq!(whole(file), read(file, &LIMITS));
@@ -244,7 +244,7 @@ fn whole_pictures_are_told_from_others() {
             }
         }
     }
-    // Not refined to the last bit, but all there is.
+    // Not refined to the last bit, yet complete.
     let last = PROGRESSIVE.windows(2).rposition(|w| w == [0xFF, 0xDA]).unwrap();
     assert!(whole(&[&PROGRESSIVE[..last], &[0xFF, 0xD9]].concat()).is_ok());
     // With EOI in the middle of a scan, without rows, without quantisation tables, or without chroma.
@@ -263,7 +263,7 @@ fn whole_pictures_are_told_from_others() {
 }
 
 #[test]
-fn skeletons_with_impossible_rows() {
+fn reconstruction_data_with_impossible_rows() {
     let file = resized(41, u16::MAX);
     let jpeg = read(&file, &LIMITS).unwrap();
     let parts = reconstruction::split(&jpeg.reconstruction, &LIMITS).unwrap();
@@ -284,7 +284,7 @@ fn skeletons_with_impossible_rows() {
 }
 
 #[test]
-fn height_behind_the_first_scan() {
+fn height_after_the_first_scan() {
     let intact = read_exactly(BASELINE).unwrap();
     let file = resized(41, 0);
     let (scan, eoi) = file.split_at(file.len() - 2);
@@ -293,7 +293,7 @@ fn height_behind_the_first_scan() {
         assert_eq!((&jpeg.frame, &jpeg.planes), (&intact.frame, &intact.planes));
         assert_eq!(jpeg.reconstruction[0], 0);
     }
-    // None, zero, or cut: the height is unknown.
+    // Missing, zero or truncated: the height is unknown.
     for dnl in [&[][..], &[0xFF, 0xDC, 0, 4, 0, 0], &[0xFF, 0xDC, 0, 4, 0]] {
         let jpeg = read_exactly(&[scan, dnl].concat()).unwrap();
         assert_eq!((jpeg.frame.height, jpeg.frame.components[1].blocks_h), (u16::MAX, 3));
@@ -314,7 +314,7 @@ fn segments_that_cannot_be_parsed_are_passed_over() {
         assert_eq!((&jpeg.frame, &jpeg.planes), (&intact.frame, &intact.planes));
         assert_eq!(jpeg.reconstruction.len(), intact.reconstruction.len() + stray.len());
     }
-    // Before the first scan too, and if nothing else comes, the first is the error.
+    // Before the first scan too. If no scan follows, the first of them is the error.
     let soi = &PROGRESSIVE[..2];
     let jpeg = read_exactly(&[soi, &short_segment, &PROGRESSIVE[2..]].concat()).unwrap();
     assert_eq!(jpeg.planes, intact.planes);
@@ -323,8 +323,8 @@ fn segments_that_cannot_be_parsed_are_passed_over() {
 }
 
 #[test]
-fn zeros_behind_an_arithmetic_coded_segment_do_not_code_a_large_image() {
-    // The segment makes ones the rule, and all else goes on from there.
+fn zeros_after_an_arithmetic_coded_segment_do_not_code_a_large_image() {
+    // The segment makes ones probable, so that zeros after it would code ones without end.
     let mut image = read_exactly(ARITHMETIC).unwrap();
     image.planes.iter_mut().for_each(|plane| plane.fill(1));
     let mut file = write(&image.reconstruction, &image.planes, &LIMITS).unwrap();

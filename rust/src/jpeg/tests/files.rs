@@ -1,4 +1,4 @@
-//! Files that libjpeg wrote, by way of Pillow, or in the case of arithmetic coding of jpegtran.
+//! Files that libjpeg wrote, called by Pillow or, for arithmetic coding, by jpegtran.
 
 use super::{read_exactly, LIMITS};
 use crate::jpeg::{layout, read, reconstruction, write};
@@ -75,7 +75,7 @@ fn coefficients_give_the_pixels_of_libjpeg() {
     }
 }
 
-/// By definition, in floating point.
+/// Returns the inverse DCT by its definition, in floating point.
 fn inverse_dct(coefficients: &[i16], quant: &[u16; 64]) -> [f64; 64] {
     let basis = |x: usize, u: usize| {
         let scale = if u == 0 { 0.125f64.sqrt() } else { 0.5 };
