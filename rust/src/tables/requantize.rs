@@ -155,7 +155,7 @@ mod tests {
             let row = requantize(&boundaries(&fine), 16, -reach);
             let coarse = freqs(&row);
             let escape = *coarse.last().unwrap();
-            for (symbol, p) in (-reach..=reach).zip(&probabilities).filter(|(_, &p)| p > 0.0) {
+            for (symbol, p) in (-reach..=reach).zip(&probabilities).filter(|(_, p)| **p > 0.0) {
                 let inside = usize::try_from(symbol - row.offset()).ok().filter(|&i| i + 1 < coarse.len());
                 let escape_bits = if inside.is_some() { 0.0 } else { 16.0 };
                 let freq = inside.map_or(escape, |i| coarse[i]);

@@ -112,7 +112,7 @@ fn counts_become_their_entropy() {
     let tables = Tables::from_rows(&[Row::from_counts(&counts, -3).unwrap()]).unwrap();
     let total: f64 = counts.iter().map(|&n| f64::from(n)).sum();
     let (mut actual, mut ideal) = (0.0, 0.0);
-    for (symbol, &count) in (-3..).zip(&counts).filter(|(_, &count)| count > 0) {
+    for (symbol, &count) in (-3..).zip(&counts).filter(|(_, count)| **count > 0) {
         actual += f64::from(count) * (15.0 - f64::from(tables.slots(0, symbol).0.freq()).log2());
         ideal += f64::from(count) * (total / f64::from(count)).log2();
     }
