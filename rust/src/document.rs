@@ -18,7 +18,7 @@ use std::ops::Range;
 
 use crate::jpeg::{self, Frame, Jpeg, Plane};
 use crate::limits::check;
-use crate::{interrupt, varint, Error, Limits, Result};
+use crate::{bytes, interrupt, Error, Limits, Result};
 
 #[cfg(test)]
 mod tests;
@@ -217,7 +217,7 @@ fn is_restored(jpeg: &Jpeg, picture: &[u8], limits: Limits) -> bool {
 
 fn head(cuts: &[Cut], text_len: usize) -> Vec<u8> {
     let mut out = Vec::new();
-    let mut put = |value: usize| varint::put(&mut out, value as u64);
+    let mut put = |value: usize| bytes::put_varint(&mut out, value as u64);
     put(cuts.len());
     let mut previous = 0;
     for cut in cuts {
@@ -239,7 +239,7 @@ impl<'a> Parts<'a> {
     fn of(skeleton: &'a [u8]) -> Result<Self> {
         let mut position = 0;
         let mut number = || {
-            let number = varint::take(skeleton, &mut position, "document skeleton")?;
+            let number = bytes::take_varint(skeleton, &mut position, "document skeleton")?;
             usize::try_from(number).map_err(|_| corrupt("a number is out of range"))
         };
         let count = number()?;

@@ -123,7 +123,7 @@ fn restore(packed: &[u8]) -> Result<Vec<u8>> {
     let restored = match container.body {
         Body::Stored(stored) => stored,
         // It has no original to restore, only a model that is not here.
-        Body::Image(image) => return Err(Error::Unsupported(format!("model {}", image.model))),
+        Body::Image(image) => return Err(Error::Unsupported(format!("model {}", image.model).into())),
         Body::Jpeg(body) => {
             let max_blocks = LIMITS.max_blocks.min(8 * container.size);
             let limits = Limits { max_blocks, max_output_bytes: container.size };

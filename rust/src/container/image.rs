@@ -2,7 +2,7 @@
 
 use super::{dictionary, put_section, sealed, Cursor, MAGIC, VERSION};
 use crate::limits::check;
-use crate::{varint, Error, Limits, Result};
+use crate::{bytes, Error, Limits, Result};
 
 pub(super) const KIND_IMAGE: u8 = 2;
 /// Bytes that an image's metadata may have. It packs well: a small file could ask for much.
@@ -62,14 +62,14 @@ pub fn pack_image(image: &ImageBody) -> Result<Vec<u8>> {
     let mut out = Vec::with_capacity(64 + image.metadata.len() + image.alpha.len() + image.latents.len());
     out.extend_from_slice(&MAGIC);
     out.extend_from_slice(&[VERSION, KIND_IMAGE]);
-    varint::put(&mut out, width.into());
-    varint::put(&mut out, height.into());
+    bytes::put_varint(&mut out, width.into());
+    bytes::put_varint(&mut out, height.into());
     out.push(channels);
-    varint::put(&mut out, image.model);
+    bytes::put_varint(&mut out, image.model);
     out.extend_from_slice(&image.fingerprint.to_le_bytes());
-    varint::put(&mut out, image.quality.into());
+    bytes::put_varint(&mut out, image.quality.into());
     out.extend_from_slice(&image.checksum.to_le_bytes());
-    varint::put(&mut out, image.metadata.len() as u64);
+    bytes::put_varint(&mut out, image.metadata.len() as u64);
     if !image.metadata.is_empty() {
         put_section(&mut out, &dictionary::compress(&image.metadata)?);
     }
@@ -94,7 +94,7 @@ pub(super) fn read(cursor: &mut Cursor, limits: &Limits) -> Result<ImageBody> {
         latents: Vec::new(),
     };
     if !(1..=4).contains(&image.channels) {
-        return Err(Error::Unsupported(format!("an image of {} channels", image.channels)));
+        return Err(Error::Unsupported(format!("an image of {} channels", image.channels).into()));
     }
     limits.check_output("an image's size", image.size())?;
     let length = cursor.varint("length of the metadata")?;

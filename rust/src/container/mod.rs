@@ -9,7 +9,7 @@ use std::io::Read;
 
 use crate::interrupt::Watched;
 use crate::limits::check;
-use crate::{document, interrupt, tensor, varint, Error, Limits, Result};
+use crate::{bytes, document, interrupt, tensor, Error, Limits, Result, Unsupported};
 use xxhash_rust::xxh3::xxh3_64;
 
 pub use image::{pack_image, ImageBody};
@@ -101,18 +101,18 @@ pub fn pack_jpeg(original: &[u8], body: &JpegBody) -> Result<Vec<u8>> {
     }
     let mut out = header(KIND_JPEG, original);
     let skeleton = dictionary::compress(&body.skeleton)?;
-    varint::put(&mut out, body.skeleton.len() as u64);
+    bytes::put_varint(&mut out, body.skeleton.len() as u64);
     put_section(&mut out, &skeleton);
     let mut fingerprints = HashMap::new();
     for (index, picture) in body.pictures.iter().enumerate() {
-        varint::put(&mut out, picture.coder);
+        bytes::put_varint(&mut out, picture.coder);
         match fingerprints.insert(picture.coder, picture.fingerprint) {
             None => out.extend_from_slice(&picture.fingerprint.to_le_bytes()),
             Some(known) if known == picture.fingerprint => {}
             Some(_) => return Err(Error::InvalidArgument("one coder, several fingerprints".into())),
         }
         if index + 1 < count {
-            varint::put(&mut out, picture.data.len() as u64);
+            bytes::put_varint(&mut out, picture.data.len() as u64);
         }
         out.extend_from_slice(&picture.data);
     }
@@ -140,7 +140,7 @@ pub fn unpack(data: &[u8], limits: &Limits) -> Result<Container> {
     let body = match kind {
         KIND_STORED => Body::Stored(read_stored(&mut cursor, size)?),
         KIND_JPEG => Body::Jpeg(read_jpeg(&mut cursor, limits)?),
-        other => return Err(Error::Unsupported(format!("content of kind {other}"))),
+        other => return Err(Error::Unsupported(Unsupported::Kind(other))),
     };
     cursor.end()?;
     Ok(Container { size, checksum, body })
@@ -173,7 +173,7 @@ fn header(kind: u8, original: &[u8]) -> Vec<u8> {
     out.extend_from_slice(&MAGIC);
     out.extend_from_slice(&[VERSION, kind]);
     out.extend_from_slice(&xxh3_64(original).to_le_bytes());
-    varint::put(&mut out, original.len() as u64);
+    bytes::put_varint(&mut out, original.len() as u64);
     out
 }
 
@@ -190,13 +190,16 @@ fn open(data: &[u8]) -> Result<Cursor<'_>> {
         return Err(Error::Truncated { what, offset: data.len() });
     }
     if !data.starts_with(&MAGIC) {
-        return Err(Error::Unsupported(format!("not a .lic file: it {}", what_else(data))));
+        return Err(Error::Unsupported(format!("not a .lic file: it {}", what_else(data)).into()));
     }
     let version = *data.get(4).ok_or(Error::Truncated { what: "format version", offset: 4 })?;
     if version != VERSION {
-        return Err(Error::Unsupported(format!(
-            "format version {version}: this release reads version {VERSION}"
-        )));
+        let newest = VERSION;
+        return Err(Error::Unsupported(Unsupported::Version {
+            format: "a .lic file",
+            found: version,
+            newest,
+        }));
     }
     let end = data.len().saturating_sub(CRC_BYTES);
     if end < FIXED_BYTES {
@@ -214,7 +217,7 @@ fn open(data: &[u8]) -> Result<Cursor<'_>> {
 
 /// What a file is that is no `.lic` file: whoever has confused two files is told which one it was.
 fn what_else(data: &[u8]) -> &'static str {
-    if data.starts_with(&tensor::MAGIC) {
+    if data.starts_with(&tensor::fitted::MAGIC) {
         "is a tensor, which lic_native.decode restores"
     } else if data.starts_with(&[0xFF, 0xD8, 0xFF]) {
         "is a JPEG file"
@@ -231,7 +234,7 @@ fn read_stored(cursor: &mut Cursor, size: u64) -> Result<Vec<u8>> {
         STORED_VERBATIM => check_size(data, size, offset).map(|()| data.to_vec()),
         STORED_ZSTD => unzstd(zstd::stream::read::Decoder::with_buffer(data), size, offset),
         STORED_LIKE_SKELETON => dictionary::decompress(data, size, offset),
-        other => Err(Error::Unsupported(format!("storage method {other}"))),
+        other => Err(Error::Unsupported(Unsupported::Method { format: "storage", method: other })),
     }
 }
 
@@ -273,7 +276,7 @@ fn unzstd<R: std::io::BufRead>(
 }
 
 fn put_section(out: &mut Vec<u8>, section: &[u8]) {
-    varint::put(out, section.len() as u64);
+    bytes::put_varint(out, section.len() as u64);
     out.extend_from_slice(section);
 }
 
@@ -299,7 +302,7 @@ impl<'a> Cursor<'a> {
     }
 
     fn varint(&mut self, what: &'static str) -> Result<u64> {
-        varint::take(self.data, &mut self.position, what)
+        bytes::take_varint(self.data, &mut self.position, what)
     }
 
     fn section(&mut self, what: &'static str) -> Result<&'a [u8]> {
@@ -422,14 +425,14 @@ mod tests {
     fn crafted(kind: u8, size: u64, body: &[u8]) -> Vec<u8> {
         let mut out = header(kind, b"");
         out.truncate(FIXED_BYTES);
-        varint::put(&mut out, size);
+        bytes::put_varint(&mut out, size);
         out.extend_from_slice(body);
         sealed(out)
     }
 
     fn crafted_jpeg(size: u64, skeleton: &[u8], skeleton_size: u64) -> Vec<u8> {
         let mut body = Vec::new();
-        varint::put(&mut body, skeleton_size);
+        bytes::put_varint(&mut body, skeleton_size);
         put_section(&mut body, &dictionary::compress(skeleton).unwrap());
         crafted(KIND_JPEG, size, &body)
     }
@@ -507,7 +510,7 @@ mod tests {
         packed[4] = 9;
         assert_eq!(
             unpack(&packed, &up_to(99)).unwrap_err().to_string(),
-            "format version 9: this release reads version 1"
+            "a .lic file of version 9: this release reads version 1"
         );
     }
 }

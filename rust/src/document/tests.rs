@@ -190,7 +190,7 @@ fn a_picture_in_a_segment_is_no_longer_than_that() {
     for (len, what) in [(0x10000u64, "longer than a segment"), (1 << 40, "longer than a segment"), (9, "SOI")]
     {
         let mut head = vec![2, 0, 0, 0, 1, 1];
-        varint::put(&mut head, len);
+        bytes::put_varint(&mut head, len);
         let error = layout(&[&head[..], &text].concat(), &LIMITS).unwrap_err().to_string();
         assert!(error.contains(what), "{error}");
     }

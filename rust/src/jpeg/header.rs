@@ -5,7 +5,7 @@ use super::frame::Frame;
 use super::huffman::HuffmanTable;
 use super::intervals::segment_len;
 use crate::Limits;
-use crate::{Error, Result};
+use crate::{Error, Result, Unsupported};
 use std::ops::Range;
 
 /// A scan as its header and the tables before it describe it.
@@ -325,7 +325,7 @@ impl<'a> Parser<'a> {
             return Err(Error::Unsupported("JPEG of width 0".into()));
         }
         if !(1..=4).contains(&count) {
-            return Err(Error::Unsupported(format!("JPEG of {count} components")));
+            return Err(Error::Unsupported(format!("JPEG of {count} components").into()));
         }
         let mut components = Vec::new();
         for _ in 0..count {
@@ -568,5 +568,5 @@ fn unsupported_process(marker: u8) -> Error {
         0xC8 => "reserved",
         _ => "arithmetic-coded",
     };
-    Error::Unsupported(format!("{process} JPEG (marker FF{marker:02X})"))
+    Error::Unsupported(Unsupported::JpegProcess { process, marker })
 }

@@ -13,7 +13,7 @@
 
 use super::header::Rows;
 use crate::Limits;
-use crate::{varint, Error, Result};
+use crate::{bytes, Error, Result};
 
 /// How an entropy-coded segment departs from what the scan encoder would make of the coefficients.
 /// Blocks are counted in the order of the scan.
@@ -161,7 +161,7 @@ fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
 }
 
 fn put_varint(out: &mut Vec<u8>, value: usize) {
-    varint::put(out, value as u64);
+    bytes::put_varint(out, value as u64);
 }
 
 fn read_notes(mut reader: Reader) -> Result<(Rows, Vec<(usize, ScanNotes)>)> {
@@ -251,7 +251,7 @@ impl<'a> Reader<'a> {
     }
 
     fn varint(&mut self) -> Result<usize> {
-        let value = varint::take(self.data, &mut self.pos, "JPEG skeleton")?;
+        let value = bytes::take_varint(self.data, &mut self.pos, "JPEG skeleton")?;
         usize::try_from(value).map_err(|_| self.corrupt("number out of range"))
     }
 

@@ -19,10 +19,11 @@ use std::ops::Range;
 use std::sync::{Mutex, OnceLock};
 
 use super::{Frame, Plane};
-use crate::ans::adaptive::{Coder, Contexts, Counter, Reader, Writer};
-use crate::ans::{in_parallel, Backend};
+use crate::ans::adaptive::{AdaptiveCoder, Contexts, Counter, Reader, Writer};
+use crate::ans::Backend;
 use crate::jpeg;
-use crate::tables::real;
+use crate::parallel::in_parallel;
+use crate::tables::exact_math;
 use crate::{Error, Result};
 pub use prior::fingerprint;
 use prior::{Class, Prior};
@@ -165,7 +166,7 @@ fn parts<'a>(
 
 /// Codes a band of all components, divided by their steps, by any coder.
 #[inline(always)]
-fn code<C: Coder>(
+fn code<C: AdaptiveCoder>(
     coder: &mut C,
     frame: &Frame,
     rows: &Range<usize>,
@@ -229,7 +230,7 @@ fn logarithms() -> &'static Logarithms {
     LOGARITHMS.get_or_init(|| {
         let mut table = Box::new([0; 1 << 15]);
         for (magnitude, logarithm) in table.iter_mut().enumerate() {
-            let octaves = real::ln(1.0 + magnitude as f64) / real::ln(2.0);
+            let octaves = exact_math::ln(1.0 + magnitude as f64) / exact_math::ln(2.0);
             *logarithm = (4096.0 * octaves + 0.5).min(f64::from(i16::MAX)) as i16;
         }
         table

@@ -10,7 +10,7 @@ use super::super::block::{mask, positions};
 use super::context::{self, level, size};
 use super::prior::{Boundary, Vector, Weights};
 use super::zigzag::{self, COLUMN, ROW};
-use crate::ans::adaptive::Coder;
+use crate::ans::adaptive::AdaptiveCoder;
 use crate::{interrupt, Error, Result};
 
 /// The logarithm of a magnitude plus 1, in 2^-12 octaves.
@@ -48,7 +48,7 @@ const NOTHING: Done =
 /// Codes the blocks of a component; who reads passes zeros. `reference` are those of another one at the same places, if
 /// there is one.
 #[inline(always)]
-pub(super) fn walk<C: Coder>(
+pub(super) fn walk<C: AdaptiveCoder>(
     coder: &mut C,
     component: &Component,
     boundary: &Boundary,
@@ -115,7 +115,7 @@ impl Component<'_> {
 
     #[inline(always)]
     #[expect(clippy::too_many_arguments)]
-    fn block<C: Coder>(
+    fn block<C: AdaptiveCoder>(
         &self,
         coder: &mut C,
         boundary: &Boundary,
@@ -206,7 +206,12 @@ impl Component<'_> {
 
     /// Where the block ends: the last coefficient that is not 0, or 0.
     #[inline(always)]
-    fn end<C: Coder>(&self, coder: &mut C, [n, w, nw, ne, ..]: [&Done; 6], block: &[i16; 64]) -> usize {
+    fn end<C: AdaptiveCoder>(
+        &self,
+        coder: &mut C,
+        [n, w, nw, ne, ..]: [&Done; 6],
+        block: &[i16; 64],
+    ) -> usize {
         let end = if C::WRITES { (mask(block, |value| value != 0) | 1).ilog2() as usize } else { 0 };
         let average = (3 * (n.end + w.end) + nw.end + ne.end) / 8;
         let energy = size((n.energy + w.energy) >> 12);
@@ -216,7 +221,7 @@ impl Component<'_> {
     }
 
     #[inline(always)]
-    fn dc<C: Coder>(
+    fn dc<C: AdaptiveCoder>(
         &self,
         coder: &mut C,
         nearest: Nearest,
@@ -250,7 +255,13 @@ impl Component<'_> {
 
     /// A number whose sign is likely to be the expected one: by one symbol for both, unless it is large.
     #[inline(always)]
-    fn signed_number<C: Coder>(&self, coder: &mut C, context: usize, negative: bool, number: i32) -> i32 {
+    fn signed_number<C: AdaptiveCoder>(
+        &self,
+        coder: &mut C,
+        context: usize,
+        negative: bool,
+        number: i32,
+    ) -> i32 {
         let number = if negative { -number } else { number };
         let symbol = match number >= 0 {
             true => number.min(WITH_SIGN),
@@ -273,7 +284,7 @@ impl Component<'_> {
 
     /// A number of 16 bits: small ones by a symbol each, others by a symbol for their size and the bits below it.
     #[inline(always)]
-    fn number<C: Coder>(&self, coder: &mut C, context: usize, number: u32) -> u32 {
+    fn number<C: AdaptiveCoder>(&self, coder: &mut C, context: usize, number: u32) -> u32 {
         let symbol = match number {
             0..=9 => number,
             10..=11 => 10,
@@ -308,7 +319,7 @@ impl Component<'_> {
 /// A number of 10 or more, by the bits below its symbol.
 #[cold]
 #[inline(never)]
-fn large<C: Coder>(coder: &mut C, symbol: u32, number: u32) -> u32 {
+fn large<C: AdaptiveCoder>(coder: &mut C, symbol: u32, number: u32) -> u32 {
     let below = |coder: &mut C, count: u32, shift: u32| {
         coder.raw(count, number >> shift & ((1 << count) - 1)) << shift
     };
