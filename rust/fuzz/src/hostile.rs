@@ -140,7 +140,7 @@ fn restore(packed: &[u8]) -> Result<Vec<u8>> {
     let restored = match container.body {
         Body::Stored(stored) => stored,
         // An image needs a model, which is not available here.
-        Body::Image(image) => return Err(Error::Unsupported(format!("model {}", image.model))),
+        Body::Image(image) => return Err(Error::Unsupported(format!("model {}", image.model).into())),
         Body::Jpeg(body) => {
             let mut planes: Vec<Vec<Plane>> = Vec::new();
             for (frame, picture) in body.frames(container.size, &LIMITS)?.iter().zip(&body.pictures) {

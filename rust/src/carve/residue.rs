@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::limits::check;
-use crate::{varint, Error, Limits, Result};
+use crate::{bytes, Error, Limits, Result};
 
 /// The largest number of JPEGs that are carved out of one file.
 pub const MAX_JPEGS: usize = 4096;
@@ -32,7 +32,7 @@ pub(super) struct Residue<'a> {
 /// Returns what precedes the residue in the reconstruction data of a file.
 pub(super) fn header(embeddings: &[Embedding], residue_len: usize) -> Vec<u8> {
     let mut out = Vec::new();
-    let mut put = |value: usize| varint::put(&mut out, value as u64);
+    let mut put = |value: usize| bytes::put_varint(&mut out, value as u64);
     put(embeddings.len());
     let mut previous = 0;
     for embedding in embeddings {
@@ -48,7 +48,7 @@ impl<'a> Residue<'a> {
     pub fn parse(reconstruction: &'a [u8]) -> Result<Self> {
         let mut position = 0;
         let mut number = || {
-            let number = varint::take(reconstruction, &mut position, "reconstruction data")?;
+            let number = bytes::take_varint(reconstruction, &mut position, "reconstruction data")?;
             usize::try_from(number).map_err(|_| corrupt("a number is out of range"))
         };
         let count = number()?;

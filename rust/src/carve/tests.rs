@@ -6,7 +6,7 @@ use super::residue::{header, Embedding, MAX_DEPTH};
 use super::search::START;
 use super::*;
 use crate::jpeg::{self, Frame, Plane, SOI};
-use crate::{varint, Error, Limits};
+use crate::{bytes, Error, Limits};
 
 const BASELINE: &[u8] = include_bytes!("../jpeg/tests/data/baseline.jpg");
 const PROGRESSIVE: &[u8] = include_bytes!("../jpeg/tests/data/progressive.jpg");
@@ -203,7 +203,7 @@ fn a_nested_jpeg_is_no_longer_than_a_segment() {
     for (len, what) in [(0x10000u64, "longer than a segment"), (1 << 40, "longer than a segment"), (9, "SOI")]
     {
         let mut head = vec![2, 0, 0, 0, 1, 1];
-        varint::put(&mut head, len);
+        bytes::put_varint(&mut head, len);
         let error = layout(&[&head[..], &text].concat(), &LIMITS).unwrap_err().to_string();
         assert!(error.contains(what), "{error}");
     }

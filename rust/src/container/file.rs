@@ -2,7 +2,7 @@
 
 use super::header::{open, KIND_IMAGE, KIND_JPEG, KIND_STORED};
 use super::{image, jpeg, stored, ImageBody, JpegBody};
-use crate::{Error, Limits, Result};
+use crate::{Error, Limits, Result, Unsupported};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// A parsed `.lic` file.
@@ -34,7 +34,7 @@ pub enum Body {
 /// [`Error::Truncated`], [`Error::Corrupt`], [`Error::Unsupported`] or [`Error::LimitExceeded`].
 pub fn unpack(data: &[u8], limits: &Limits) -> Result<Container> {
     let mut cursor = open(data)?;
-    let kind = cursor.take(1, "kind")?[0];
+    let kind = cursor.byte("kind")?;
     if kind == KIND_IMAGE {
         let image = image::read(&mut cursor, limits)?;
         return Ok(Container {
@@ -49,9 +49,13 @@ pub fn unpack(data: &[u8], limits: &Limits) -> Result<Container> {
     let body = match kind {
         KIND_STORED => Body::Stored(stored::read(&mut cursor, size)?),
         KIND_JPEG => Body::Jpeg(jpeg::read(&mut cursor, limits)?),
-        other => return Err(Error::Unsupported(format!("content of kind {other}"))),
+        other => return Err(Unsupported::Kind(other).into()),
     };
-    cursor.end()?;
+    let extra = cursor.rest().len();
+    if extra > 0 {
+        let what = format!("{extra} bytes after the last section");
+        return Err(Error::Corrupt { what, offset: cursor.position() });
+    }
     Ok(Container { size, checksum, body })
 }
 

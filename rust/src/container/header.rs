@@ -1,6 +1,8 @@
 //! The header and trailer that all kinds of files share.
 
-use crate::{message, tensor, varint, Error, Result};
+use crate::bytes::{put_varint, Cursor};
+use crate::tensor::{fitted, modelled};
+use crate::{Error, Result, Unsupported};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// The first bytes of every `.lic` file.
@@ -25,9 +27,9 @@ pub enum Kind {
     Jpeg,
     /// A `.lic` file of an image, coded with loss.
     Image,
-    /// A tensor with its own tables: see [`crate::tensor`].
+    /// A tensor with its own tables: see [`crate::tensor::fitted`].
     Tensor,
-    /// A tensor coded with the caller's distribution: see [`crate::message`].
+    /// A tensor coded with the caller's distribution: see [`crate::tensor::modelled`].
     Symbols,
 }
 
@@ -37,10 +39,10 @@ pub enum Kind {
 /// [`Error::Truncated`] if `head` is shorter and begins like a `.lic` file, [`Error::Unsupported`] for other data or a newer
 /// version.
 pub fn kind(head: &[u8]) -> Result<Kind> {
-    if head.starts_with(&tensor::MAGIC) {
+    if head.starts_with(&fitted::MAGIC) {
         return Ok(Kind::Tensor);
     }
-    if head.first() == Some(&message::VERSION) {
+    if head.first() == Some(&modelled::VERSION) {
         return Ok(Kind::Symbols);
     }
     check_version(head)?;
@@ -48,7 +50,7 @@ pub fn kind(head: &[u8]) -> Result<Kind> {
         KIND_STORED => Ok(Kind::Stored),
         KIND_JPEG => Ok(Kind::Jpeg),
         KIND_IMAGE => Ok(Kind::Image),
-        other => Err(Error::Unsupported(format!("content of kind {other}"))),
+        other => Err(Unsupported::Kind(other).into()),
     }
 }
 
@@ -58,20 +60,19 @@ fn check_version(data: &[u8]) -> Result<()> {
         return Err(Error::Truncated { what, offset: data.len() });
     }
     if !data.starts_with(&MAGIC) {
-        return Err(Error::Unsupported(format!("not a .lic file: it {}", other_format(data))));
+        return Err(Error::Unsupported(format!("not a .lic file: it {}", other_format(data)).into()));
     }
     let version = *data.get(4).ok_or(Error::Truncated { what: "format version", offset: 4 })?;
     if version != VERSION {
-        return Err(Error::Unsupported(format!(
-            "format version {version}: this release reads version {VERSION}"
-        )));
+        let (format, newest) = ("a .lic file", VERSION);
+        return Err(Unsupported::Version { format, found: version, newest }.into());
     }
     Ok(())
 }
 
 /// Says which format another file has, for users who have confused two files.
 fn other_format(data: &[u8]) -> &'static str {
-    if data.starts_with(&tensor::MAGIC) {
+    if data.starts_with(&fitted::MAGIC) {
         "is a tensor, which lic_native.decode restores"
     } else if data.starts_with(&[0xFF, 0xD8, 0xFF]) {
         "is a JPEG file"
@@ -94,7 +95,7 @@ pub(super) fn open(data: &[u8]) -> Result<Cursor<'_>> {
             offset: end,
         });
     }
-    Ok(Cursor { data: content, position: 5 })
+    Ok(Cursor::at(content, 5))
 }
 
 /// Returns the header of a file that restores `original`.
@@ -103,7 +104,7 @@ pub(super) fn header(kind: u8, original: &[u8]) -> Vec<u8> {
     out.extend_from_slice(&MAGIC);
     out.extend_from_slice(&[VERSION, kind]);
     out.extend_from_slice(&xxh3_64(original).to_le_bytes());
-    varint::put(&mut out, original.len() as u64);
+    put_varint(&mut out, original.len() as u64);
     out
 }
 
@@ -116,55 +117,18 @@ pub(super) fn sealed(mut out: Vec<u8>) -> Vec<u8> {
 
 /// Appends a section after its length.
 pub(super) fn put_section(out: &mut Vec<u8>, section: &[u8]) {
-    varint::put(out, section.len() as u64);
+    put_varint(out, section.len() as u64);
     out.extend_from_slice(section);
 }
 
-/// A position in the content of a file.
-pub(super) struct Cursor<'a> {
-    pub(super) data: &'a [u8],
-    pub(super) position: usize,
+/// Reads a section that [`put_section`] wrote; `what` names it, for the error.
+pub(super) fn take_section<'a>(cursor: &mut Cursor<'a>, what: &'static str) -> Result<&'a [u8]> {
+    let length = cursor.varint(what)?;
+    cursor.take_u64(length, what)
 }
 
-impl<'a> Cursor<'a> {
-    pub(super) fn take(&mut self, count: usize, what: &'static str) -> Result<&'a [u8]> {
-        let rest = &self.data[self.position..];
-        if count > rest.len() {
-            return Err(Error::Truncated { what, offset: self.data.len() });
-        }
-        self.position += count;
-        Ok(&rest[..count])
-    }
-
-    pub(super) fn array<const N: usize>(&mut self, what: &'static str) -> Result<[u8; N]> {
-        let mut out = [0; N];
-        out.copy_from_slice(self.take(N, what)?);
-        Ok(out)
-    }
-
-    pub(super) fn varint(&mut self, what: &'static str) -> Result<u64> {
-        varint::take(self.data, &mut self.position, what)
-    }
-
-    pub(super) fn section(&mut self, what: &'static str) -> Result<&'a [u8]> {
-        let length = self.varint(what)?;
-        let length = usize::try_from(length).unwrap_or(usize::MAX);
-        self.take(length, what)
-    }
-
-    pub(super) fn rest(&mut self) -> &'a [u8] {
-        let rest = &self.data[self.position..];
-        self.position = self.data.len();
-        rest
-    }
-
-    pub(super) fn end(&self) -> Result<()> {
-        match self.data.len() - self.position {
-            0 => Ok(()),
-            extra => Err(Error::Corrupt {
-                what: format!("{extra} bytes after the last section"),
-                offset: self.position,
-            }),
-        }
-    }
+/// Reads all bytes that are left.
+pub(super) fn take_rest<'a>(cursor: &mut Cursor<'a>) -> &'a [u8] {
+    let rest = cursor.rest();
+    cursor.take(rest.len(), "rest").unwrap_or_default()
 }

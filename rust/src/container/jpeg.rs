@@ -4,10 +4,11 @@ use std::collections::hash_map::{Entry, HashMap};
 use std::hash::Hash;
 
 use super::dictionary;
-use super::header::{header, put_section, sealed, Cursor, KIND_JPEG};
+use super::header::{header, put_section, sealed, take_rest, take_section, KIND_JPEG};
+use crate::bytes::{put_varint, Cursor};
 use crate::jpeg::Frame;
 use crate::limits::check;
-use crate::{carve, varint, Error, Limits, Result};
+use crate::{carve, Error, Limits, Result};
 
 /// In place of a coder's number: the picture is a duplicate, and its data are the index of the earlier one.
 const DUPLICATE: u64 = 0;
@@ -97,7 +98,7 @@ pub fn pack_jpeg(original: &[u8], body: &JpegBody) -> Result<Vec<u8>> {
     }
     let mut out = header(KIND_JPEG, original);
     let reconstruction = dictionary::compress(&body.reconstruction)?;
-    varint::put(&mut out, body.reconstruction.len() as u64);
+    put_varint(&mut out, body.reconstruction.len() as u64);
     put_section(&mut out, &reconstruction);
     let mut fingerprints = HashMap::new();
     for (index, picture) in body.pictures.iter().enumerate() {
@@ -111,14 +112,14 @@ pub fn pack_jpeg(original: &[u8], body: &JpegBody) -> Result<Vec<u8>> {
             }
             CodedPicture::DuplicateOf(earlier) => (DUPLICATE, 0, &earlier.to_le_bytes()[..]),
         };
-        varint::put(&mut out, coder);
+        put_varint(&mut out, coder);
         match fingerprints.insert(coder, fingerprint) {
             None => out.extend_from_slice(&fingerprint.to_le_bytes()),
             Some(known) if known == fingerprint => {}
             Some(_) => return Err(Error::InvalidArgument("one coder, several fingerprints".into())),
         }
         if index + 1 < count {
-            varint::put(&mut out, data.len() as u64);
+            put_varint(&mut out, data.len() as u64);
         }
         out.extend_from_slice(data);
     }
@@ -133,8 +134,9 @@ pub(super) fn read(cursor: &mut Cursor, limits: &Limits) -> Result<JpegBody> {
         length,
         limits.max_output_bytes.saturating_add(carve::RECONSTRUCTION_SURPLUS),
     )?;
-    let offset = cursor.position;
-    let reconstruction = dictionary::decompress(cursor.section("reconstruction data")?, length, offset)?;
+    let offset = cursor.position();
+    let reconstruction =
+        dictionary::decompress(take_section(cursor, "reconstruction data")?, length, offset)?;
     let count = carve::count(&reconstruction)?;
     let mut fingerprints = HashMap::new();
     let mut pictures = Vec::with_capacity(count);
@@ -147,12 +149,12 @@ pub(super) fn read(cursor: &mut Cursor, limits: &Limits) -> Result<JpegBody> {
             }
         };
         let last = index + 1 == count;
-        let data = if last { cursor.rest() } else { cursor.section("coefficients of a picture")? };
+        let data = if last { take_rest(cursor) } else { take_section(cursor, "coefficients of a picture")? };
         pictures.push(if coder == DUPLICATE {
             let earlier = data.try_into().ok().map(u16::from_le_bytes);
             let Some(earlier) = earlier.filter(|&earlier| usize::from(earlier) < index) else {
                 let what = "a picture repeats none before it".into();
-                return Err(Error::Corrupt { what, offset: cursor.position - data.len() });
+                return Err(Error::Corrupt { what, offset: cursor.position() - data.len() });
             };
             CodedPicture::DuplicateOf(earlier)
         } else {

@@ -2,8 +2,9 @@
 
 use super::dictionary;
 use super::file::check_size;
-use super::header::{header, sealed, Cursor, KIND_STORED};
-use crate::{interrupt, Error, Result};
+use super::header::{header, sealed, take_rest, KIND_STORED};
+use crate::bytes::Cursor;
+use crate::{interrupt, Error, Result, Unsupported};
 
 const VERBATIM: u8 = 0;
 pub(super) const ZSTD: u8 = 1;
@@ -31,13 +32,13 @@ pub fn store(original: &[u8]) -> Result<Vec<u8>> {
 
 /// Reads the original bytes, of which there must be `size`.
 pub(super) fn read(cursor: &mut Cursor, size: u64) -> Result<Vec<u8>> {
-    let method = cursor.take(1, "storage method")?[0];
-    let offset = cursor.position;
-    let data = cursor.rest();
+    let method = cursor.byte("storage method")?;
+    let offset = cursor.position();
+    let data = take_rest(cursor);
     match method {
         VERBATIM => check_size(data, size, offset).map(|()| data.to_vec()),
         ZSTD => dictionary::read_exactly(zstd::stream::read::Decoder::with_buffer(data), size, offset),
         ZSTD_DICTIONARY => dictionary::decompress(data, size, offset),
-        other => Err(Error::Unsupported(format!("storage method {other}"))),
+        method => Err(Unsupported::Method { format: "storage", method }.into()),
     }
 }

@@ -3,7 +3,7 @@ use super::header::{header, put_section, sealed, CRC_BYTES, FIXED_BYTES, KIND_JP
 use super::stored::{ZSTD, ZSTD_DICTIONARY};
 use super::*;
 use crate::limits::up_to;
-use crate::{carve, varint, Error};
+use crate::{bytes, carve, Error};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Returns reconstruction data whose header declares three pictures. They are never written.
@@ -98,14 +98,14 @@ fn altered_files_with_a_right_checksum_do_not_panic() {
 fn crafted(kind: u8, size: u64, body: &[u8]) -> Vec<u8> {
     let mut out = header(kind, b"");
     out.truncate(FIXED_BYTES);
-    varint::put(&mut out, size);
+    bytes::put_varint(&mut out, size);
     out.extend_from_slice(body);
     sealed(out)
 }
 
 fn crafted_jpeg(size: u64, reconstruction: &[u8], reconstruction_size: u64) -> Vec<u8> {
     let mut body = Vec::new();
-    varint::put(&mut body, reconstruction_size);
+    bytes::put_varint(&mut body, reconstruction_size);
     put_section(&mut body, &dictionary::compress(reconstruction).unwrap());
     crafted(KIND_JPEG, size, &body)
 }
@@ -180,7 +180,7 @@ fn unknown_versions_are_named() {
     packed[4] = 9;
     assert_eq!(
         unpack(&packed, &up_to(99)).unwrap_err().to_string(),
-        "format version 9: this release reads version 1"
+        "a .lic file of version 9: this release reads version 1"
     );
 }
 

@@ -5,7 +5,7 @@ use super::markers::{self, corrupt, segment_len, Marker, Process, Segment, SOI};
 use super::scan::{Band, Scan, ScanComponent, ScanKind};
 use super::tables::Tables;
 use crate::limits::check;
-use crate::{Error, Limits, Result};
+use crate::{Error, Limits, Result, Unsupported};
 use std::ops::Range;
 
 /// For each coefficient of a component, the lowest bit that a scan has coded.
@@ -186,7 +186,7 @@ impl<'a> Parser<'a> {
             return Err(Error::Unsupported("JPEG of width 0".into()));
         }
         if !(1..=4).contains(&count) {
-            return Err(Error::Unsupported(format!("JPEG of {count} components")));
+            return Err(Error::Unsupported(format!("JPEG of {count} components").into()));
         }
         let mut components = Vec::new();
         for _ in 0..count {
@@ -354,5 +354,5 @@ fn unsupported_process(marker: u8) -> Error {
         0xC8 => "reserved",
         _ => "arithmetic-coded",
     };
-    Error::Unsupported(format!("{process} JPEG (marker FF{marker:02X})"))
+    Error::Unsupported(Unsupported::JpegProcess { process, marker })
 }

@@ -13,7 +13,7 @@
 
 use super::frame::KeptRows;
 use super::notes::{Padding, Patch, ScanNotes};
-use crate::{varint, Error, Limits, Result};
+use crate::{bytes, Error, Limits, Result};
 
 /// Bound on the scans with notes: notes take more room in memory than as bytes.
 const MAX_NOTED_SCANS: usize = 4096;
@@ -120,7 +120,7 @@ fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
 }
 
 fn put_varint(out: &mut Vec<u8>, value: usize) {
-    varint::put(out, value as u64);
+    bytes::put_varint(out, value as u64);
 }
 
 fn read_notes(mut reader: Reader) -> Result<(KeptRows, Vec<(usize, ScanNotes)>)> {
@@ -210,7 +210,7 @@ impl<'a> Reader<'a> {
     }
 
     fn varint(&mut self) -> Result<usize> {
-        let value = varint::take(self.data, &mut self.position, WHAT)?;
+        let value = bytes::take_varint(self.data, &mut self.position, WHAT)?;
         usize::try_from(value).map_err(|_| self.corrupt("number out of range"))
     }
 

@@ -3,17 +3,17 @@
 use super::component::{BandComponent, Logarithms};
 use super::prior::{ClassPrior, Prior};
 use super::steps::parts;
-use crate::ans::adaptive::{Coder, Contexts};
+use crate::ans::adaptive::{AdaptiveCoder, Contexts};
 use crate::jpeg::block::Block;
 use crate::jpeg::frame::Frame;
-use crate::tables::real;
+use crate::tables::exact_math;
 use crate::Result;
 use std::ops::Range;
 use std::sync::OnceLock;
 
 /// Codes a band of all components, whose coefficients are divided by their steps.
 #[inline(always)]
-pub(super) fn code_band<C: Coder>(
+pub(super) fn code_band<C: AdaptiveCoder>(
     coder: &mut C,
     frame: &Frame,
     rows: &Range<usize>,
@@ -79,7 +79,7 @@ fn logarithms() -> &'static Logarithms {
     LOGARITHMS.get_or_init(|| {
         let mut table = Box::new([0; 1 << 15]);
         for (magnitude, logarithm) in table.iter_mut().enumerate() {
-            let octaves = real::ln(1.0 + magnitude as f64) / real::ln(2.0);
+            let octaves = exact_math::ln(1.0 + magnitude as f64) / exact_math::ln(2.0);
             *logarithm = (4096.0 * octaves + 0.5).min(f64::from(i16::MAX)) as i16;
         }
         table

@@ -10,7 +10,7 @@ use super::boundary::{EdgePrediction, Values};
 use super::contexts::{self, level, size};
 use super::prior::{Boundary, Vector, Weights};
 use super::zigzag;
-use crate::ans::adaptive::Coder;
+use crate::ans::adaptive::AdaptiveCoder;
 use crate::jpeg::block::{mask, positions, Block};
 use crate::{interrupt, Error, Result};
 
@@ -66,7 +66,7 @@ impl BandComponent<'_> {
     /// Codes the blocks of the component; a reader ignores their contents and overwrites them. `reference` are the
     /// blocks of another component at the same positions, if there is one.
     #[inline(always)]
-    pub fn code<C: Coder>(
+    pub fn code<C: AdaptiveCoder>(
         &self,
         coder: &mut C,
         blocks: &mut [Block],
@@ -128,7 +128,7 @@ impl BandComponent<'_> {
     }
 
     #[inline(always)]
-    fn code_block<C: Coder>(
+    fn code_block<C: AdaptiveCoder>(
         &self,
         coder: &mut C,
         bias: &[Vector],
@@ -213,7 +213,7 @@ impl BandComponent<'_> {
 
     /// Codes the end of the block: the index of the last coefficient that is not 0, or 0.
     #[inline(always)]
-    fn code_end<C: Coder>(&self, coder: &mut C, neighbours: &Neighbours, block: &Block) -> usize {
+    fn code_end<C: AdaptiveCoder>(&self, coder: &mut C, neighbours: &Neighbours, block: &Block) -> usize {
         let [n, w, nw, ne, ..] = neighbours.around;
         let end = if C::WRITES { (mask(block, |value| value != 0) | 1).ilog2() as usize } else { 0 };
         let average = (3 * (n.end + w.end) + nw.end + ne.end) / 8;
@@ -225,7 +225,7 @@ impl BandComponent<'_> {
 
     /// Codes DC as its difference from the prediction.
     #[inline(always)]
-    fn code_dc<C: Coder>(
+    fn code_dc<C: AdaptiveCoder>(
         &self,
         coder: &mut C,
         neighbours: &Neighbours,
@@ -260,7 +260,7 @@ impl BandComponent<'_> {
     /// Codes a number whose sign is likely to be the predicted one: sign and magnitude by one symbol, unless it is
     /// large.
     #[inline(always)]
-    fn code_signed_number<C: Coder>(
+    fn code_signed_number<C: AdaptiveCoder>(
         &self,
         coder: &mut C,
         context: usize,
@@ -289,7 +289,7 @@ impl BandComponent<'_> {
 
     /// Codes a number of 16 bits: small ones by a symbol each, others by a symbol for their size and the bits below it.
     #[inline(always)]
-    fn code_number<C: Coder>(&self, coder: &mut C, context: usize, number: u32) -> u32 {
+    fn code_number<C: AdaptiveCoder>(&self, coder: &mut C, context: usize, number: u32) -> u32 {
         let symbol = match number {
             0..=9 => number,
             10..=11 => 10,
@@ -324,7 +324,7 @@ const MAX_WITH_SIGN: i32 = 9;
 /// Codes a number of 10 or more by the bits below its symbol.
 #[cold]
 #[inline(never)]
-fn code_large<C: Coder>(coder: &mut C, symbol: u32, number: u32) -> u32 {
+fn code_large<C: AdaptiveCoder>(coder: &mut C, symbol: u32, number: u32) -> u32 {
     let below = |coder: &mut C, count: u32, shift: u32| {
         coder.raw(count, number >> shift & ((1 << count) - 1)) << shift
     };

@@ -13,7 +13,7 @@
 use std::sync::OnceLock;
 
 use super::contexts::{BITS, ROWS};
-use crate::ans::adaptive::{Bit, Contexts, Row, SYMBOLS};
+use crate::ans::adaptive::{AdaptiveBit, AdaptiveCdf, Contexts, SYMBOLS};
 use crate::{Error, Result};
 
 /// Number of neighbours whose magnitudes matter: north, west, north-west, north-east, two north, two west, and the
@@ -111,11 +111,11 @@ fn class(numbers: &mut impl Iterator<Item = i16>) -> ClassPrior {
     for _ in 0..ROWS {
         let mut row: [i16; SYMBOLS] = std::array::from_fn(|_| numbers.next().unwrap_or_default());
         contexts.row_counts.push(std::mem::take(&mut row[0]) as u8);
-        contexts.rows.push(Row(row));
+        contexts.rows.push(AdaptiveCdf(row));
     }
     for _ in 0..BITS {
         contexts.bit_counts.push(numbers.next().unwrap_or_default() as u8);
-        contexts.bits.push(Bit(numbers.next().unwrap_or_default() as u16));
+        contexts.bits.push(AdaptiveBit(numbers.next().unwrap_or_default() as u16));
     }
     ClassPrior { weights, contexts }
 }
