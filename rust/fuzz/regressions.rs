@@ -42,3 +42,8 @@ fn native() {
 fn lic() {
     replay(hostile::lic, "lic");
 }
+
+#[test]
+fn image() {
+    replay(hostile::image, "image");
+}

@@ -19,7 +19,7 @@ from .. import _native, files, threads
 from ..arguments import Bytes, Device, check_instance, to_bytes, to_count, to_device
 from ..errors import CorruptError, LicError, UnsupportedError
 from ..files import File
-from ..image import pixels
+from ..image import formats
 from ..limits import DEFAULT_LIMITS, Limits
 from ..models import registry
 from ..models.registry import JpegProfile
@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 #: What names of JPEG files end in.
-SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif"}
+SUFFIXES = formats.JPEG_SUFFIXES
 #: In place of a coder's number: the picture has the coefficients of an earlier one, whose index follows.
 TWIN = 0
 #: Bits of a block, in a file and in what the native coder makes of a picture: what has fewer is left to that coder, as
@@ -234,7 +234,7 @@ def decompress_file(
     def work(data: bytes) -> bytes:
         restored = decompress(data, **options)
         if isinstance(target, str | os.PathLike):
-            pixels.check_suffix(restored, target)
+            formats.check_suffix(restored, target)
         return restored
 
     files.transform(work, source, target, overwrite=overwrite, limits=limits)

@@ -12,7 +12,7 @@ use crate::limits::check;
 use crate::{document, interrupt, tensor, varint, Error, Limits, Result};
 use xxhash_rust::xxh3::xxh3_64;
 
-pub use image::{pack_image, ImageBody};
+pub use image::{pack_image, ImageBody, LatentsChecksum, Metadata};
 
 /// The first bytes of every `.lic` file.
 pub const MAGIC: [u8; 4] = *b"\x89LIC";

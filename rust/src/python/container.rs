@@ -4,7 +4,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use super::enter;
-use crate::container::{self, Body, CodedPicture, ImageBody, JpegBody};
+use super::image::Image;
+use crate::container::{self, Body, CodedPicture, JpegBody};
 use crate::Limits;
 
 /// A picture's coder, the coder's fingerprint, and the coded coefficients.
@@ -20,21 +21,6 @@ pub(super) struct Container {
     skeleton: Py<PyBytes>,
     pictures: Vec<Coded<Py<PyBytes>>>,
     image: Option<Py<Image>>,
-}
-
-/// What a file has of an image: see [`ImageBody`].
-#[pyclass(frozen, get_all, module = "lic_native._native")]
-pub(super) struct Image {
-    width: u32,
-    height: u32,
-    channels: u8,
-    model: u64,
-    fingerprint: u32,
-    quality: u32,
-    checksum: u32,
-    metadata: Py<PyBytes>,
-    alpha: Py<PyBytes>,
-    latents: Py<PyBytes>,
 }
 
 /// A file that keeps `original` as it is, or as zstd makes it.
@@ -54,38 +40,6 @@ pub(super) fn pack_jpeg<'py>(
     let coded = |(coder, fingerprint, data)| CodedPicture { coder, fingerprint, data };
     let body = JpegBody { skeleton, pictures: pictures.into_iter().map(coded).collect() };
     Ok(PyBytes::new(py, &enter(py, || container::pack_jpeg(original, &body))?))
-}
-
-/// A file of an image: see [`ImageBody`].
-#[pyfunction]
-#[pyo3(signature = (width, height, channels, model, fingerprint, quality, checksum, metadata, alpha, latents))]
-#[allow(clippy::too_many_arguments)] // as many as the file has fields; Python names them
-pub(super) fn pack_image(
-    py: Python<'_>,
-    width: u32,
-    height: u32,
-    channels: u8,
-    model: u64,
-    fingerprint: u32,
-    quality: u32,
-    checksum: u32,
-    metadata: Vec<u8>,
-    alpha: Vec<u8>,
-    latents: Vec<u8>,
-) -> PyResult<Bound<'_, PyBytes>> {
-    let image = ImageBody {
-        width,
-        height,
-        channels,
-        model,
-        fingerprint,
-        quality,
-        checksum,
-        metadata,
-        alpha,
-        latents,
-    };
-    Ok(PyBytes::new(py, &enter(py, || container::pack_image(&image))?))
 }
 
 /// Read a `.lic` file; nothing larger than `max_output` bytes is unpacked.
@@ -112,19 +66,7 @@ pub(super) fn unpack(py: Python<'_>, data: &[u8], max_output: u64) -> PyResult<C
             ..empty
         },
         Body::Image(image) => {
-            let image = Image {
-                width: image.width,
-                height: image.height,
-                channels: image.channels,
-                model: image.model,
-                fingerprint: image.fingerprint,
-                quality: image.quality,
-                checksum: image.checksum,
-                metadata: bytes(&image.metadata),
-                alpha: bytes(&image.alpha),
-                latents: bytes(&image.latents),
-            };
-            Container { kind: "image", image: Some(Py::new(py, image)?), ..empty }
+            Container { kind: "image", image: Some(Py::new(py, Image::new(py, &image)?)?), ..empty }
         }
     })
 }

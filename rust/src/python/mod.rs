@@ -5,6 +5,7 @@ mod coder;
 mod container;
 mod elementwise;
 mod exceptions;
+mod image;
 mod jpeg;
 mod message;
 mod model;
@@ -64,11 +65,13 @@ mod _native {
     #[pymodule_export]
     use super::coder::{Decoder, Encoder};
     #[pymodule_export]
-    use super::container::{pack_image, pack_jpeg, store, unpack, verify, Container, Image};
+    use super::container::{pack_jpeg, store, unpack, verify, Container};
     #[pymodule_export]
     use super::elementwise::{activate, features, mixture_params, normalise};
     #[pymodule_export]
     use super::exceptions::{CorruptError, LicError, LimitExceededError, TruncatedError, UnsupportedError};
+    #[pymodule_export]
+    use super::image::{pack_image, Image, LatentsChecksum};
     #[pymodule_export]
     use super::jpeg::{document_layout, document_read, document_write};
     #[pymodule_export]
