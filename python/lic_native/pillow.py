@@ -80,6 +80,7 @@ class LicImageFile(_Opened):
         self._data = data
 
     def load(self) -> Any:
+        """Decode the samples, the first time. Raises OSError if the file is damaged."""
         if self._data:
             try:
                 self.im = image.decompress(self._data).im

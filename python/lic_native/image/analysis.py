@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -14,6 +16,7 @@ from .samples import Samples
 __all__ = ["Analysis"]
 
 
+@dataclass(frozen=True)
 class Analysis:
     """An image at one quality, as latents and as the planes that they are computed from.
 
@@ -22,9 +25,14 @@ class Analysis:
     index: the quality as files name it (`models/rate_points.py`).
     """
 
-    def __init__(self, model: ImageModel, samples: Samples, index: int) -> None:
-        self.model, self.samples, self.index = model, samples, index
-        self.grid = TileGrid(model.STRIDE, model.TILE, *samples.shape[:2])
+    model: ImageModel
+    samples: Samples
+    index: int
+
+    @property
+    def grid(self) -> TileGrid:
+        """The grid of the image's latents."""
+        return TileGrid(self.model.STRIDE, self.model.TILE, *self.samples.shape[:2])
 
     def latents(self, tile: Area) -> Tensor:
         """Return the latents of a tile before rounding, `[1, C, h, w]`.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -30,11 +31,14 @@ from .samples import Samples
 __all__ = ["Codec", "decode_tile", "encode_tile", "walk"]
 
 
+@dataclass(frozen=True)
 class Codec:
-    """Encoder and decoder with one model, whose weights are fixed."""
+    """Encoder and decoder of images.
 
-    def __init__(self, model: ImageModel) -> None:
-        self.model = model
+    model: with fixed weights.
+    """
+
+    model: ImageModel
 
     def encode(
         self,

@@ -50,6 +50,7 @@ class PillowSamples:
 
     @property
     def shape(self) -> tuple[int, int, int]:
+        """Height, width and channels, without alpha."""
         return self.image.height, self.image.width, 1 if self.image.mode[0] == "L" else 3
 
     def __getitem__(self, area: tuple[slice, slice]) -> NDArray[np.uint8]:
@@ -94,6 +95,8 @@ def warn_caller(text: str) -> None:
 
 def to_pixels(image: AnyImage, limits: Limits = DEFAULT_LIMITS, warn: Warn = warn_caller) -> Pixels:
     """Return the pixels of an image of any kind that `lic_native.image.compress` takes.
+
+    warn: called with what can't be kept of a file of several pictures.
 
     Raises:
         TypeError, ValueError: the image is of another kind.
