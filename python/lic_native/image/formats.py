@@ -97,31 +97,16 @@ def write_file(image: Image.Image, suffix: str, warn: Warn = warn_caller) -> byt
     Raises:
         UnsupportedError: Pillow can't write the image in this format, or its alpha channel would be lost.
     """
-    from PIL import Image, PngImagePlugin
+    from PIL import Image
 
     format = format_of(suffix)
     alpha = np.asarray(image.getchannel("A")) if image.mode[-1] == "A" else None
     if suffix.lower() in (".pgm", ".pbm") and image.mode[0] != "L":
         raise UnsupportedError(f"{suffix} is for gray, and this image has colours: take .ppm")
     metadata = {name: value for name in METADATA if (value := as_bytes(name, image.info.get(name)))}
-    options: dict[str, Any] = dict(metadata)
-    dpi = dpi_of(metadata.get("exif", b""))
-    if dpi:
-        options["dpi"] = dpi
     try:
-        if "exif" in options:
-            options["exif"] = b"Exif\0\0" + options["exif"].removeprefix(b"Exif\0\0")
-        if format == "TIFF":
-            options["exif"] = without_storage_tags(options.get("exif", b""))
-            if "xmp" in options:
-                options["exif"][XMP_TAG] = options["xmp"]
-        elif format == "PNG" and "xmp" in options:
-            text = _text_of(options.pop("xmp"))
-            if text:
-                options["pnginfo"] = PngImagePlugin.PngInfo()
-                options["pnginfo"].add_itxt("XML:com.adobe.xmp", text)
         buffer = io.BytesIO()
-        image.save(buffer, format, **options)
+        image.save(buffer, format, **_save_options(format, metadata))
         # The file is read back, to see what it has kept.
         again: Image.Image | None = None
         if format in FORMATS and (metadata or alpha is not None):
@@ -141,6 +126,25 @@ def write_file(image: Image.Image, suffix: str, warn: Warn = warn_caller) -> byt
     if left_out:
         warn(f"{format} does not take all metadata of this image; left out: {', '.join(left_out)}")
     return buffer.getvalue()
+
+
+def _save_options(format: str, metadata: dict[str, bytes]) -> dict[str, Any]:
+    """Return the options of Pillow's `save` that make it write metadata. Raises as its parser of Exif does."""
+    from PIL import PngImagePlugin
+
+    options: dict[str, Any] = dict(metadata)
+    if dpi := dpi_of(metadata.get("exif", b"")):
+        options["dpi"] = dpi
+    if "exif" in options:
+        options["exif"] = b"Exif\0\0" + options["exif"].removeprefix(b"Exif\0\0")
+    if format == "TIFF":
+        options["exif"] = without_storage_tags(options.get("exif", b""))
+        if "xmp" in options:
+            options["exif"][XMP_TAG] = options["xmp"]
+    elif format == "PNG" and "xmp" in options and (text := _text_of(options.pop("xmp"))):
+        options["pnginfo"] = PngImagePlugin.PngInfo()
+        options["pnginfo"].add_itxt("XML:com.adobe.xmp", text)
+    return options
 
 
 def _text_of(xmp: bytes) -> str | None:
