@@ -16,7 +16,7 @@ __all__ = ["METADATA", "XMP_TAG", "as_bytes", "dpi_of", "info_of", "metadata_of"
 METADATA = ("exif", "icc_profile", "xmp")
 XMP_TAG = 700
 X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 282, 283, 296
-#: Inches of Exif's units of length; 1 stands for no unit.
+#: How many of Exif's units of length an inch has, by their numbers; 1 stands for no unit.
 UNITS = {2: 1, 3: 2.54}
 #: What Pillow reports for JPEG and TIFF files without a resolution.
 NO_DPI = ((72, 72), (1, 1))

@@ -348,6 +348,28 @@ mod tests {
     }
 
     #[test]
+    fn any_bytes_as_metadata_are_read_or_corrupt() {
+        let mut read = 0;
+        for seed in 0..20_000u64 {
+            let noise = [seed, seed + 1, seed + 2].map(|n| xxh3_64(&n.to_le_bytes()).to_le_bytes()).concat();
+            // Mostly zeros, so that many lengths fit.
+            let bytes: Vec<u8> = noise[..seed as usize % 24].iter().map(|n| u8::from(n % 8 == 0)).collect();
+            match Metadata::from_bytes(&bytes) {
+                Ok(metadata) if metadata == Metadata::default() => {
+                    assert!(bytes.iter().all(|&byte| byte == 0))
+                }
+                Ok(metadata) => assert_eq!(metadata.to_bytes(), bytes),
+                Err(error) => {
+                    assert!(matches!(error, Error::Corrupt { .. }), "{error}");
+                    continue;
+                }
+            }
+            read += 1;
+        }
+        assert!((100..19_900).contains(&read), "{read}");
+    }
+
+    #[test]
     fn metadata_keeps_its_order() {
         let [exif, icc_profile, xmp] = [b"e".to_vec(), b"icc".to_vec(), vec![]];
         let metadata = Metadata { exif, icc_profile, xmp };
