@@ -40,8 +40,9 @@ class Analysis:
         The transform sees all pixels that they depend on, so tiles leave no seams.
         """
         area = self.grid.padded(tile, self.model.reach[0])
+        planes, index = self.planes(area), torch.tensor([self.index], device=self.model.device)
         with stage("analysis"):
-            y = self.model.encode(self.planes(area), torch.tensor([self.index], device=self.model.device))
+            y = self.model.encode(planes, index)
         return y[..., *tile.within(area)]
 
     def planes(self, area: Area) -> Tensor:

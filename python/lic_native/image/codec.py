@@ -98,8 +98,9 @@ class Codec:
             # The state of torch is changed only until the caller gets the tile.
             with known_state(), torch.inference_mode():
                 symbols = torch.from_numpy(np.ascontiguousarray(latents[:, *area]))[None].to(self.model.device).float()
+                index = torch.tensor([body.quality], device=self.model.device)
                 with stage("synthesis"):
-                    planes = self.model.decode(symbols, torch.tensor([body.quality], device=self.model.device))[0]
+                    planes = self.model.decode(symbols, index)[0]
                 planes = planes[:, *tile.within(area).scaled(self.model.STRIDE)]
                 planes = planes.mean(0, keepdim=True) if body.channels < 3 else planes
                 samples = (255 * planes).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).cpu().numpy()
@@ -133,8 +134,10 @@ def decode_tile(model: ImageModel, stream: bytes, index: int, size: Sequence[int
 
 def walk(model: ImageModel, coder: Coder, index: int, size: Sequence[int], symbols: Tensor | None = None) -> Tensor:
     """Call `model.walk` in the state of torch that makes encoder and decoder compute exactly the same."""
-    with known_state(), torch.inference_mode(), stage("prior"):
-        return model.walk(coder, torch.tensor([index], device=model.device), (size[0], size[1]), symbols)
+    with known_state(), torch.inference_mode():
+        at = torch.tensor([index], device=model.device)
+        with stage("prior"):
+            return model.walk(coder, at, (size[0], size[1]), symbols)
 
 
 def _to_array(symbols: Tensor) -> NDArray[np.int16]:

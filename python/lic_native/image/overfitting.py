@@ -100,18 +100,18 @@ class TileSearch:
         """Report progress; `done` counts iterations of the current tile."""
         if self._on_progress is None:
             return
-        weights = [result.symbols[0, 0].numel() for _, result in self._finished]
-        before, after = (
-            Score(*(sum(map(operator.mul, weights, values)) / sum(weights) for values in zip(*scores)))
-            if scores
-            else None
-            for scores in (
-                [result.before for _, result in self._finished],
-                [result.after for _, result in self._finished],
-            )
-        )
+        weights = [math.prod(tile.size) for tile, _ in self._finished]
+        before = _mean([result.before for _, result in self._finished], weights)
+        after = _mean([result.after for _, result in self._finished], weights)
         total = self._iterations * self._analysis.grid.count
         self._on_progress(OverfitProgress(done + self._iterations * len(self._finished), total, before, after))
+
+
+def _mean(scores: list[Score], weights: list[int]) -> Score | None:
+    """Return the weighted mean of scores, None if there are none."""
+    if not scores:
+        return None
+    return Score(*(sum(map(operator.mul, weights, values)) / sum(weights) for values in zip(*scores)))
 
 
 def overfit(
