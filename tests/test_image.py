@@ -30,6 +30,7 @@ from lic_native.limits import Limits
 from lic_native.models import registry
 from lic_native.models.rate_points import LAST, index_of, tradeoff
 from lic_native.nn.transforms import STRIDE
+from lic_native.observe import record as observe_stages
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -492,6 +493,20 @@ def test_files_and_latents_are_the_same_every_time_and_with_two_threads(scene, p
     finally:
         torch.set_num_threads(1)
     assert np.array_equal(decompress(data), shown)
+
+
+def test_stages_are_measured():
+    """Encoding walks a tile twice, to verify it; stages inside overfitting count for that."""
+    with observe_stages() as encoding:
+        data = compress(COLOUR, profile="fast")
+    with observe_stages() as decoding:
+        decompress(data)
+    with observe_stages() as fitting:
+        compress(COLOUR, profile="fast", lof=2)
+    assert (encoding.keys(), encoding.calls["prior"]) == ({"analysis", "prior", "coder"}, 2)
+    assert (decoding.keys(), decoding.calls["prior"]) == ({"prior", "coder", "synthesis"}, 1)
+    assert fitting.keys() == encoding.keys() | {"overfitting"} and fitting.calls["prior"] == 2
+    assert min(*encoding.values(), *decoding.values(), *fitting.values()) > 0
 
 
 @settings(max_examples=25)
