@@ -13,7 +13,7 @@ import typer
 
 from .. import _native, arguments, files, image, jpeg, threads
 from ..errors import CorruptError, LicError, UnsupportedError
-from ..image import pixels
+from ..image import formats
 from ..limits import DEFAULT_LIMITS, Limits
 from . import batch, console, options, sources
 from .batch import Result, Task
@@ -80,7 +80,7 @@ def decompress(
         if not image.is_image(data):
             restored = jpeg.decompress(data, device=device, limits=limits, threads=share)
             if job.target_named and job.target is not None:
-                pixels.check_suffix(restored, job.target)
+                formats.check_suffix(restored, job.target)
             return Result(restored)
         notes: list[str] = []
         return Result(shown(data, job, notes.append), tuple(notes))
@@ -88,8 +88,8 @@ def decompress(
     def shown(data: bytes, job: Job, tell: Callable[[str], None]) -> bytes:
         """Return the image file of a `.lic` file with loss."""
         suffix = ".png" if job.target is None else job.target.suffix
-        pixels.format_of(suffix)
-        return pixels.write_file(image.decompress(data, device=device, limits=limits), suffix, tell=tell)
+        formats.format_of(suffix)
+        return formats.write_file(image.decompress(data, device=device, limits=limits), suffix, warn=tell)
 
     def is_done(source: Path, target: Path) -> bool:
         if not sources.holds_image(source):
@@ -120,7 +120,7 @@ def restored_name(lic: Path) -> str:
         return name if named else name + ".restored"
     try:
         info = image.inspect(files.read(lic))
-        kept = pixels.keeps(Path(name).suffix, info.mode, info.metadata)
+        kept = formats.keeps(Path(name).suffix, info.mode, info.metadata)
     except (LicError, OSError):
         kept = False  # It is reported when it is its turn.
     return name if kept else name + ".png"

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .. import files
-from ..image import HEAD as IMAGE_HEAD
-from ..image import pixels
-from ..jpeg import SUFFIXES as JPEG_SUFFIXES
+from ..image import formats
+from ..image.container import HEAD as IMAGE_HEAD
+from ..image.formats import JPEG_SUFFIXES
 from ..limits import DEFAULT_LIMITS
 from . import console
 
@@ -94,7 +94,7 @@ def is_jpeg(path: Path) -> bool:
 
 def is_image(path: Path) -> bool:
     """Return whether a file of a folder is an image that Pillow reads, by its name or its content."""
-    if path.suffix.lower() in pixels.SUFFIXES:
+    if path.suffix.lower() in formats.SUFFIXES:
         return True
     start = head(path)
     return start.startswith(JPEG) or any(start[at : at + len(magic)] == magic for at, magic in _IMAGES)

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from ..errors import UnsupportedError
-from ..image.pixels import bits_of
+from ..image.samples import bits_of
 from .distortion import decibels, ms_ssim, psnr
 from .image_codecs import Codec
 from .jpeg import IMAGE_SUFFIXES, naming

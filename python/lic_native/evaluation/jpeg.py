@@ -16,6 +16,7 @@ from PIL import Image
 from .. import jpeg
 from ..arguments import Device
 from ..errors import CorruptError
+from ..image.formats import LOSSLESS_SUFFIXES
 from ..models.registry import JpegProfile
 from .peers import Codec, codecs
 
@@ -37,7 +38,7 @@ __all__ = [
 #: What Pillow can write, and the mode of the image that it writes so.
 SAMPLINGS = {"4:2:0": "RGB", "4:2:2": "RGB", "4:4:4": "RGB", "gray": "L"}
 #: Images that JPEG files are made of.
-IMAGE_SUFFIXES = {".png", ".webp", ".tif", ".tiff", ".bmp"}
+IMAGE_SUFFIXES = LOSSLESS_SUFFIXES | {".webp"}
 
 
 @dataclass(frozen=True)
