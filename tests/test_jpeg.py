@@ -364,7 +364,8 @@ def test_compress_keeps_limits():
     for pixels in (96 * 64 + 48 * 32, 96 * 64 + 48 * 32 - 1, 96 * 64 - 1, 48 * 32 - 1):
         small = jpeg.compress(data, limits=lic_native.Limits(max_pixels=pixels))
         assert jpeg.decompress(small) == data
-        sizes[pixels] = [picture.width for picture in jpeg.inspect(small).pictures]
+        info = jpeg.inspect(small)
+        sizes[pixels] = [picture.width for picture in info.pictures] if info.kind == "jpeg" else []
     assert list(sizes.values()) == [[128, 64], [128], [64], []]
     with pytest.raises(lic_native.LimitExceededError, match=f"of {len(data)} bytes exceeds the limit of 99"):
         jpeg.compress(data, limits=lic_native.Limits(max_input_bytes=99))

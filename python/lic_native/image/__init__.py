@@ -38,7 +38,6 @@ __all__ = [
     "decompress",
     "decompress_file",
     "inspect",
-    "is_image",
     "latents",
 ]
 
@@ -212,11 +211,6 @@ def decompress_file(
         return formats.write_file(decompress(data, device=device, limits=limits), format)
 
     files.transform(work, source, target, overwrite=overwrite, limits=limits)
-
-
-def is_image(head: Bytes) -> bool:
-    """Return whether a `.lic` file with these first bytes holds an image, for `decompress`, instead of a file."""
-    return to_bytes(head, "head").startswith(container.HEAD)
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,7 @@ from ..models.rate_points import LAST
 if TYPE_CHECKING:
     from .codec import Codec
 
-__all__ = ["HEAD", "load_codec", "open_file", "unpack"]
-
-#: Magic number, version and kind: the first bytes of a file of an image.
-HEAD = b"\x89LIC\1\2"
+__all__ = ["load_codec", "open_file", "unpack"]
 
 
 def unpack(data: Bytes, limits: Limits) -> _native.Image:
@@ -39,11 +36,7 @@ def open_file(data: Bytes, device: str | None, limits: Limits) -> tuple[_native.
     if name not in registry.IMAGE_PROFILES.values():
         raise UnsupportedError(f"model {name} is not for images")
     codec = load_codec(name, device)
-    fingerprint = codec.model.fingerprint()
-    if fingerprint != body.fingerprint:
-        raise UnsupportedError(
-            f"the file needs weights {body.fingerprint:08x} of model {name}, not {fingerprint:08x} as here"
-        )
+    registry.check_weights(name, codec.model.fingerprint(), body.fingerprint)
     if body.quality > LAST:
         raise CorruptError(f"quality {body.quality} of model {name}")
     return body, codec

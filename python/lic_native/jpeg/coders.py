@@ -144,14 +144,12 @@ def decode(frame: _native.Frame, coded: Coded, device: Device, threads: int) -> 
 
     Raises:
         CorruptError, TruncatedError: the bytes do not fit the frame.
-        UnsupportedError: this release has no such coder for JPEG files, or other weights for it.
+        UnknownModelError, UnsupportedError: this release has no such coder for JPEG files, or torch is not installed.
+        WeightsMismatchError: this release has other weights for the coder.
     """
     number, fingerprint, data = coded
     coder = _coder_of_number(number, device)
-    if coder.fingerprint() != fingerprint:
-        raise UnsupportedError(
-            f"the file needs weights {fingerprint:08x} of model {coder.name}, not {coder.fingerprint():08x} as here"
-        )
+    registry.check_weights(coder.name, coder.fingerprint(), fingerprint)
     return coder.decode(frame, data, threads)
 
 
