@@ -38,7 +38,7 @@ Samples = NDArray[np.uint8]
 Size = tuple[int, int]
 #: Width and height: a crop whose counts are those of larger images, Kodak's, Full HD, and 2K as DCI has it.
 SIZES: tuple[Size, ...] = ((256, 256), (512, 768), (1920, 1080), (2048, 1080))
-#: CompressAI's models, by the names of its registry, and the size that they have at this quality of theirs.
+#: CompressAI's models, by the names of its zoo, and the size that they have at this quality of theirs.
 PEERS, PEER_QUALITY = ("mbt2018_mean", "cheng2020_anchor"), 4
 #: Speeds are also given as multiples of this one's.
 REFERENCE = "cheng2020_anchor"
@@ -168,7 +168,7 @@ class Peer:
         self.name, self._device = name, device
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            models = import_module("compressai.registry")
+            models = import_module("compressai.zoo")
         self.about = f"CompressAI {version('compressai')}, quality {PEER_QUALITY}, random weights"
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
