@@ -8,6 +8,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import copy_context
 from typing import Any, TypeVar
 
 from . import _native
@@ -124,7 +125,7 @@ def share(
     wanted = min(threads, len(items))
     for _ in range(wanted if wanted > 1 or apart else 0):
         try:
-            threading.Thread(target=run, name="lic_native").start()
+            threading.Thread(target=copy_context().run, args=(run,), name="lic_native").start()
         except RuntimeError:
             break
         started += 1

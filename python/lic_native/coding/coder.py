@@ -14,6 +14,7 @@ from .. import _native, threads
 from ..entropy.distributions import Distribution, LogisticPairs
 from ..entropy.stream import Decoder, Encoder
 from ..nn.exact import in_one_pass
+from ..observe import stage
 
 __all__ = [
     "FLOOR",
@@ -124,13 +125,15 @@ class StreamEncoder:
     def code(self, params: Params, symbols: Tensor | None) -> Tensor:
         assert symbols is not None, "an encoder knows its symbols"
         threads.check()
-        integers = symbols.to(torch.int16).cpu().contiguous().numpy()
-        for encoder, picture, distribution in zip(self._encoders, integers, params.distributions(), strict=True):
-            encoder.put(picture, distribution)
+        with stage("coder"):
+            integers = symbols.to(torch.int16).cpu().contiguous().numpy()
+            for encoder, picture, distribution in zip(self._encoders, integers, params.distributions(), strict=True):
+                encoder.put(picture, distribution)
         return symbols
 
     def finish(self) -> list[bytes]:
-        return [encoder.finish() for encoder in self._encoders]
+        with stage("coder"):
+            return [encoder.finish() for encoder in self._encoders]
 
 
 class StreamDecoder:
@@ -142,15 +145,17 @@ class StreamDecoder:
     def code(self, params: Params, symbols: Tensor | None) -> Tensor:
         assert symbols is None, "a decoder finds its symbols"
         threads.check()
-        integers = np.empty(params.shape, np.int16)
-        for decoder, picture, distribution in zip(self._decoders, integers, params.distributions(), strict=True):
-            decoder.get(distribution, out=picture)
-        return torch.from_numpy(integers).to(params.device).float()
+        with stage("coder"):
+            integers = np.empty(params.shape, np.int16)
+            for decoder, picture, distribution in zip(self._decoders, integers, params.distributions(), strict=True):
+                decoder.get(distribution, out=picture)
+            return torch.from_numpy(integers).to(params.device).float()
 
     def finish(self) -> None:
         """Raise CorruptError unless the streams end here."""
-        for decoder in self._decoders:
-            decoder.finish()
+        with stage("coder"):
+            for decoder in self._decoders:
+                decoder.finish()
 
 
 class RateMeter:
