@@ -2,6 +2,7 @@
 
 import io
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -123,3 +124,11 @@ def check_reach(model) -> None:
         for along in range(2):
             lines = torch.nonzero(seen.sum(along)) // stride[0]
             assert (lines - middle).abs().max() == reach
+
+
+def trained(train, data, out, minutes=None, **given):
+    """Call a training with the options of a run and its own."""
+    from lic_native.training import Options
+
+    run = {field.name: given.pop(field.name) for field in fields(Options) if field.name in given}
+    return train(Options(data, out, minutes, **run), **given)

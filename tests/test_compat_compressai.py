@@ -12,8 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lic_native
-from lic_native.compat import tables
-from lic_native.compat.compressai import BufferedRansEncoder, RansDecoder, RansEncoder, use
+from lic_native.compat.compressai import BufferedRansEncoder, RansDecoder, RansEncoder, tables, use
 
 #: A narrow, a wide and a lopsided row of 16 bits, as CompressAI makes them.
 CDFS = [

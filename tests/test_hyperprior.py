@@ -18,7 +18,7 @@ from lic_native.models.mlcc import Config, Mlcc
 from lic_native.models.sampling import SAMPLINGS, Picture, Shape
 from lic_native.nn import exact
 from lic_native.training.data import annex_k, quantised
-from lic_native.training.widen import grown
+from lic_native.training.widen import widened
 
 CONFIG = dataclasses.replace(mlcc.PROFILES["tiny"], hyper=6)
 #: Rows and columns of pixels: one block; more than one vector of z each way, neither whole; one row of blocks.
@@ -224,7 +224,7 @@ def test_side_information_grown_on_a_trained_model_changes_nothing_but_its_own_b
     """And then is trained like any; growing it away is refused."""
     plain = Mlcc(trained.sigma, dataclasses.replace(CONFIG, hyper=0))
     plain.load_state_dict({k: v for k, v in trained.state_dict().items() if not k.startswith("hyper.")})
-    wide = grown(plain, CONFIG)
+    wide = widened(plain, CONFIG)
     for sampling in SAMPLINGS:
         arguments = synthetic(sampling)
         before, after, side = (measured(walk, *arguments) for walk in (plain.walk, wide.walk, wide.walk_hyper))
@@ -233,11 +233,11 @@ def test_side_information_grown_on_a_trained_model_changes_nothing_but_its_own_b
     assert all(layer.weight.grad.abs().max() > 0 for layer in wide.hyper.luma_trunks)
 
     with pytest.raises(ValueError, match="side information"):
-        grown(trained, dataclasses.replace(CONFIG, hyper=0))
+        widened(trained, dataclasses.replace(CONFIG, hyper=0))
 
 
 def test_a_network_with_side_information_grows_with_it(trained):
-    wide = grown(trained, dataclasses.replace(mlcc.PROFILES["fast"], hyper=9))
+    wide = widened(trained, dataclasses.replace(mlcc.PROFILES["fast"], hyper=9))
     arguments = synthetic("4:2:0")
     before, after = (measured(m.walk, *arguments) - measured(m.walk_hyper, *arguments) for m in (trained, wide))
     assert torch.allclose(after, before, rtol=1e-4)

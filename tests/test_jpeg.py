@@ -773,8 +773,9 @@ def test_without_torch_one_line_names_model_and_remedy(kind, tmp_path):
     code = """if True:
         import importlib, pathlib, re, sys
         import numpy as np
-        from lic_native import UnsupportedError, image, jpeg
+        from lic_native import UnsupportedError, image, jpeg, training
         message, folder = sys.argv[1], pathlib.Path(sys.argv[2])
+        options = training.Options(folder, folder / "run", steps=1)
         data, fast, picture = ((folder / name).read_bytes() for name in ("photo.jpg", "fast.lic", "image.lic"))
         calls = {
             "mlcc-fast": [lambda: jpeg.compress(data, profile="fast"), lambda: jpeg.compress(b"", profile="fast"),
@@ -782,8 +783,8 @@ def test_without_torch_one_line_names_model_and_remedy(kind, tmp_path):
             "msp-fast": [lambda: image.compress(np.zeros((8, 8, 3), np.uint8), profile="fast"),
                          lambda: image.compress(np.zeros((8, 8, 3), np.uint8), profile="fast", lof=1),
                          lambda: image.decompress(picture), lambda: image.latents(picture)],
-            "training": [lambda: importlib.import_module("lic_native.training.jpeg"),
-                         lambda: importlib.import_module("lic_native.training.context_prior")],
+            "training": [lambda: training.train_jpeg(options), lambda: training.train_image(options),
+                         lambda: training.train_context_prior(folder, folder / "prior.bin")],
             "evaluate latency": [lambda: importlib.import_module("lic_native.evaluation.latency")],
         }
         from lic_native.evaluation import codecs

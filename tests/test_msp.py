@@ -9,7 +9,7 @@ from decimal import Decimal, localcontext
 import numpy as np
 import pytest
 import torch
-from conftest import SMALL_MSP, photograph, pixels, random_msp
+from conftest import SMALL_MSP, photograph, pixels, random_msp, trained
 from PIL import Image
 
 from lic_native.coding import coder
@@ -19,6 +19,7 @@ from lic_native.models.msp import Config, Msp
 from lic_native.models.rate_points import BETWEEN, LARGEST, LAST, LEVELS, QUALITIES
 from lic_native.nn.ambient import known_state
 from lic_native.training import image as training
+from lic_native.training import loop, train_image
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -205,7 +206,7 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(data, tiny, tmp_pa
     monkeypatch.setattr(
         training, "relaxed_loss", lambda model, *rest: rounded.append(model.rounded) or loss(model, *rest)
     )
-    training.train(data, tmp_path / "whole", steps=6, **tiny)
+    trained(train_image, data, tmp_path / "whole", steps=6, **tiny)
     assert rounded == [False] * 4 + [True] * 2
 
     class Stopped(Exception):
@@ -215,11 +216,11 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(data, tiny, tmp_pa
         if len(rounded) in (8, 11):
             raise Stopped
 
-    monkeypatch.setattr(training, "plot", stop)
+    monkeypatch.setattr(loop, "plot", stop)
     for _ in range(2):
         with pytest.raises(Stopped):
-            training.train(data, tmp_path / "parts", steps=6, **tiny)
-    training.train(data, tmp_path / "parts", steps=6, **tiny)
+            trained(train_image, data, tmp_path / "parts", steps=6, **tiny)
+    trained(train_image, data, tmp_path / "parts", steps=6, **tiny)
     assert rounded[6:] == rounded[:6]
 
     def curve(name):
@@ -231,7 +232,7 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(data, tiny, tmp_pa
     assert models[0].fingerprint() == models[1].fingerprint()
 
     # A run that had ended, and starts warm.
-    training.train(data, tmp_path / "whole", steps=8, **tiny)
+    trained(train_image, data, tmp_path / "whole", steps=8, **tiny)
     assert rounded[12:] == [True] * 2
     index = torch.tensor([300])
     symbols = models[0].encode(pixels(), index).round()
@@ -272,7 +273,7 @@ def test_rates_of_files_have_the_mean_slope_of_noise():
 def test_rates_have_noise_for_a_share_of_a_run(data, tiny, tmp_path, monkeypatch, share, noisy):
     meters, loss = [], training.relaxed_loss
     monkeypatch.setattr(training, "relaxed_loss", lambda *given: meters.append(type(given[3])) or loss(*given))
-    training.train(data, tmp_path / "run", steps=6, noise=share, **tiny)
+    trained(train_image, data, tmp_path / "run", steps=6, noise=share, **tiny)
     assert meters == [training.NoisyMeter] * noisy + [training.RoundingMeter] * (6 - noisy)
 
 
@@ -281,9 +282,9 @@ def test_a_wider_and_deeper_profile_begins_as_the_one_that_it_was_grown_from(cro
     small_msp.save(path)
     larger = {name: 1 + 2 * getattr(SMALL_MSP, name) for name in ("analysis", "synthesis", "width", "trunk", "head")}
     monkeypatch.setitem(msp.PROFILES, "larger", dataclasses.replace(SMALL_MSP, **larger))
-    before, model = Msp.read(path), training.made("msp-larger")
+    before, model = Msp.read(path), training.build(training.configuration("msp-larger"))
     model.start(crops)
-    training.take(model, path, crops)
+    training.load_initial(model, path, crops)
     for snap in before.prior.snaps():
         snap.exact = False
     index = torch.linspace(0, LAST, len(crops)).long()
@@ -297,9 +298,9 @@ def test_a_larger_profile_begins_where_a_smaller_ended(crops, small_msp, tmp_pat
     small_msp.save(path)
     larger = Config(**{**vars(SMALL_MSP), "analysis": 2, "synthesis": 4, "trunk": 24, "groups": ((0, 2), (2, 12))})
     monkeypatch.setitem(msp.PROFILES, "larger", larger)
-    model = training.made("msp-larger")
+    model = training.build(training.configuration("msp-larger"))
     model.start(crops)
-    training.take(model, path, crops)
+    training.load_initial(model, path, crops)
     index = torch.linspace(0, LAST, len(crops)).long()
     before = Msp.read(path)
     with torch.no_grad():
@@ -313,6 +314,6 @@ def test_a_larger_profile_begins_where_a_smaller_ended(crops, small_msp, tmp_pat
 
 def test_models_are_named():
     with pytest.raises(ValueError, match="unknown model 'msp-huge'; choose from: bls2017, msp-fast"):
-        training.made("msp-huge")
-    assert [type(training.made(name)) for name in ("msp-fast", "msp-best")] == [Msp, Msp]
-    assert ("bls2017", *(f"msp-{name}" for name in msp.PROFILES)) == training.MODELS
+        training.configuration("msp-huge")
+    models = [training.build(training.configuration(name)) for name in ("msp-fast", "msp-best")]
+    assert [type(model) for model in models] == [Msp, Msp]

@@ -6,12 +6,13 @@ import io
 import json
 import sys
 import tarfile
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from conftest import jpeg_bytes, photograph, pixels
+from conftest import jpeg_bytes, photograph, pixels, trained
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -21,10 +22,9 @@ from lic_native.errors import LicError
 from lic_native.jpeg import coders
 from lic_native.models.bls2017 import Bls2017, Config
 from lic_native.models.mlcc import Mlcc
-from lic_native.training import context_prior, data, loop
+from lic_native.training import Options, context_prior, data, loop, train_image, train_jpeg
 from lic_native.training import image as image_training
 from lic_native.training import jpeg as training
-from lic_native.training.jpeg import train
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -51,9 +51,9 @@ def shard(tmp_path):
 
 def test_a_run_is_resumed_and_its_export_codes_files(shard, tmp_path, capsys):
     out = tmp_path / "run"
-    first = train(shard, out, 0.05, batch=2, device="cpu")
+    first = trained(train_jpeg, shard, out, 0.05, batch=2, device="cpu")
     (before,) = read_curve(out)
-    second = train(shard, out, float(before["minutes"]) + 0.1, batch=2, device="cpu")
+    second = trained(train_jpeg, shard, out, float(before["minutes"]) + 0.1, batch=2, device="cpu")
     rows = read_curve(out)
     assert rows[:-1] == [before]
     assert int(rows[1]["steps"]) > int(rows[0]["steps"]) > 0
@@ -74,15 +74,15 @@ def test_a_run_is_resumed_and_its_export_codes_files(shard, tmp_path, capsys):
 def few_pictures(monkeypatch):
     """Exporting looks at two crops of each sampling instead of 64, validation at one photograph."""
 
-    def pictures(data):
+    def pictures(crops):
         generator, tables = torch.Generator().manual_seed(0), data.annex_k(torch.tensor([50.0, 90.0]))
-        for sampling in training.SAMPLING_SHARES:
-            shape, picture = data.quantised(data.crops(2, 64, generator), sampling, tables)
+        for sampling in data.SAMPLING_SHARES:
+            shape, picture = data.quantised(crops.photographs.crops(2, 64, generator), sampling, tables)
             yield shape, tables, picture
 
     every = training.validation_examples
-    monkeypatch.setattr(training, "calibration_pictures", lambda data: list(pictures(data)))
-    monkeypatch.setattr(training, "validation_examples", lambda data, quality: every(data, quality, 1))
+    monkeypatch.setattr(training, "calibration_pictures", lambda crops: list(pictures(crops)))
+    monkeypatch.setattr(training, "validation_examples", lambda photographs, quality: every(photographs, quality, 1))
 
 
 def test_runs_of_a_number_of_steps_and_one_seed_are_the_same(shard, tmp_path, few_pictures):
@@ -92,33 +92,33 @@ def test_runs_of_a_number_of_steps_and_one_seed_are_the_same(shard, tmp_path, fe
     def curve(name):
         return [{k: v for k, v in row.items() if k != "minutes"} for row in read_curve(tmp_path / name)]
 
-    train(shard, tmp_path / "one", steps=3, **options)
-    train(shard, tmp_path / "two", steps=3, **options)
+    trained(train_jpeg, shard, tmp_path / "one", steps=3, **options)
+    trained(train_jpeg, shard, tmp_path / "two", steps=3, **options)
     assert curve("one") == curve("two")
     assert [row["steps"] for row in curve("one")] == ["3"]
     assert float(curve("one")[0]["q75_bpp"]) > float(curve("one")[0]["q75_side_bpp"]) > 0
 
     # A finished run goes on, warmly restarted, where its crops ended.
     for name in ("one", "two"):
-        train(shard, tmp_path / name, steps=5, **options)
+        trained(train_jpeg, shard, tmp_path / name, steps=5, **options)
     assert curve("one") == curve("two")
     assert [row["steps"] for row in curve("one")] == ["3", "5"]
     assert Mlcc.load(tmp_path / "one" / "mlcc.safetensors").config.hyper == 4
 
 
-@pytest.mark.parametrize("train", [train, image_training.train])
+@pytest.mark.parametrize("train", [train_jpeg, train_image])
 def test_a_run_ends_after_minutes_or_after_steps(tmp_path, train):
     for end in ({}, {"minutes": 1, "steps": 1}):
         with pytest.raises(ValueError, match="minutes or after steps"):
-            train(tmp_path, tmp_path / "run", **end)
+            trained(train, tmp_path, tmp_path / "run", **end)
 
 
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"crop": 100}, ValueError, "crop must be a multiple of 16 pixels, not 100"),
-        ({"crop": 0}, ValueError, "crop must be 16 or more, not 0"),
-        ({"crop": -16}, ValueError, "crop must be 16 or more, not -16"),
+        ({"crop": 100}, ValueError, "crop must be a multiple of (16|32) pixels, not 100"),
+        ({"crop": 0}, ValueError, "crop must be (16|32) or more, not 0"),
+        ({"crop": -16}, ValueError, "crop must be (16|32) or more, not -16"),
         ({"crop": 64.0}, TypeError, "crop must be an integer, not float"),
         ({"batch": 0}, ValueError, "batch must be 1 or more, not 0"),
         ({"limit": 0}, ValueError, "limit must be 1 or more, not 0"),
@@ -140,14 +140,14 @@ def test_a_run_ends_after_minutes_or_after_steps(tmp_path, train):
 )
 def test_what_no_run_can_have_is_refused_before_anything_is_done(tmp_path, monkeypatch, options, error, message):
     """In both trainings, as far as both have it."""
-    for module in (training, image_training):
-        monkeypatch.setattr(module, "Photographs", lambda *_: pytest.fail("photographs were read"))
-        known = inspect.signature(module.train).parameters
-        if options.keys() <= known.keys():
+    monkeypatch.setattr(loop, "Photographs", lambda *_: pytest.fail("photographs were read"))
+    run = {field.name for field in fields(Options)}
+    for train in (train_jpeg, train_image):
+        if options.keys() <= run | inspect.signature(train).parameters.keys():
             given = {"data": tmp_path, "steps": 1} | options
             given["data"] = tmp_path / given["data"]
             with pytest.raises(error, match=message):
-                module.train(out=tmp_path / "run", **given)
+                trained(train, out=tmp_path / "run", **given)
             assert not (tmp_path / "run").exists()
 
 
@@ -164,9 +164,9 @@ def test_what_is_no_photograph_is_named(tmp_path):
 def test_a_checkpoint_that_is_damaged_is_named(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "checkpoint.pt").write_bytes(b"cut")
-    for module in (training, image_training):
+    for train in (train_jpeg, train_image):
         with pytest.raises(LicError, match=r"checkpoint\.pt can't be read"):
-            module.train(tmp_path, tmp_path / "run", steps=1)
+            trained(train, tmp_path, tmp_path / "run", steps=1)
 
 
 def test_native_needs_a_folder_to_write_to(tmp_path):
@@ -188,12 +188,12 @@ def test_an_image_codec_is_trained_resumed_and_exported(shard, tmp_path, few_cro
     def curve(name):
         return [{k: v for k, v in row.items() if k != "minutes"} for row in read_curve(tmp_path / name)]
 
-    first = image_training.train(shard, tmp_path / "one", steps=2, **options)
-    assert image_training.train(shard, tmp_path / "two", steps=2, **options) == first
-    later = [image_training.train(shard, tmp_path / name, steps=12, **options) for name in ("one", "two")]
+    first = trained(train_image, shard, tmp_path / "one", steps=2, **options)
+    assert trained(train_image, shard, tmp_path / "two", steps=2, **options) == first
+    later = [trained(train_image, shard, tmp_path / name, steps=12, **options) for name in ("one", "two")]
     assert later[0] == later[1] < first
     # A run that is over has nothing to do but to say so.
-    assert image_training.train(shard, tmp_path / "one", steps=12, **options) == later[0]
+    assert trained(train_image, shard, tmp_path / "one", steps=12, **options) == later[0]
     assert curve("one") == curve("two")
     assert [row["steps"] for row in curve("one")] == ["2", "12"]
     assert float(curve("one")[1]["q1_bpp"]) < float(curve("one")[1]["q8_bpp"])
@@ -207,7 +207,7 @@ def test_an_image_codec_is_trained_resumed_and_exported(shard, tmp_path, few_cro
     # Others begin with what it has learnt, for all qualities or for one.
     for name in ("checkpoint.pt", "bls2017.safetensors"):
         out = tmp_path / Path(name).stem
-        image_training.train(shard, out, steps=1, start=tmp_path / "one" / name, quality=3.0, rate=0.0, **options)
+        trained(train_image, shard, out, steps=1, start=tmp_path / "one" / name, quality=3.0, rate=0.0, **options)
         (row,) = read_curve(out)
         assert [name for name in row if name.endswith("_psnr")] == ["q3_psnr"]
         begun = Bls2017.load(out / "bls2017.safetensors")
@@ -344,4 +344,4 @@ def test_context_numbers_of_the_native_coder_are_those_of_its_source():
 
 def test_an_empty_folder_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=str(tmp_path)):
-        train(tmp_path, tmp_path / "run", 1)
+        trained(train_jpeg, tmp_path, tmp_path / "run", 1)

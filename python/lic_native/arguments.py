@@ -1,4 +1,4 @@
-"""Checks of what callers pass, the same for the whole package: a mistake is named where it is made."""
+"""Checks of arguments, the same for the whole package: an error names the argument and says what to pass."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ _DEVICE = re.compile(r"(cpu|cuda)(:\d+)?")
 
 
 def to_bytes(given: Bytes, name: str = "data") -> bytes:
-    """Return the bytes of a bytes-like object: of bytes, bytearray, memoryview, mmap, or uint8 `[n]`.
+    """Return the bytes of a bytes-like object: bytes, bytearray, memoryview, mmap, or uint8 `[n]`.
 
     Raises:
-        TypeError: it is anything else. `bytes()` would make zeros of a number, and a name of a path.
+        TypeError: it is anything else. `bytes()` would turn a number into zeros.
     """
     if isinstance(given, bytes):
         return given
@@ -59,7 +59,7 @@ def to_bytes(given: Bytes, name: str = "data") -> bytes:
 
 
 def to_integer(given: int, name: str) -> int:
-    """Return an integer. Raises TypeError if it is none (a bool is none)."""
+    """Return an integer. Raises TypeError for anything else, bool included."""
     try:
         integer = operator.index(given)
     except TypeError:
@@ -73,7 +73,7 @@ def to_count(given: int, name: str, least: int = 0) -> int:
     """Return an integer of `least` or more.
 
     Raises:
-        TypeError: it is no integer (a bool is none).
+        TypeError: it is not an integer (bool is refused).
         ValueError: it is below `least`.
     """
     count = to_integer(given, name)
@@ -83,7 +83,7 @@ def to_count(given: int, name: str, least: int = 0) -> int:
 
 
 def to_number(given: float, name: str) -> float:
-    """Return a real number as a float. Raises TypeError if it is none."""
+    """Return a real number as a float. Raises TypeError for anything else, bool included."""
     if not isinstance(given, Real) or isinstance(given, bool):
         raise TypeError(f"{name} must be a number, not {type(given).__name__}")
     return float(given)
@@ -92,7 +92,7 @@ def to_number(given: float, name: str) -> float:
 def to_device(given: Device) -> str | None:
     """Return a device's name as torch has it ("cpu", "cuda" or "cuda:1"), or None for the default.
 
-    This does not import torch, so whether the device is there is not known yet.
+    This does not import torch, so a device that is returned may still be missing.
 
     Raises:
         TypeError: it is neither a string nor a `torch.device`.
@@ -109,7 +109,7 @@ def to_device(given: Device) -> str | None:
 
 
 def check_choice(given: str, choices: Iterable[str], name: str) -> None:
-    """Raise TypeError if it is no string, and ValueError that names the choices if it is none of them."""
+    """Raise TypeError unless it is a string, and ValueError, which lists the choices, unless it is one of them."""
     if not isinstance(given, str):
         raise TypeError(f"{name} must be a string, not {type(given).__name__}")
     choices = list(choices)

@@ -44,7 +44,7 @@ class Busy(Exception):
 def read(source: File, limits: Limits = DEFAULT_LIMITS) -> bytes:
     """Return a file's content.
 
-    No more is read than the limit allows and one byte, so that a pipe or a device can't fill the memory.
+    At most one byte more than the limit is read, so that a pipe or a device can't fill the memory.
 
     Raises:
         LimitExceededError: the file is longer than `limits.max_input_bytes`.
@@ -155,14 +155,14 @@ class Output:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
 
     def _claim(self) -> None:
-        """Make the temporary file, whose name follows from the file's: who holds its lock is at work on the file."""
+        """Make the temporary file, whose name follows from the file's; its lock marks the file as being written."""
         name = _native.fingerprint(os.fsencode(self._real.name))
         self._part = self._real.with_name(f".lic-{name:016x}")
         while True:
             try:
                 descriptor, made = os.open(self._part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666), True
             except FileExistsError:
-                # Another run's, or left behind by one that was killed.
+                # Another run is writing it, or was killed and left it.
                 try:
                     descriptor, made = os.open(self._part, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0)), False
                 except FileNotFoundError:
@@ -315,10 +315,10 @@ def write_all(file: IO[bytes], data: bytes) -> None:
 def transform(
     work: Callable[[bytes], bytes], source: File, target: File, *, overwrite: bool = False, limits: Limits
 ) -> None:
-    """Write what `work` makes of a source's content to a target.
+    """Read a source, and write the result of `work` on its content to a target.
 
-    A target that is a path is written completely or not at all, and gets the times and the mode of a source that is
-    one.
+    A target that is a path is written completely or not at all, and gets the times and the mode of a source that is a
+    path as well.
 
     Raises:
         FileExistsError: there is a target, and `overwrite` is false; or it is the source.

@@ -1,4 +1,4 @@
-"""Threads that share work: how many there may be, and how they are stopped."""
+"""Threads that share work: their number, and how they are stopped."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ R = TypeVar("R")
 
 
 def available() -> int:
-    """Return how many threads share work unless a caller says otherwise.
+    """Return the default number of threads.
 
-    That is the environment variable `LIC_THREADS`, or else the number of processors that this process may use: its
-    affinity and its cgroup's quota count, which `os.cpu_count` ignores.
+    The environment variable `LIC_THREADS` sets it. Without it, it is the number of processors that this process may
+    use by its affinity and its cgroup's quota, both of which `os.cpu_count` ignores.
 
     Raises:
         ValueError: `LIC_THREADS` is not a number from 1 on.
@@ -38,12 +38,13 @@ def available() -> int:
 
 
 def resolve(threads: int) -> int:
-    """Return a number of threads from an argument `threads`, of which 0 means `available()`.
+    """Return the number of threads that an argument `threads` asks for; 0 means `available()`.
 
     Raises:
-        TypeError, ValueError: it is no integer, or negative.
+        TypeError: it is not an integer.
+        ValueError: it is negative.
     """
-    # No machine runs more at once, and native code could not count to every number.
+    # No machine runs more at once, and native code has no larger integers than 64 bits.
     return min(to_count(threads, "threads"), 1 << 16) or available()
 
 
@@ -58,12 +59,12 @@ class Group:
         self.stopped = False
 
     def stop(self) -> None:
-        """Have `check` raise KeyboardInterrupt in all threads of this group, and of groups begun within it."""
+        """Make `check` raise KeyboardInterrupt in all threads of this group, and of groups begun within it."""
         self.stopped = True
 
     @contextmanager
     def joined(self) -> Iterator[None]:
-        """Have the calling thread belong to this group for a while."""
+        """Make the calling thread belong to this group inside a `with` block."""
         before, _current.group = getattr(_current, "group", None), self
         try:
             yield
@@ -75,10 +76,10 @@ _current = threading.local()
 
 
 def check() -> None:
-    """Raise KeyboardInterrupt if the work that this thread does is no longer wanted.
+    """Raise KeyboardInterrupt if the group of this thread was stopped.
 
-    Long work calls this between its steps, so that one Ctrl-C ends it within a second: Python interrupts the main
-    thread alone.
+    Long work calls this between its steps, so that one Ctrl-C ends it within a second: Python itself interrupts only
+    the main thread.
     """
     group: Group | None = getattr(_current, "group", None)
     while group is not None:
@@ -94,17 +95,17 @@ def share(
     within: Callable[[], AbstractContextManager[Any]] = nullcontext,
     apart: bool = False,
 ) -> list[R]:
-    """Return what `work` makes of each item, in their order, made by up to so many threads.
+    """Return the result of `work` for each item, in their order, computed by up to `threads` threads.
 
     Where no other thread can be started (a limit of the system, or Python is about to end) the calling thread does the
     work. The first exception stops the rest and is raised; so does Ctrl-C in the calling thread.
 
     Args:
         work: called with an item.
-        items: what there is to do.
+        items: arguments of the calls.
         threads: 1 means the calling thread.
-        within: makes a context that each of the threads works in.
-        apart: let the calling thread only wait, also for one thread.
+        within: returns a context that each of the threads works in.
+        apart: let the calling thread only wait, even for a single thread.
     """
     results: list[Any] = [None] * len(items)
     failures: list[BaseException] = []
@@ -116,7 +117,7 @@ def share(
                 while not group.stopped and (i := next(numbers)) < len(items):
                     results[i] = work(items[i])
         except BaseException as error:
-            # In this order, so that the first is no other's KeyboardInterrupt of `check`.
+            # In this order, so that the first failure is not a KeyboardInterrupt of `check` in another thread.
             failures.append(error)
             group.stop()
         ended.put(None)

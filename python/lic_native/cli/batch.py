@@ -45,7 +45,7 @@ __all__ = [
 
 #: Files worked on at a time: each takes memory.
 MAX_FILES = 4
-#: Files of a run of which each is told in a line; of more, a sum is.
+#: Most files of a run that are reported one by one; more are reported as a sum.
 MAX_LINES = 20
 #: Seconds that threads have to come to their end when the run is stopped.
 PATIENCE = 0.7
@@ -56,11 +56,11 @@ DONE, FAILED, USAGE = 0, 1, 2
 
 @dataclass(frozen=True)
 class Result:
-    """What was made of a file.
+    """The result of one file.
 
-    data: to be written.
-    notes: what the user should know, e.g. "with loss".
-    details: more for `--json`.
+    data: bytes to be written.
+    notes: remarks for the user, e.g. "with loss".
+    details: further fields for `--json`.
     """
 
     data: bytes
@@ -83,16 +83,16 @@ class Skip(Exception):
 
 @dataclass(frozen=True)
 class Task:
-    """What a command does with each file.
+    """The work of a command on each file.
 
-    work: makes a result of a content. Any exception is that file's failure.
-    accept: raises an exception unless the work would take a content that begins so; also asked in a dry run.
-    is_done: tells whether an existing target (by path) is what the work would make of a source; None: never. It may
-        raise Skip, or an exception that says why the target can't be replaced.
+    work: returns the result for a content. Any exception is that file's failure.
+    accept: raises an exception unless the work takes a content with this beginning; also called in a dry run.
+    is_done: returns whether an existing target (by path) is the result for a source; None: never. It may raise Skip,
+        or an exception that says why the target can't be replaced.
     verb: e.g. "compressed".
-    check: raises an exception unless the two contents, of a source and of what was made of it before, go together.
-        It is what `--rm` asks before it removes the source of a result that was there.
-    writes: whether results are written, or the work is all there is to do.
+    check: raises an exception unless two contents, of a source and of an earlier result, belong together. `--rm` calls
+        it before it removes the source of a result that existed before.
+    writes: whether results are written to files.
     """
 
     work: Callable[[bytes, Job], Result]
@@ -416,7 +416,7 @@ def on_signal(number: int, _: object) -> NoReturn:
 
 
 def end(number: int) -> NoReturn:
-    """End the process as signals do, without waiting for its threads, and leave nothing half written behind."""
+    """End the process as signals do, without waiting for its threads, and leave no half-written file."""
     files.discard_unfinished()
     os._exit(128 + number)
 
@@ -432,7 +432,7 @@ def take_signals() -> None:
 def stop_on_signals(work: Callable[[], object], stopped: Callable[[], None], stack: ExitStack) -> None:
     """Call `work` so that a signal ends it within a second, whatever it does at that moment.
 
-    The work is done beside the main thread: long calls of native code would keep a signal from being seen.
+    The work runs in another thread than the main one, where long native calls would delay a signal.
     """
     failure: list[BaseException] = []
     ended = system_threads.Event()

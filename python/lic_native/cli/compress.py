@@ -63,11 +63,11 @@ def compress(
         int, options.size_option("Bytes that a file may have.", DEFAULT_LIMITS.max_input_bytes)
     ] = DEFAULT_LIMITS.max_input_bytes,
 ) -> None:
-    """Make a smaller .lic file of each JPEG file, which restores it byte for byte.
+    """Compress each JPEG file into a smaller .lic file, which restores it byte for byte.
 
-    With --quality, make one of each image, with loss. Without it nothing is ever lost, and any other file that is
-    named is kept as it is inside a .lic file. Of a folder, all JPEG files are taken (with --quality all images), at any
-    depth. What is done already is skipped, so that the same command goes on after an interruption.
+    With --quality, compress images of any format, with loss. Without it nothing is ever lost, and a named file of
+    another kind is stored inside a .lic file. A folder stands for all JPEG files in it (with --quality, all images), at
+    any depth. Finished files are skipped, so the same command continues after an interruption.
 
     \b
     Examples:
@@ -157,7 +157,7 @@ def lossless_task(profile: str | None, device: str | None, settings: batch.Setti
     """Return the task of files that come back byte for byte."""
     name = registry.of_profile(profile, device)
     if name != registry.NATIVE:
-        # What is wrong with a model or a device is so for all files.
+        # A fault of a model or a device concerns all files.
         registry.load(name, device)
 
     def accept(data: bytes, job: Job) -> None:

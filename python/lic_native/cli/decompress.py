@@ -46,9 +46,8 @@ def decompress(
 ) -> None:
     """Restore the original of each .lic file, byte for byte.
 
-    Of a file that was made with --quality the image is written, in the format of the output's name. Unless that is
-    given, and on stdout, it is PNG, or the format of the original's name if that keeps every sample. What is restored
-    already is skipped.
+    A file that was made with --quality becomes an image file in the format of the output's name. Without one, and on
+    stdout, the format is PNG, or that of the original's name if it keeps every sample. Finished files are skipped.
 
     \b
     Examples:
@@ -176,7 +175,7 @@ def check_files(
     raise typer.Exit(batch.run(plan, Task(work, "good", writes=False), settings))
 
 
-#: What has every part of the decoder take another way, as far as environment variables can.
+#: Environment variables that make every part of the decoder take another path.
 _PLAIN = {
     "LIC_SIMD": "scalar",
     "LIC_THREADS": "1",

@@ -1,4 +1,4 @@
-"""The commands `lic-native list` and `lic-native inspect`, which tell what is inside `.lic` files."""
+"""The commands `lic-native list` and `lic-native inspect`, which show what is inside `.lic` files."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def inspect(paths: Paths = None, as_json: Annotated[bool, typer.Option("--json",
 
 
 def _infos(paths: list[Path | None]) -> Iterator[tuple[Path | None, dict[str, Any] | None]]:
-    """Give what is inside each file; None, once that has been said, if that can't be told."""
+    """Yield the path and the contents of each file; for a file that fails, print the error and yield None."""
     for path in paths:
         try:
             data = console.read_stdin(DEFAULT_LIMITS) if path is None else files.read(path)

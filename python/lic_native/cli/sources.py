@@ -31,13 +31,13 @@ __all__ = [
     "plan",
 ]
 
-#: What names of compressed files end in.
+#: Suffix of compressed files.
 SUFFIX = ".lic"
-#: What names of files begin with that are being written (`files.Output`).
+#: Prefix of the names of files that are being written (`files.Output`).
 TEMPORARY = ".lic-"
-#: What files begin with.
+#: First bytes of files.
 LIC, JPEG = b"\x89LIC", b"\xff\xd8\xff"
-#: The same of other images that Pillow reads, at their place.
+#: Signatures of other images that Pillow reads, with their positions.
 _IMAGES = (
     (0, b"\x89PNG\r\n\x1a\n"),
     (0, b"II*\0"),
@@ -114,7 +114,7 @@ def holds_image(path: Path) -> bool:
 
 
 def compressed_name(source: Path) -> str:
-    """Return what a file's result is called."""
+    """Return the name of a file's result."""
     return source.name + SUFFIX
 
 
@@ -122,7 +122,7 @@ def named_paths(paths: Sequence[str] | None, files_from: str | None) -> list[str
     """Return the paths that the user gave, and those in a file, each ended by a NUL byte.
 
     Raises:
-        ValueError: there are none, or one is empty.
+        ValueError: no path is given, or one is empty.
     """
     named = list(paths or [])
     if files_from is not None:
@@ -142,17 +142,17 @@ def plan(
     rename: Callable[[Path], str] | None,
     kind: str,
 ) -> Plan:
-    """Return what is to be done about everything named; files below a folder keep their place in it.
+    """Return the jobs for all paths; files below a folder keep their relative paths.
 
     Args:
         paths: files, folders, or "-" for stdin.
-        output: a file, a folder, "-" for stdout, or None: beside each source.
-        wanted: tells which files of a folder are taken. A file that is named is always taken.
-        rename: gives the name of a file's result; None if there are none to be written.
-        kind: what the files that are wanted are called.
+        output: a file, a folder, "-" for stdout, or None: the folder of each source.
+        wanted: returns whether a file of a folder is taken. A file that is named is always taken.
+        rename: returns the name of a file's result; None if no results are written.
+        kind: name of the files that are wanted, for messages.
 
     Raises:
-        ValueError: the arguments contradict each other; nothing must be done then.
+        ValueError: the arguments contradict each other; nothing may be done then.
     """
     paths = list(dict.fromkeys(paths))
     folders = [path for path in paths if path != "-" and os.path.isdir(path)]

@@ -2,118 +2,86 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
+from dataclasses import MISSING, fields
+from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from types import SimpleNamespace
+from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
 
-from .options import Device
+from .. import training
+from ..training import Options
 
 __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Train a model.")
 
 
+def with_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command, whose first parameter takes `Options`, an option for each of their fields."""
+    hints = get_type_hints(Options, localns={"torch": SimpleNamespace(device=str)}, include_extras=True)
+    # A command gets paths and names of devices as text.
+    kinds: dict[str, Any] = {"data": Path, "out": Path, "start": Path | None, "device": str | None}
+    options = []
+    for field in fields(Options):
+        kind, text = get_args(hints[field.name])
+        annotation: Any = Annotated[kinds.get(field.name, kind), typer.Option(help=text)]
+        default = inspect.Parameter.empty if field.default is MISSING else field.default
+        options.append(
+            inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+        )
+    names = [option.name for option in options]
+
+    @wraps(command)
+    def with_fields(**given: Any) -> None:
+        command(Options(**{name: given.pop(name) for name in names}), **given)
+
+    _, *own = inspect.signature(command, eval_str=True).parameters.values()
+    own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
+    with_fields.__signature__ = inspect.Signature([*options, *own])  # type: ignore[attr-defined]
+    with_fields.__annotations__ = {parameter.name: parameter.annotation for parameter in (*options, *own)}
+    return with_fields
+
+
 @app.command("jpeg")
+@with_options
 def train_jpeg(
-    data: Annotated[Path, typer.Option(help="Folder of photographs, plain or in .tar shards.")],
-    out: Annotated[Path, typer.Option(help="Folder of the run: checkpoint, learning curve, weights.")],
-    minutes: Annotated[float | None, typer.Option(help="Training time of the run, over all calls.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Its length in steps instead, for fair comparisons.")] = None,
-    batch: Annotated[int, typer.Option(help="Crops of 256x256 in a step.")] = 8,
-    rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 2e-3,
-    device: Device = None,
-    limit: Annotated[int | None, typer.Option(help="Read only so many images.")] = None,
+    options: Options,
     profile: Annotated[str, typer.Option(help="tiny, fast or best: the network's size.")] = "fast",
     hyper: Annotated[int, typer.Option(help="Channels of side information of a new run's network.")] = 0,
-    start: Annotated[
-        Path | None, typer.Option(help="Exported weights, as wide or narrower, that a new run begins with.")
-    ] = None,
-    bf16: Annotated[bool | None, typer.Option(help="Matrix products in bfloat16; by default on cuda.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Runs of equal seed see the same crops.")] = None,
-    report_minutes: Annotated[float, typer.Option(help="Between validations and checkpoints.")] = 5.0,
 ) -> None:
-    """Train the JPEG model. Called again on the same folder, it goes on where it stopped."""
-    from ..training.jpeg import train
-
-    train(
-        data,
-        out,
-        minutes,
-        steps=steps,
-        batch=batch,
-        rate=rate,
-        device=device,
-        limit=limit,
-        profile=profile,
-        hyper=hyper,
-        start=start,
-        bf16=bf16,
-        seed=seed,
-        report_minutes=report_minutes,
-    )
+    """Train the JPEG model. Called again on the same folder, it continues the run."""
+    training.train_jpeg(options, profile=profile, hyper=hyper)
 
 
 @app.command("image")
+@with_options
 def train_image(
-    data: Annotated[Path, typer.Option(help="Folder of photographs, plain or in .tar shards.")],
-    out: Annotated[Path, typer.Option(help="Folder of the run: checkpoint, learning curve, weights.")],
+    options: Options,
     model: Annotated[str, typer.Option(help="msp-fast, msp-balanced, msp-best or bls2017.")] = "msp-balanced",
-    minutes: Annotated[float | None, typer.Option(help="Training time of the run, over all calls.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Its length in steps instead, for fair comparisons.")] = None,
-    batch: Annotated[int, typer.Option(help="Crops in a step.")] = 8,
-    crop: Annotated[int, typer.Option(help="Pixels on their sides.")] = 128,
-    rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 4e-4,
-    device: Device = None,
-    limit: Annotated[int | None, typer.Option(help="Read only so many images.")] = None,
     channels: Annotated[
-        tuple[int, int, int] | None, typer.Option(help="Of a new bls2017 after each stage; of latents the last.")
+        tuple[int, int, int] | None, typer.Option(help="Channels after each stage of a new bls2017.")
     ] = None,
-    quality: Annotated[float | None, typer.Option(help="Train for this one alone, instead of for all.")] = None,
+    quality: Annotated[float | None, typer.Option(help="Train for this quality alone, instead of for all.")] = None,
     noise: Annotated[
         float, typer.Option(help="Share of the run whose rates have noise; 0 to go on from trained weights.")
     ] = 0.5,
-    start: Annotated[
-        Path | None, typer.Option(help="Exported weights or a checkpoint, that a new run begins with.")
-    ] = None,
-    bf16: Annotated[bool | None, typer.Option(help="Products in bfloat16; by default on cuda.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Runs of equal seed see the same crops.")] = None,
-    report_minutes: Annotated[float, typer.Option(help="Between validations and checkpoints.")] = 5.0,
 ) -> None:
-    """Train a codec for images. Called again on the same folder, it goes on where it stopped."""
-    from ..training.image import train
-
-    train(
-        data,
-        out,
-        minutes,
-        model=model,
-        steps=steps,
-        batch=batch,
-        crop=crop,
-        rate=rate,
-        device=device,
-        limit=limit,
-        channels=channels,
-        quality=quality,
-        noise=noise,
-        start=start,
-        bf16=bf16,
-        seed=seed,
-        report_minutes=report_minutes,
-    )
+    """Train a codec for images. Called again on the same folder, it continues the run."""
+    training.train_image(options, model=model, channels=channels, quality=quality, noise=noise)
 
 
 @app.command("native")
 def train_native(
     data: Annotated[Path, typer.Option(help="Folder of photographs, plain or in .tar shards.")],
-    out: Annotated[Path, typer.Option(help="The file to write: rust/src/jpeg/native/prior.bin.")],
+    out: Annotated[Path, typer.Option(help="The file to write: rust/src/jpeg/context_model/prior.bin.")],
     files: Annotated[int, typer.Option(help="JPEG files to make of the photographs.")] = 6000,
-    steps: Annotated[int, typer.Option(help="Of the regression, for luma and for chroma.")] = 1500,
-    limit: Annotated[int | None, typer.Option(help="Read only so many images.")] = None,
+    steps: Annotated[int, typer.Option(help="Steps of the regression, for luma and for chroma.")] = 1500,
+    limit: Annotated[int | None, typer.Option(help="Read at most this many images.")] = None,
     seed: Annotated[int, typer.Option(help="Runs of equal seed see the same crops.")] = 0,
 ) -> None:
-    """Learn what the native coder of JPEG coefficients begins with. It counts once the extension is built with it."""
-    from ..training.context_prior import train
-
-    train(data, out, files=files, steps=steps, seed=seed, limit=limit)
+    """Learn the counts that the profile native begins with. They count once the extension is built with them."""
+    training.train_context_prior(data, out, files=files, steps=steps, limit=limit, seed=seed)

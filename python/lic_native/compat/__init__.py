@@ -1,3 +1,3 @@
-"""The interfaces of other packages on lic_native's coder, each to be imported by itself."""
+"""Drop-in replacements for the coders of other packages; each is imported by itself."""
 
 __all__ = ["compressai"]

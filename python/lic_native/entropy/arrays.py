@@ -1,4 +1,4 @@
-"""Whatever holds numbers, as NumPy arrays."""
+"""Conversion of arrays, tensors and numbers to NumPy arrays, and back."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ __all__ = [
 #: A torch tensor on any device, a NumPy array, anything with `__dlpack__`, or numbers and lists of them.
 ArrayLike: TypeAlias = "torch.Tensor | NDArray[Any] | Any"
 
-#: What symbols can be. (The name of a dtype takes NumPy longer to tell than coding a few symbols takes.)
+#: Names of the dtypes that symbols can have. (NumPy takes longer to name a dtype than to code a few symbols.)
 INTEGERS = {np.dtype(name): name for name in ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64")}
 _TOO_WIDE = frozenset(map(np.dtype, ("int64", "uint32")))
-#: What symbols can be decoded into.
+#: Dtypes that symbols can be decoded into.
 OUT = frozenset(map(np.dtype, ("int8", "uint8", "int16", "uint16", "int32")))
 
 
 def to_numpy(given: ArrayLike) -> tuple[NDArray[Any], bool]:
-    """Return an array of the same values, without a copy where that is possible, and whether it was a torch tensor.
+    """Return an array of the same values, without a copy where possible, and whether it was a torch tensor.
 
     Raises:
         TypeError: it is a masked array, or a tensor without values or without an ordinary layout.
@@ -66,7 +66,7 @@ def to_numpy(given: ArrayLike) -> tuple[NDArray[Any], bool]:
     try:
         return np.asarray(given), False
     except ValueError as error:
-        raise ValueError(f"{type(given).__name__} is no array: its rows have different lengths") from error
+        raise ValueError(f"{type(given).__name__} is not an array: its rows have different lengths") from error
 
 
 def in_order(array: NDArray[Any]) -> NDArray[Any]:
@@ -85,7 +85,7 @@ def refuse_lists(given: ArrayLike) -> None:
 
 
 def to_symbols(given: ArrayLike) -> tuple[NDArray[Any], str, bool]:
-    """Return integers as the coder takes them (up to 32 bits, in order); their dtype; whether they were torch's.
+    """Return integers as the coder takes them (up to 32 bits, in order), their dtype, and whether they were torch's.
 
     Raises:
         TypeError: they are not integers.
@@ -134,7 +134,7 @@ def to_out(given: ArrayLike) -> NDArray[Any]:
     elif isinstance(given, np.ndarray):
         array = to_numpy(given)[0]
     else:
-        # Of anything else the array may be a copy, and what was given would stay as it was.
+        # For other objects the array may be a copy, and the object itself would not be filled.
         raise TypeError(f"out must be a NumPy array or a torch tensor on the CPU, not {type(given).__name__}")
     if array.dtype not in OUT:
         raise TypeError(f"out must be int8, uint8, int16, uint16 or int32, not {array.dtype}")

@@ -1,4 +1,4 @@
-"""Distributions of integers as values: what `encode` and `decode` are given for each element of a tensor.
+"""Distributions of integers, one for each element of a tensor, as arguments of `encode` and `decode`.
 
 Parameters broadcast against the symbols as arrays do in NumPy. They may be torch tensors on any device, NumPy arrays,
 DLPack objects or numbers.
@@ -40,7 +40,7 @@ class Distribution:
     Two are equal if they are of one class and have equal parameters. They can be pickled and copied.
     """
 
-    #: What the parameters broadcast to; symbols may have more dimensions, or other numbers where this has 1.
+    #: Shape that the parameters broadcast to; symbols may have more dimensions, or other sizes where this has 1.
     shape: tuple[int, ...]
 
     def _parameters(self) -> dict[str, Any]:
@@ -48,11 +48,11 @@ class Distribution:
         raise NotImplementedError
 
     def _model(self, shape: tuple[int, ...]) -> _native.Model:
-        """The native distributions of symbols of this shape."""
+        """Return the native distributions of symbols of this shape."""
         raise NotImplementedError
 
     def _item(self, i: int, dimensions: int) -> Distribution:
-        """Those of item `i` along the first axis of a tensor of so many dimensions."""
+        """Return the distributions of item `i` along the first axis of a tensor with this number of dimensions."""
         raise NotImplementedError
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -90,8 +90,8 @@ class Tables:
     """Integer CDFs, checked once: row `i` gives symbol `offsets[i] + j` the slots `cdf[i, j]..cdf[i, j + 1]` of `n`.
 
     The last of a row's `lengths[i]` boundaries is `n`, the same power of two up to 2^24 for all rows, and its last
-    interval is the escape, for every symbol that has none of its own: so CompressAI's `_quantized_cdf`, `_cdf_length`
-    and `_offset` are taken as they are. The coder's own precision is `n` = 2^15; other rows are converted with the
+    interval is the escape, for every symbol without an interval: so CompressAI's `_quantized_cdf`, `_cdf_length` and
+    `_offset` fit unchanged. The coder's own precision is `n` = 2^15; other rows are converted with the
     least loss, the same way everywhere.
 
     They never change. `tables[indexes]` is the distribution of elements that have these rows, `len(tables)` the number
@@ -104,7 +104,7 @@ class Tables:
         offsets: `[rows]` first symbols, or None for 0.
 
     Raises:
-        TypeError: some of these are no integers.
+        TypeError: an argument does not hold integers.
         ValueError: says which row breaks which rule.
 
     Example:
@@ -144,7 +144,7 @@ class Tables:
             scales: `[rows]` numbers from 0.01 to 512, at most 65536; in increasing order if `indexes` is to be used.
 
         Raises:
-            TypeError: they are no numbers.
+            TypeError: they are not numbers.
             ValueError: one of them is out of range, or they are not in one dimension.
         """
         scales = _scales(scales)
@@ -154,7 +154,7 @@ class Tables:
     def logistic(cls, scales: ArrayLike) -> Tables:
         """Return a row for each scale: distributions with the cumulative distribution 1 / (1 + exp(-x / scale)).
 
-        Scales and errors are those of `gaussian`.
+        Scales and errors are as for `gaussian`.
         """
         scales = _scales(scales)
         return cls._of(_native.Tables.logistic(scales.tolist()), scales)
@@ -163,7 +163,7 @@ class Tables:
     def laplace(cls, scales: ArrayLike) -> Tables:
         """Return a row for each scale: distributions with density proportional to exp(-|x| / scale).
 
-        Scales and errors are those of `gaussian`.
+        Scales and errors are as for `gaussian`.
         """
         scales = _scales(scales)
         return cls._of(_native.Tables.laplace(scales.tolist()), scales)
@@ -172,15 +172,15 @@ class Tables:
     def from_pmf(cls, pmf: ArrayLike, offsets: ArrayLike | None = None) -> Tables:
         """Return rows of probabilities or counts, in any proportion.
 
-        Even a symbol with none keeps the least slot, as does the escape.
+        Even a symbol of probability 0 keeps one slot, as does the escape.
 
         Args:
             pmf: `[rows, n]` floats or integers.
             offsets: `[rows]` integers, the first symbol of each row, or None for 0.
 
         Raises:
-            TypeError: these are no numbers.
-            ValueError: a row has negative numbers, or none above 0, or more than 2^15 - 1 of them.
+            TypeError: an argument does not hold numbers.
+            ValueError: a row has negative numbers, only zeros, or more than 2^15 - 1 numbers.
         """
         (array,) = _floats(pmf=pmf)
         if array.ndim != 2:
@@ -225,8 +225,8 @@ class Tables:
     def indexes(self, scale: ArrayLike) -> Any:
         """Return the row whose scale is nearest, by ratio, for each element: a tensor on the same device, or an array.
 
-        The step from a model's scales to integers: comparisons with constants only (the float32 next to the geometric
-        mean of neighbouring scales), so that equal scales give equal rows on every device.
+        Scales become integers by comparisons with constants only (the float32 next to the geometric mean of
+        neighbouring scales), so equal scales give equal rows on every device.
 
         Args:
             scale: positive finite floats or integers of any shape. Float64 is rounded to float32 first.
@@ -235,9 +235,9 @@ class Tables:
             uint8, or int32 if there are more than 256 rows, of the shape of `scale`.
 
         Raises:
-            TypeError: `scale` is no numbers.
-            ValueError: names the first element of `scale` that is NaN, infinite, 0 or negative; or the rows are not in
-                increasing order of scale, or have none: see `gaussian`.
+            TypeError: `scale` does not hold numbers.
+            ValueError: an element of `scale` is NaN, infinite, 0 or negative (the first is named); or the rows have no
+                scales, or not in increasing order: see `gaussian`.
 
         Example:
             >>> Tables.gaussian([0.5, 1, 2]).indexes(np.array([0.01, 0.8, 1.3, 1.5, 99.0]))
@@ -274,9 +274,9 @@ class Tables:
             indexes: integers of any shape, from 0 on; uint8 is fastest.
 
         Raises:
-            TypeError: they are no integers.
-            IndexError: there is no such row. (Whether an array has any such is found when something is coded, and is a
-                ValueError that names the first.)
+            TypeError: they are not integers.
+            IndexError: a single index names no row. (Arrays are checked when they are coded; then it is a ValueError
+                that names the first such index.)
         """
         if (isinstance(indexes, int) or getattr(indexes, "shape", None) == ()) and not 0 <= int(indexes) < len(self):
             raise IndexError(f"there is no row {int(indexes)}: the tables have {len(self)} rows, from 0 on")
@@ -312,18 +312,17 @@ class Rows(Distribution):
 class Located(Distribution):
     """A distribution of one family at a mean and a scale for each element, integrated over each integer's unit.
 
-    Both are turned to integers by exact comparisons and single roundings, so the same floats give the same table on
+    Both become integers by exact comparisons and single roundings, so the same floats give the same table on
     every machine. Where floats may differ between encoder and decoder (a network on another device), code by integer
-    indexes instead: `tables[indexes]`. Scales and means are told apart finely enough that Gaussians take 0.05 %
-    more bits for scales from 0.11 to 64, and 0.15 % more for those up to 1. Out of range, the narrowest and the widest
-    table stand in.
+    indexes instead: `tables[indexes]`. The steps are so fine that Gaussians take 0.05 % more bits for scales from
+    0.11 to 64, and 0.15 % more for scales up to 1. Scales out of range use the narrowest or the widest table.
 
     Args:
         mean: floats from -2^30 to 2^30, or integers.
         scale: positive floats.
 
     Raises:
-        ValueError: when coding, names the first element with a parameter that is none.
+        ValueError: raised when coding; it names the first element with an invalid parameter.
     """
 
     __slots__ = ("_mean", "_scale", "shape")
@@ -355,13 +354,13 @@ class Gaussian(Located):
     Args:
         mean: from -2^30 to 2^30: floats of any width (float16 and bfloat16 are cast to float32) or integers, numbers
             or arrays or tensors that broadcast to the symbols' shape.
-        scale: the standard deviation, likewise: positive and finite. Below 1/16 and above 512 the outermost
-            distribution stands in.
+        scale: the standard deviation, likewise: positive and finite. Scales below 1/16 and above 512
+            use the narrowest or the widest distribution.
 
     Raises:
-        TypeError: a parameter is no numbers.
-        ValueError: the shapes don't fit each other. When something is coded: names the first element with a parameter
-            that is none.
+        TypeError: a parameter does not hold numbers.
+        ValueError: the shapes don't fit each other. Raised when coding, it names the first element with an invalid
+            parameter.
 
     Example:
         >>> latents = np.array([[-1, 0], [7, 2]])
@@ -379,7 +378,7 @@ class Laplace(Located):
     """Discretised Laplace distributions, density proportional to exp(-|x - mean| / scale).
 
     Args:
-        mean, scale: numbers of the same kinds and ranges as those of `Gaussian`.
+        mean, scale: numbers of the same kinds and ranges as for `Gaussian`.
 
     Raises:
         TypeError, ValueError: as `Gaussian` does.
@@ -393,7 +392,7 @@ class Logistic(Located):
     """Discretised logistic distributions, cumulative distribution 1 / (1 + exp(-(x - mean) / scale)).
 
     Args:
-        mean, scale: numbers of the same kinds and ranges as those of `Gaussian`.
+        mean, scale: numbers of the same kinds and ranges as for `Gaussian`.
 
     Raises:
         TypeError, ValueError: as `Gaussian` does.
@@ -406,18 +405,18 @@ class Logistic(Located):
 class Mixture(Distribution):
     """Mixtures of 1 to 8 components, each `Gaussian`, `Laplace` or `Logistic`.
 
-    Distribution functions are computed for each element, in integers; that is slower than tables, by far. Parameters
+    Distribution functions are computed for each element, in integers; that is far slower than tables. Parameters
     are used as float32, unless that would change a mean beyond 2^24 or lose a scale or weight: then as float64. Scales
-    below 1/64 count as 1/64, those above 65536 as that.
+    below 1/64 count as 1/64, and above 65536 as 65536.
 
     Args:
         components: the components, whose parameters broadcast to the symbols' shape.
         weights: one for each component, numbers or arrays that broadcast likewise: not negative, in any proportion.
 
     Raises:
-        TypeError: a component is none of these, or a weight is no number.
-        ValueError: there are none or more than 8 components, or another number of weights; shapes don't fit each
-            other. When something is coded: names the first element with a parameter that is none.
+        TypeError: a component is not one of these distributions, or a weight is not a number.
+        ValueError: there are no components or more than 8, or another number of weights, or shapes don't fit each
+            other. Raised when coding, it names the first element with an invalid parameter.
 
     Example:
         >>> mixture = Mixture([Laplace(0, 0.5), Gaussian(0, np.array([4.0, 9.0]))], [0.7, 0.3])
@@ -468,13 +467,13 @@ class Categorical(Distribution):
 
     Args:
         pmf: `[..., n]` probabilities or counts, not negative, in any proportion: the leading dimensions broadcast to
-            the symbols' shape. Floats are used as float32, unless there is just one `[n]`. Even a symbol with none
-            keeps the least slot, and one outside is escaped.
+            the symbols' shape. Floats are used as float32, unless there is just one `[n]`. Even a symbol of
+            probability 0 keeps one slot; other symbols are escaped.
 
     Raises:
-        TypeError: `pmf` is no numbers.
-        ValueError: it has no dimension or no symbols, or too many. Of one `[n]`, or else when something is coded: some
-            are negative, NaN or infinite, or all are 0.
+        TypeError: `pmf` does not hold numbers.
+        ValueError: it has no dimension, or no symbols or too many. Probabilities are negative, NaN, infinite or all 0;
+            for more than one `[n]` this is found when something is coded.
 
     Example:
         >>> coin = Categorical([1, 3])
@@ -526,7 +525,7 @@ class LogisticPairs(Distribution):
 
 
 def _common_shape(**parameters: Any) -> tuple[int, ...]:
-    """Return the shape that parameters broadcast to. Raises ValueError that names them if there is none."""
+    """Return the shape that parameters broadcast to. Raises ValueError, which names them, if they don't broadcast."""
     shapes = {name: parameter.shape for name, parameter in parameters.items()}
     try:
         return np.broadcast_shapes(*shapes.values())
@@ -563,7 +562,7 @@ def _loses(array: NDArray[Any], name: str) -> bool:
 
 
 def _parameter(array: NDArray[Any], shape: tuple[int, ...], name: str) -> Any:
-    """A number, or an array of the shape."""
+    """Return a number, or an array of the shape."""
     return float(array) if array.ndim == 0 else broadcast(array, shape, name)
 
 
@@ -586,18 +585,18 @@ def _scales(given: ArrayLike) -> NDArray[np.float64]:
 
 
 def _positive(low: float, high: float) -> bool:
-    """Whether what lies between these is positive and finite; NaN is not."""
+    """Return whether all numbers from `low` to `high` are positive and finite; NaN is not."""
     return low > 0 and high < math.inf
 
 
 def _refuse_scale(scale: NDArray[Any]) -> None:
-    """Raise ValueError that names the first scale that is none."""
+    """Raise ValueError that names the first scale that is not positive and finite."""
     first = int(np.argmin((scale > 0) & (scale < math.inf)))
     raise ValueError(f"scale {scale.flat[first]} of element {first} is not positive and finite")
 
 
 def _equal(one: Any, other: Any) -> bool:
-    """Whether parameters are equal."""
+    """Return whether parameters are equal."""
     if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
         return np.array_equal(one, other)
     if isinstance(one, dict):
@@ -608,7 +607,7 @@ def _equal(one: Any, other: Any) -> bool:
 
 
 def _shown(value: Any) -> str:
-    """A parameter as a notebook shows it: numbers if they are few, else dtype and shape."""
+    """Return a parameter as text for a notebook: a few numbers, or dtype and shape."""
     if isinstance(value, list):
         return f"[{', '.join(map(_shown, value))}]"
     if not isinstance(value, np.ndarray):
@@ -623,7 +622,7 @@ def _int32(given: ArrayLike, name: str) -> NDArray[np.int32]:
 
 
 def _item(array: NDArray[Any], i: int, dimensions: int) -> NDArray[Any]:
-    """What of a parameter belongs to item `i` along the first axis of a tensor that it broadcasts to."""
+    """Return a parameter's slice for batch item `i`; a parameter without the batch axis is returned unchanged."""
     if array.ndim < dimensions:
         return array
     item: NDArray[Any] = array[i if array.shape[0] > 1 else 0]

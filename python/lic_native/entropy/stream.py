@@ -21,11 +21,11 @@ class Encoder:
     It can be neither pickled nor copied, and is for one thread at a time.
 
     Args:
-        max_lanes: the stream has no more than so many interleaved states, 1 to 64. Each takes 2 to 3 bytes; the vector
-            instructions, which are for tables, want 16 or more.
+        max_lanes: most interleaved states of the stream, 1 to 64. Each takes 2 to 3 bytes; vector instructions, which
+            serve tables, need 16 or more.
 
     Raises:
-        TypeError, ValueError: there can't be that many lanes.
+        TypeError, ValueError: `max_lanes` is not an integer from 1 to 64.
 
     Example:
         >>> tables = Tables.gaussian([1.0, 4.0])
@@ -60,7 +60,7 @@ class Encoder:
         self._symbols += array.size
 
     def cost_bits(self) -> float:
-        """Return how many bits the groups so far will take, without the few bytes that each stream takes besides.
+        """Return the number of bits of the groups so far, without the few bytes that every stream takes.
 
         Raises:
             ValueError: the encoder is finished.
@@ -68,7 +68,7 @@ class Encoder:
         return self._native.cost_bits()
 
     def finish(self) -> bytes:
-        """Return the stream; nothing can be put any more.
+        """Return the stream; nothing can be put after that.
 
         Raises:
             ValueError: the encoder is finished already.
@@ -93,9 +93,9 @@ class Decoder:
         data: bytes from `Encoder.finish`.
 
     Raises:
-        TypeError: `data` is no bytes-like object.
-        TruncatedError, CorruptError: here or later, if the bytes are damaged. A stream has no checksum: what an error
-            that changes only symbols did is seen by `finish`, or by a checksum around the stream.
+        TypeError: `data` is not a bytes-like object.
+        TruncatedError, CorruptError: here or later, if the bytes are damaged. A stream has no checksum: damage
+            that changes only symbols is seen by `finish`, or by a checksum around the stream.
     """
 
     def __init__(self, data: Bytes) -> None:
@@ -115,18 +115,18 @@ class Decoder:
         """Return the symbols of a group, as a NumPy array of this dtype, or in `out`.
 
         Args:
-            distribution: that of the group.
-            shape: of the group, if it is not that of the distribution's parameters.
+            distribution: the group's, as it was put with.
+            shape: shape of the group, if it differs from the shape of the distribution's parameters.
             dtype: int8, uint8, int16, uint16 or int32, as which symbols are returned; None is int32.
             out: contiguous array or CPU tensor of one of these dtypes to fill and return, whose shape is the group's;
                 it stands for `shape` and `dtype`.
 
         Raises:
-            TruncatedError, CorruptError: the stream does not go on so: it is damaged, or this is not the next group, or
-                not its distribution, or a symbol does not fit the dtype. Nothing more can be read then.
-            TypeError: the dtype is none of these, or an argument has another type; `out` is nothing that could be
-                filled, or there are `shape` or `dtype` beside it.
-            ValueError: the distribution's parameters don't fit the shape, or are none; `out` is not contiguous.
+            TruncatedError, CorruptError: the stream is damaged, or this is not the next group or not its distribution,
+                or a symbol does not fit the dtype. Nothing more can be read then.
+            TypeError: the dtype is not one of these, or an argument has another type; `out` can't be filled, or `shape`
+                or `dtype` is given with it.
+            ValueError: the distribution's parameters don't fit the shape, or are invalid; `out` is not contiguous.
         """
         check_distribution(distribution)
         if out is not None:

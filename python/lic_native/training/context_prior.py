@@ -1,8 +1,8 @@
-"""Learn what the native coder of JPEG coefficients knows before the first block: `rust/src/jpeg/native/prior.bin`.
+"""Learn the prior of the context model of JPEG coefficients, which is built into the extension as `prior.bin`.
 
-Three things, one after the other, from JPEG files made of photographs: how a picture goes on across the boundary of
-blocks (`fit_boundary`), the linear predictions of scales (`Scales`), and, given both, what each context's distribution
-is before the file's own symbols are known and how soon they outweigh it (`fit_distributions`).
+It has three parts, learned in this order from JPEG files made of photographs: the prediction of a block's edge from its
+neighbour (`fit_boundary`), the linear prediction of scales (`Scales`), and, given both, each context's first
+distribution with the number of symbols it is worth (`fit_distributions`).
 """
 
 from __future__ import annotations
@@ -26,9 +26,8 @@ from .. import _native, threads
 from ..arguments import to_count
 from ..models.sampling import zigzag
 from ..nn.ambient import known_state
-from .data import Photographs, annex_k, random_tables
-from .jpeg import CROP, SAMPLING_SHARES
-from .loop import check_common
+from .data import SAMPLING_SHARES, Photographs, annex_k, random_tables
+from .options import Options
 
 __all__ = ["train"]
 
@@ -36,9 +35,11 @@ Array = NDArray[Any]
 
 ROW, COLUMN = np.array(zigzag()).T
 INNER = (ROW > 0) & (COLUMN > 0)
-#: The order in which `walk.rs` codes the coefficients of a block but for DC.
+#: Order in which the context model codes the AC coefficients of a block.
 ORDER = [k for k in range(63, 0, -1) if INNER[k]] + [k for k in range(63, 0, -1) if not INNER[k]]
-#: Blocks whose magnitudes matter: n, w, nw, ne, nn, ww, and the same place in the component before.
+#: Pixels on a side of half of the pictures.
+CROP = 256
+#: Blocks whose magnitudes are inputs: n, w, nw, ne, nn, ww, and the same block of the component coded before.
 NEIGHBOURS = 7
 SYMBOLS = 16
 #: The largest number with the expected sign that has a symbol of its own.
@@ -48,13 +49,13 @@ SIZES = 16
 
 
 class Kind(NamedTuple):
-    """Contexts of one kind: how they are numbered, and along which axes neighbours are alike."""
+    """Contexts of one kind: the shape they are numbered by, and the axes along which neighbours are alike."""
 
     shape: tuple[int, ...]
     alike: tuple[int, ...]
 
 
-#: As `context.rs` numbers them.
+#: Contexts in the order in which the context model in Rust numbers them.
 ROWS = {
     "inner": Kind((64, LEVELS), (0, 1)),
     "inner_last": Kind((64, LEVELS // 4), (0, 1)),
@@ -70,7 +71,7 @@ CLASSES = ("luma", "chroma")
 
 
 def numbers(kinds: dict[str, Kind], name: str) -> slice:
-    """The contexts of a kind among all."""
+    """Return the numbers of a kind's contexts."""
     sizes = [math.prod(kind.shape) for kind in kinds.values()]
     place = list(kinds).index(name)
     return slice(sum(sizes[:place]), sum(sizes[: place + 1]))
@@ -84,17 +85,9 @@ def count(kinds: dict[str, Kind]) -> int:
 def train(
     data: str | Path, out: str | Path, *, files: int = 6000, steps: int = 1500, seed: int = 0, limit: int | None = None
 ) -> None:
-    """Write `prior.bin` to `out`.
-
-    Args:
-        data: folder of .tar shards or images.
-        files: how many JPEG files to make of the photographs and to count symbols of.
-        steps: of the regression, in each of the two classes.
-        seed: of crops, tables and blocks.
-        limit: read only so many images.
-    """
-    check_common(data, batch=files, rate=1.0, limit=limit)
-    to_count(steps, "steps", 1)
+    """Write `prior.bin` to `out`; the arguments are those of `train_context_prior`."""
+    Options(data, out, steps=steps, limit=limit).check()
+    to_count(files, "files", 1)
     if not Path(out).absolute().parent.is_dir():
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(Path(out).parent))
     generator = torch.Generator().manual_seed(seed)
@@ -110,7 +103,7 @@ def train(
 
 
 def packed(boundary: Array, weights: Sequence[Array], begins: Sequence[Array]) -> bytes:
-    """The bytes of `prior.bin` (`prior.rs`)."""
+    """Return the bytes of `prior.bin`, as `prior.rs` reads them."""
     classes = [part for pair in zip(weights, begins) for part in pair]
     return b"".join(part.astype("<i2").tobytes() for part in (boundary, *classes))
 
@@ -119,8 +112,10 @@ def packed(boundary: Array, weights: Sequence[Array], begins: Sequence[Array]) -
 
 
 def jpeg_file(photographs: Photographs, generator: torch.Generator) -> bytes:
-    """A crop, a photograph as it is or a thumbnail, with any tables and sampling; coarse tables more often than where
-    files count by their size."""
+    """Return a JPEG file of a crop, a whole photograph or a thumbnail, with random tables and sampling.
+
+    Coarse tables are more frequent than in `random_tables`.
+    """
     kind, scale, pick, coarse, quality = torch.rand(5, generator=generator).tolist()
     whole = photographs.training[int(pick * len(photographs.training))]
     image = Image.fromarray((photographs.crops(1, CROP, generator)[0] if kind < 0.5 else whole).numpy())
@@ -141,7 +136,7 @@ def jpeg_file(photographs: Photographs, generator: torch.Generator) -> bytes:
 
 
 class Plane(NamedTuple):
-    """A component: its blocks `[H, W, 64]` in zig-zag order, their quantisers, and the bits a block takes in JPEG."""
+    """A component: blocks `[H, W, 64]` in zig-zag order, their quantisers, and the bits of a block in the JPEG file."""
 
     blocks: NDArray[np.int16]
     quantisers: NDArray[np.float32]
@@ -158,34 +153,34 @@ def read(file: bytes) -> list[Plane]:
 
 
 def square(values: Array) -> Array:
-    """`[..., 64]` in zig-zag order -> `[..., 8, 8]`."""
+    """Return values `[..., 64]` in zig-zag order as `[..., 8, 8]`."""
     squares = np.empty((*values.shape[:-1], 8, 8), values.dtype)
     squares[..., ROW, COLUMN] = values
     return squares
 
 
 def ends(blocks: Array) -> Array:
-    """The index of the last coefficient of each block that is not 0, or 0."""
+    """Return the index of each block's last coefficient that is not 0, or 0."""
     last: Array = np.where(blocks != 0, np.arange(64), 0).max(-1)
     return last
 
 
 def chosen(shape: tuple[int, int], most: int, rng: np.random.Generator) -> tuple[Array, Array]:
-    """Rows and columns of up to so many blocks."""
+    """Return rows and columns of up to `most` random blocks."""
     picks = rng.permutation(math.prod(shape))[:most]
     return np.divmod(picks, shape[1])
 
 
-# How a picture goes on across the boundary of blocks.
+# Prediction across the boundary of blocks.
 
-#: Of a file, in each direction.
+#: Blocks of a file that are examples, in each direction.
 BOUNDARY_BLOCKS = 40
 
 
 def fit_boundary(pictures: Sequence[Sequence[Plane]], seed: int) -> Array:
-    """`[8, 15]`: for each row u, the weights of F(u, 0..8) to the left and of F(u, 1..8), in 2^-10ths.
+    """Return `[8, 15]` weights in 2^-10: for each row u, of F(u, 0..8) of the left block and of F(u, 1..8).
 
-    A picture on its side is as good an example, so rows and columns get the same weights.
+    Each picture is an example on its side as well, so rows and columns get the same weights.
     """
     rng = np.random.default_rng(seed)
     examples: list[tuple[Array, ...]] = []
@@ -200,7 +195,7 @@ def fit_boundary(pictures: Sequence[Sequence[Plane]], seed: int) -> Array:
             column = np.broadcast_to(quantisers[:, 0], (len(y), 8))
             examples.append((known, values[y, x + 1, :, 0], coded[y, x + 1, :, 0], column))
     known, target, coded, units = (np.concatenate(parts) for parts in zip(*examples))
-    # The mean goes on as it is.
+    # DC is predicted by the left block's DC.
     target[:, 0] -= known[:, 0, 0]
     known[:, 0, 0] = 0
     weights = np.stack([robust(*(part[coded[:, u], u] for part in (known, target, units))) for u in range(8)])
@@ -209,7 +204,7 @@ def fit_boundary(pictures: Sequence[Sequence[Plane]], seed: int) -> Array:
 
 
 def robust(known: Array, target: Array, unit: Array) -> Array:
-    """The linear prediction with the least Σ log(unit² + error²), about what coding the errors takes."""
+    """Return the linear prediction that minimises Σ log(unit² + error²), which approximates the bits of the errors."""
     known, target = known.astype(np.float64), target.astype(np.float64)
     error = np.zeros(len(target))
     ridge = 1e-3 * np.eye(known.shape[1])
@@ -220,22 +215,22 @@ def robust(known: Array, target: Array, unit: Array) -> Array:
     return solution
 
 
-# The linear prediction of scales.
+# Linear prediction of scales.
 
-#: Of a component of a file.
+#: Blocks of a component that are examples.
 SCALE_BLOCKS = 80
 BATCH = 4096
 
 
 def size(number: Array) -> Array:
-    """`context::size`."""
+    """Return the size class of a number, as the context model in Rust does."""
     octave = np.log2(np.maximum(number, 1)).astype(np.int64)
     half = (number.astype(np.int64) << 1 >> octave) & 1
     return np.where(number == 0, 0, np.minimum(1 + 2 * octave + half, SIZES - 1))
 
 
 def symbol(number: Array) -> Array:
-    """The symbol of a number that is not negative (`Component::number`)."""
+    """Return the symbol of a number that is not negative, as the context model in Rust does."""
     octave = np.log2(np.maximum(number, 1)).astype(np.int64)
     return np.where(
         number < 10, number, np.where(number < 12, 10, np.where(number < 16, 11, np.minimum(8 + octave, 15)))
@@ -247,7 +242,7 @@ def signed_symbol(number: Array) -> Array:
 
 
 def around(logarithms: Array) -> Array:
-    """`[H, W, 6, 64]`: those of the neighbours, and beyond the picture those of what is nearest (`walk.rs`)."""
+    """Return `[H, W, 6, 64]` logarithms of the neighbours; outside of the picture, of the nearest block inside."""
     n, w = np.zeros_like(logarithms), np.zeros_like(logarithms)
     n[1:] = logarithms[:-1]
     n[0, 1:] = logarithms[0, :-1]
@@ -261,7 +256,7 @@ def around(logarithms: Array) -> Array:
 
 
 def expectations(plane: Plane, boundary: Array) -> Array:
-    """What is expected of the first row and column, `[H, W, 64]`, in quarters of the quantiser."""
+    """Return the predicted first row and column of each block, `[H, W, 64]`, in quarters of the quantiser."""
     values = square(plane.blocks * plane.quantisers)
     expected = np.zeros_like(values)
     for turned in (False, True):
@@ -274,21 +269,21 @@ def expectations(plane: Plane, boundary: Array) -> Array:
 
 
 class Samples(NamedTuple):
-    """Blocks of one class, and what is known of each."""
+    """Blocks of one class with their inputs."""
 
     values: Tensor
-    """Magnitudes as logarithms `[N, 64]`."""
+    """Logarithms of magnitudes, `[N, 64]`."""
     around: Tensor
-    """Those of the neighbours `[N, 7, 64]`."""
+    """Logarithms of the neighbours' magnitudes, `[N, 7, 64]`."""
     quantisers: Tensor
-    """Logarithms `[N, 64]`."""
+    """Logarithms of quantisers, `[N, 64]`."""
     ends: Tensor
     symbols: Tensor
     """`[N, 64]`."""
     rows: Tensor
-    """The context of each, were its level 0; -1 where there is no symbol or the level does not matter. `[N, 64]`."""
+    """Context of each symbol at level 0, `[N, 64]`; -1 where there is no symbol or no level."""
     shares: Tensor
-    """How much the bits of each block matter."""
+    """Weight of each block's bits."""
 
     @classmethod
     def of(
@@ -338,8 +333,10 @@ class Samples(NamedTuple):
 
 
 def known_before() -> Tensor:
-    """`[64, 64]`: whether a coefficient (first index) is known when the level of another is taken, which is before the
-    one just coded counts."""
+    """Return `[64, 64]`: 1 where a coefficient (first index) is known when the level of another one is computed.
+
+    The coefficient coded just before does not count yet.
+    """
     known = torch.zeros(64, 64)
     for place, k in enumerate(ORDER):
         known[k, ORDER[place + 2 :]] = 1
@@ -347,7 +344,7 @@ def known_before() -> Tensor:
 
 
 class Scales(torch.nn.Module):
-    """Scales as sums, and the distributions at each level; these are only to learn the sums by."""
+    """Scales as linear sums, and distributions at each level, which serve only to learn the sums."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -359,7 +356,7 @@ class Scales(torch.nn.Module):
         self.register_buffer("known", known_before())
 
     def forward(self, samples: Samples) -> Tensor:
-        """The bits of each block, but for what does not depend on scales."""
+        """Return the bits of each block that depend on scales."""
         scales = self.last[samples.ends] + samples.values.float() @ (self.within * self.known)
         scales = scales + (samples.around.float() * self.around).sum(1)
         scales = scales + samples.quantisers.float() * self.quantiser
@@ -421,14 +418,14 @@ def fit_scales(samples: Samples, steps: int) -> Array:
     return model.integers()
 
 
-# What each context begins with.
+# First distributions of the contexts.
 
 #: How many symbols of a file a beginning may be worth, of which the likeliest is taken for each context: it is what the
 #: context claims to have seen. From 90 on the coder learns no more slowly.
 WORTHS = 2.0 ** np.arange(8)
 #: Files by which that is judged.
 WORTH_FILES = 2000
-#: Symbols that a context's neighbours count for, and those that all contexts of the kind do.
+#: Worth, in symbols, of a context's neighbours, and of all contexts of its kind.
 NEIGHBOURS_WORTH, KIND_WORTH = 6.0, 4.0
 
 
@@ -456,12 +453,12 @@ def counted(prior: bytes, files: Sequence[bytes]) -> list[list[tuple[Counts, Cou
 
 
 def fit_distributions(by_file: Sequence[Sequence[tuple[Counts, Counts]]]) -> list[Array]:
-    """For each class the integers of its rows and its bits."""
+    """Return for each class the integers of its distributions of symbols and of bits."""
     begins = []
     for index in range(len(CLASSES)):
         rows, bits = zip(*(classes[index] for classes in by_file))
         shares, worth = beginnings(rows, ROWS)
-        # As many slots as a row's least leaves (`adaptive.rs`).
+        # Each symbol keeps a minimum frequency (`adaptive.rs`); the shares divide the other slots.
         slots = np.round((2**15 - 2 * SYMBOLS) * (np.cumsum(shares, 1) - shares)) + 2 * np.arange(SYMBOLS)
         slots[:, 0] = worth
         shares, worth = beginnings(bits, BITS)
@@ -470,10 +467,10 @@ def fit_distributions(by_file: Sequence[Sequence[tuple[Counts, Counts]]]) -> lis
 
 
 def beginnings(files: Sequence[Counts], kinds: dict[str, Kind]) -> tuple[Array, Array]:
-    """For each context the shares of symbols and what they are worth, in symbols.
+    """Return for each context the shares of symbols, and their worth as a number of symbols.
 
-    Files differ, so what is sought is the Dirichlet distribution that each file draws its own shares from. Its mean
-    counts a file the less for each symbol the more of them it has.
+    Files differ, so each file is modelled as drawing its shares from a Dirichlet distribution. In the estimate of its
+    mean, a symbol counts less the more of them its file has.
     """
     shape = (count(kinds), files[0].symbols.shape[1])
     worth = np.full(shape[0], 32.0)
@@ -488,7 +485,7 @@ def beginnings(files: Sequence[Counts], kinds: dict[str, Kind]) -> tuple[Array, 
 
 
 def smoothed(total: Array, kinds: dict[str, Kind]) -> Array:
-    """Shares from counts; where they are few, more like those of neighbouring contexts."""
+    """Return shares from counts; few counts are mixed with those of neighbouring contexts."""
     shares = np.zeros_like(total)
     for name, kind in kinds.items():
         counts = total[numbers(kinds, name)].reshape(*kind.shape, -1)
@@ -507,7 +504,7 @@ def smoothed(total: Array, kinds: dict[str, Kind]) -> Array:
 
 
 def worths(files: Sequence[Counts], shares: Array, kinds: dict[str, Kind]) -> Array:
-    """The likeliest of [`WORTHS`] for each context, between what its files say and what those of the whole kind do."""
+    """Return the likeliest of `WORTHS` for each context, from its own files and from those of its whole kind."""
     bits = np.zeros((len(WORTHS), len(shares)))
     for contexts, symbols in files:
         met, which = symbols.nonzero()

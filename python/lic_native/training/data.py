@@ -20,6 +20,7 @@ from ..models.sampling import SAMPLINGS, Picture, Shape, zigzag
 __all__ = [
     "CHROMA_TABLE",
     "LUMA_TABLE",
+    "SAMPLING_SHARES",
     "Photographs",
     "annex_k",
     "blocks",
@@ -30,6 +31,8 @@ __all__ = [
     "random_tables",
 ]
 
+#: Share of each sampling in training; a batch has one.
+SAMPLING_SHARES = {"4:2:0": 0.62, "4:2:2": 0.15, "4:4:4": 0.14, "gray": 0.09}
 # ITU-T T.81 annex K, tables K.1 and K.2, row by row.
 LUMA_TABLE = [
     [16, 11, 10, 16, 24, 40, 51, 61], [12, 12, 14, 19, 26, 58, 60, 55], [14, 13, 16, 24, 40, 57, 69, 56],
@@ -43,7 +46,7 @@ CHROMA_TABLE = [
 
 
 def annex_k(quality: Tensor) -> Tensor:
-    """libjpeg's tables at `quality` `[B]` (1 to 100): `[B, 2, 64]`, zig-zag order."""
+    """Return libjpeg's tables at `quality` `[B]` (1 to 100): `[B, 2, 64]`, in zig-zag order."""
     base = torch.tensor([LUMA_TABLE, CHROMA_TABLE], dtype=torch.float32, device=quality.device)
     order = torch.tensor([8 * r + c for r, c in zigzag()], device=quality.device)
     base = base.flatten(1)[:, order]
@@ -52,9 +55,9 @@ def annex_k(quality: Tensor) -> Tensor:
 
 
 def random_tables(count: int, generator: torch.Generator) -> Tensor:
-    """Tables as met in files, `[count, 2, 64]`: quality 75, all qualities from 30, and the fine tables of cameras.
+    """Draw tables as files have them, `[count, 2, 64]`: quality 75, all qualities from 30, and fine ones of cameras.
 
-    A third of them are bent in level and slope, as cameras' own differ from libjpeg's.
+    A third of them are bent in level and slope, as cameras' own tables differ from libjpeg's.
     """
 
     def draw(low: float, high: float, *size: int) -> Tensor:
@@ -71,7 +74,7 @@ def random_tables(count: int, generator: torch.Generator) -> Tensor:
 
 
 def dct_matrix() -> Tensor:
-    """`[64, 64]`: the 8x8 DCT of T.81 (A.3.3) from raster samples to zig-zag coefficients."""
+    """Return `[64, 64]`, the 8x8 DCT of T.81 (A.3.3) from raster samples to zig-zag coefficients."""
     k, n = torch.arange(8.0)[:, None], torch.arange(8.0)[None]
     basis = torch.cos((2 * n + 1) * k * math.pi / 16) / 2
     basis[0] /= math.sqrt(2)
@@ -80,16 +83,19 @@ def dct_matrix() -> Tensor:
 
 
 def blocks(plane: Tensor) -> Tensor:
-    """`[B, 8H, 8W]` samples -> `[B, H, W, 64]` DCT coefficients of the level-shifted samples."""
+    """Return the DCT coefficients `[B, H, W, 64]` of samples `[B, 8H, 8W]`, level-shifted."""
     b, height, width = plane.shape
     x = (plane - 128).view(b, height // 8, 8, width // 8, 8).permute(0, 1, 3, 2, 4).flatten(3)
     return x @ dct_matrix().to(plane.device).T
 
 
 def quantised(pixels: Tensor, sampling: str, tables: Tensor) -> tuple[Shape, Picture]:
-    """uint8 RGB `[B, H, W, 3]` -> coefficients as libjpeg would store them, up to rare roundings.
+    """Return the coefficients that libjpeg would store, up to rare roundings.
 
-    H and W are multiples of 32; `tables` is `[B, 2, 64]`.
+    Args:
+        pixels: uint8 RGB `[B, H, W, 3]`; H and W are multiples of 32.
+        sampling: a key of `SAMPLINGS`, or "gray".
+        tables: `[B, 2, 64]`.
     """
     r, g, b = pixels.float().unbind(-1)
     y = (0.299 * r + 0.587 * g + 0.114 * b).round()
@@ -114,9 +120,9 @@ def quantise(coefficients: Tensor, table: Tensor) -> Tensor:
 
 
 class Photographs:
-    """Images of every tar shard under a folder, in memory as uint8 `[H, W, 3]`; 5 % by name are held out.
+    """Images of a folder and its .tar shards, in memory as uint8 `[H, W, 3]`; 5 % by name are held out.
 
-    Those with a side below `smallest` are left out: no crop fits in them.
+    Images with a side below `smallest` are left out: no crop fits in them.
     """
 
     def __init__(
@@ -128,7 +134,7 @@ class Photographs:
             held_out = hashlib.sha256(name.encode()).digest()[0] < 256 // 20
             try:
                 pixels = np.array(Image.open(io.BytesIO(data)).convert("RGB"))
-            except Exception as error:  # Pillow raises whatever it likes
+            except Exception as error:  # Pillow raises errors of many types
                 raise CorruptError(f"{name}, below {folder}, can't be read: {error}") from error
             image = torch.from_numpy(pixels).to(device)
             if min(image.shape[:2]) < smallest:
@@ -141,7 +147,10 @@ class Photographs:
         self.device = device
 
     def crops(self, count: int, size: int, generator: torch.Generator, alter: bool = True) -> Tensor:
-        """`[count, size, size, 3]` uint8: anywhere, either way round; some altered to be like a camera's full size."""
+        """Return random crops, uint8 `[count, size, size, 3]`, half of them mirrored.
+
+        alter: change some to resemble cameras' pictures at full size: enlarged, with noise, clipped.
+        """
         picks = torch.multinomial(self._weights, count, replacement=True, generator=generator)
         return torch.stack([self._crop(self.training[i], size, generator, alter) for i in picks.tolist()])
 
@@ -160,7 +169,7 @@ class Photographs:
         return self._altered(image, size, 0.4 * 12**grain if grainy < 0.5 else 0.0, hard / 0.1, generator)
 
     def _altered(self, image: Tensor, size: int, grain: float, hard: float, generator: torch.Generator) -> Tensor:
-        """Enlarged to `size`, with noise of `grain` levels, most of it gray; if hard < 1 with clipped shades."""
+        """Return a crop enlarged to `size`, with noise of `grain` levels, mostly gray, and clipped if hard < 1."""
         x = image.permute(2, 0, 1)[None].float()
         if x.shape[-1] != size:
             x = torch.nn.functional.interpolate(x, (size, size), mode="bicubic", align_corners=False)
@@ -173,7 +182,7 @@ class Photographs:
 
 
 def members(folder: Path, limit: int | None = None) -> Iterator[tuple[str, bytes]]:
-    """(name, bytes) of every image below `folder`, inside .tar shards or plain, sorted by name."""
+    """Yield name and bytes of every image below `folder`, plain or inside .tar shards, sorted by name."""
     count = 0
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         if path.suffix == ".tar":

@@ -1,4 +1,4 @@
-"""Train an image codec: one loop, resumable, the learning curve kept beside the checkpoint."""
+"""The task of training a codec for images."""
 
 from __future__ import annotations
 
@@ -7,221 +7,162 @@ import math
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor
 
-from ..arguments import Device, check_choice, to_count, to_number
+from ..arguments import check_choice, to_count, to_number
 from ..coding.coder import Mixture, Params, RateMeter
-from ..models import bls2017, msp, registry
+from ..models import bls2017, msp
 from ..models.bls2017 import Bls2017, Relaxed
 from ..models.msp import Msp
 from ..models.rate_points import LAST, index_of, tradeoff
-from ..nn.ambient import known_state
 from ..nn.exact import straight_through
 from ..nn.transforms import STRIDE
 from .data import Photographs
-from .loop import Run, check_common, follow, loaded, plot
-from .widen import contains, grow
+from .loop import Crops, Task, read_checkpoint
+from .widen import contains, widen
 
-__all__ = ["MODELS", "train"]
+__all__ = ["ImageTask", "NoisyMeter", "RoundingMeter", "build", "load_initial", "relaxed_loss"]
 
-#: Pixels on a side of a crop: small and many teach more in the same time than large and few.
-CROP = 128
 VALIDATION_QUALITIES = (1.0, 4.0, 8.0)
-#: From this share of a run on, activations that lead to a probability are rounded as in a file.
+#: Share of a run after which activations that lead to a probability are rounded as in a file.
 ROUNDED_FROM = 0.5
-#: The share of a run whose rates are measured with noise; after it they are those of integers.
-NOISE = 0.5
-#: Crops that first weights are made of, and those that what a file depends on is measured over.
+#: Crops that first weights are computed from, and those that the ranges of an export are measured over.
 START_CROPS, COUNTED_CROPS = 192, 8000
 
 Model = Bls2017 | Msp
-MODELS = ("bls2017", *(f"msp-{profile}" for profile in msp.PROFILES))
+Config = bls2017.Config | msp.Config
 
 
-@known_state(grad=True)
-def train(
-    data: str | Path,
-    out: str | Path,
-    minutes: float | None = None,
-    *,
-    model: str = "msp-balanced",
-    steps: int | None = None,
-    batch: int = 8,
-    crop: int = CROP,
-    rate: float = 4e-4,
-    device: Device = None,
-    limit: int | None = None,
-    channels: tuple[int, int, int] | None = None,
-    quality: float | None = None,
-    noise: float = NOISE,
-    start: str | Path | None = None,
-    bf16: bool | None = None,
-    seed: int | None = None,
-    report_minutes: float = 5.0,
-) -> float:
-    """Train until the run in folder `out` has had `minutes` or `steps` in all, then export `out/MODEL.safetensors`.
+class ImageTask(Task[Model]):
+    """Bits per pixel + lambda * mean squared error of crops, each at a random quality.
 
-    A run that was stopped goes on where its last checkpoint was, on the same learning-rate schedule; one that had
-    finished is restarted warm when `minutes` or `steps` is raised.
-
-    Args:
-        data: folder of .tar shards or images.
-        minutes: wall time over all calls; the learning rate falls as a cosine to zero at its end.
-        model: one of `MODELS`.
-        steps: the length in optimiser steps instead, for runs that are to be compared.
-        batch: crops a step, each at a random quality.
-        crop: pixels on their sides, a multiple of 16. It may change when a run goes on.
-        rate: peak learning rate of the transforms (Adam).
-        device: "cpu", "cuda" or a `torch.device`; the best there is by default.
-        limit: read only so many images.
-        channels: of bls2017, `models.bls2017.Config`.
-        quality: train for this one alone, to see what one model for all of them costs.
-        noise: share of the run whose rates are measured with uniform noise (`NoisyMeter`), which shows a transform what
-            a larger latent would cost; then they are those of a file (`RoundingMeter`). 0 goes on from trained weights.
-        start: exported weights, or another run's `checkpoint.pt`, that a new run begins with instead of principal
-            components; of another configuration, those that fit.
-        bf16: transforms in bfloat16; by default on "cuda". It halves the time on processors that have it
-            (`avx512_bf16`), and takes twenty times as long on others.
-        seed: of first weights and crops; two runs of equal seed see the same crops. By default every run differs.
-        report_minutes: time between validations, each of which writes a checkpoint and a row of `out/curve.csv`.
+    Crops are small: more of them teach more in the same time than fewer large ones.
 
     Raises:
-        TypeError, ValueError, OSError: an argument that no run can have; before anything is done.
-
-    Returns:
-        What is made least, bits per pixel + lambda * mean squared error, over the root of lambda of the picture's
-        quality, on the held-out photographs.
+        TypeError, ValueError: there is no such model, quality or noise, or the channels are not the model's.
     """
-    check_common(data, batch=batch, rate=rate, limit=limit, start=start)
-    check_model(model, channels)
-    if to_count(crop, "crop", STRIDE) % STRIDE:
-        raise ValueError(f"crop must be a multiple of {STRIDE} pixels, not {crop}")
-    if quality is not None:
-        index_of(quality)
-    if not 0 <= to_number(noise, "noise") <= 1:
-        raise ValueError(f"noise must be from 0 to 1, not {noise:g}")
-    device = registry.present_device(device, "training")
-    bf16 = torch.device(device).type == "cuda" if bf16 is None else bf16
-    run = Run(out, minutes, steps, report_minutes, device)
-    photographs = Photographs(data, device, limit, crop)
-    generator = torch.Generator().manual_seed(torch.seed() % 2**63 if seed is None else seed)
-    if seed is not None:
-        torch.manual_seed(seed + run.clock["steps"])
 
-    def crops(count: int, source: torch.Generator = generator) -> Tensor:
-        pixels = photographs.crops(count, crop, source, alter=False).permute(0, 3, 1, 2)
-        return pixels.float().div(255).contiguous(memory_format=torch.channels_last)
+    crop, crop_multiple, rate = 128, STRIDE, 4e-4
+    loss_name, plotted = "loss", ("_psnr", "PSNR of held-out photographs, dB")
 
-    def counted() -> Iterator[Tensor]:
-        """The crops that what a file depends on is measured over, the same in each run."""
-        source = torch.Generator().manual_seed(0)
-        return (crops(16, source) for _ in range(COUNTED_CROPS // 16))
+    def __init__(self, model: str, channels: tuple[int, int, int] | None, quality: float | None, noise: float) -> None:
+        if not 0 <= to_number(noise, "noise") <= 1:
+            raise ValueError(f"noise must be from 0 to 1, not {noise:g}")
+        self.name, self._noise = model, noise
+        self._config = configuration(model, channels)
+        self._index = None if quality is None else index_of(quality)
+        self._qualities = VALIDATION_QUALITIES if quality is None else (quality,)
 
-    saved = run.saved
-    network = made(model, channels)
-    if not saved:
-        first = crops(START_CROPS).cpu()
-        network.start(first)
+    def prepare(self, crops: Crops) -> None:
+        self._crops = crops
+        self._held_out = list(validation_pictures(crops.photographs))
+
+    def build(self, crops: Crops, start: Path | str | None) -> Model:
+        model = build(self._config)
+        first = _pixels(crops.draw(START_CROPS, alter=False)).cpu()
+        model.start(first)
         if start:
-            take(network, start, first)
-    network = network.to(device)
-    torch.nn.utils.convert_conv2d_weight_memory_format(network, torch.channels_last)
-    if saved:
-        network.load_state_dict(saved["model"])
-    average = copy.deepcopy(network).requires_grad_(False)
-    groups = [{"params": parameters, "lr": factor * rate} for parameters, factor in network.learned()]
-    # Gradients of norm 1 over millions of parameters: next to them the usual epsilon is not small.
-    optimizer = torch.optim.Adam(groups, betas=(0.9, 0.99), eps=1e-12)
-    peaks = [group["lr"] for group in groups]
-    if saved:
-        average.load_state_dict(saved["average"])
-        for each in (network, average):
-            each.round()
-        optimizer.load_state_dict(saved["optimizer"])
-        if seed is not None:
-            generator.set_state(saved["generator"].cpu())
-    held_out = list(validation_pictures(photographs))
-    qualities = VALIDATION_QUALITIES if quality is None else (quality,)
+            load_initial(model, start, first)
+        return model.to(memory_format=torch.channels_last)
 
-    scores: dict[float, tuple[float, float, float]] = {}
-    loss_sum, loss_count = 0.0, 0
-    run.resume()
-    while not run.over:
-        for group, peak in zip(optimizer.param_groups, peaks):
-            group["lr"] = peak * run.schedule()
-        if run.progress > ROUNDED_FROM and not network.rounded:
-            for each in (network, average):
-                each.watch(counted())
-            run.resume()
-        index = torch.randint(LAST + 1, (batch,), generator=generator)
-        index = (index if quality is None else torch.full_like(index, index_of(quality))).to(device)
-        meter = NoisyMeter() if run.progress < noise else RoundingMeter()
-        loss = relaxed_loss(network, crops(batch), index, meter, bf16).mean()
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimizer.step()
-        loss_sum, loss_count = loss_sum + float(loss.detach()), loss_count + 1
-        due = run.step(batch * crop**2)
-        follow(average, network, min(0.999, 1 - 1 / (run.clock["steps"] + 1)))
-        if due:
-            scores = {q: validate(average, held_out, q) for q in qualities}
-            row = {"training_loss": round(loss_sum / loss_count, 4)}
-            for q, (bpp, psnr, _) in scores.items():
-                row |= {f"q{q:g}_bpp": round(bpp, 4), f"q{q:g}_psnr": round(psnr, 3)}
-            run.report({**row, "loss": round(mean_loss(scores), 4)})
-            loss_sum, loss_count = 0.0, 0
-            run.save(
-                model=network.state_dict(),
-                average=average.state_dict(),
-                optimizer=optimizer.state_dict(),
-                generator=generator.get_state(),
-            )
-            plot(run.out / "curve.csv", "_psnr", "PSNR of held-out photographs, dB")
-            run.resume()
-    copy.deepcopy(average).fix(counted()).save(run.out / f"{model}.safetensors")
-    return mean_loss(scores or {q: validate(average, held_out, q) for q in qualities})
+    def restore(self, saved: dict[str, Any]) -> tuple[Model, Model]:
+        model, average = (build(type(self._config)(**saved["config"])) for _ in range(2))
+        for restored, name in ((model, "model"), (average, "average")):
+            restored.load_state_dict(saved[name])
+            restored.round()
+            restored.to(memory_format=torch.channels_last)
+        return model, average
+
+    def optimizer(self, model: Model, rate: float) -> torch.optim.Optimizer:
+        groups = [{"params": parameters, "lr": factor * rate} for parameters, factor in model.learned()]
+        # Gradients of norm 1 over millions of parameters: the usual epsilon is not small next to them.
+        return torch.optim.Adam(groups, betas=(0.9, 0.99), eps=1e-12)
+
+    def advance(self, progress: float, models: tuple[Model, Model]) -> bool:
+        if progress <= ROUNDED_FROM or models[0].rounded:
+            return False
+        for model in models:
+            model.watch(self._counted())
+        return True
+
+    def _counted(self) -> Iterator[Tensor]:
+        """Yield the crops that the ranges of an export are measured over, the same in each run."""
+        generator = torch.Generator().manual_seed(0)
+        return (_pixels(self._crops.draw(16, generator, alter=False)) for _ in range(COUNTED_CROPS // 16))
+
+    def loss(self, model: Model, crops: Crops, progress: float, bf16: bool) -> tuple[Tensor, float]:
+        index = torch.randint(LAST + 1, (crops.batch,), generator=crops.generator)
+        index = (index if self._index is None else torch.full_like(index, self._index)).to(model.device)
+        meter = NoisyMeter() if progress < self._noise else RoundingMeter()
+        loss = relaxed_loss(model, _pixels(crops.draw(alter=False)), index, meter, bf16).mean()
+        return loss, float(loss.detach())
+
+    def validate(self, model: Model) -> tuple[float, dict[str, float]]:
+        row: dict[str, float] = {}
+        losses = []
+        for quality in self._qualities:
+            bpp, psnr, loss = validate(model, self._held_out, quality)
+            row |= {f"q{quality:g}_bpp": round(bpp, 4), f"q{quality:g}_psnr": round(psnr, 3)}
+            losses.append(loss)
+        mean = sum(losses) / len(losses)
+        return mean, {**row, "loss": round(mean, 4)}
+
+    def export(self, model: Model, path: Path) -> None:
+        copy.deepcopy(model).fix(self._counted()).save(path)
 
 
-def made(name: str, channels: tuple[int, int, int] | None = None) -> Model:
-    """Return a model with random weights. Raises as `check_model` does."""
-    check_model(name, channels)
-    if name == "bls2017":
-        return Bls2017(bls2017.Config(channels) if channels else bls2017.Config())
-    return Msp(msp.PROFILES[name.removeprefix("msp-")])
+def configuration(name: str, channels: tuple[int, int, int] | None = None) -> Config:
+    """Return the configuration of a model; `channels` are for bls2017.
 
-
-def check_model(name: str, channels: tuple[int, int, int] | None = None) -> None:
-    """Raise TypeError or ValueError if there is no model of that name, or channels are not its own."""
+    Raises:
+        TypeError, ValueError: there is no model of that name, or it has no such channels.
+    """
     check_choice(name, ["bls2017", *(f"msp-{profile}" for profile in msp.PROFILES)], "model")
     if channels and name != "bls2017":
         raise ValueError(f"channels {channels} are for bls2017, not for {name}")
     for count in channels or ():
         to_count(count, "channels", 1)
+    if name == "bls2017":
+        return bls2017.Config(channels) if channels else bls2017.Config()
+    return msp.PROFILES[name.removeprefix("msp-")]
+
+
+def build(config: Config) -> Model:
+    """Return a model with random weights."""
+    return Bls2017(config) if isinstance(config, bls2017.Config) else Msp(config)
+
+
+def _pixels(crops: Tensor) -> Tensor:
+    """Return uint8 `[B, H, W, 3]` as floats from 0 to 1, `[B, 3, H, W]`."""
+    return crops.permute(0, 3, 1, 2).float().div(255).contiguous(memory_format=torch.channels_last)
 
 
 @torch.no_grad()
-def take(model: Model, path: str | Path, pixels: Tensor) -> None:
-    """Exported weights or those of a checkpoint, as far as they fit; ranges of activations are seen anew.
+def load_initial(model: Model, path: str | Path, pixels: Tensor) -> None:
+    """Load exported weights or a checkpoint's average into `model`, as far as they fit; ranges are observed anew.
 
-    An `Msp` that is larger in what `grow.contains` looks at begins as the one that was exported.
+    An `Msp` of a larger configuration (`widen.contains`) begins as the function that was exported.
 
-    pixels: crops that the densities of bls2017 begin with where they are not known.
+    Args:
+        model: a model with random weights.
+        path: a .safetensors file or a `checkpoint.pt`.
+        pixels: crops from which the densities of bls2017 begin where the file has none.
     """
     path = Path(path)
     if path.suffix == ".safetensors" and isinstance(model, Msp):
         narrow = Msp.read(path)
         if contains(model.config, narrow.config):
-            grow(model, narrow)
+            widen(model, narrow)
         known = narrow.state_dict()
     elif path.suffix == ".safetensors":
         known = load_file(path)
     else:
-        known = loaded(path, "cpu")["average"]
+        known = read_checkpoint(path, "cpu")["average"]
     state = model.state_dict()
     fitting = {n: v.to(state[n].dtype) for n, v in known.items() if n in state and v.shape == state[n].shape}
     model.load_state_dict(state | {n: v for n, v in fitting.items() if not n.endswith((".limit", ".step"))})
@@ -229,16 +170,11 @@ def take(model: Model, path: str | Path, pixels: Tensor) -> None:
         model.density.start(model.analysis(pixels - 0.5))
 
 
-def mean_loss(scores: dict[float, tuple[float, float, float]]) -> float:
-    """Over the qualities."""
-    return sum(loss for _, _, loss in scores.values()) / len(scores)
-
-
 class NoisyMeter(RateMeter):
-    """The rate of symbols with uniform noise in place of rounding; what comes back has been rounded, straight through.
+    """Measures the rate of symbols with uniform noise in place of rounding, and returns rounded symbols to the decoder.
 
-    Minnen and Singh 2020, arXiv 2007.08739: noise instead, as in eq. 9 of Ballé 2017, teaches a decoder to damp what it
-    can trust.
+    Minnen and Singh 2020, arXiv 2007.08739: a decoder that saw noise, as in eq. 9 of Ballé et al. 2017, would learn
+    to damp values that it can trust.
     """
 
     def code(self, params: Params, symbols: Tensor | None) -> Tensor:
@@ -248,11 +184,11 @@ class NoisyMeter(RateMeter):
 
 
 class RoundingMeter(RateMeter):
-    """The rate of rounded symbols, and for its slope how much more one half up costs than one half down.
+    """Measures the rate of rounded symbols; its slope is the cost half a step up less the cost half a step down.
 
-    That slope is the mean of those that noise gives, without its variance (as Agustsson and Theis 2020, arXiv
-    2006.09952, integrate noise out); and distributions learn integers, for which those that have learned noise are too
-    wide, by more the less a latent varies. Straight through, a zero would have no slope at all, and rates creep up.
+    The slope equals the mean of the slopes that noise gives, without their variance (Agustsson and Theis 2020, arXiv
+    2006.09952, integrate noise out in the same way). Distributions that have learned noise are too wide for integers,
+    most of all for latents that vary little. With a straight-through slope a zero would have none, and rates creep up.
     """
 
     def __init__(self) -> None:
@@ -274,7 +210,7 @@ class RoundingMeter(RateMeter):
 
 
 def relaxed_loss(model: Model, pixels: Tensor, index: Tensor, meter: RateMeter, bf16: bool) -> Tensor:
-    """`[B]` of bits per pixel + lambda * distortion, over the root of lambda: no quality drowns the others."""
+    """Return `[B]` bits per pixel + lambda * distortion, over the root of lambda: no quality drowns the others."""
     half = partial(torch.autocast, pixels.device.type, torch.bfloat16, enabled=bf16)
     with half():
         y = model.encode(pixels, index)
@@ -288,7 +224,7 @@ def relaxed_loss(model: Model, pixels: Tensor, index: Tensor, meter: RateMeter, 
 
 
 def validation_pictures(photographs: Photographs, count: int = 32) -> Iterator[Tensor]:
-    """Held-out photographs, `[1, 3, H, W]` from 0 to 1, sides of multiples of 16."""
+    """Yield held-out photographs, `[1, 3, H, W]` from 0 to 1, with sides that are multiples of 16."""
     for image in (photographs.validation or photographs.training)[:count]:
         height, width = (n // STRIDE * STRIDE for n in image.shape[:2])
         yield image[:height, :width].permute(2, 0, 1)[None].float() / 255
@@ -296,7 +232,7 @@ def validation_pictures(photographs: Photographs, count: int = 32) -> Iterator[T
 
 @torch.no_grad()
 def validate(model: Model, pictures: list[Tensor], quality: float) -> tuple[float, float, float]:
-    """Means over pictures of bits per pixel, of PSNR in dB, and of the loss over the root of lambda; as in a file."""
+    """Return means over pictures of bits per pixel, PSNR in dB, and the loss over the root of lambda, as in a file."""
     index = torch.tensor([index_of(quality)], device=model.device)
     results = []
     for pixels in pictures:

@@ -1,174 +1,118 @@
-"""Train the JPEG coefficient model: one loop, resumable, the learning curve kept beside the checkpoint."""
+"""The task of training the JPEG coefficient model (MLCC)."""
 
 from __future__ import annotations
 
 import copy
 import io
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from PIL import Image
 from torch import Tensor
 
-from ..arguments import Device, check_choice, to_count
+from ..arguments import check_choice, to_count
 from ..coding.coder import RateMeter
-from ..models import registry
 from ..models.mlcc import PROFILES, Config, Mlcc
 from ..models.sampling import Picture, Shape
-from ..nn.ambient import known_state
-from .data import Photographs, annex_k, quantised, random_tables
-from .loop import Run, check_common, follow, plot
-from .widen import grown
+from .data import SAMPLING_SHARES, Photographs, annex_k, quantised, random_tables
+from .loop import Crops, Task
+from .widen import widened
 
-__all__ = ["train"]
+__all__ = ["JpegTask", "validate", "validation_examples"]
 
-#: How often each sampling is trained on; a batch has one.
-SAMPLING_SHARES = {"4:2:0": 0.62, "4:2:2": 0.15, "4:4:4": 0.14, "gray": 0.09}
-CROP = 256
 VALIDATION_QUALITIES = (75, 95)
 
 
-@known_state(grad=True)
-def train(
-    data: str | Path,
-    out: str | Path,
-    minutes: float | None = None,
-    *,
-    steps: int | None = None,
-    batch: int = 8,
-    rate: float = 2e-3,
-    device: Device = None,
-    limit: int | None = None,
-    profile: str = "fast",
-    hyper: int = 0,
-    start: str | Path | None = None,
-    bf16: bool | None = None,
-    seed: int | None = None,
-    report_minutes: float = 5.0,
-) -> float:
-    """Train until the run in folder `out` has had `minutes` or `steps` in all, then export `out/mlcc.safetensors`.
-
-    A run that was stopped goes on where its last checkpoint was, on the same learning-rate schedule; one that had
-    finished is restarted warm when `minutes` or `steps` is raised.
-
-    Args:
-        data: folder of .tar shards or images.
-        minutes: wall time over all calls; the learning rate falls as a cosine to zero at its end.
-        steps: the same in optimiser steps, for runs that are to be compared.
-        batch: crops of 256x256 a step.
-        rate: peak learning rate (AdamW).
-        device: "cpu", "cuda" or a `torch.device`; the best there is by default.
-        limit: read only so many images.
-        profile: widths of a new run's network, a key of `models.mlcc.PROFILES`.
-        hyper: channels of side information of a new run's network (`models/hyperprior.py`).
-        start: exported weights of that profile or a narrower one, with which a new run begins instead of random ones.
-        bf16: matrix products in bfloat16; by default on "cuda". On processors that have them (AVX-512 BF16) it saves a
-            fifth to a half of the time.
-        seed: of first weights and crops; two runs of equal seed see the same crops. By default every run differs.
-        report_minutes: time between validations, each of which writes a checkpoint and a row of `out/curve.csv`.
+class JpegTask(Task[Mlcc]):
+    """Bits of the coefficients of crops that are quantised as JPEG files are; the sampling changes from step to step.
 
     Raises:
-        TypeError, ValueError, OSError: an argument that no run can have; before anything is done.
-
-    Returns:
-        The saving in percent on the held-out photographs, 4:2:0 at quality 75.
+        TypeError, ValueError: there is no such profile, or `hyper` is negative.
     """
-    check_common(data, batch=batch, rate=rate, limit=limit, start=start)
-    check_choice(profile, PROFILES, "profile")
-    to_count(hyper, "hyper")
-    device = registry.present_device(device, "training")
-    kind = torch.device(device).type
-    bf16 = kind == "cuda" if bf16 is None else bf16
-    run = Run(out, minutes, steps, report_minutes, device)
-    photographs = Photographs(data, device, limit, CROP)
-    generator = torch.Generator().manual_seed(torch.seed() % 2**63 if seed is None else seed)
-    if seed is not None:
-        torch.manual_seed(seed)
-    saved = run.saved
-    if saved:
-        model = Mlcc(saved["model"]["sigma"], Config(**saved["config"]))
-    elif start:
-        model = grown(Mlcc.trainable(start), replace(PROFILES[profile], hyper=hyper))
-    else:
-        model = Mlcc(measure_sigma(photographs, generator), replace(PROFILES[profile], hyper=hyper))
-    model = model.to(device)
-    average = copy.deepcopy(model).requires_grad_(False)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=1e-4)
-    if saved:
+
+    name, crop, crop_multiple, rate = "mlcc", 256, 32, 2e-3
+    loss_name, plotted = "bpp", ("_saving_percent", "saving on held-out photographs, percent")
+
+    def __init__(self, profile: str, hyper: int) -> None:
+        check_choice(profile, PROFILES, "profile")
+        self._config = replace(PROFILES[profile], hyper=to_count(hyper, "hyper"))
+
+    def prepare(self, crops: Crops) -> None:
+        self._examples = {quality: validation_examples(crops.photographs, quality) for quality in VALIDATION_QUALITIES}
+        self._calibration = calibration_pictures(crops)
+
+    def build(self, crops: Crops, start: Path | str | None) -> Mlcc:
+        return widened(Mlcc.trainable(start), self._config) if start else Mlcc(measure_sigma(crops), self._config)
+
+    def restore(self, saved: dict[str, Any]) -> tuple[Mlcc, Mlcc]:
+        model, average = (Mlcc(saved["model"]["sigma"], Config(**saved["config"])) for _ in range(2))
         model.load_state_dict(saved["model"])
         average.load_state_dict(saved["average"])
-        optimizer.load_state_dict(saved["optimizer"])
-        if seed is not None and "generator" in saved:
-            generator.set_state(saved["generator"].cpu())
+        return model, average
 
-    examples = {quality: validation_examples(photographs, quality) for quality in VALIDATION_QUALITIES}
-    calibration = calibration_pictures(photographs)
-    names, shares = list(SAMPLING_SHARES), torch.tensor(list(SAMPLING_SHARES.values()))
-    scores: dict[int, Score] = {}
-    loss_sum, loss_count = 0.0, 0
-    run.resume()
-    while not run.over:
-        for group in optimizer.param_groups:
-            group["lr"] = rate * run.schedule()
-        sampling = names[int(torch.multinomial(shares, 1, generator=generator))]
-        tables = random_tables(batch, generator).to(device)
+    def optimizer(self, model: Mlcc, rate: float) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(model.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=1e-4)
+
+    def loss(self, model: Mlcc, crops: Crops, progress: float, bf16: bool) -> tuple[Tensor, float]:
+        shares = torch.tensor(list(SAMPLING_SHARES.values()))
+        sampling = list(SAMPLING_SHARES)[int(torch.multinomial(shares, 1, generator=crops.generator))]
+        tables = random_tables(crops.batch, crops.generator).to(crops.photographs.device)
         with torch.no_grad():
-            shape, picture = quantised(photographs.crops(batch, CROP, generator), sampling, tables)
+            shape, picture = quantised(crops.draw(), sampling, tables)
         meter = RateMeter()
-        with torch.autocast(kind, torch.bfloat16, enabled=bf16):
+        with torch.autocast(tables.device.type, torch.bfloat16, enabled=bf16):
             model.walk(meter, shape, tables, picture)
-        bpp = meter.bits() / CROP**2
+        bpp = meter.bits() / crops.size**2
         # Between bits and relative bits: fine tables cost ten times coarse ones, and a file of either is a file.
-        loss = (bpp / (bpp.detach() + 0.2).sqrt()).mean()
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        due = run.step(batch * CROP**2)
-        follow(average, model, min(0.999, 1 - 1 / (run.clock["steps"] + 1)))
-        loss_sum, loss_count = loss_sum + float(bpp.detach().mean()), loss_count + 1
-        if due:
-            scores = {quality: validate(average, some) for quality, some in examples.items()}
-            run.report({"training_bpp": round(loss_sum / loss_count, 4), **columns(scores)})
-            plot(run.out / "curve.csv", "_saving_percent", "saving on held-out photographs, percent")
-            loss_sum, loss_count = 0.0, 0
-            run.save(
-                model=model.state_dict(),
-                average=average.state_dict(),
-                optimizer=optimizer.state_dict(),
-                generator=generator.get_state(),
-                config=asdict(model.config),
-            )
-            export(average, calibration, run.out / "mlcc.safetensors")
-            run.resume()
-    scores = scores or {quality: validate(average, some) for quality, some in examples.items()}
-    exact = Mlcc.load(run.out / "mlcc.safetensors", device)
-    pairs = {q: [round(s.saving, 3), round(validate(exact, examples[q]).saving, 3)] for q, s in scores.items()}
-    print(json.dumps({"saving_percent_of_floats_and_of_the_exact_network": pairs}), flush=True)
-    return scores[75].saving
+        return (bpp / (bpp.detach() + 0.2).sqrt()).mean(), float(bpp.detach().mean())
+
+    def validate(self, model: Mlcc) -> tuple[float, dict[str, float]]:
+        row: dict[str, float] = {}
+        self._savings = {}
+        for quality, examples in self._examples.items():
+            bpp, saving, side_bpp = validate(model, examples)
+            self._savings[quality] = saving
+            row |= {f"q{quality}_bpp": round(bpp, 4), f"q{quality}_saving_percent": round(saving, 3)}
+            if side_bpp:
+                row[f"q{quality}_side_bpp"] = round(side_bpp, 5)
+        return self._savings[75], row
+
+    def export(self, model: Mlcc, path: Path) -> None:
+        # On the CPU, so that the fingerprint is the same wherever the model was trained.
+        exact = copy.deepcopy(model).cpu()
+        exact.fix((shape, tables.cpu(), picture.to("cpu")) for shape, tables, picture in self._calibration)
+        exact.save(path)
+
+    def finish(self, path: Path) -> None:
+        exact = Mlcc.load(path, self._calibration[0][1].device)
+        pairs = {
+            quality: [round(saving, 3), round(validate(exact, self._examples[quality]).saving, 3)]
+            for quality, saving in self._savings.items()
+        }
+        print(json.dumps({"saving_percent_of_floats_and_of_the_exact_network": pairs}), flush=True)
 
 
-def measure_sigma(photographs: Photographs, generator: torch.Generator) -> Tensor:
-    """`[2, 64]` RMS of the dequantised coefficients of luma and of 4:2:0 chroma."""
-    tables = annex_k(torch.full((64,), 90.0)).to(photographs.device)
-    _, picture = quantised(photographs.crops(64, CROP, generator), "4:2:0", tables)
+def measure_sigma(crops: Crops) -> Tensor:
+    """Return the RMS of the dequantised coefficients of luma and of 4:2:0 chroma, `[2, 64]`."""
+    tables = annex_k(torch.full((64,), 90.0)).to(crops.photographs.device)
+    _, picture = quantised(crops.draw(64), "4:2:0", tables)
     luma = (picture.luma * tables[:, 0, None, None]).square().mean((0, 1, 2))
     chroma = torch.stack(picture.chroma) * tables[None, :, 1, None, None]
     return torch.stack([luma, chroma.square().mean((0, 1, 2, 3))]).sqrt().clamp_min(0.5)
 
 
-def calibration_pictures(photographs: Photographs) -> list[tuple[Shape, Tensor, Picture]]:
-    """Pictures of every sampling that show the ranges of a network's activations; the same in each run."""
+def calibration_pictures(crops: Crops) -> list[tuple[Shape, Tensor, Picture]]:
+    """Return pictures of every sampling that show the ranges of a network's activations; the same in each run."""
     generator = torch.Generator().manual_seed(0)
     pictures = []
     for sampling in SAMPLING_SHARES:
         for _ in range(4):
-            tables = random_tables(16, generator).to(photographs.device)
+            tables = random_tables(16, generator).to(crops.photographs.device)
             with torch.no_grad():
-                shape, picture = quantised(photographs.crops(16, CROP, generator), sampling, tables)
+                shape, picture = quantised(crops.draw(16, generator), sampling, tables)
             pictures.append((shape, tables, picture))
     return pictures
 
@@ -184,7 +128,7 @@ class Example(NamedTuple):
 
 
 def validation_examples(photographs: Photographs, quality: int, count: int = 64) -> list[Example]:
-    """Held-out photographs in 4:2:0 at a quality."""
+    """Return held-out photographs as 4:2:0 files of a quality."""
     examples = []
     tables = annex_k(torch.full((1,), float(quality))).to(photographs.device)
     for image in (photographs.validation or photographs.training)[:count]:
@@ -198,8 +142,12 @@ def validation_examples(photographs: Photographs, quality: int, count: int = 64)
 
 
 class Score(NamedTuple):
-    """Bits per pixel of all that is coded, the saving in percent with 100 bytes a file for all the rest, and the share
-    of side information in those bits per pixel."""
+    """The rate of held-out photographs.
+
+    bpp: bits per pixel of all that is coded.
+    saving: percent of the JPEG files' bytes, with 100 bytes a file for everything that is not coefficients.
+    side_bpp: part of `bpp` that is side information.
+    """
 
     bpp: float
     saving: float
@@ -208,6 +156,7 @@ class Score(NamedTuple):
 
 @torch.no_grad()
 def validate(model: Mlcc, examples: list[Example]) -> Score:
+    """Measure the rate of held-out photographs."""
     bits = side_bits = 0.0
     for example in examples:
         meter, side = RateMeter(), RateMeter()
@@ -219,20 +168,3 @@ def validate(model: Mlcc, examples: list[Example]) -> Score:
     jpeg_bytes, pixels = sum(e.jpeg_bytes for e in examples), sum(e.pixels for e in examples)
     saving = 100 * (1 - (bits / 8 + 100 * len(examples)) / jpeg_bytes)
     return Score(bits / pixels, saving, side_bits / pixels)
-
-
-def columns(scores: dict[int, Score]) -> dict[str, float]:
-    """Of the learning curve, by quality."""
-    row: dict[str, float] = {}
-    for quality, (bpp, saving, side_bpp) in scores.items():
-        row |= {f"q{quality}_bpp": round(bpp, 4), f"q{quality}_saving_percent": round(saving, 3)}
-        if side_bpp:
-            row[f"q{quality}_side_bpp"] = round(side_bpp, 5)
-    return row
-
-
-def export(model: Mlcc, calibration: list[tuple[Shape, Tensor, Picture]], path: Path) -> None:
-    """The exact form of a model, on the CPU so that its fingerprint is the same wherever it was trained."""
-    exact = copy.deepcopy(model).cpu()
-    exact.fix((shape, tables.cpu(), picture.to("cpu")) for shape, tables, picture in calibration)
-    exact.save(path)

@@ -1,4 +1,4 @@
-"""Start a wide network from a trained narrow one: function-preserving growth, after Net2Net (arXiv 1511.05641)."""
+"""Begin a wide network as the function of a trained narrow one, after Net2Net (Chen et al. 2016, arXiv 1511.05641)."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from torch import Tensor, nn
 from ..models import mlcc, msp
 from ..models.mlcc import Mlcc
 
-__all__ = ["contains", "grow", "grown", "implant", "outputs", "trunks"]
+__all__ = ["contains", "implant", "outputs", "trunks", "widen", "widened"]
 
 
 @torch.no_grad()
-def grown(narrow: Mlcc, config: mlcc.Config) -> Mlcc:
-    """A network of `config` that computes what `narrow` does.
+def widened(narrow: Mlcc, config: mlcc.Config) -> Mlcc:
+    """Return a network of `config` that computes the same function as `narrow`.
 
-    New units have random weights from what feeds them and none to the units that were there; so has side information
-    that `narrow` has not.
+    New units get random input weights, and zero weights to the units that `narrow` has; so does new side information.
 
     Raises:
         ValueError: a width of `config` is below that of `narrow`.
@@ -24,7 +23,7 @@ def grown(narrow: Mlcc, config: mlcc.Config) -> Mlcc:
     if config.hyper < narrow.config.hyper:
         raise ValueError(f"{config.hyper} channels of side information are less than {narrow.config.hyper}")
     wide = Mlcc(narrow.sigma, config)
-    grow(wide, narrow)
+    widen(wide, narrow)
     for trunk, old_trunk in zip(trunks(wide), trunks(narrow)):
         if trunk.context is not None:
             trunk.context.weight[trunk.width + old_trunk.skip :] = 0
@@ -35,8 +34,8 @@ def grown(narrow: Mlcc, config: mlcc.Config) -> Mlcc:
 
 
 @torch.no_grad()
-def grow(wide: nn.Module, narrow: nn.Module) -> None:
-    """Put the weights of a network into one that has all its layers, as wide or wider.
+def widen(wide: nn.Module, narrow: nn.Module) -> None:
+    """Copy the weights of a network into one that has all its layers, as wide or wider.
 
     Raises:
         AttributeError: a layer of `narrow` is not in `wide`.
@@ -50,9 +49,9 @@ def grow(wide: nn.Module, narrow: nn.Module) -> None:
 
 
 def contains(wide: msp.Config, narrow: msp.Config) -> bool:
-    """Whether `grow` makes a codec of `wide` that computes what one of `narrow` does."""
-    same, wider = ("channels", "groups", "embed", "skip"), ("width", "analysis", "synthesis", "trunk", "head")
-    return all(getattr(wide, name) == getattr(narrow, name) for name in same) and all(
+    """Return whether `widen` can make a codec of `wide` compute the function of one of `narrow`."""
+    equal, wider = ("channels", "groups", "embed", "skip"), ("width", "analysis", "synthesis", "trunk", "head")
+    return all(getattr(wide, name) == getattr(narrow, name) for name in equal) and all(
         getattr(wide, name) >= getattr(narrow, name) for name in wider
     )
 
@@ -62,7 +61,7 @@ def trunks(model: Mlcc) -> list[mlcc.Trunk]:
 
 
 def outputs(module: nn.Module, layer: str) -> list[int] | None:
-    """How the outputs of a layer of `module` are divided, where they are more than one thing."""
+    """Return the sizes of the parts of a layer's outputs, or None if they are one part."""
     if isinstance(module, mlcc.Trunk | msp.Trunk):
         guessed = [module.width, module.skip]
         return {"context": guessed, "fine": guessed, "film": [module.width] * 2}.get(layer)
@@ -72,7 +71,7 @@ def outputs(module: nn.Module, layer: str) -> list[int] | None:
 
 
 def implant(new: Tensor, old: Tensor, parts: list[int], before: list[int]) -> None:
-    """Put the weights (or the bias) of a narrow layer into those of a wide one; their outputs are divided in parts."""
+    """Copy the weights (or the bias) of a narrow layer into a wide one, part by part of their outputs."""
     if any(n < o for n, o in zip(new.shape, old.shape)):
         raise ValueError(f"a layer of {tuple(old.shape)} does not fit in one of {tuple(new.shape)}")
     for target, source in zip(new.split(parts), old.split(before)):

@@ -1,4 +1,4 @@
-"""Native tables of CDFs that a caller passes anew with every call, and other arguments as native code takes them."""
+"""Conversion of arguments: CDFs that a caller passes with every call become native tables, built once."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lic_native import _native
-from lic_native.entropy.arrays import to_int32, to_numpy
+from ... import _native
+from ...entropy.arrays import to_int32, to_numpy
 
 __all__ = ["REMEMBERED", "int32", "native_tables"]
 
-#: Sets of CDFs that are remembered: those of a few models.
+#: Sets of CDFs that are remembered: enough for a few models.
 REMEMBERED = 8
 
 
@@ -23,8 +23,8 @@ def int32(name: str, values: Any) -> NDArray[np.int32]:
     """Return integers, a sequence, an array or a torch tensor on any device, as a C-contiguous array of their shape.
 
     Raises:
-        TypeError: they are no integers.
-        ValueError: some do not fit.
+        TypeError: the values are not integers.
+        ValueError: some values do not fit 32 bits.
     """
     return to_int32(np.asarray(_plain(name, values)), name)
 
@@ -32,23 +32,23 @@ def int32(name: str, values: Any) -> NDArray[np.int32]:
 def native_tables(cdfs: Any, sizes: Any, offsets: Any) -> _native.Tables:
     """Return CDFs in CompressAI's layout as native tables, built only if they are new.
 
-    Values are compared, not identities, so what was passed may be written to. That takes 20 to 80 µs for 200,000
+    Values are compared, not identities, so a caller may write to its lists. That takes 20 to 80 µs for 200,000
     boundaries in an array, or in a list that was passed before; building takes a hundred times as long.
 
     Args:
         cdfs: integers `[rows, stride]`, or a list of rows of any length.
-        sizes: how many boundaries of each row count.
+        sizes: number of boundaries of each row.
         offsets: the first symbol of each row.
 
     Raises:
-        TypeError: some of these are no integers.
+        TypeError: an argument does not hold integers.
         ValueError: says which row breaks which rule.
     """
     given = [_plain("cdfs", cdfs), _plain("sizes", sizes), _plain("offsets", offsets)]
     with _lock:
-        for place, known in enumerate(_known):
+        for index, known in enumerate(_known):
             if all(map(_equal, known.values, given)):
-                _known.insert(0, _known.pop(place))
+                _known.insert(0, _known.pop(index))
                 if isinstance(cdfs, list) and known.source is not cdfs:
                     known.remember(cdfs, given)
                 return known.tables
@@ -63,7 +63,7 @@ def native_tables(cdfs: Any, sizes: Any, offsets: Any) -> _native.Tables:
 class _Known:
     """Tables and the values they were built from.
 
-    Equal lists compare quickly only if they hold the same integer objects, so it is the latest list that is copied.
+    Equal lists compare quickly only if they hold the same integer objects, so the latest list is copied.
     """
 
     values: list[Any]
@@ -82,7 +82,7 @@ _lock = Lock()
 
 
 def _plain(name: str, values: Any) -> Any:
-    """An array for an array or tensor; for any other sequence a list whose elements are no arrays or tensors."""
+    """Return an array for an array or tensor, and for any other sequence a list of plain elements."""
     if hasattr(values, "__array__"):
         return to_numpy(values)[0]
     if isinstance(values, str | bytes | bytearray) or not isinstance(values, Sequence):
@@ -100,8 +100,8 @@ def _build(cdfs: Any, sizes: Any, offsets: Any) -> _native.Tables:
     if isinstance(cdfs, list):
         rows = [int32("cdfs", row) for row in cdfs]
         padded = np.zeros((len(rows), max(map(len, rows), default=0)), np.int32)
-        for place, row in zip(padded, rows):
-            place[: len(row)] = row
+        for target, row in zip(padded, rows):
+            target[: len(row)] = row
     else:
         padded = int32("cdfs", cdfs)
     if padded.ndim != 2:

@@ -1,4 +1,4 @@
-"""The subclasses of CompressAI's classes that `lic_native.compat.compressai.use` puts in their place."""
+"""Subclasses that `use` puts in the place of CompressAI's classes. This module imports compressai."""
 
 from __future__ import annotations
 
@@ -13,16 +13,15 @@ import torch
 from compressai.entropy_models import EntropyModel  # type: ignore
 from torch import Tensor
 
-from lic_native import _native
-from lic_native.arguments import Bytes
-
-from . import compressai as ours
+from ... import _native
+from ...arguments import Bytes
+from . import coder as ours
 
 __all__ = ["COUNTERPARTS", "StreamDecoder", "WholeTensors", "coding_class"]
 
 
 class StreamDecoder(ours.RansDecoder):
-    """A decoder that takes the lists it was passed last for unchanged: models make theirs once for each stream."""
+    """A decoder that builds tables only from new lists: models make their lists once for each stream."""
 
     _last: tuple[Any, Any, Any] | None = None
 
@@ -46,7 +45,7 @@ COUNTERPARTS = {
 class WholeTensors(EntropyModel):  # type: ignore[misc]
     """An entropy model that passes tensors to the coder, not lists.
 
-    A subclass inherits from the class it replaces and then from this one, whose methods so stand in for those of
+    A subclass inherits from the class it replaces and then from this one. So these methods replace those of
     `EntropyModel` even where the replaced class calls them with `super()`.
     """
 
@@ -89,7 +88,7 @@ class WholeTensors(EntropyModel):  # type: ignore[misc]
 
 @functools.cache
 def coding_class(theirs: type) -> type:
-    """A subclass of `theirs` that codes with lic_native, or `theirs` itself if it codes nothing."""
+    """Return a subclass of `theirs` that codes with lic_native, or `theirs` itself if it codes nothing."""
     members = {}
     for name in dir(theirs):
         method = inspect.getattr_static(theirs, name)
@@ -103,7 +102,7 @@ def coding_class(theirs: type) -> type:
 
 
 def _rebound(function: FunctionType) -> FunctionType:
-    """A copy that finds our classes where `function`, or what it decorates, finds CompressAI's; else itself."""
+    """Return a copy of a function that finds our classes where it finds CompressAI's, or itself if it finds none."""
     values = {name: function.__globals__.get(name) for name in _names(function.__code__)}
     found = {name: _counterpart(value) for name, value in values.items() if _counterpart(value) is not value}
     cells = function.__closure__ or ()
@@ -117,7 +116,7 @@ def _rebound(function: FunctionType) -> FunctionType:
 
 
 def _names(code: CodeType) -> set[str]:
-    """Everything that the code, or a function inside it, may look up."""
+    """Return all names that the code, or a function inside it, may look up."""
     inner = [_names(constant) for constant in code.co_consts if isinstance(constant, CodeType)]
     return set(code.co_names).union(*inner)
 
@@ -129,7 +128,7 @@ def _counterpart(value: Any) -> Any:
 
 
 def _rebound_cell(cell: CellType, wrapped: Any) -> CellType:
-    """The same for a variable of an enclosing function, which for a decorator is the function that it `wrapped`."""
+    """Rebind a variable of an enclosing function; for a decorator that is the function that it `wrapped`."""
     if cell == CellType():
         return cell
     theirs = cell.cell_contents
