@@ -1,4 +1,4 @@
-"""Image codecs on one photograph, ours beside their peers, each at a middle setting. `make rd` measures folders."""
+"""lic_native and its peers on one photograph, each at a middle setting. `make rd` measures whole folders."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""lic_native beside its peers on one photograph. `make table` measures whole folders."""
+"""lic_native and its peers on one JPEG file. `make table` measures whole folders."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The table of savings."""
+"""Savings of JPEG files."""
 
 import csv
 import json
@@ -27,7 +27,7 @@ def measure(codec: Codec, file_set: FileSet) -> jpeg.Saving:
 
 @pytest.fixture
 def images(tmp_path):
-    """A folder with a JPEG file, another image and a text."""
+    """Make a folder with a JPEG file, another image and a text."""
     folder = tmp_path / "images"
     folder.mkdir()
     (folder / "a.jpg").write_bytes(jpeg_bytes())
@@ -132,7 +132,7 @@ def test_refusals_count_as_stored_and_wrong_bytes_are_seen():
 
 @pytest.fixture
 def commands(tmp_path, monkeypatch):
-    """A PATH with stand-ins for the peers that are commands. They turn every bit over and refuse all but JPEG files."""
+    """Make a PATH with stand-ins for peers that are commands. They invert every bit, and refuse all but JPEG files."""
 
     def add(name: str, body: str) -> None:
         path = tmp_path / "bin" / name

@@ -1,6 +1,6 @@
-"""The judge of lossy codecs.
+"""Rate and distortion of lossy codecs.
 
-`LIC_ANCHORS` names a file of published curves on Kodak, with which BD-rates that were published are worked out again.
+`LIC_ANCHORS` names a file of published curves on Kodak, from which published BD-rates are computed again.
 """
 
 import csv
@@ -32,7 +32,7 @@ PEERS = {codec.name: codec for codec in codecs.image_peers()}
 
 @pytest.fixture
 def images(tmp_path):
-    """A folder with a colour and a gray image, both large enough for MS-SSIM, and a text."""
+    """Make a folder with a colour and a gray image, both large enough for MS-SSIM, and a text."""
     folder = tmp_path / "images"
     (folder / "deep").mkdir(parents=True)
     Image.fromarray(photograph(176, 192)).save(folder / "a.png")
@@ -43,7 +43,7 @@ def images(tmp_path):
 
 @pytest.fixture
 def ours(monkeypatch):
-    """In place of lic_native's image codec: JPEG, each file twice, so that it takes exactly twice the rate."""
+    """Replace lic_native's image codec by JPEG with each file twice, so that it takes exactly twice the rate."""
 
     def compress(image, *, quality, profile, lof, device):
         assert (profile, lof, device) == ("twice", 0, None)

@@ -1,4 +1,4 @@
-"""The clock of image codecs. CompressAI's models are measured where it is installed (`make latency`)."""
+"""Time of image codecs by stage. CompressAI's models are measured if it is installed (`make latency`)."""
 
 import csv
 import itertools
@@ -34,7 +34,7 @@ def model():
 
 @pytest.fixture
 def ours(model, monkeypatch):
-    """A codec of several steps, in place of a profile's: small and untrained."""
+    """Replace the codec of a profile by one of several steps, small and untrained."""
     monkeypatch.setattr(registry, "IMAGE_PROFILES", {"fast": "msp-fast"})
     monkeypatch.setattr(registry, "load_image", lambda name, device=None: model)
     (codec,), _ = codecs(["lic_native fast"], "cpu")

@@ -17,7 +17,7 @@ from ...observe import count, stage
 from ..engine import Codec
 from ..images import noise
 
-__all__ = ["MODELS", "SPREAD", "STRIDE", "Coded", "RandomModel", "latency_codec"]
+__all__ = ["MODELS", "SPREAD", "STRIDE", "Coded", "RandomModel", "latency_codec", "spread"]
 
 #: Names of models in CompressAI's zoo, and the quality that sets their size.
 MODELS, QUALITY = ("mbt2018_mean", "cheng2020_anchor"), 4
@@ -74,7 +74,8 @@ class RandomModel:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             self._model = net = getattr(zoo, name)(QUALITY, pretrained=False).eval()
-        _spread(net)
+        samples = torch.from_numpy(noise(256, 256)).permute(2, 0, 1)[None] / 255
+        spread(net, samples, SPREAD)
         net.update(force=True)
         net.to(device)
         self.serial = hasattr(net, "context_prediction")
@@ -132,12 +133,12 @@ def _mark(owner: Any, method: str, name: str, counted: str | None = None) -> Non
 
 
 @torch.no_grad()
-def _spread(net: Any) -> None:
-    """Give the latents of random weights, and the scales of their distributions, a size of about `SPREAD`.
+def spread(net: Any, pixels: Tensor, size: float) -> None:
+    """Change random weights so that latents, and the scales of their distributions, are about this size.
 
     With weights as initialised, all latents are zero and all scales as small as possible: the bit stream is empty.
     """
-    net.g_a[-1].weight *= SPREAD / net.g_a(torch.from_numpy(noise(256, 256)).permute(2, 0, 1)[None] / 255).std()
+    net.g_a[-1].weight *= size / net.g_a(pixels).std()
     last = getattr(net, "entropy_parameters", net.h_s)[-1]
     # Scales come before means.
-    last.bias[: last.out_channels // 2] += SPREAD
+    last.bias[: last.out_channels // 2] += size
