@@ -24,7 +24,6 @@ from ..arguments import Bytes, Device, check_instance, to_bytes, to_device
 from ..entropy import tensor
 from ..errors import CorruptError, UnsupportedError
 from ..files import File
-from ..jpeg.coders import join, split
 from ..limits import DEFAULT_LIMITS, Limits
 from ..models import registry
 from ..models.rate_points import BETWEEN, LAST, index_of
@@ -118,7 +117,7 @@ def compress(
         checksum=checksum,
         metadata=pack_metadata(pixels.metadata),
         alpha=b"" if pixels.alpha is None else _encode_alpha(pixels.alpha),
-        latents=join(streams),
+        latents=_native.join_streams(streams),
     )
 
 
@@ -492,7 +491,7 @@ def _planes(model: ImageModel, samples: Samples, seen: list[slice]) -> Tensor:
 def _latents(model: ImageModel, body: _native.Image) -> NDArray[np.int16]:
     """All latents of a file. Raises CorruptError or TruncatedError."""
     rows, columns = _grid(model, body.height, body.width)
-    streams = split(body.latents, math.prod(-(-size // model.TILE) for size in (rows, columns)))
+    streams = _native.split_streams(body.latents, math.prod(-(-size // model.TILE) for size in (rows, columns)))
     # One after the other, each as it has been paid for: a file can't ask for more than its bytes decode to.
     pieces, checksums = [], []
     for (y, x), stream in zip(_tiles(model, rows, columns), streams):
@@ -547,7 +546,7 @@ def _encode_alpha(alpha: NDArray[np.uint8]) -> bytes:
 
 def _decode_alpha(body: _native.Image) -> NDArray[np.uint8]:
     """Raises CorruptError, TruncatedError or LimitExceededError."""
-    differences = tensor.decode(body.alpha, max_bytes=body.width * body.height)
+    differences = tensor.decode(body.alpha, limits=Limits(max_output_bytes=body.width * body.height))
     if not isinstance(differences, np.ndarray) or differences.dtype != np.uint8:
         raise CorruptError("an alpha channel that is none")
     if differences.shape != (body.height, body.width):

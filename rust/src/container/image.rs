@@ -1,10 +1,11 @@
 //! Kind 2: an image coded from its pixels.
 
-use super::{dictionary, put_section, sealed, Cursor, MAGIC, VERSION};
+use super::dictionary;
+use super::header::{put_section, sealed, take_rest, take_section, KIND_IMAGE, MAGIC, VERSION};
+use crate::bytes::Cursor;
 use crate::limits::check;
-use crate::{varint, Error, Limits, Result};
+use crate::{bytes, Error, Limits, Result};
 
-pub(super) const KIND_IMAGE: u8 = 2;
 /// Bytes that an image's metadata may have. It packs well: a small file could ask for much.
 pub const MAX_METADATA: u64 = 1 << 24;
 
@@ -62,14 +63,14 @@ pub fn pack_image(image: &ImageBody) -> Result<Vec<u8>> {
     let mut out = Vec::with_capacity(64 + image.metadata.len() + image.alpha.len() + image.latents.len());
     out.extend_from_slice(&MAGIC);
     out.extend_from_slice(&[VERSION, KIND_IMAGE]);
-    varint::put(&mut out, width.into());
-    varint::put(&mut out, height.into());
+    bytes::put_varint(&mut out, width.into());
+    bytes::put_varint(&mut out, height.into());
     out.push(channels);
-    varint::put(&mut out, image.model);
+    bytes::put_varint(&mut out, image.model);
     out.extend_from_slice(&image.fingerprint.to_le_bytes());
-    varint::put(&mut out, image.quality.into());
+    bytes::put_varint(&mut out, image.quality.into());
     out.extend_from_slice(&image.checksum.to_le_bytes());
-    varint::put(&mut out, image.metadata.len() as u64);
+    bytes::put_varint(&mut out, image.metadata.len() as u64);
     if !image.metadata.is_empty() {
         put_section(&mut out, &dictionary::compress(&image.metadata)?);
     }
@@ -84,7 +85,7 @@ pub(super) fn read(cursor: &mut Cursor, limits: &Limits) -> Result<ImageBody> {
     let mut image = ImageBody {
         width: side(cursor, "width of the image")?,
         height: side(cursor, "height of the image")?,
-        channels: cursor.take(1, "channels of the image")?[0],
+        channels: cursor.byte("channels of the image")?,
         model: cursor.varint("number of the model")?,
         fingerprint: u32::from_le_bytes(cursor.array("fingerprint of the model")?),
         quality: below_2_to_32(cursor, "quality")?,
@@ -94,24 +95,24 @@ pub(super) fn read(cursor: &mut Cursor, limits: &Limits) -> Result<ImageBody> {
         latents: Vec::new(),
     };
     if !(1..=4).contains(&image.channels) {
-        return Err(Error::Unsupported(format!("an image of {} channels", image.channels)));
+        return Err(Error::Unsupported(format!("an image of {} channels", image.channels).into()));
     }
     limits.check_output("an image's size", image.size())?;
     let length = cursor.varint("length of the metadata")?;
     check("the metadata's length", length, MAX_METADATA)?;
     if length > 0 {
-        let offset = cursor.position;
-        image.metadata = dictionary::decompress(cursor.section("metadata")?, length, offset)?;
+        let offset = cursor.position();
+        image.metadata = dictionary::decompress(take_section(cursor, "metadata")?, length, offset)?;
     }
     if image.has_alpha() {
-        image.alpha = cursor.section("alpha channel")?.to_vec();
+        image.alpha = take_section(cursor, "alpha channel")?.to_vec();
     }
-    image.latents = cursor.rest().to_vec();
+    image.latents = take_rest(cursor).to_vec();
     Ok(image)
 }
 
 fn side(cursor: &mut Cursor, what: &'static str) -> Result<u32> {
-    let offset = cursor.position;
+    let offset = cursor.position();
     match below_2_to_32(cursor, what)? {
         0 => Err(Error::Corrupt { what: format!("the {what} is 0"), offset }),
         side => Ok(side),
@@ -119,13 +120,14 @@ fn side(cursor: &mut Cursor, what: &'static str) -> Result<u32> {
 }
 
 fn below_2_to_32(cursor: &mut Cursor, what: &'static str) -> Result<u32> {
-    let offset = cursor.position;
+    let offset = cursor.position();
     let value = cursor.varint(what)?;
     u32::try_from(value).map_err(|_| Error::Corrupt { what: format!("{what} {value}"), offset })
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::header::CRC_BYTES;
     use super::super::{unpack, Body};
     use super::*;
     use crate::limits::up_to;
@@ -186,7 +188,7 @@ mod tests {
     #[test]
     fn altered_files_with_a_right_checksum_do_not_panic() {
         let packed = pack_image(&sample()).unwrap();
-        let whole = &packed[..packed.len() - super::super::CRC_BYTES];
+        let whole = &packed[..packed.len() - CRC_BYTES];
         for byte in 5..whole.len() {
             for value in [0, 1, 0x7f, 0x80, 0xff] {
                 let mut altered = whole.to_vec();
@@ -215,7 +217,7 @@ mod tests {
         let more = ImageBody { metadata: vec![0; MAX_METADATA as usize + 1], ..flat };
         assert!(matches!(pack_image(&more), Err(Error::LimitExceeded { limit: MAX_METADATA, .. })));
         // Just before the metadata: what it says of their length is refused before any is unpacked.
-        let mut lying = packed[..packed.len() - super::super::CRC_BYTES].to_vec();
+        let mut lying = packed[..packed.len() - CRC_BYTES].to_vec();
         let place = lying.windows(4).position(|w| w == [0x80, 0x80, 0x80, 0x08]).unwrap();
         lying[place + 3] = 0x09;
         let refused = unpack(&sealed(lying), &up_to(u64::MAX));
