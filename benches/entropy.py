@@ -18,8 +18,6 @@ from peers.latents import SOURCES
 from peers.lic_native import LicNative
 from peers.tasks import TASKS, ready
 
-from lic_native.evaluation.report import markdown
-
 CPU, WALL = 0, 1
 #: Backends of lic_native, and the processor's flag that each needs.
 BACKENDS = {"avx512": "avx512_vbmi2", "avx2": "avx2", "neon": "asimd", "scalar": ""}
@@ -95,6 +93,8 @@ def compare(titles: list[str], rounds: int, ours: list[str], warm: float = 0) ->
 
 
 def show(heading: str, columns: list[str], rows: list[list[str]]) -> None:
+    from lic_native.evaluation.report import markdown  # not at the top: workers would import lic_native for peers too
+
     cells = [["" if cell == "nan" else cell for cell in row] for row in rows]
     print(f"\n{heading}\n\n{markdown(columns, 'l'.ljust(len(columns), 'r'), cells)}", flush=True)
 
