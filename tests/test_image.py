@@ -21,7 +21,7 @@ import lic_native
 from lic_native import _native, image, jpeg
 from lic_native.coding.coder import RateMeter
 from lic_native.errors import CorruptError, LicError, LimitExceededError, TruncatedError, UnsupportedError
-from lic_native.evaluation.resources import observe
+from lic_native.evaluation.engine import measure_call
 from lic_native.image import formats, metadata
 from lic_native.image.container import unpack
 from lic_native.image.samples import MODES, bits_of, to_pixels
@@ -475,7 +475,7 @@ def test_memory_is_that_of_one_tile_at_a_time(model, profile, monkeypatch):
         samples = photograph(64, width)
         data = compress(samples, profile=profile)
         calls = [lambda x=samples: compress(x, profile=profile), lambda data=data: decompress(data)]
-        peaks.append([observe(call).peak_bytes for call in calls])
+        peaks.append([measure_call(call, memory=True).peak_bytes for call in calls])
     if peaks[0][0] is None:
         pytest.skip("this system does not tell the peak of a process")
     assert all(many < 3 * one for one, many in zip(*peaks))
@@ -995,7 +995,7 @@ def test_lying_sizes_cost_nothing(size, latents, model, profile, monkeypatch):
         with pytest.raises((TruncatedError, CorruptError)):
             decompress(lie)
 
-    call = observe(refused)
+    call = measure_call(refused, memory=True)
     assert call.seconds < 5
     assert call.peak_bytes is None or call.peak_bytes < 100 * 2**20
 

@@ -790,9 +790,9 @@ def test_without_torch_one_line_names_model_and_remedy(kind, tmp_path):
                          lambda: training.train_context_prior(folder, folder / "prior.bin")],
             "evaluate latency": [lambda: importlib.import_module("lic_native.evaluation.latency")],
         }
-        from lic_native.evaluation import image_codecs, peers
-        calls["mlcc-best"] = [lambda: peers.codecs(["best"])]
-        calls["lic_native fast"] = [lambda: image_codecs.codecs(["lic_native fast"])]
+        from lic_native.evaluation import codecs
+        calls["mlcc-best"] = [lambda: codecs.jpeg_codecs(["best"])]
+        calls["lic_native fast"] = [lambda: codecs.image_codecs(["lic_native fast"])]
         for name, some in calls.items():
             for call in some:
                 try:
