@@ -27,15 +27,18 @@ CONTEXT_THREADS = 4
 
 
 class PictureCoder(Protocol):
-    """A coder of the coefficients of one picture.
-
-    name, number: how it is registered in `models.registry`.
-    """
+    """A coder of the coefficients of one picture."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The name in `models.registry`."""
+        ...
+
     @property
-    def number(self) -> int: ...
+    def number(self) -> int:
+        """The number in `models.registry`, which files refer to."""
+        ...
+
     def fingerprint(self) -> int:
         """Return a 32-bit hash of everything encoder and decoder must share: weights, tables, configuration."""
         ...
