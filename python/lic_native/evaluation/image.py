@@ -6,7 +6,7 @@ import json
 import math
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
@@ -137,6 +137,10 @@ def evaluate(folder: Path, codecs: Sequence[Codec[Image.Image]]) -> Iterator[Poi
                 yield measure_image(name, image, codec, setting)
 
 
+#: Numbers of a `Point` of which a `Mean` holds the mean.
+_AVERAGED = {field.name for field in fields(Point)} & {field.name for field in fields(Mean)} - {"codec", "setting"}
+
+
 def means(points: Sequence[Point]) -> list[Mean]:
     """Return the means, codec by codec in the order of the points, each codec's by rising rate."""
     order = {codec: number for number, codec in enumerate(dict.fromkeys(point.codec for point in points))}
@@ -144,23 +148,10 @@ def means(points: Sequence[Point]) -> list[Mean]:
     by_setting = sorted(points, key=lambda point: (order[point.codec], point.setting))
     for (codec, setting), group in groupby(by_setting, attrgetter("codec", "setting")):
         images = list(group)
-        similarity = _mean(point.ms_ssim for point in images)
-        result.append(
-            Mean(
-                codec,
-                setting,
-                len(images),
-                fmean(point.bytes for point in images),
-                fmean(point.bpp for point in images),
-                fmean(point.psnr for point in images),
-                similarity,
-                None if similarity is None else decibels(similarity),
-                fmean(point.encode_seconds for point in images),
-                fmean(point.decode_seconds for point in images),
-                _mean(point.encode_peak_bytes for point in images),
-                _mean(point.decode_peak_bytes for point in images),
-            )
-        )
+        numbers: dict[str, Any] = {name: _mean(getattr(point, name) for point in images) for name in _AVERAGED}
+        similarity = numbers["ms_ssim"]
+        decibels_of_mean = None if similarity is None else decibels(similarity)
+        result.append(Mean(codec, setting, len(images), ms_ssim_db=decibels_of_mean, **numbers))
     return sorted(result, key=lambda mean: (order[mean.codec], mean.bpp))
 
 

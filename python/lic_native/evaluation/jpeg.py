@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
 
@@ -21,10 +21,10 @@ from .report import check_files, check_plot, markdown, write_csv
 
 __all__ = [
     "SAMPLINGS",
+    "STAGES",
     "FileSet",
     "Saving",
     "StageRow",
-    "Stages",
     "check_measures",
     "file_sets",
     "measure_set",
@@ -34,6 +34,7 @@ __all__ = [
     "table",
 ]
 
+STAGES = ("parse", "network", "coder", "write", "verification")
 #: Samplings that Pillow can write, and the mode of the image that is written.
 SAMPLINGS = {"4:2:0": "RGB", "4:2:2": "RGB", "4:4:4": "RGB", "gray": "L"}
 
@@ -75,33 +76,23 @@ class Saving:
 
 
 @dataclass(frozen=True)
-class Stages:
-    """Seconds on the wall clock of the stages of `jpeg.compress` or `jpeg.decompress`.
-
-    parse: from the file, JPEG or `.lic`, to what the coders take.
-    network: the network, and the parameters of the entropy coder that are computed from its output.
-    coder: from coefficients to bytes and back.
-    write: the resulting file.
-    verification: restoring the file from the result, or computing the checksum.
-    """
-
-    parse: float = 0.0
-    network: float = 0.0
-    coder: float = 0.0
-    write: float = 0.0
-    verification: float = 0.0
-
-
-@dataclass(frozen=True)
 class StageRow:
-    """Where a codec's time went, over the files of a set that it did not store as they are."""
+    """The time of lic_native by stage, over the files of a set that it did not store as they are.
+
+    seconds: of each stage, on the wall clock.
+        parse: from the file, JPEG or `.lic`, to what the coders take.
+        network: the network, and the parameters of the entropy coder that are computed from its output.
+        coder: from coefficients to bytes and back.
+        write: the resulting file.
+        verification: restoring the file from the result, or computing the checksum.
+    """
 
     quality: int | None
     sampling: str | None
     codec: str
     direction: str
     jpeg_bytes: int
-    seconds: Stages
+    seconds: dict[str, float]
 
 
 def file_sets(folder: Path, qualities: Sequence[int], samplings: Sequence[str]) -> Iterator[FileSet]:
@@ -149,8 +140,8 @@ def measure_set(codec: Codec[bytes], file_set: FileSet) -> tuple[Saving, list[St
         The result, and for lic_native where the time of encoding and decoding went, unless every file is stored.
     """
     coded_bytes = exact = refused = done = staged = 0
-    seconds = {"encode": 0.0, "decode": 0.0}
-    stages = {direction: observe.Stages() for direction in seconds}
+    encode_seconds = decode_seconds = 0.0
+    stages: dict[str, list[observe.Stages]] = {"encode": [], "decode": []}
     for i, data in enumerate([file_set.files[0], *file_set.files]):
         try:
             measured = measure(codec, data)
@@ -163,39 +154,29 @@ def measure_set(codec: Codec[bytes], file_set: FileSet) -> tuple[Saving, list[St
             coded_bytes += measured.bytes
             exact += measured.decode.result == data
             done += len(data)
-            stored = not codec.ours or jpeg.inspect(measured.encode.result).kind == "stored"
-            staged += 0 if stored else len(data)
-            for direction, total in stages.items():
-                call = getattr(measured, direction)
-                seconds[direction] += call.seconds
-                for name, part in () if stored else call.stages.items():
-                    total.add(name, part)
+            encode_seconds += measured.encode.seconds
+            decode_seconds += measured.decode.seconds
+            if codec.ours and jpeg.inspect(measured.encode.result).kind != "stored":
+                staged += len(data)
+                stages["encode"].append(measured.encode.stages)
+                stages["decode"].append(measured.decode.stages)
     size = sum(map(len, file_set.files))
+    kind = (file_set.quality, file_set.sampling, codec.name)
     saving = Saving(
-        file_set.quality,
-        file_set.sampling,
-        codec.name,
+        *kind,
         len(file_set.files),
         size,
         coded_bytes,
         round(100 * (1 - coded_bytes / size), 2),
-        round(done / 1e6 / seconds["encode"], 3) if done else 0.0,
-        round(done / 1e6 / seconds["decode"], 3) if done else 0.0,
+        round(done / 1e6 / encode_seconds, 3) if done else 0.0,
+        round(done / 1e6 / decode_seconds, 3) if done else 0.0,
         exact,
         refused,
     )
-    names = [field.name for field in fields(Stages)]
     return saving, [
-        StageRow(
-            file_set.quality,
-            file_set.sampling,
-            codec.name,
-            direction,
-            staged,
-            Stages(**{name: total.get(name, 0.0) for name in names}),
-        )
-        for direction, total in stages.items()
-        if staged
+        StageRow(*kind, direction, staged, {stage: sum(file.get(stage, 0.0) for file in files) for stage in STAGES})
+        for direction, files in stages.items()
+        if files
     ]
 
 
@@ -219,17 +200,17 @@ def table(rows: Sequence[Saving]) -> str:
 
 def stage_table(rows: Sequence[StageRow]) -> str:
     """Return milliseconds per megabyte of JPEG as a Markdown table."""
-    names = [field.name for field in fields(Stages)]
-    cells = []
-    for row in rows:
-        seconds = [getattr(row.seconds, name) for name in names]
-        cells.append(
-            [
-                f"{row.codec}, {row.direction}",
-                *(f"{1e9 * part / row.jpeg_bytes:,.1f}" for part in (*seconds, sum(seconds))),
-            ]
-        )
-    return markdown(["ms for a MB of JPEG", *names, "all"], "l".ljust(len(names) + 2, "r"), cells)
+    cells = [
+        [
+            f"{row.codec}, {row.direction}",
+            *(
+                f"{1e9 * seconds / row.jpeg_bytes:,.1f}"
+                for seconds in (*row.seconds.values(), sum(row.seconds.values()))
+            ),
+        ]
+        for row in rows
+    ]
+    return markdown(["ms for a MB of JPEG", *STAGES, "all"], "l".ljust(len(STAGES) + 2, "r"), cells)
 
 
 def summary(rows: Sequence[Saving]) -> str:
