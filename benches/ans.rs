@@ -1,9 +1,9 @@
-//! Encoding and decoding, one core, symbols per second; tables with every backend that this processor has.
-#![allow(missing_docs)] // of what Criterion's macros make
+//! Symbols per second of encoding and decoding on one core, with every backend that this processor has.
+#![allow(missing_docs)] // Criterion's macros make undocumented functions.
 
 use criterion::{criterion_group, criterion_main, Criterion, Throughput};
-use lic_native::ans::{self, Backend, Decoder, Encoder, Located, Mixtures, Parameter, Rows};
-use lic_native::tables::{gaussian, scale_table, Family, Ladder};
+use lic_native::ans::{self, Backend, Decoder, Encoder, LocationScale, LogisticPair, Parameter, TableRows};
+use lic_native::tables::{gaussian, scale_table, Family, ScaleTables};
 
 const N: usize = 1 << 22;
 
@@ -32,13 +32,8 @@ fn tables(criterion: &mut Criterion) {
         let symbol = |index: &u8| (normal(&mut random) * scales[usize::from(*index)]).round() as i32;
         let symbols: Vec<i32> = indexes.iter().map(symbol).collect();
         for backend in Backend::all() {
-            let model = Rows::new(&tables, &indexes);
-            let encode = || {
-                let chunks = ans::encode(backend, &symbols, &model, 1).unwrap();
-                let mut bytes = vec![0; chunks.len()];
-                chunks.write(&mut bytes);
-                bytes
-            };
+            let model = TableRows::new(&tables, &indexes);
+            let encode = || ans::encode(backend, &symbols, &model, 1).unwrap().to_vec();
             let stream = encode();
             println!("{name}: {:.3} bits per symbol", stream.len() as f64 * 8.0 / N as f64);
             group.bench_function(format!("encode {name} {}", backend.name()), |bencher| bencher.iter(encode));
@@ -54,7 +49,7 @@ fn tables(criterion: &mut Criterion) {
     group.finish();
 }
 
-fn mixture(criterion: &mut Criterion) {
+fn logistic_pair(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("mixture");
     group.throughput(Throughput::Elements(N as u64)).sample_size(20);
     // Scale indices: 8 is 1/32 of a symbol step, 32 is 1/4, 48 is 1.
@@ -72,7 +67,7 @@ fn mixture(criterion: &mut Criterion) {
             .collect();
         let encode = || {
             let mut encoder = Encoder::new();
-            encoder.put(&symbols, &Mixtures::new(&params)).unwrap();
+            encoder.put(&symbols, &LogisticPair::new(&params)).unwrap();
             encoder.finish()
         };
         let stream = encode();
@@ -81,7 +76,7 @@ fn mixture(criterion: &mut Criterion) {
         let mut out = vec![0i16; N];
         let mut decode = || {
             let mut decoder = Decoder::new(&stream[..]).unwrap();
-            decoder.get(&Mixtures::new(&params), &mut out).unwrap();
+            decoder.get(&LogisticPair::new(&params), &mut out).unwrap();
             decoder.finish().unwrap();
         };
         group.bench_function(format!("decode {name}"), |bencher| bencher.iter(&mut decode));
@@ -91,7 +86,7 @@ fn mixture(criterion: &mut Criterion) {
     group.finish();
 }
 
-fn located(criterion: &mut Criterion) {
+fn location_scale(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("located");
     group.throughput(Throughput::Elements(N as u64)).sample_size(20);
     let mut random = random();
@@ -101,15 +96,10 @@ fn located(criterion: &mut Criterion) {
     let symbols: Vec<i32> = parameters
         .map(|(mean, scale)| (normal(&mut random) * f64::from(*scale) + f64::from(*mean)).round() as i32)
         .collect();
-    let (ladder, means) = (Ladder::get(Family::Gaussian), Parameter::Each(&means));
-    let model = Located::new(ladder, N, means, Parameter::Each(&scales)).unwrap();
+    let (tables, means) = (ScaleTables::get(Family::Gaussian), Parameter::Each(&means));
+    let model = LocationScale::new(tables, N, means, Parameter::Each(&scales)).unwrap();
     for backend in Backend::all() {
-        let encode = || {
-            let chunks = ans::encode(backend, &symbols, &model, 1).unwrap();
-            let mut bytes = vec![0; chunks.len()];
-            chunks.write(&mut bytes);
-            bytes
-        };
+        let encode = || ans::encode(backend, &symbols, &model, 1).unwrap().to_vec();
         let stream = encode();
         group.bench_function(format!("encode {}", backend.name()), |bencher| bencher.iter(encode));
         let mut out = vec![0i32; N];
@@ -121,5 +111,5 @@ fn located(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, tables, located, mixture);
+criterion_group!(benches, tables, location_scale, logistic_pair);
 criterion_main!(benches);

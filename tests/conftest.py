@@ -12,7 +12,6 @@ from hypothesis import settings
 from PIL import Image
 
 import lic_native
-from lic_native import jpeg
 from lic_native.jpeg import coders
 from lic_native.models import msp, registry
 
@@ -67,10 +66,10 @@ def networks_alone():
 
     def network(frame, profile, device):
         name = registry.of_profile(profile, device)
-        return [coders.Native() if name == registry.NATIVE else coders.Network(name, device)]
+        return [coders.ContextCoder() if name == registry.NATIVE else coders.network_coder(name, device)]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(jpeg, "coders_of", network)
+        patch.setattr(coders, "coders_for", network)
         yield
 
 

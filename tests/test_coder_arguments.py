@@ -146,17 +146,34 @@ COUNTED = {
 
 @pytest.mark.parametrize(
     ("name", "argument"),
-    [(name, "threads") for name in COUNTED] + [(name, "max_bytes") for name in COUNTED if "decode" in name],
+    [(name, "threads") for name in COUNTED] + [(name, "max_output_bytes") for name in COUNTED if "decode" in name],
 )
 def test_counts_are_integers_from_0_on(name, argument):
+    def call(value):
+        given = {argument: value}
+        COUNTED[name](**given if argument == "threads" else {"limits": lic_native.Limits(**given)})
+
     for wrong in (-1, -(2**70)):
         with pytest.raises(ValueError, match=f"{argument} must be 0 or more"):
-            COUNTED[name](**{argument: wrong})
+            call(wrong)
     for wrong in (float("nan"), 2.0, "5", None, True, [1]):
         with pytest.raises(TypeError, match=f"{argument} must be an integer"):
-            COUNTED[name](**{argument: wrong})
-    COUNTED[name](**{argument: 2**70})
-    COUNTED[name](**{argument: np.int64(1000)})
+            call(wrong)
+    call(2**70)
+    call(np.int64(1000))
+
+
+def test_limits_are_those_of_the_crate():
+    limits = lic_native.Limits()
+    assert (limits.max_blocks, limits.max_output_bytes) == lic_native._native.default_limits()
+
+
+@pytest.mark.parametrize("name", [name for name in COUNTED if "decode" in name])
+def test_limits_are_limits(name):
+    with pytest.raises(TypeError, match=r"limits must be a lic_native\.Limits, not int"):
+        COUNTED[name](limits=1000)
+    with pytest.raises(lic_native.LimitExceededError, match="exceeds the limit of 3"):
+        COUNTED[name](limits=lic_native.Limits(max_input_bytes=3))
 
 
 def layouts(values: np.ndarray) -> dict[str, np.ndarray]:
@@ -314,9 +331,11 @@ def test_a_batch_is_of_one_shape_dtype_and_size():
         with pytest.raises(ValueError, match=rf"strings\[1\] is {wrong.dtype} .* strings\[0\] is int32 \(3, 2\)"):
             lic_native.decode_batch([MESSAGE, lic_native.encode(wrong, GAUSSIAN)], GAUSSIAN)
     size = 2 * SYMBOLS.nbytes
-    assert lic_native.decode_batch([MESSAGE] * 2, GAUSSIAN, max_bytes=size).nbytes == size
+    assert (
+        lic_native.decode_batch([MESSAGE] * 2, GAUSSIAN, limits=lic_native.Limits(max_output_bytes=size)).nbytes == size
+    )
     with pytest.raises(lic_native.LimitExceededError, match=f"{size} exceeds the limit of {size - 1}"):
-        lic_native.decode_batch([MESSAGE] * 2, GAUSSIAN, max_bytes=size - 1)
+        lic_native.decode_batch([MESSAGE] * 2, GAUSSIAN, limits=lic_native.Limits(max_output_bytes=size - 1))
     for damaged in (b"", MESSAGE[:-1], MESSAGE[:1] + b"\x01" + MESSAGE[2:], lic_native.encode(SYMBOLS)):
         for strings in ([damaged, MESSAGE], [MESSAGE, damaged]):
             with pytest.raises(lic_native.LicError):

@@ -75,7 +75,7 @@ class Sweep:
         print(f"{self.outcomes.total()} cases, {dict(self.outcomes)}, at most {self.worst:.3f} s each")
 
 
-def restored(data: bytes) -> jpeg.Info:
+def restored(data: bytes) -> jpeg.StoredInfo | jpeg.JpegInfo:
     """Compress, restore, compare; what was made of it."""
     packed = jpeg.compress(data, profile="native")
     assert jpeg.decompress(packed) == data
@@ -149,7 +149,7 @@ def test_altered_skeletons_are_noticed(name):
 
     def case() -> str:
         try:
-            packed = _native.pack_jpeg(data, flipped(container.skeleton, picker), container.pictures)
+            packed = _native.pack_jpeg(data, flipped(container.reconstruction, picker), container.pictures)
         except (lic_native.LicError, ValueError):
             return "no skeleton of so many pictures"
         return right_or_refused(packed, data)
@@ -168,7 +168,7 @@ def corpus() -> Iterator[tuple[str, bytes]]:
 
 def reason(data: bytes) -> str:
     """Why no picture of a file is coded."""
-    if _native.document_read(data)[0]:
+    if _native.carve_read(data)[0]:
         return "not smaller"
     try:
         _, planes, skeleton = _native.jpeg_read(data)

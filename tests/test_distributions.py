@@ -173,7 +173,7 @@ def test_a_promised_size_is_not_allocated():
         tracemalloc.stop()
     data = lic_native.encode(np.zeros(1000, np.int32), TABLES[np.zeros(1000, int)])
     with pytest.raises(lic_native.LimitExceededError, match="4000"):
-        lic_native.decode(data, TABLES[[0]], max_bytes=3999)
+        lic_native.decode(data, TABLES[[0]], limits=lic_native.Limits(max_output_bytes=3999))
 
 
 def test_tables_from_probabilities():

@@ -26,7 +26,7 @@ from torch import nn
 from lic_native import _native, image, jpeg
 from lic_native.coding import coder
 from lic_native.image import codec
-from lic_native.jpeg import coders
+from lic_native.jpeg import network, tiles
 from lic_native.models import mlcc, registry
 from lic_native.models.rate_points import LAST
 from lic_native.models.sampling import Picture, Shape
@@ -103,13 +103,13 @@ def parameters(walk: Walk) -> list[torch.Tensor]:
 
 def streams(model, data: bytes) -> list[bytes]:
     frame, planes, _ = _native.jpeg_read(data)
-    return coders.encode_planes(model, frame, planes)
+    return network.encode_planes(model, frame, planes)
 
 
 def whole(data: bytes) -> tuple[Shape, torch.Tensor, Picture]:
     """What the model takes of a JPEG file that is one tile."""
-    (tile,) = coders.Grids(*_native.jpeg_read(data)[:2]).tiles
-    return tile.shape, coders._batch_tables([tile]), coders._picture([tile])
+    (tile,) = tiles.Grids(*_native.jpeg_read(data)[:2]).tiles
+    return network.model_input([tile])
 
 
 class Recorder:
@@ -471,11 +471,11 @@ def test_bytes_depend_neither_on_threads_nor_on_libraries_nor_on_settings(subjec
 def test_tiles_give_the_same_streams_on_any_number_of_threads_and_in_batches(model, monkeypatch):
     """Each walk waits for one on every other thread, so that as many are at work."""
     frame, planes, _ = _native.jpeg_read(jpeg_bytes(70, 120))
-    monkeypatch.setattr(coders, "TILE", 8)
+    monkeypatch.setattr(tiles, "TILE", 8)
     walk = type(model).walk
     coded = []
     for threads, batch in ((1, 1), (2, 1), (1, 2), (2, 2)):
-        monkeypatch.setattr(coders, "CPU_BATCH", batch)
+        monkeypatch.setattr(network, "CPU_BATCH", batch)
         together = threading.Barrier(threads)
         pictures = []
 
@@ -485,10 +485,10 @@ def test_tiles_give_the_same_streams_on_any_number_of_threads_and_in_batches(mod
             return walk(model, coder, shape, tables, picture)
 
         monkeypatch.setattr(type(model), "walk", beside_others)
-        coded.append(coders.encode_planes(model, frame, planes, threads))
+        coded.append(network.encode_planes(model, frame, planes, threads))
         assert pictures == [batch] * (4 // batch)
         for streams in coded:
-            assert all(map(np.array_equal, coders.decode_planes(model, frame, streams, threads), planes))
+            assert all(map(np.array_equal, network.decode_planes(model, frame, streams, threads), planes))
     assert all(streams == coded[0] for streams in coded)
 
 

@@ -12,7 +12,7 @@ from torch import nn
 
 from lic_native import _native
 from lic_native.coding.coder import RateMeter, StreamDecoder, StreamEncoder
-from lic_native.jpeg import coders
+from lic_native.jpeg import network, tiles
 from lic_native.models import hyperprior, mlcc
 from lic_native.models.mlcc import Config, Mlcc
 from lic_native.models.sampling import SAMPLINGS, Picture, Shape
@@ -81,8 +81,9 @@ def fixed(trained, tmp_path_factory) -> Mlcc:
 def pictures(data: bytes):
     """(shape, tables, coefficients) of the parts of a JPEG file, each of which is one tile."""
     frame, planes, _ = _native.jpeg_read(data)
-    for tile in coders.Grids(frame, planes).tiles:
-        yield tile.shape, coders._batch_tables([tile]), coders._picture([tile]).float()
+    for tile in tiles.Grids(frame, planes).tiles:
+        shape, tables, picture = network.model_input([tile])
+        yield shape, tables, picture.float()
 
 
 FILES = [
@@ -115,8 +116,8 @@ def test_files_of_all_samplings_and_sizes_decode_with_one_thread_and_two(fixed, 
 def test_a_file_is_restored_byte_for_byte(fixed):
     data = jpeg_bytes(75, 139, subsampling=1, progressive=True)
     frame, planes, skeleton = _native.jpeg_read(data)
-    streams = coders.encode_planes(fixed, frame, planes)
-    assert _native.jpeg_write(skeleton, coders.decode_planes(fixed, frame, streams)) == data
+    streams = network.encode_planes(fixed, frame, planes)
+    assert _native.jpeg_write(skeleton, network.decode_planes(fixed, frame, streams)) == data
 
 
 @pytest.mark.parametrize("subsampling", [0, 1, 2])

@@ -25,7 +25,7 @@ from PIL import Image
 
 import lic_native
 from lic_native import _native, jpeg
-from lic_native.jpeg import coders
+from lic_native.jpeg import coders, network, tiles
 from lic_native.models import registry
 from lic_native.threads import share
 
@@ -51,7 +51,7 @@ VARIANTS = {
 }
 
 
-def restored(data: bytes, profile: str = "fast") -> jpeg.Info:
+def restored(data: bytes, profile: str = "fast") -> jpeg.StoredInfo | jpeg.JpegInfo:
     """Compress (by a network and the native coder, whichever is shorter), restore, compare; what was made of it."""
     small = jpeg.compress(data, profile=profile)
     assert jpeg.decompress(small) == data
@@ -96,20 +96,20 @@ def with_luma_factors(data: bytes, h: int, v: int) -> bytes:
 
 
 def test_tiles_of_equal_shape_give_the_same_bytes_in_one_walk_and_alone(monkeypatch):
-    monkeypatch.setattr(coders, "TILE", 8)
+    monkeypatch.setattr(tiles, "TILE", 8)
     for subsampling in (0, 2):
         data = jpeg_bytes(150, 200, subsampling=subsampling)
         with networks_alone():
             alone = jpeg.compress(data, profile="fast")
             with monkeypatch.context() as patch:
-                patch.setattr(coders, "CPU_BATCH", 5)
+                patch.setattr(network, "CPU_BATCH", 5)
                 assert jpeg.compress(data, profile="fast") == alone
                 assert jpeg.decompress(alone) == data
         assert jpeg.decompress(alone) == data
 
 
 def test_tiles_cover_pictures_larger_than_one(monkeypatch):
-    monkeypatch.setattr(coders, "TILE", 8)
+    monkeypatch.setattr(tiles, "TILE", 8)
     for subsampling in (0, 1, 2):
         with networks_alone():
             restored(jpeg_bytes(150, 200, subsampling=subsampling))
@@ -118,11 +118,11 @@ def test_tiles_cover_pictures_larger_than_one(monkeypatch):
 def test_tiles_are_even():
     """Pieces of a side cover it in order; no fewer could, and none could be evener that begins at a multiple of 4."""
     for blocks in range(1, 9001):
-        pieces = coders.cuts(blocks)
+        pieces = tiles.cuts(blocks)
         assert pieces[0][0] == 0 and pieces[-1][1] == blocks
         assert all(end == begin for (_, end), (begin, _) in pairwise(pieces))
-        assert all(begin < end <= begin + coders.TILE and begin % 4 == 0 for begin, end in pieces)
-        assert len(pieces) == -(-blocks // coders.TILE)
+        assert all(begin < end <= begin + tiles.TILE and begin % 4 == 0 for begin, end in pieces)
+        assert len(pieces) == -(-blocks // tiles.TILE)
         fours = {-(-(end - begin) // 4) for begin, end in pieces}
         assert max(fours) - min(fours) <= 1
 
@@ -152,7 +152,7 @@ def test_of_a_network_and_the_native_coder_the_better_is_chosen(photo):
 
 @pytest.mark.parametrize("name", ["CMYK", "4:1:1", "12 bits", "icon"])
 def test_what_no_network_knows_goes_to_the_native_coder(name, monkeypatch):
-    monkeypatch.setattr(coders, "Network", None)
+    monkeypatch.setattr(coders, "network_coder", None)
     made = {
         "CMYK": lambda: jpeg_bytes(40, 56, mode="CMYK"),
         "4:1:1": lambda: with_luma_factors(jpeg_bytes(64, 80, subsampling=0), 4, 1),
@@ -258,7 +258,7 @@ def test_a_picture_that_occurs_twice_is_coded_once():
     data, thumbnail = jpeg_bytes(), jpeg_bytes(**THUMBNAIL)
     twice = with_thumbnail(data, thumbnail) + thumbnail
     pictures = jpeg.inspect(jpeg.compress(twice, profile="fast")).pictures
-    assert [p.model for p in pictures] == ["mlcc-fast", "mlcc-fast", "twin"]
+    assert [p.model for p in pictures] == ["mlcc-fast", "mlcc-fast", "duplicate"]
     restored(twice)
     assert len(jpeg.compress(twice)) - len(jpeg.compress(with_thumbnail(data, thumbnail))) < 25
 
@@ -268,7 +268,9 @@ def test_no_picture_repeats_what_is_not_there(index):
     """The second picture repeats itself, one behind it, or the first, which is larger."""
     data = jpeg_bytes() + jpeg_bytes(**THUMBNAIL)
     container = _native.unpack(jpeg.compress(data, profile="fast"), len(data))
-    crafted = _native.pack_jpeg(data, container.skeleton, [container.pictures[0], (jpeg.TWIN, 0, index)])
+    packed = _native.pack_jpeg(data, container.reconstruction, [container.pictures[0], 0])
+    crafted = packed[:-6] + index
+    crafted += zlib.crc32(crafted).to_bytes(4, "little")
     with pytest.raises(lic_native.CorruptError, match="repeats"):
         jpeg.decompress(crafted)
 
@@ -381,7 +383,7 @@ def test_other_weights_are_named(monkeypatch):
 def test_models_for_images_do_not_code_jpeg_files(name, monkeypatch):
     data = jpeg_bytes()
     with monkeypatch.context() as patched:
-        patched.setattr(coders.Native, "number", registry.NUMBERS[name])
+        patched.setattr(coders.ContextCoder, "number", registry.NUMBERS[name])
         damaged = jpeg.compress(data, profile="native")
     with pytest.raises(lic_native.UnsupportedError, match=f"{name} is not for JPEG files"):
         jpeg.decompress(damaged)
@@ -443,9 +445,9 @@ def test_unfinished_progressive_files_shrink_as_whole_ones_do(photo):
 def test_coder_3_codes_unfinished_files_as_before():
     """Files of releases that did not know of steps are restored."""
     data = unfinished(jpeg_bytes(64, 80, progressive=True))["5 scans"]
-    pictures, skeleton = _native.document_read(data)
-    (frame,) = _native.document_layout(skeleton)
-    native = coders.Native()
+    pictures, skeleton = _native.carve_read(data)
+    (frame,) = _native.frames(skeleton, len(data), 1 << 20)
+    native = coders.ContextCoder()
     coded = (native.number, native.fingerprint(), native.encode(frame, pictures[0])[0])
     assert jpeg.decompress(_native.pack_jpeg(data, skeleton, [coded])) == data
 
@@ -453,7 +455,7 @@ def test_coder_3_codes_unfinished_files_as_before():
 @pytest.mark.parametrize("profile", registry.PROFILES)
 def test_nearly_blank_pictures_are_left_to_the_native_coder(profile, monkeypatch):
     """A network takes as long for a blank block as for any other."""
-    monkeypatch.delattr(coders.Network, "encode")
+    monkeypatch.delattr(network.NetworkCoder, "encode")
     data = jpeg_bytes(8, 8, quality=50)
     blank = io.BytesIO()
     Image.new("RGB", (800, 800), "white").save(blank, "JPEG")
@@ -464,11 +466,11 @@ def test_nearly_blank_pictures_are_left_to_the_native_coder(profile, monkeypatch
 def test_a_skeleton_of_a_large_frame_needs_its_coefficients():
     """The size that a `.lic` file declares is no reason to make room or to compute."""
     data = jpeg_bytes(64, 64, mode="L")
-    pictures, skeleton = _native.document_read(data)
+    pictures, skeleton = _native.carve_read(data)
     frame = skeleton.index(b"\xff\xc0")
     large = skeleton[: frame + 5] + b"\x0f\xff\x0f\xff" + skeleton[frame + 9 :]
-    coder = coders.Native()
-    for coded in (b"", bytes(1000), coder.encode(_native.document_layout(skeleton)[0], pictures[0])[0]):
+    coder = coders.ContextCoder()
+    for coded in (b"", bytes(1000), coder.encode(_native.frames(skeleton, len(data), 1 << 20)[0], pictures[0])[0]):
         packed = _native.pack_jpeg(bytes(1 << 20), large, [(coder.number, coder.fingerprint(), coded)])
         with pytest.raises((lic_native.TruncatedError, lic_native.CorruptError)):
             jpeg.decompress(packed)
@@ -489,8 +491,8 @@ def test_camera_files_are_restored():
     assert len(files) == 39
     for path in files:
         data = path.read_bytes()
-        pictures, skeleton = _native.document_read(data)
-        assert pictures and _native.document_write(skeleton, pictures) == data, path.name
+        pictures, skeleton = _native.carve_read(data)
+        assert pictures and _native.carve_write(skeleton, pictures) == data, path.name
     for path in files[:2]:
         restored(path.read_bytes())
 
@@ -560,13 +562,13 @@ def test_bytes_like_objects_are_taken():
 @pytest.mark.parametrize("profile", ["native", "fast"])
 def test_threads_are_bounded_and_change_no_bytes(profile, monkeypatch):
     data = jpeg_bytes(150, 200)
-    monkeypatch.setattr(coders, "TILE", 16)
+    monkeypatch.setattr(tiles, "TILE", 16)
     native = []
-    encode, decode = _native.native_encode, _native.native_decode
-    monkeypatch.setattr(_native, "native_encode", lambda *given: (native.append(given[2]), encode(*given))[1])
-    monkeypatch.setattr(_native, "native_decode", lambda *given: (native.append(given[2]), decode(*given))[1])
+    encode, decode = _native.context_encode, _native.context_decode
+    monkeypatch.setattr(_native, "context_encode", lambda *given: (native.append(given[2]), encode(*given))[1])
+    monkeypatch.setattr(_native, "context_decode", lambda *given: (native.append(given[2]), decode(*given))[1])
     at_work, most, lock = 0, 0, threading.Lock()
-    tiles = coders.encode_tiles
+    encode_tiles = network.encode_tiles
 
     def counted(*given):
         nonlocal at_work, most
@@ -574,12 +576,12 @@ def test_threads_are_bounded_and_change_no_bytes(profile, monkeypatch):
             at_work += 1
             most = max(most, at_work)
         try:
-            return tiles(*given)
+            return encode_tiles(*given)
         finally:
             with lock:
                 at_work -= 1
 
-    monkeypatch.setattr(coders, "encode_tiles", counted)
+    monkeypatch.setattr(network, "encode_tiles", counted)
     results = []
     for count in (1, 2, 100):
         native.clear()
@@ -587,14 +589,14 @@ def test_threads_are_bounded_and_change_no_bytes(profile, monkeypatch):
         with networks_alone():
             results.append(jpeg.compress(data, profile=profile, device="cpu", threads=count))
             assert jpeg.decompress(results[-1], device="cpu", threads=count) == data
-        assert most <= count and set(native) <= {min(count, coders.NATIVE_THREADS)}
+        assert most <= count and set(native) <= {min(count, coders.CONTEXT_THREADS)}
         assert bool(most) == (profile == "fast") != bool(native)
     assert results == results[:1] * 3
 
 
 def test_threads_are_those_that_the_process_may_use(monkeypatch):
     monkeypatch.setenv("LIC_THREADS", "1")
-    assert coders.native_threads() == 1 and coders.native_threads(3) == 3
+    assert coders.context_threads() == 1 and coders.context_threads(3) == 3
     monkeypatch.setenv("LIC_THREADS", "none")
     with pytest.raises(ValueError, match="LIC_THREADS must be a number from 1 on, not 'none'"):
         jpeg.compress(jpeg_bytes(40, 56), profile="native")
@@ -603,7 +605,7 @@ def test_threads_are_those_that_the_process_may_use(monkeypatch):
 @pytest.mark.parametrize("profile", ["native", "fast"])
 def test_where_no_thread_can_be_started_the_calling_thread_works(profile, monkeypatch):
     data = jpeg_bytes(150, 200)
-    monkeypatch.setattr(coders, "TILE", 16)
+    monkeypatch.setattr(tiles, "TILE", 16)
     with networks_alone():
         small = jpeg.compress(data, profile=profile, device="cpu")
 

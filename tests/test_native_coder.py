@@ -67,19 +67,19 @@ def test_coefficients_of_any_size_come_back(mode):
         lambda size: rng.geometric(0.9, size).astype(np.int16) - 1,
     ):
         planes = [make(plane.size) for plane in planes]
-        coded = _native.native_encode(frame, planes, 1)
+        coded = _native.context_encode(frame, planes, 1)
         for threads in (0, 1, 3):
-            assert all(map(np.array_equal, _native.native_decode(frame, coded, threads), planes))
+            assert all(map(np.array_equal, _native.context_decode(frame, coded, threads), planes))
 
 
 def test_what_does_not_fit_is_refused():
     frame, planes, _ = _native.jpeg_read(jpeg_bytes())
-    coded = _native.native_encode(frame, planes, 1)
+    coded = _native.context_encode(frame, planes, 1)
     for wrong in (planes[:2], [*planes, planes[0]], [plane[:-1] for plane in planes]):
         with pytest.raises(ValueError, match="do not fit"):
-            _native.native_encode(frame, wrong, 1)
+            _native.context_encode(frame, wrong, 1)
     with pytest.raises(TypeError):
-        _native.native_encode(frame, [plane.astype(np.int32) for plane in planes], 1)
+        _native.context_encode(frame, [plane.astype(np.int32) for plane in planes], 1)
     other, _, _ = _native.jpeg_read(jpeg_bytes(104, 128))
     with pytest.raises(lic_native.LicError):
-        _native.native_decode(other, coded, 1)
+        _native.context_decode(other, coded, 1)

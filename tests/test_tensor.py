@@ -125,7 +125,7 @@ def test_a_larger_result_than_allowed_is_refused():
     data = lic_native.encode(np.zeros(1000, np.int8))
     assert len(data) < 100
     with pytest.raises(lic_native.LimitExceededError):
-        lic_native.decode(data, max_bytes=999)
+        lic_native.decode(data, limits=lic_native.Limits(max_output_bytes=999))
 
 
 @pytest.mark.parametrize("field", ["max_pixels", "max_input_bytes", "max_output_bytes"])

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from lic_native import _native, cli, jpeg
 from lic_native.coding.coder import StreamDecoder, StreamEncoder
 from lic_native.errors import LicError
-from lic_native.jpeg import coders
+from lic_native.jpeg import network
 from lic_native.models.bls2017 import Bls2017, Config
 from lic_native.models.mlcc import Mlcc
 from lic_native.training import Options, context_prior, data, loop, train_image, train_jpeg
@@ -66,8 +66,8 @@ def test_a_run_is_resumed_and_its_export_codes_files(shard, tmp_path, capsys):
     model = Mlcc.load(out / "mlcc.safetensors")
     data = jpeg_bytes(64, 64)
     frame, planes, skeleton = _native.jpeg_read(data)
-    streams = coders.encode_planes(model, frame, planes)
-    assert _native.jpeg_write(skeleton, coders.decode_planes(model, frame, streams)) == data
+    streams = network.encode_planes(model, frame, planes)
+    assert _native.jpeg_write(skeleton, network.decode_planes(model, frame, streams)) == data
 
 
 @pytest.fixture
@@ -287,12 +287,12 @@ def test_what_the_native_coder_begins_with_is_learnt_by_one_command(shard, tmp_p
         assert result.exit_code == 0
     prior = outs[0].read_bytes()
     assert prior == outs[1].read_bytes()
-    shipped = Path(__file__).parents[1] / "rust/src/jpeg/native/prior.bin"
+    shipped = Path(__file__).parents[1] / "rust/src/jpeg/context_model/prior.bin"
     assert len(prior) == shipped.stat().st_size
 
     file = jpeg_bytes(128, 160, seed=7)
     numbers = np.frombuffer(prior, "<i2")[8 * 15 :].reshape(2, -1)
-    for begins, (rows, bits) in zip(numbers, _native.native_statistics(prior, [file])):
+    for begins, (rows, bits) in zip(numbers, _native.context_statistics(prior, [file])):
         slots = begins[136 * 64 : 136 * 64 + rows.size].reshape(-1, 16).astype(int)
         worth = slots[:, 0].copy()
         slots[:, 0] = 0
@@ -306,10 +306,10 @@ def test_what_the_native_coder_begins_with_is_learnt_by_one_command(shard, tmp_p
 
 def test_context_numbers_of_the_native_coder_are_those_of_its_source():
     """Every symbol that the counter saw is in a context that a block of that kind can have."""
-    prior = (Path(__file__).parents[1] / "rust/src/jpeg/native/prior.bin").read_bytes()
+    prior = (Path(__file__).parents[1] / "rust/src/jpeg/context_model/prior.bin").read_bytes()
     file = jpeg_bytes(128, 160, seed=7)
     planes = context_prior.read(file)
-    (rows, bits), _ = _native.native_statistics(prior, [file])
+    (rows, bits), _ = _native.context_statistics(prior, [file])
     rows = rows.reshape(-1, 16)
     assert len(rows) == context_prior.count(context_prior.ROWS) and len(bits) == 2 * context_prior.count(
         context_prior.BITS

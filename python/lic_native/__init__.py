@@ -15,6 +15,7 @@ from .entropy.distributions import Categorical, Distribution, Gaussian, Laplace,
 from .entropy.stream import Decoder, Encoder
 from .entropy.tensor import decode, decode_batch, encode, encode_batch
 from .errors import CorruptError, LicError, LimitExceededError, TruncatedError, UnsupportedError
+from .inspection import inspect, kind
 from .limits import Limits
 
 __version__ = "0.1.0"
@@ -40,5 +41,7 @@ __all__ = [
     "encode_batch",
     "errors",
     "image",
+    "inspect",
     "jpeg",
+    "kind",
 ]

@@ -43,7 +43,9 @@ from .limits import DEFAULT_LIMITS, Limits
 __all__ = ["FORMAT", "LicImageFile", "register_lic_opener"]
 
 FORMAT = "LIC"
-MAGIC = container.HEAD[:4]
+MAGIC = b"\x89LIC"
+#: First bytes that tell the kind of a file.
+HEAD_BYTES = 6
 #: Options of `save` that are passed to `lic_native.image.compress`.
 SETTINGS = ("quality", "profile", "device", "lof")
 OPTIONS = (*SETTINGS, *METADATA, "dpi")
@@ -107,7 +109,7 @@ def _accept(prefix: bytes) -> bool:
 
 def _open(file: IO[bytes], name: str | bytes) -> ImageFile.ImageFile:
     try:
-        head = file.read(len(container.HEAD))
+        head = file.read(HEAD_BYTES)
         file.seek(0)
         return LicImageFile(file, name) if image.is_image(head) else _restored(file, name)
     except LicError as error:

@@ -1,4 +1,4 @@
-//! The seeds of the fuzz targets for files and what these found, replayed by the ordinary tests.
+//! Replay of the fuzz targets for files: their seeds, and the inputs that they found.
 
 #[path = "src/hostile.rs"]
 mod hostile;
@@ -6,7 +6,7 @@ mod hostile;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// All files of a folder, which need not be there.
+/// Returns all files of a folder, which need not exist.
 fn files(folder: &str) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("rust/fuzz").join(folder);
     fs::read_dir(folder)
@@ -29,13 +29,13 @@ fn jpeg() {
 }
 
 #[test]
-fn document() {
-    replay(hostile::document, "document");
+fn carve() {
+    replay(hostile::carve, "carve");
 }
 
 #[test]
-fn native() {
-    replay(hostile::native, "native");
+fn context_model() {
+    replay(hostile::context_model, "context_model");
 }
 
 #[test]

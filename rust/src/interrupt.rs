@@ -1,55 +1,53 @@
-//! Whether work is still wanted, which long work asks now and then so as to end early.
+//! Cancellation: long work checks now and then whether the caller still wants it.
 //!
-//! Once the answer is no, it stays no. So what can't fail just ends early, with a result of no use, and whoever called it
-//! asks again.
+//! Once work is cancelled, it stays cancelled. So a function that has no error to return may just end early with a result
+//! that has no meaning: its caller checks again.
 
 use std::cell::RefCell;
-use std::io::Read;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{channel, RecvTimeoutError};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::{Error, Result};
 
-/// How often whoever wants the work is asked.
+/// The shortest time between two questions to the caller.
 pub(crate) const INTERVAL: Duration = Duration::from_millis(100);
 
-/// How a thread learns that its work is no longer wanted.
+/// The way in which a thread learns that its work is cancelled.
 #[derive(Default)]
 enum Watch {
-    /// It does not.
+    /// The work cannot be cancelled.
     #[default]
     Never,
-    /// It asks whoever wants the work: the next time then, or at once.
+    /// The thread asks `wanted`, at time `next` or, after the first check, later.
     Asks { wanted: fn() -> bool, next: Option<Instant> },
-    /// The thread that it helps tells it.
-    Told(Arc<AtomicBool>),
-    /// It has learnt it.
-    Stopped,
+    /// Another thread sets this flag.
+    Flag(Arc<AtomicBool>),
+    /// The work is cancelled.
+    Cancelled,
 }
 
 thread_local! {
     static WATCH: RefCell<Watch> = const { RefCell::new(Watch::Never) };
 }
 
-/// Does work that ends early once `wanted` returns false. That is asked in this thread, and not often.
+/// Does work that is cancelled once `wanted` returns false. This thread calls `wanted`, but not often.
 #[cfg_attr(not(feature = "python"), allow(dead_code))]
 pub(crate) fn watched<T>(wanted: fn() -> bool, work: impl FnOnce() -> T) -> T {
-    within(Watch::Asks { wanted, next: None }, work)
+    with(Watch::Asks { wanted, next: None }, work)
 }
 
-/// Does work that ends early once the flag is set.
-pub(crate) fn told<T>(stopped: &Arc<AtomicBool>, work: impl FnOnce() -> T) -> T {
-    within(Watch::Told(Arc::clone(stopped)), work)
+/// Does work that is cancelled once the flag is set.
+pub(crate) fn with_flag<T>(cancelled: &Arc<AtomicBool>, work: impl FnOnce() -> T) -> T {
+    with(Watch::Flag(Arc::clone(cancelled)), work)
 }
 
-/// Does work, such as what is made once for all, to its end.
+/// Does work that cannot be cancelled, such as building a table that is kept.
 pub(crate) fn undisturbed<T>(work: impl FnOnce() -> T) -> T {
-    within(Watch::Never, work)
+    with(Watch::Never, work)
 }
 
-fn within<T>(watch: Watch, work: impl FnOnce() -> T) -> T {
+fn with<T>(watch: Watch, work: impl FnOnce() -> T) -> T {
     struct Restore(Watch);
     impl Drop for Restore {
         fn drop(&mut self) {
@@ -60,9 +58,7 @@ fn within<T>(watch: Watch, work: impl FnOnce() -> T) -> T {
     work()
 }
 
-/// Returns [`Error::Interrupted`] if the work that this thread does is no longer wanted.
-///
-/// This takes some 30 nanoseconds.
+/// Returns [`Error::Interrupted`] if this thread's work is cancelled. This takes about 30 nanoseconds.
 pub(crate) fn check() -> Result<()> {
     match is_wanted() {
         true => Ok(()),
@@ -70,13 +66,13 @@ pub(crate) fn check() -> Result<()> {
     }
 }
 
-/// Whether the work that this thread does is still wanted.
+/// Returns whether this thread's work is still wanted.
 #[inline(never)]
 pub(crate) fn is_wanted() -> bool {
-    let ask = WATCH.with_borrow_mut(|watch| match watch {
+    let question = WATCH.with_borrow_mut(|watch| match watch {
         Watch::Never => Err(true),
-        Watch::Stopped => Err(false),
-        Watch::Told(stopped) => Err(!stopped.load(Ordering::Relaxed)),
+        Watch::Cancelled => Err(false),
+        Watch::Flag(cancelled) => Err(!cancelled.load(Ordering::Relaxed)),
         Watch::Asks { wanted, next } => {
             let now = Instant::now();
             if now < *next.get_or_insert(now + INTERVAL) {
@@ -85,69 +81,81 @@ pub(crate) fn is_wanted() -> bool {
             Ok((*wanted, now))
         }
     });
-    let (wanted, now) = match ask {
-        Ok(ask) => ask,
+    let (wanted, now) = match question {
+        Ok(question) => question,
         Err(known) => return known,
     };
-    // What is asked may do work of its own.
+    // `wanted` may itself do work of this crate.
     let go_on = undisturbed(wanted);
-    // Where an answer takes long, since Python is busy elsewhere, it is asked for less often.
+    // If an answer takes long, because Python is busy elsewhere, the next question comes later.
     let next = Some(Instant::now() + INTERVAL.max(20 * now.elapsed()));
-    WATCH.set(if go_on { Watch::Asks { wanted, next } } else { Watch::Stopped });
+    WATCH.set(if go_on { Watch::Asks { wanted, next } } else { Watch::Cancelled });
     go_on
 }
 
-/// So many elements are gone through before it is asked whether the work is still wanted.
-pub(crate) const PIECE: usize = 1 << 16;
+#[cfg(feature = "formats")]
+pub(crate) use streams::{compress, pieces, Watched, PIECE};
 
-/// Elements in order, piece by piece, as long as the work is wanted.
-pub(crate) fn pieces<T>(elements: &[T]) -> impl Iterator<Item = &[T]> {
-    elements.chunks(PIECE).take_while(|piece| piece.len() < PIECE || is_wanted())
-}
+/// Cancellation for iterators, readers and compressors.
+#[cfg(feature = "formats")]
+mod streams {
+    use std::io::Read;
+    use std::sync::mpsc::{channel, RecvTimeoutError};
 
-/// Longer data are compressed in a thread of their own.
-const LONG: usize = 8 << 20;
+    use super::{check, is_wanted, Watch, INTERVAL, WATCH};
+    use crate::Result;
 
-/// What `compress` makes of data, which has no end before its end: so a thread does it that can be left alone. (zstd could
-/// be given the data piece by piece, but makes more of them then, and other bytes.)
-pub(crate) fn compress(
-    data: &[u8],
-    compress: fn(&[u8]) -> std::io::Result<Vec<u8>>,
-) -> Result<std::io::Result<Vec<u8>>> {
-    if data.len() < LONG || WATCH.with_borrow(|watch| matches!(watch, Watch::Never)) {
-        return Ok(compress(data));
+    /// The number of elements between two checks.
+    pub(crate) const PIECE: usize = 1 << 16;
+
+    /// Returns the elements in pieces, in order, until the work is cancelled.
+    pub(crate) fn pieces<T>(elements: &[T]) -> impl Iterator<Item = &[T]> {
+        elements.chunks(PIECE).take_while(|piece| piece.len() < PIECE || is_wanted())
     }
-    let (sender, receiver) = channel();
-    let copy = data.to_vec();
-    let work = move || drop(sender.send(compress(&copy)));
-    if std::thread::Builder::new().spawn(work).is_ok() {
-        loop {
-            match receiver.recv_timeout(INTERVAL) {
-                Ok(compressed) => return Ok(compressed),
-                Err(RecvTimeoutError::Timeout) => check()?,
-                Err(RecvTimeoutError::Disconnected) => break,
+
+    /// Data longer than this is compressed in a thread of its own.
+    const LONG: usize = 8 << 20;
+
+    /// Compresses data with a function that cannot be cancelled: for long data, a thread calls it that can be abandoned.
+    /// (Given the data in pieces, zstd would make other bytes, and more of them.)
+    pub(crate) fn compress(
+        data: &[u8],
+        compress: fn(&[u8]) -> std::io::Result<Vec<u8>>,
+    ) -> Result<std::io::Result<Vec<u8>>> {
+        if data.len() < LONG || WATCH.with_borrow(|watch| matches!(watch, Watch::Never)) {
+            return Ok(compress(data));
+        }
+        let (sender, receiver) = channel();
+        let copy = data.to_vec();
+        let work = move || drop(sender.send(compress(&copy)));
+        if std::thread::Builder::new().spawn(work).is_ok() {
+            loop {
+                match receiver.recv_timeout(INTERVAL) {
+                    Ok(compressed) => return Ok(compressed),
+                    Err(RecvTimeoutError::Timeout) => check()?,
+                    Err(RecvTimeoutError::Disconnected) => break,
+                }
             }
         }
+        Ok(compress(data))
     }
-    Ok(compress(data))
-}
 
-/// Reads from another reader as long as the work is wanted.
-pub(crate) struct Watched<R>(pub R);
+    /// A reader that fails once the work is cancelled.
+    pub(crate) struct Watched<R>(pub(crate) R);
 
-impl<R: Read> Read for Watched<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        check().map_err(std::io::Error::other)?;
-        self.0.read(buffer)
+    impl<R: Read> Read for Watched<R> {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            check().map_err(std::io::Error::other)?;
+            self.0.read(buffer)
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ans::in_parallel;
 
-    /// Asks until the answer is no, and returns how long that took.
+    /// Checks until the work is cancelled, and returns how long that took.
     fn wait() -> Duration {
         let begin = Instant::now();
         while is_wanted() {
@@ -158,43 +166,21 @@ mod tests {
     }
 
     #[test]
-    fn work_is_wanted_until_it_is_not() {
+    fn work_is_wanted_until_it_is_cancelled() {
         assert_eq!(check(), Ok(()));
         watched(
             || false,
             || {
-                assert_eq!(check(), Ok(()), "not asked at once");
+                assert_eq!(check(), Ok(()), "the first question comes later");
                 assert!(wait() >= INTERVAL / 2);
                 assert_eq!(check(), Err(Error::Interrupted));
-                assert!(Watched(&b"abc"[..]).read(&mut [0; 3]).is_err());
+                #[cfg(feature = "formats")]
+                assert!(std::io::Read::read(&mut Watched(&b"abc"[..]), &mut [0; 3]).is_err());
                 assert_eq!(undisturbed(check), Ok(()));
                 watched(|| true, || assert_eq!(check(), Ok(())));
                 assert_eq!(check(), Err(Error::Interrupted));
             },
         );
         assert_eq!(check(), Ok(()));
-    }
-
-    #[test]
-    fn helpers_are_told() {
-        // All but the last part end at once, so that the calling thread has nothing to do but to wait for a helper.
-        let work = |i: usize| -> Result<usize> {
-            if i == 5 {
-                loop {
-                    check()?;
-                    std::thread::sleep(Duration::from_millis(1));
-                }
-            }
-            std::thread::sleep(Duration::from_millis(20));
-            Ok(i)
-        };
-        for threads in [1, 2, 3, 6] {
-            let begin = Instant::now();
-            let result = watched(|| false, || in_parallel(6, threads, work));
-            assert_eq!(result, Err(Error::Interrupted));
-            assert!(begin.elapsed() < Duration::from_secs(20));
-        }
-        let result = watched(|| true, || in_parallel(6, 2, |i| check().map(|()| i)));
-        assert_eq!(result, Ok((0..6).collect()));
     }
 }

@@ -2,22 +2,25 @@
 //!
 //! Nothing here knows of Python (outside the `python` feature) or of torch.
 
+mod bytes;
 mod error;
 mod interrupt;
 mod limits;
-mod varint;
+mod parallel;
+mod streams;
 
 pub mod ans;
+pub mod carve;
+#[cfg(feature = "formats")]
 pub mod container;
-pub mod document;
-pub mod elementwise;
+#[doc(hidden)]
+pub mod exact_layers;
 pub mod jpeg;
-pub mod message;
 pub mod tables;
 pub mod tensor;
 
 #[cfg(feature = "python")]
 mod python;
 
-pub use error::{Error, Result};
+pub use error::{Error, Result, Unsupported};
 pub use limits::Limits;

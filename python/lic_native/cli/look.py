@@ -50,7 +50,7 @@ def list_files(
             console.out(json.dumps({"source": str(job or "-"), "lossless": not lossy, **info}))
             continue
         models = dict.fromkeys([info["model"]] if lossy else [p["model"] for p in info.get("pictures", ())])
-        models.pop("twin", None)
+        models.pop("duplicate", None)
         name = console.shown(job or "-")
         saved = _saved(size, info["file_bytes"])
         kind = "lossy" if lossy else info["kind"]

@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .. import files
+from .. import files, image
 from ..image import formats
-from ..image.container import HEAD as IMAGE_HEAD
 from ..image.formats import JPEG_SUFFIXES
 from ..limits import DEFAULT_LIMITS
 from . import console
@@ -108,7 +107,7 @@ def is_lic(path: Path) -> bool:
 def holds_image(path: Path) -> bool:
     """Return whether a `.lic` file holds an image with loss, rather than a file; no, if it can't be read."""
     try:
-        return head(path).startswith(IMAGE_HEAD)
+        return image.is_image(head(path))
     except OSError:
         return False
 

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import _native
-from ..arguments import Bytes, to_bytes, to_count, to_integer
+from ..arguments import Bytes, check_instance, to_bytes, to_count, to_integer
 from ..errors import LimitExceededError
-from ..limits import to_limit
+from ..limits import DEFAULT_LIMITS, Limits
 from ..threads import resolve, share
 from .arrays import ArrayLike, in_order, like, refuse_lists, to_numpy, to_out, to_symbols
 from .distributions import Distribution, check_distribution
 
-__all__ = ["DTYPES", "MAX_BYTES", "decode", "decode_batch", "encode", "encode_batch"]
+__all__ = ["DTYPES", "decode", "decode_batch", "encode", "encode_batch"]
 
-#: Size of the tensor that `decode` restores unless told otherwise.
-MAX_BYTES = 2**31
 DTYPES = ("bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64")
 #: One thread codes so many symbols before another has begun.
 _FEW = 1 << 14
@@ -82,7 +81,7 @@ def decode(
     distribution: Distribution | None = None,
     *,
     out: ArrayLike | None = None,
-    max_bytes: int = MAX_BYTES,
+    limits: Limits = DEFAULT_LIMITS,
     threads: int = 0,
 ) -> Any:
     """Return what `encode` was given: a CPU tensor of torch or a NumPy array of the same values, shape and dtype.
@@ -93,32 +92,34 @@ def decode(
         out: array or CPU tensor of the same number of elements to decode into and return, if there is a distribution;
             contiguous, int8, uint8, int16, uint16 or int32, and wide enough for the symbols. If an error is raised,
             its values are meaningless.
-        max_bytes: size that the result may have.
+        limits: the most that the bytes and the result may take.
         threads: that work on a large tensor that has a distribution; 0 means all cores.
 
     Raises:
         TruncatedError, CorruptError: the bytes are damaged, or the distribution is another. Without a distribution any
             change is noticed, with one all but one in 65,000, for the checksums are short.
         UnsupportedError: the bytes are of a newer version, or were encoded with a distribution and none is given.
-        LimitExceededError: the result would have more than `max_bytes`.
+        LimitExceededError: the bytes or the result exceed `limits`.
         TypeError: `data` is no bytes-like object, `out` is nothing that could be filled, or an argument has another
             type.
         ValueError: the distribution's parameters don't fit the shape in the bytes, or are none; `out` has another
-            number of elements or is not contiguous; `threads` or `max_bytes` is negative.
+            number of elements or is not contiguous; `threads` is negative.
     """
-    data, max_bytes = to_bytes(data), to_limit(max_bytes, "max_bytes")
+    data = to_bytes(data)
+    check_instance(limits, Limits, "limits")
+    limits.check_input(len(data))
     if distribution is None:
         to_count(threads, "threads")
         if out is not None:
             raise TypeError("out needs a distribution")
-        array, is_torch = _native.tensor_decode(data, max_bytes)
+        array, is_torch = _native.tensor_decode(data, limits.max_output_bytes)
         return like(array, is_torch)
     check_distribution(distribution)
     target = None if out is None else to_out(out)
     # Nothing is done for a shape before the bytes are known to be whole.
     model = distribution._model(distribution.shape)
     dtype, is_torch, shape = _native.message_head(data, model)
-    _check_size(shape, dtype, max_bytes)
+    _check_size(shape, dtype, limits)
     if shape != distribution.shape:
         model = distribution._model(shape)
     threads = _threads(threads, math.prod(shape))
@@ -157,14 +158,14 @@ def encode_batch(tensor: ArrayLike, distribution: Distribution, *, threads: int 
 
 
 def decode_batch(
-    strings: Sequence[Bytes], distribution: Distribution, *, max_bytes: int = MAX_BYTES, threads: int = 0
+    strings: Sequence[Bytes], distribution: Distribution, *, limits: Limits = DEFAULT_LIMITS, threads: int = 0
 ) -> Any:
     """Return what `encode_batch` was given: a tensor `[B, ...]`.
 
     Args:
         strings: B results of `encode` for items of one shape and dtype.
         distribution: the one that `encode_batch` was given.
-        max_bytes: size that the result may have.
+        limits: the most that the bytes and the result may take.
         threads: that share the items; 0 means all cores.
 
     Raises:
@@ -177,16 +178,18 @@ def decode_batch(
     if isinstance(strings, str | bytes | bytearray | memoryview) or not isinstance(strings, Sequence):
         raise TypeError(f"strings must be a list of bytes-like objects, not {type(strings).__name__}")
     items = [to_bytes(string, f"strings[{i}]") for i, string in enumerate(strings)]
-    max_bytes, threads = to_limit(max_bytes, "max_bytes"), resolve(threads)
+    check_instance(limits, Limits, "limits")
+    limits.check_input(sum(map(len, items)))
+    threads = resolve(threads)
     if not items:
         raise ValueError("no strings to decode")
     dtype, is_torch, shape = _native.message_head(items[0], distribution._model(distribution.shape))
     _check_items(distribution, (len(items), *shape))
-    _check_size((len(items), *shape), dtype, max_bytes)
-    each = max_bytes // len(items)
+    _check_size((len(items), *shape), dtype, limits)
+    item_limits = replace(limits, max_output_bytes=limits.max_output_bytes // len(items))
 
     def restore(i: int) -> NDArray[Any]:
-        item = np.asarray(decode(items[i], distribution._item(i, len(shape) + 1), max_bytes=each, threads=1))
+        item = np.asarray(decode(items[i], distribution._item(i, len(shape) + 1), limits=item_limits, threads=1))
         if (item.dtype, item.shape) != (np.dtype(dtype), shape):
             raise ValueError(f"strings[{i}] is {item.dtype} {item.shape}, but strings[0] is {dtype} {shape}")
         return item
@@ -201,11 +204,11 @@ def _check_items(distribution: Distribution, shape: tuple[int, ...]) -> None:
         raise ValueError(f"parameters of shape {distribution.shape} for {shape[0]} items, a batch of shape {shape}")
 
 
-def _check_size(shape: tuple[int, ...], dtype: str, max_bytes: int) -> None:
-    """Raise LimitExceededError if a tensor is larger than it may be."""
+def _check_size(shape: tuple[int, ...], dtype: str, limits: Limits) -> None:
+    """Raise LimitExceededError if a tensor is larger than `limits` allow."""
     size = math.prod(shape) * np.dtype(dtype).itemsize
-    if size > max_bytes:
-        raise LimitExceededError(f"size of the tensor of {size} exceeds the limit of {max_bytes}")
+    if size > limits.max_output_bytes:
+        raise LimitExceededError(f"size of the tensor of {size} exceeds the limit of {limits.max_output_bytes}")
 
 
 def _threads(given: int, symbols: int) -> int:

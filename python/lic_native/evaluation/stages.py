@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import _native, jpeg
 from ..arguments import Device
-from ..jpeg import coders
+from ..jpeg import coders, network, tiles
 from ..limits import DEFAULT_LIMITS
 from ..models import registry
 from .jpeg import FileSet
@@ -80,19 +80,20 @@ def encode(data: bytes, packed: bytes, device: Device) -> Stages:
     container = _native.unpack(packed, len(data))
     clock = Clock()
     with clock("parse"):
-        pictures, skeleton = _native.document_read(data)
-        frames = jpeg.layout(skeleton, len(data))
-    coded = []
-    for frame, planes, (number, fingerprint, coefficients) in zip(frames, pictures, container.pictures, strict=True):
-        if number == jpeg.TWIN:
-            coded.append((number, fingerprint, coefficients))
+        pictures, skeleton = _native.carve_read(data)
+        frames = _native.frames(skeleton, len(data), DEFAULT_LIMITS.max_blocks)
+    coded: list[coders.Coded | int] = []
+    for frame, planes, picture in zip(frames, pictures, container.pictures, strict=True):
+        if isinstance(picture, int):
+            coded.append(picture)
             continue
+        number, fingerprint, _ = picture
         name = registry.model_name(number)
         if name == registry.NATIVE:
             with clock("coder"):
-                result = _native.native_encode(frame, planes, coders.native_threads())
+                result = _native.context_encode(frame, planes, coders.context_threads())
         else:
-            result = coders.join(clock.walk(registry.load(name, device), coders.encode_planes, frame, planes))
+            result = _native.join_streams(clock.walk(registry.load(name, device), network.encode_planes, frame, planes))
         coded.append((number, fingerprint, result))
     with clock("write"):
         written = _native.pack_jpeg(data, skeleton, coded)
@@ -108,21 +109,22 @@ def decode(packed: bytes, device: Device) -> Stages:
     clock = Clock()
     with clock("parse"):
         container = _native.unpack(packed, DEFAULT_LIMITS.max_output_bytes)
-        frames = jpeg.layout(container.skeleton, container.size)
+        frames = container.frames(DEFAULT_LIMITS.max_blocks)
     pictures: list[list[np.ndarray]] = []
-    for frame, (number, _, data) in zip(frames, container.pictures, strict=True):
-        if number == jpeg.TWIN:
-            pictures.append(jpeg.twin_of(frame, data, pictures))
+    for frame, picture in zip(frames, container.pictures, strict=True):
+        if isinstance(picture, int):
+            pictures.append(pictures[picture])
             continue
+        number, _, data = picture
         name = registry.model_name(number)
         if name == registry.NATIVE:
             with clock("coder"):
-                pictures.append(_native.native_decode(frame, data, coders.native_threads()))
+                pictures.append(_native.context_decode(frame, data, coders.context_threads()))
         else:
-            streams = coders.split(data, len(coders.Grids(frame).tiles))
-            pictures.append(clock.walk(registry.load(name, device), coders.decode_planes, frame, streams))
+            streams = _native.split_streams(data, len(tiles.Grids(frame).tiles))
+            pictures.append(clock.walk(registry.load(name, device), network.decode_planes, frame, streams))
     with clock("write"):
-        restored = _native.document_write(container.skeleton, pictures, container.size)
+        restored = _native.carve_write(container.reconstruction, pictures, container.size)
     with clock("verification"):
         _native.verify(restored, container.size, container.checksum)
     return clock.stages()

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from .. import _native, files
 from ..arguments import Bytes, Device, check_instance, to_bytes, to_device
+from ..errors import LicError
 from ..files import File
-from ..jpeg.coders import join
 from ..limits import DEFAULT_LIMITS, Limits
 from ..models import registry
 from ..models.rate_points import BETWEEN, index_of
@@ -106,7 +106,7 @@ def compress(
         checksum=checksum,
         metadata=pixels.metadata,
         alpha=b"" if pixels.alpha is None else samples.encode_alpha(pixels.alpha),
-        latents=join(streams),
+        latents=_native.join_streams(streams),
     )
 
 
@@ -217,7 +217,10 @@ def decompress_file(
 
 def is_image(head: Bytes) -> bool:
     """Return whether a `.lic` file with these first bytes holds an image, for `decompress`, instead of a file."""
-    return to_bytes(head, "head").startswith(container.HEAD)
+    try:
+        return _native.kind(to_bytes(head, "head")[:6]) == "image"
+    except LicError:
+        return False
 
 
 @dataclass(frozen=True)

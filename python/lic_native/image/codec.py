@@ -18,7 +18,6 @@ from torch import Tensor
 from .. import _native, threads
 from ..coding.coder import Coder, StreamDecoder, StreamEncoder
 from ..errors import CorruptError
-from ..jpeg.coders import split
 from ..models.base import ImageModel
 from ..nn.ambient import known_state
 from ..observe import stage
@@ -75,7 +74,7 @@ class Codec:
         Raises CorruptError or TruncatedError.
         """
         grid = self._grid(body)
-        streams = split(body.latents, grid.count)
+        streams = _native.split_streams(body.latents, grid.count)
         # All are decoded before memory is taken for the whole: a file can't ask for more than its bytes decode to.
         tiles, checksum = deque[NDArray[np.int16]](), _native.LatentsChecksum()
         for tile, stream in zip(grid.tiles, streams):

@@ -14,10 +14,7 @@ from ..models.rate_points import LAST
 if TYPE_CHECKING:
     from .codec import Codec
 
-__all__ = ["HEAD", "load_codec", "open_file", "unpack"]
-
-#: Magic number, version and kind: the first bytes of a file of an image.
-HEAD = b"\x89LIC\1\2"
+__all__ = ["load_codec", "open_file", "unpack"]
 
 
 def unpack(data: Bytes, limits: Limits) -> _native.Image:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import NamedTuple
 
-__all__ = ["Area", "TileGrid", "even_parts"]
+from .. import _native
+
+__all__ = ["Area", "TileGrid"]
 
 
 class Area(NamedTuple):
@@ -64,16 +65,10 @@ class TileGrid:
     def tiles(self) -> Iterator[Area]:
         """The tiles in raster order: as few as possible, and of about equal size."""
         rows, columns = self.size
-        for part in even_parts(rows, self.tile):
-            for other in even_parts(columns, self.tile):
-                yield Area(part, other)
+        for top, bottom in _native.cuts(rows, self.tile):
+            for left, right in _native.cuts(columns, self.tile):
+                yield Area(slice(top, bottom), slice(left, right))
 
     def padded(self, tile: Area, by: int) -> Area:
         """Return a tile widened by `by` vectors on all sides, clipped to the grid."""
         return Area(*(slice(max(p.start - by, 0), min(p.stop + by, side)) for p, side in zip(tile, self.size)))
-
-
-def even_parts(size: int, maximum: int) -> Iterator[slice]:
-    """Divide `range(size)` into as few parts of at most `maximum` as possible, whose lengths differ by at most 1."""
-    count = -(-size // maximum)
-    return (slice(*edges) for edges in pairwise(size * i // count for i in range(count + 1)))

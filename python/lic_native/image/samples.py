@@ -234,7 +234,7 @@ def encode_alpha(alpha: NDArray[np.uint8]) -> bytes:
 
 def _decode_alpha(body: _native.Image) -> NDArray[np.uint8]:
     """Return the alpha channel of a file. Raises CorruptError, TruncatedError or LimitExceededError."""
-    differences = tensor.decode(body.alpha, max_bytes=body.width * body.height)
+    differences = tensor.decode(body.alpha, limits=Limits(max_output_bytes=body.width * body.height))
     if not isinstance(differences, np.ndarray) or differences.dtype != np.uint8:
         raise CorruptError("the alpha channel is not a uint8 array")
     if differences.shape != (body.height, body.width):

@@ -446,7 +446,7 @@ def counted(prior: bytes, files: Sequence[bytes]) -> list[list[tuple[Counts, Cou
     """For each file and class what coding takes of the rows and of the bits; of `prior` only the weights matter."""
 
     def counts(file: bytes) -> list[tuple[Counts, Counts]]:
-        statistics = _native.native_statistics(prior, [file])
+        statistics = _native.context_statistics(prior, [file])
         return [(Counts.of(rows.reshape(-1, SYMBOLS)), Counts.of(bits.reshape(-1, 2))) for rows, bits in statistics]
 
     return threads.share(counts, files, threads.available())

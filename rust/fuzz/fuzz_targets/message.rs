@@ -3,9 +3,8 @@
 
 use arbitrary::{Arbitrary, Unstructured};
 use libfuzzer_sys::fuzz_target;
-use lic_native::ans::{self, Model, Symbol};
-use lic_native::message::{self, Array};
-use lic_native::tensor::{Dtype, Library};
+use lic_native::ans::{self, EntropyModel, Symbol};
+use lic_native::tensor::{modelled, ArrayInfo, Dtype, Library};
 use lic_native::Result;
 use lic_native_fuzz::{
     cycle, is_invalid_argument, on_all, widen, with_symbols, AnyModel, Integer, SymbolType, Visitor,
@@ -25,13 +24,13 @@ struct Decode {
 impl Visitor for Decode {
     type Output = ();
 
-    fn visit<M: Model>(self, model: &M) {
+    fn visit<M: EntropyModel>(self, model: &M) {
         with_symbols!(self.symbols, S => self.decode::<S, M>(model));
     }
 }
 
 impl Decode {
-    fn decode<S: Symbol, M: Model>(mut self, model: &M) {
+    fn decode<S: Symbol, M: EntropyModel>(mut self, model: &M) {
         let end = self.message.len() - 4;
         let parts = &self.message[self.start..end];
         let decoded = on_all(|backend| {
@@ -46,7 +45,7 @@ impl Decode {
             let hash = xxh3_64_with_seed(&self.message[..end + 2], FINGERPRINT) as u16;
             self.message[end + 2..].copy_from_slice(&hash.to_le_bytes());
             let mut out = vec![S::default(); model.len()];
-            let result = message::decode(&self.message, model, FINGERPRINT, &mut out, self.threads);
+            let result = modelled::decode(&self.message, model, FINGERPRINT, &mut out, self.threads);
             match (&decoded, result) {
                 (Ok(decoded), Ok(())) => assert_eq!(widen(&out), decoded.1),
                 (_, result) => assert!(result.is_err() && sum.is_none(), "{decoded:?}, but {result:?}"),
@@ -61,12 +60,12 @@ struct Encode<'a>(&'a [Integer], SymbolType);
 impl Visitor for Encode<'_> {
     type Output = Result<Vec<u8>>;
 
-    fn visit<M: Model>(self, model: &M) -> Self::Output {
+    fn visit<M: EntropyModel>(self, model: &M) -> Self::Output {
         let shape = vec![model.len() as u64];
-        let array = Array { dtype: Dtype::I32, library: Library::NumPy, shape };
+        let array = ArrayInfo { dtype: Dtype::I32, library: Library::NumPy, shape };
         with_symbols!(self.1, S => {
             let symbols: Vec<S> = self.0.iter().map(|symbol| S::from_i32(symbol.to_i32())).collect();
-            message::encode(&cycle(&symbols, model.len()), &array, model, FINGERPRINT, 1).map(|message| message.to_vec())
+            modelled::encode(&cycle(&symbols, model.len()), &array, model, FINGERPRINT, 1).map(|message| message.to_vec())
         })
     }
 }
@@ -77,10 +76,10 @@ struct Claim(Vec<u8>, SymbolType);
 impl Visitor for Claim {
     type Output = ();
 
-    fn visit<M: Model>(self, model: &M) {
+    fn visit<M: EntropyModel>(self, model: &M) {
         with_symbols!(self.1, S => {
             let mut out = vec![S::default(); model.len()];
-            assert!(message::decode(&self.0, model, FINGERPRINT, &mut out, 1).is_err());
+            assert!(modelled::decode(&self.0, model, FINGERPRINT, &mut out, 1).is_err());
         });
     }
 }
@@ -118,7 +117,7 @@ fuzz_target!(|data: &[u8]| {
         },
         None => data.take_rest().to_vec(),
     };
-    let Ok((array, start)) = message::read_head(&message) else { return };
+    let Ok((array, start)) = modelled::read_head(&message) else { return };
     let count = array.elements().unwrap_or(u64::MAX);
     if message.len() < start + 4 || count > MAX_SYMBOLS {
         model.visit(10, Claim(message, symbols)).ok();

@@ -3,7 +3,7 @@
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use lic_native::ans::{self, Backend, Decoder, Encoder, Model, Symbol};
+use lic_native::ans::{self, Backend, Decoder, Encoder, EntropyModel, Symbol};
 use lic_native::Result;
 use lic_native_fuzz::{
     cycle, is_invalid_argument, on_all, widen, with_symbols, AnyModel, Integer, SymbolType, Visitor,
@@ -28,8 +28,8 @@ impl Group {
     /// Many symbols only where each takes little time.
     fn count(&self) -> usize {
         let most = match self.model {
-            AnyModel::Rows { .. } | AnyModel::Located { .. } => 32768,
-            AnyModel::Categoricals { .. } => 200,
+            AnyModel::Rows { .. } | AnyModel::LocationScale { .. } => 32768,
+            AnyModel::Categorical { .. } => 200,
             _ => 2000,
         };
         self.count.map_or(self.symbols.len(), |count| count.into()).min(most)
@@ -46,7 +46,7 @@ struct Put<'a>(&'a mut Encoder, &'a Group);
 impl Visitor for Put<'_> {
     type Output = Result<()>;
 
-    fn visit<M: Model>(self, model: &M) -> Self::Output {
+    fn visit<M: EntropyModel>(self, model: &M) -> Self::Output {
         with_symbols!(self.1.symbol_type, S => self.0.put(&self.1.symbols::<S>(), model))
     }
 }
@@ -56,7 +56,7 @@ struct Get<'a, 'b>(&'a mut Decoder<&'b [u8]>, &'a Group);
 impl Visitor for Get<'_, '_> {
     type Output = ();
 
-    fn visit<M: Model>(self, model: &M) {
+    fn visit<M: EntropyModel>(self, model: &M) {
         with_symbols!(self.1.symbol_type, S => {
             let mut out = vec![S::default(); model.len()];
             self.0.get(model, &mut out).expect("it was encoded");
@@ -71,7 +71,7 @@ struct Chunks<'a>(&'a Group, usize);
 impl Visitor for Chunks<'_> {
     type Output = Result<()>;
 
-    fn visit<M: Model>(self, model: &M) -> Self::Output {
+    fn visit<M: EntropyModel>(self, model: &M) -> Self::Output {
         with_symbols!(self.0.symbol_type, S => {
             let symbols = self.0.symbols::<S>();
             let encode = |backend| {

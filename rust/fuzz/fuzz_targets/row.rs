@@ -3,7 +3,7 @@
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use lic_native::tables::{Row, Tables, TOTAL};
+use lic_native::tables::{CdfRow, Tables, TOTAL};
 use lic_native_fuzz::{cycle, is_invalid_argument};
 
 #[derive(Arbitrary, Debug)]
@@ -24,14 +24,14 @@ enum Weights {
 
 impl Weights {
     /// The last count is the escape's; probabilities leave it out.
-    fn row(&self, length: Option<u16>, offset: i32) -> (lic_native::Result<Row>, Vec<f64>) {
+    fn row(&self, length: Option<u16>, offset: i32) -> (lic_native::Result<CdfRow>, Vec<f64>) {
         let counts = |counts: Vec<u32>| {
             let counts = expand(&counts, length);
-            (Row::from_counts(&counts, offset), counts.into_iter().map(f64::from).collect())
+            (CdfRow::from_counts(&counts, offset), counts.into_iter().map(f64::from).collect())
         };
         let pmf = |pmf: Vec<f64>| {
             let pmf = expand(&pmf, length);
-            (Row::from_pmf(&pmf, offset), pmf.into_iter().chain([0.0]).collect())
+            (CdfRow::from_pmf(&pmf, offset), pmf.into_iter().chain([0.0]).collect())
         };
         match self {
             Self::Small(values) => counts(values.iter().map(|&value| value.into()).collect()),

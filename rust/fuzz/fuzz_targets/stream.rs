@@ -3,7 +3,7 @@
 
 use arbitrary::{Arbitrary, Unstructured};
 use libfuzzer_sys::fuzz_target;
-use lic_native::ans::{Decoder, Model, Symbol};
+use lic_native::ans::{Decoder, EntropyModel, Symbol};
 use lic_native::Result;
 use lic_native_fuzz::{on_all, widen, with_symbols, AnyModel, SymbolType, Visitor};
 
@@ -21,12 +21,12 @@ struct Get<'a, 'b>(&'a mut Decoder<&'b [u8]>, SymbolType);
 impl Visitor for Get<'_, '_> {
     type Output = Result<Vec<i32>>;
 
-    fn visit<M: Model>(self, model: &M) -> Self::Output {
+    fn visit<M: EntropyModel>(self, model: &M) -> Self::Output {
         with_symbols!(self.1, S => get::<S, M>(self.0, model))
     }
 }
 
-fn get<S: Symbol, M: Model>(decoder: &mut Decoder<&[u8]>, model: &M) -> Result<Vec<i32>> {
+fn get<S: Symbol, M: EntropyModel>(decoder: &mut Decoder<&[u8]>, model: &M) -> Result<Vec<i32>> {
     let mut out = vec![S::default(); model.len()];
     decoder.get(model, &mut out)?;
     Ok(widen(&out))

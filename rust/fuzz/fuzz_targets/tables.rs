@@ -7,7 +7,7 @@
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use lic_native::ans::{Decoder, Encoder, Rows};
+use lic_native::ans::{Decoder, Encoder, TableRows};
 use lic_native::tables::{Tables, TOTAL};
 use lic_native_fuzz::{cycle, is_invalid_argument, on_all, Integer};
 
@@ -145,13 +145,13 @@ fn check_symbols(tables: &Tables, row: usize) {
     let indexes = [row as u8; 64];
     let bytes = on_all(|backend| {
         let mut encoder = Encoder::new().with_backend(backend);
-        encoder.put(&symbols, &Rows::new(tables, &indexes)).expect("there is such a row");
+        encoder.put(&symbols, &TableRows::new(tables, &indexes)).expect("there is such a row");
         encoder.finish()
     });
     let decoded = on_all(|backend| {
         let mut out = [0; 64];
         let mut decoder = Decoder::new(&bytes[..])?.with_backend(backend);
-        decoder.get(&Rows::new(tables, &indexes), &mut out)?;
+        decoder.get(&TableRows::new(tables, &indexes), &mut out)?;
         decoder.finish().map(|()| out.to_vec())
     });
     assert_eq!(decoded, Ok(symbols));
@@ -169,7 +169,7 @@ fn check_found(tables: &Tables, row: usize) {
         let symbols = on_all(|backend| {
             let mut out = [0; LANES as usize];
             let mut decoder = Decoder::new(&stream[..]).expect("a stream").with_backend(backend);
-            decoder.get(&Rows::new(tables, &indexes), &mut out).expect("there are words and escapes");
+            decoder.get(&TableRows::new(tables, &indexes), &mut out).expect("there are words and escapes");
             out.to_vec()
         });
         for (slot, symbol) in (first..).zip(symbols) {

@@ -3,7 +3,8 @@
 
 use arbitrary::{Arbitrary, Unstructured};
 use libfuzzer_sys::fuzz_target;
-use lic_native::tensor::{decode, encode, Element, Library};
+use lic_native::tensor::fitted::{decode, encode};
+use lic_native::tensor::{Element, Library};
 use lic_native::Limits;
 use lic_native_fuzz::{cycle, is_invalid_argument, Integer};
 use xxhash_rust::xxh3::xxh3_64;

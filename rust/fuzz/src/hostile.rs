@@ -1,53 +1,53 @@
-//! What hostile files may do: nothing but give a typed error, or what they should.
+//! The fuzz targets for hostile files, which must give the correct result or a typed error.
 //!
-//! Each function is a fuzz target's; it takes any bytes, and panics where something is amiss. Here are no dependencies
-//! but the crate's own, so that the ordinary tests can replay what the fuzzers found (`regressions.rs`).
+//! Each function belongs to a fuzz target; it takes any bytes, and panics if something is wrong. The module depends on
+//! the crate only, so that the ordinary tests can replay what the fuzzers found (`regressions.rs`).
 
+use lic_native::carve::{self, EmbeddedJpeg};
 use lic_native::container::{self, Body, CodedPicture, ImageBody, JpegBody, Metadata};
-use lic_native::document;
-use lic_native::jpeg::{self, native, Component, Frame, Plane, Steps};
+use lic_native::jpeg::{self, context_model, Component, Frame, Plane, Steps};
 use lic_native::Limits;
 use lic_native::{Error, Result};
 
-/// Enough for several pictures, and little enough that none takes long.
+/// Enough for several images, and little enough that each is fast.
 const LIMITS: Limits = Limits { max_blocks: 1 << 13, max_output_bytes: 1 << 20 };
-/// Enough for three bands of the native coder.
+/// Enough for three bands of the context model.
 const MAX_BLOCKS: usize = 100 << 10;
-/// What is encoded, at a microsecond or more for each coefficient where it is checked so thoroughly.
+/// The largest number of blocks that are encoded: with sanitizers a coefficient takes a microsecond or more.
 const MAX_ENCODED: usize = 1 << 10;
 
-/// Any bytes as a JPEG file: what is read is written again.
+/// Reads any bytes as a JPEG file, and checks that writing restores it.
 pub fn jpeg(data: &[u8]) {
     match jpeg::read(data, &LIMITS) {
         Ok(jpeg) => {
-            assert_eq!(jpeg::layout(&jpeg.skeleton, &LIMITS).as_ref(), Ok(&jpeg.frame));
+            assert_eq!(jpeg::layout(&jpeg.reconstruction, &LIMITS).as_ref(), Ok(&jpeg.frame));
             assert!(jpeg.frame.blocks() as u64 <= LIMITS.max_blocks);
-            let written = jpeg::write(&jpeg.skeleton, &jpeg.planes, &LIMITS);
+            let written = jpeg::write(&jpeg.reconstruction, &jpeg.planes, &LIMITS);
             assert!(written.expect("it was read") == data, "another file is written");
         }
         Err(error) => assert_typed(&error),
     }
 }
 
-/// Any bytes as a file with pictures in it: it is written again, and its pictures are coded.
-pub fn document(data: &[u8]) {
-    let document = document::read(data, &LIMITS);
-    let frames = document::layout(&document.skeleton, &LIMITS).expect("it was read");
-    assert!(frames.iter().eq(document.pictures.iter().map(|picture| &picture.frame)));
-    let planes: Vec<Vec<Plane>> = document
-        .pictures
+/// Carves JPEGs out of any bytes, codes them, and checks that writing restores the bytes.
+pub fn carve(data: &[u8]) {
+    let carved = carve::read(data, &LIMITS);
+    let frames = carve::layout(&carved.reconstruction, &LIMITS).expect("it was read");
+    assert!(frames.iter().eq(carved.jpegs.iter().map(|jpeg| &jpeg.frame)));
+    let planes: Vec<Vec<Plane>> = carved
+        .jpegs
         .iter()
-        .map(|picture| {
-            let coded = native::encode(&picture.frame, &picture.planes, 1).expect("the planes fit");
-            native::decode(&picture.frame, &coded, 1).expect("it was encoded")
+        .map(|jpeg| {
+            let coded = context_model::encode(&jpeg.frame, &jpeg.planes, 1).expect("the planes fit");
+            context_model::decode(&jpeg.frame, &coded, 1).expect("it was encoded")
         })
         .collect();
-    let written = document::write(&document.skeleton, &planes, &LIMITS);
+    let written = carve::write(&carved.reconstruction, &planes, &LIMITS);
     assert!(written.expect("it was read") == data, "another file is written");
 }
 
-/// A small frame, and behind it any bytes as its coefficients or as what codes them.
-pub fn native(data: &[u8]) {
+/// Takes a small frame from the bytes, and the rest as its coefficients or as a stream that codes them.
+pub fn context_model(data: &[u8]) {
     let (data, edits) = with_edits(data);
     let mut input = Input(data);
     let [mode, threads] = [input.byte(), 1 + input.byte() % 3];
@@ -60,47 +60,55 @@ pub fn native(data: &[u8]) {
         input.0.to_vec()
     } else {
         let planes = planes(&frame, input.0);
-        let mut coded = native::encode(&frame, &planes, 1).expect("the planes fit");
-        assert_eq!(native::encode(&frame, &planes, threads.into()).as_ref(), Ok(&coded));
-        assert!(native::decode(&frame, &coded, threads.into()) == Ok(planes), "other coefficients");
+        let mut coded = context_model::encode(&frame, &planes, 1).expect("the planes fit");
+        assert_eq!(context_model::encode(&frame, &planes, threads.into()).as_ref(), Ok(&coded));
+        assert!(context_model::decode(&frame, &coded, threads.into()) == Ok(planes), "other coefficients");
         edits.iter().for_each(|edit| edit.apply(&mut coded));
         coded
     };
-    match native::decode(&frame, &coded, threads.into()) {
+    match context_model::decode(&frame, &coded, threads.into()) {
         Ok(planes) if is_small => {
-            let again = native::encode(&frame, &planes, 1).expect("they are of the right size");
-            assert!(native::decode(&frame, &again, 1) == Ok(planes), "other coefficients");
+            let again = context_model::encode(&frame, &planes, 1).expect("they are of the right size");
+            assert!(context_model::decode(&frame, &again, 1) == Ok(planes), "other coefficients");
         }
         Ok(planes) => assert!(planes.iter().map(Vec::len).sum::<usize>() == 64 * frame.blocks()),
         Err(error) => assert_typed(&error),
     }
 }
 
-/// A file that is compressed, and then altered: its skeleton, its pictures' coefficients, or the `.lic` file, whose
-/// checksum is made right again. A file without pictures is taken for a `.lic` file itself.
+/// Compresses a file and alters the result: its reconstruction data, its coefficients, or the `.lic` file, whose
+/// checksum is then corrected. A file without JPEGs is taken for a `.lic` file itself, and for joined streams.
 pub fn lic(data: &[u8]) {
     let (file, edits) = with_edits(data);
-    let document = document::read(file, &LIMITS);
-    if document.pictures.is_empty() {
-        if let Err(error) = restore(&resealed(file)) {
+    let carved = carve::read(file, &LIMITS);
+    if carved.jpegs.is_empty() {
+        streams(file);
+        if let Err(error) = container::kind(file).and(restore(&resealed(file))) {
             assert_typed(&error);
         }
         return;
     }
-    let coded = |picture: &document::Picture| {
-        let data = native::encode(&picture.frame, &picture.planes, 1).expect("the planes fit");
-        CodedPicture { coder: 3, fingerprint: native::fingerprint(), data }
+    let coded = |(jpeg, duplicate): (&EmbeddedJpeg, Option<u16>)| match duplicate {
+        Some(index) => CodedPicture::DuplicateOf(index),
+        None => {
+            let data = context_model::encode(&jpeg.frame, &jpeg.planes, 1).expect("the planes fit");
+            CodedPicture::Coded { coder: 3, fingerprint: context_model::fingerprint(), data }
+        }
     };
-    let mut body =
-        JpegBody { skeleton: document.skeleton, pictures: document.pictures.iter().map(coded).collect() };
+    let planes: Vec<_> = carved.jpegs.iter().map(|jpeg| &jpeg.planes).collect();
+    let pictures = carved.jpegs.iter().zip(container::duplicates(&planes)).map(coded).collect();
+    let mut body = JpegBody { reconstruction: carved.reconstruction, pictures };
     for edit in &edits {
         match usize::from(edit.what) % (2 + body.pictures.len()) {
-            0 => edit.apply(&mut body.skeleton),
+            0 => edit.apply(&mut body.reconstruction),
             1 => {}
-            index => edit.apply(&mut body.pictures[index - 2].data),
+            index => match &mut body.pictures[index - 2] {
+                CodedPicture::Coded { data, .. } => edit.apply(data),
+                CodedPicture::DuplicateOf(index) => *index = edit.value.into(),
+            },
         }
     }
-    // Altered, it may be the skeleton of another number of pictures.
+    // The altered data may declare another number of JPEGs, or a duplicate of a later one.
     let Ok(mut packed) = container::pack_jpeg(file, &body) else { return };
     edits
         .iter()
@@ -108,7 +116,7 @@ pub fn lic(data: &[u8]) {
         .for_each(|edit| edit.apply(&mut packed));
     let restored = if edits.is_empty() { restore(&packed) } else { restore(&resealed(&packed)) };
     match restored {
-        // The checksum of what is restored is 64 bits long, and may itself have been altered.
+        // The checksum of the restored file may itself have been altered.
         Ok(restored) => assert!(restored == file || edits.iter().any(|edit| edit.place < 14)),
         Err(error) => {
             assert!(!edits.is_empty(), "{error}");
@@ -117,7 +125,7 @@ pub fn lic(data: &[u8]) {
     }
 }
 
-/// Any bytes as the metadata sections of an image, and as its latents; then its file, altered.
+/// Reads any bytes as the metadata of an image, and unpacks a file with them before and after it is altered.
 pub fn image(data: &[u8]) {
     let (data, edits) = with_edits(data);
     let metadata = Metadata::from_bytes(data).unwrap_or_else(|error| {
@@ -146,20 +154,32 @@ pub fn image(data: &[u8]) {
     }
 }
 
-/// What `lic_native.jpeg.decompress` does.
+/// Splits any bytes into streams, and checks that joining restores them.
+fn streams(data: &[u8]) {
+    let count = 1 + usize::from(data.first().copied().unwrap_or_default() % 8);
+    match container::split_streams(data, count) {
+        Ok(streams) => assert_eq!(container::join_streams(&streams).as_deref(), Ok(data)),
+        Err(error) => assert_typed(&error),
+    }
+}
+
+/// Restores a file as `lic_native.jpeg.decompress` does.
 fn restore(packed: &[u8]) -> Result<Vec<u8>> {
     let container = container::unpack(packed, &LIMITS)?;
     let restored = match container.body {
         Body::Stored(stored) => stored,
-        // It has no original to restore, only a model that is not here.
-        Body::Image(image) => return Err(Error::Unsupported(format!("model {}", image.model))),
+        // An image needs a model, which is not available here.
+        Body::Image(image) => return Err(Error::Unsupported(format!("model {}", image.model).into())),
         Body::Jpeg(body) => {
-            let max_blocks = LIMITS.max_blocks.min(8 * container.size);
-            let limits = Limits { max_blocks, max_output_bytes: container.size };
-            let frames = document::layout(&body.skeleton, &limits)?;
-            let decode = |(frame, coded): (&Frame, &CodedPicture)| native::decode(frame, &coded.data, 1);
-            let planes = frames.iter().zip(&body.pictures).map(decode).collect::<Result<Vec<_>>>()?;
-            let restored = document::write(&body.skeleton, &planes, &limits)?;
+            let mut planes: Vec<Vec<Plane>> = Vec::new();
+            for (frame, picture) in body.frames(container.size, &LIMITS)?.iter().zip(&body.pictures) {
+                planes.push(match picture {
+                    CodedPicture::Coded { data, .. } => context_model::decode(frame, data, 1)?,
+                    CodedPicture::DuplicateOf(index) => planes[usize::from(*index)].clone(),
+                });
+            }
+            let limits = Limits { max_output_bytes: container.size, ..LIMITS };
+            let restored = carve::write(&body.reconstruction, &planes, &limits)?;
             assert!(restored.len() as u64 <= container.size);
             restored
         }
@@ -168,7 +188,7 @@ fn restore(packed: &[u8]) -> Result<Vec<u8>> {
     Ok(restored)
 }
 
-/// The file with magic, version and checksum as they must be.
+/// Returns the file with a valid magic, version and checksum.
 fn resealed(packed: &[u8]) -> Vec<u8> {
     let content = packed.get(5..packed.len().saturating_sub(4)).unwrap_or_default();
     let mut out = [&container::MAGIC[..], &[container::VERSION], content].concat();
@@ -176,12 +196,12 @@ fn resealed(packed: &[u8]) -> Vec<u8> {
     out
 }
 
-/// It is for callers who pass what doesn't fit; no file may bring it about.
+/// Checks that a file may cause this error: some others blame the caller or the memory.
 fn assert_typed(error: &Error) {
     assert!(!matches!(error, Error::InvalidArgument(_) | Error::OutOfMemory { .. }), "{error}");
 }
 
-/// A byte in place of another.
+/// The replacement of one byte.
 struct Edit {
     what: u8,
     place: usize,
@@ -196,7 +216,7 @@ impl Edit {
     }
 }
 
-/// The input, and the edits at its end: their number in the last byte, four bytes for each.
+/// Splits the input from the edits at its end: their number in the last byte, four bytes for each.
 fn with_edits(data: &[u8]) -> (&[u8], Vec<Edit>) {
     let Some((&count, rest)) = data.split_last() else { return (data, Vec::new()) };
     let (rest, edits) = rest.split_at(rest.len().saturating_sub(4 * usize::from(count % 8)));
@@ -208,7 +228,7 @@ fn with_edits(data: &[u8]) -> (&[u8], Vec<Edit>) {
     (rest, edits.as_chunks().0.iter().map(edit).collect())
 }
 
-/// Bytes one by one; zeros where there are no more.
+/// Gives the bytes of the input one by one, then zeros.
 struct Input<'a>(&'a [u8]);
 
 impl Input<'_> {
@@ -219,7 +239,7 @@ impl Input<'_> {
     }
 }
 
-/// A frame of whole MCUs, as [`jpeg::layout`] makes them: mostly small ones.
+/// Returns a frame of whole MCUs, as [`jpeg::layout`] does; most are small.
 fn frame(input: &mut Input, mode: u8) -> Frame {
     let count = 1 + input.byte() % 4;
     let [mcus_x, mcus_y] = [0, 1].map(|_| match mode & 2 == 0 {
@@ -229,7 +249,7 @@ fn frame(input: &mut Input, mode: u8) -> Frame {
     let component = |id: u8| {
         let [sampling, quantiser] = [input.byte(), input.byte()];
         let [h, v] = if count == 1 { [1, 1] } else { [1 + sampling % 4, 1 + sampling / 4 % 4] };
-        // All alike, rising, or, in most, as large as can be.
+        // Constant, rising or, in most, as large as possible.
         let quant = std::array::from_fn(|k| match quantiser % 4 {
             0 => u16::from(quantiser / 4),
             1 => 1 + k as u16 * u16::from(quantiser / 4),
@@ -244,7 +264,7 @@ fn frame(input: &mut Input, mode: u8) -> Frame {
     Frame { width: 1, height: 1, precision: 8, progressive: mode & 4 != 0, components }
 }
 
-/// As many coefficients as fit the frame, the same bytes over and over.
+/// Returns coefficients for the frame, which repeat the bytes.
 fn planes(frame: &Frame, bytes: &[u8]) -> Vec<Plane> {
     let mut values = bytes.as_chunks().0.iter().map(|&pair| i16::from_le_bytes(pair)).cycle();
     let mut plane = |component: &Component| {

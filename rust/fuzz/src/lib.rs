@@ -6,9 +6,10 @@ use std::fmt::Debug;
 
 use arbitrary::Arbitrary;
 use lic_native::ans::{
-    Backend, Categoricals, Component, Located, MixtureOf, Mixtures, Model, Parameter, Rows, Symbol,
+    Backend, Categorical, EntropyModel, LocationScale, LogisticPair, Mixture, MixtureComponent, Parameter, Symbol,
+    TableRows,
 };
-use lic_native::tables::{Family, Float, Ladder, Row, Tables};
+use lic_native::tables::{CdfRow, Family, Float, ScaleTables, Tables};
 use lic_native::{Error, Result};
 
 /// The values, over and over, as many as are wanted: a few bytes stand for a large group.
@@ -139,14 +140,14 @@ impl Default for Count {
 }
 
 impl AnyRow {
-    fn row(&self) -> Result<Row> {
+    fn row(&self) -> Result<CdfRow> {
         let length = self.length.map_or(self.counts.len(), |length| usize::from(length % 4096));
         let count = |count: Count| match count {
             Count::Few(count) => count.into(),
             Count::Any(count) => count,
         };
         let counts: Vec<u32> = cycle(&self.counts, length).into_iter().map(count).collect();
-        Row::from_counts(&counts, self.offset.to_i32())
+        CdfRow::from_counts(&counts, self.offset.to_i32())
     }
 }
 
@@ -163,17 +164,17 @@ pub struct AnyComponent {
 pub enum AnyModel {
     Rows { rows: Vec<AnyRow>, copies: u8, indexes: Vec<u8> },
     WideRows { rows: Vec<AnyRow>, copies: u8, indexes: Vec<Integer> },
-    Located { double: bool, family: AnyFamily, means: Numbers, scales: Numbers },
-    MixtureOf { double: bool, components: Vec<AnyComponent> },
-    Categoricals { double: bool, symbols: u16, probabilities: Vec<Number> },
-    Mixtures { params: Vec<[i16; 5]> },
+    LocationScale { double: bool, family: AnyFamily, means: Numbers, scales: Numbers },
+    Mixture { double: bool, components: Vec<AnyComponent> },
+    Categorical { double: bool, symbols: u16, probabilities: Vec<Number> },
+    LogisticPair { params: Vec<[i16; 5]> },
 }
 
 /// What is to be done with a model, whatever its type.
 pub trait Visitor {
     type Output;
 
-    fn visit<M: Model>(self, model: &M) -> Self::Output;
+    fn visit<M: EntropyModel>(self, model: &M) -> Self::Output;
 }
 
 impl AnyModel {
@@ -188,37 +189,37 @@ impl AnyModel {
                 let rows = tables.len().clamp(1, 256);
                 let indexes: Vec<u8> =
                     indexes.iter().map(|&index| (usize::from(index) % rows) as u8).collect();
-                Ok(visitor.visit(&Rows::new(&tables, &cycle(&indexes, count))))
+                Ok(visitor.visit(&TableRows::new(&tables, &cycle(&indexes, count))))
             }
             Self::WideRows { rows, copies, indexes } => {
                 let tables = tables(rows, *copies)?;
                 let indexes: Vec<i32> = indexes.iter().map(|index| index.to_i32()).collect();
-                Ok(visitor.visit(&Rows::new(&tables, &cycle(&indexes, count))))
+                Ok(visitor.visit(&TableRows::new(&tables, &cycle(&indexes, count))))
             }
-            Self::Located { double: false, family, means, scales } => {
+            Self::LocationScale { double: false, family, means, scales } => {
                 located(*family, count, means, scales, |value| value as f32, visitor)
             }
-            Self::Located { family, means, scales, .. } => {
+            Self::LocationScale { family, means, scales, .. } => {
                 located(*family, count, means, scales, |value| value, visitor)
             }
-            Self::MixtureOf { double: false, components } => {
+            Self::Mixture { double: false, components } => {
                 mixture(count, components, |value| value as f32, visitor)
             }
-            Self::MixtureOf { components, .. } => mixture(count, components, |value| value, visitor),
-            Self::Categoricals { double: false, symbols, probabilities } => {
+            Self::Mixture { components, .. } => mixture(count, components, |value| value, visitor),
+            Self::Categorical { double: false, symbols, probabilities } => {
                 categorical(count, *symbols, probabilities, |value| value as f32, visitor)
             }
-            Self::Categoricals { symbols, probabilities, .. } => {
+            Self::Categorical { symbols, probabilities, .. } => {
                 categorical(count, *symbols, probabilities, |value| value, visitor)
             }
-            Self::Mixtures { params } => Ok(visitor.visit(&Mixtures::new(&cycle(params, count)))),
+            Self::LogisticPair { params } => Ok(visitor.visit(&LogisticPair::new(&cycle(params, count)))),
         }
     }
 }
 
 /// The rows, and so many copies of them: more than 64 rows have another layout.
 fn tables(rows: &[AnyRow], copies: u8) -> Result<Tables> {
-    let once = rows.iter().take(8).map(AnyRow::row).collect::<Result<Vec<Row>>>()?;
+    let once = rows.iter().take(8).map(AnyRow::row).collect::<Result<Vec<CdfRow>>>()?;
     let copies = 1 + usize::from(copies) % 16;
     Tables::from_rows(&once.iter().cycle().take(copies * once.len()).cloned().collect::<Vec<_>>())
 }
@@ -232,8 +233,8 @@ fn located<T: Float, V: Visitor>(
     visitor: V,
 ) -> Result<V::Output> {
     let (means, scales) = (means.expand(count, convert), scales.expand(count, convert));
-    let ladder = Ladder::get(family.family());
-    Ok(visitor.visit(&Located::new(ladder, count, means.parameter(), scales.parameter())?))
+    let tables = ScaleTables::get(family.family());
+    Ok(visitor.visit(&LocationScale::new(tables, count, means.parameter(), scales.parameter())?))
 }
 
 fn mixture<T: Float, V: Visitor>(
@@ -250,9 +251,9 @@ fn mixture<T: Float, V: Visitor>(
     let mut components = Vec::new();
     for (family, numbers) in &expanded {
         let [weights, means, scales] = numbers.each_ref().map(Expanded::parameter);
-        components.push(Component { family: *family, weights, means, scales });
+        components.push(MixtureComponent { family: *family, weights, means, scales });
     }
-    Ok(visitor.visit(&MixtureOf::new(count, &components)?))
+    Ok(visitor.visit(&Mixture::new(count, &components)?))
 }
 
 fn categorical<T: Float, V: Visitor>(
@@ -266,7 +267,7 @@ fn categorical<T: Float, V: Visitor>(
     let symbols = usize::from(symbols % 5000).min((1 << 20) / count.max(1));
     let probabilities: Vec<T> = probabilities.iter().map(|value| convert(value.to_f64())).collect();
     let probabilities = cycle(&probabilities, count * symbols);
-    Ok(visitor.visit(&Categoricals::new(&probabilities, symbols)?))
+    Ok(visitor.visit(&Categorical::new(&probabilities, symbols)?))
 }
 
 /// The types that symbols may have.

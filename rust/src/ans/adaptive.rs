@@ -1,24 +1,26 @@
-//! Distributions that learn from the symbols they code, one by one.
+//! Distributions that adapt to the symbols they code, one after another.
 //!
-//! The symbols lie in a stream like any other ([`super`]) of a single group, so each adapts before the next is coded.
+//! The symbols are a single group of an ordinary stream (see [`super`]): the distributions adapt before the next symbol is
+//! coded.
 
-use super::decoder::Lanes;
-use super::simd::row;
-pub(crate) use super::simd::row::SYMBOLS;
-use super::{Encoder, MASK, MAX_LANES};
+use super::constants::{LOWER_BOUND, MAX_LANES, SLOT_MASK};
+use super::decoder::LaneReader;
+use super::encoder::Encoder;
+use super::simd::adaptive_row;
+pub(crate) use super::simd::adaptive_row::SYMBOLS;
 use crate::tables::{Slots, PRECISION, TOTAL};
 use crate::{Error, Result};
 
-/// What no symbol has fewer slots than.
+/// The smallest number of slots of a symbol.
 const LEAST: i16 = 2;
 
-/// A distribution of 16 symbols: the slots at which they begin, the first of which is 0.
+/// An adaptive distribution of 16 symbols: their first slots, of which the first is 0.
 #[derive(Debug, Clone, Copy)]
 #[repr(align(32))]
-pub(crate) struct Row(pub [i16; SYMBOLS]);
+pub(crate) struct AdaptiveCdf(pub(crate) [i16; SYMBOLS]);
 
-/// For each symbol, the row in which it has all slots but the least that others must have.
-static SURE: [[i16; SYMBOLS]; SYMBOLS] = {
+/// For each symbol, the distribution in which it has all slots but the least of each other symbol.
+static CERTAIN: [[i16; SYMBOLS]; SYMBOLS] = {
     let mut rows = [[0; SYMBOLS]; SYMBOLS];
     let (mut symbol, mut j) = (0, 0);
     while symbol < SYMBOLS {
@@ -29,28 +31,29 @@ static SURE: [[i16; SYMBOLS]; SYMBOLS] = {
     rows
 };
 
-impl Row {
-    /// The slots of a symbol.
+impl AdaptiveCdf {
+    /// Returns the slots of a symbol.
     #[inline(always)]
-    pub fn slots(&self, symbol: usize) -> Slots {
+    fn slots(&self, symbol: usize) -> Slots {
         let [start, end] = [symbol, symbol + 1].map(|symbol| self.0[symbol % SYMBOLS] as u32);
-        // The last ends where the first begins, 2^15 slots on.
+        // The last symbol ends where the first one begins, modulo 2^15.
         Slots::starting(start, end.wrapping_sub(start) % TOTAL)
     }
 
-    /// Learns a symbol. Each keeps its least number of slots: what is taken from one is no more, after rounding, than
-    /// what it has above that.
+    /// Adapts to a symbol. Each symbol keeps the least number of slots: it loses, even after rounding, no more than it has
+    /// above that.
     #[inline(always)]
     fn learn(&mut self, symbol: usize, rate: u32) {
-        row::approach(&mut self.0, &SURE[symbol % SYMBOLS], rate);
+        adaptive_row::approach(&mut self.0, &CERTAIN[symbol % SYMBOLS], rate);
     }
 }
 
-/// The distribution of a bit: how probable a 0 is, in 2^16ths.
+/// An adaptive distribution of a bit: the probability of a 0 in 2^−16.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Bit(pub u16);
+pub(crate) struct AdaptiveBit(pub(crate) u16);
 
-impl Bit {
+impl AdaptiveBit {
+    /// Returns the first slot of a 1.
     #[inline(always)]
     fn ones(self) -> u32 {
         (u32::from(self.0) >> 1).clamp(16, TOTAL - 16)
@@ -73,7 +76,7 @@ impl Bit {
     }
 }
 
-/// How quickly to learn after so many symbols: about like their mean at first, then ever more slowly.
+/// The rate of adaptation after each number of symbols: first it is near that of a running mean, then slower.
 const RATES: [u8; 256] = {
     let mut rates = [7; 256];
     let mut count = 0;
@@ -91,26 +94,26 @@ const RATES: [u8; 256] = {
     rates
 };
 
-/// A distribution and how many symbols it has seen.
+/// Returns the rate for a distribution that has coded `count` symbols, and counts one more.
 #[inline(always)]
-fn seen(count: &mut u8) -> u32 {
+fn next_rate(count: &mut u8) -> u32 {
     let rate = RATES[usize::from(*count)];
     *count = count.saturating_add(1);
     rate.into()
 }
 
-/// Many distributions, which contexts choose from.
+/// All distributions of a coder, by the number of their context, with the number of symbols that each has coded.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Contexts {
-    pub rows: Vec<Row>,
-    pub row_counts: Vec<u8>,
-    pub bits: Vec<Bit>,
-    pub bit_counts: Vec<u8>,
+    pub(crate) rows: Vec<AdaptiveCdf>,
+    pub(crate) row_counts: Vec<u8>,
+    pub(crate) bits: Vec<AdaptiveBit>,
+    pub(crate) bit_counts: Vec<u8>,
 }
 
 impl Contexts {
-    /// Appends others.
-    pub fn extend(&mut self, more: &Self) {
+    /// Appends other contexts.
+    pub(crate) fn extend(&mut self, more: &Self) {
         self.rows.extend_from_slice(&more.rows);
         self.row_counts.extend_from_slice(&more.row_counts);
         self.bits.extend_from_slice(&more.bits);
@@ -119,59 +122,59 @@ impl Contexts {
 
     #[inline(always)]
     fn learn_symbol(&mut self, context: usize, symbol: usize) {
-        let rate = seen(&mut self.row_counts[context]);
+        let rate = next_rate(&mut self.row_counts[context]);
         self.rows[context].learn(symbol, rate);
     }
 
     #[inline(always)]
     fn learn_bit(&mut self, context: usize, bit: bool) {
-        let rate = seen(&mut self.bit_counts[context]);
+        let rate = next_rate(&mut self.bit_counts[context]);
         self.bits[context].learn(bit, rate);
     }
 }
 
-/// What a walk over symbols has them coded by: writing, reading and counting are one call each way, so that they can't
-/// drift apart. Who reads gets the symbol as the result; who writes gets what it passed.
-pub(crate) trait Coder {
-    /// Whether symbols are passed; who reads passes any.
+/// Writes, reads or counts symbols. A traversal that is generic over its coder visits the same symbols in the same contexts
+/// in all three cases. Every method returns the symbol: readers return the decoded one and ignore the argument.
+pub(crate) trait AdaptiveCoder {
+    /// `true` for writers and counters, whose arguments matter.
     const WRITES: bool;
-    /// A symbol below 16 by the row of this number.
+    /// Codes a symbol below 16 by the [`AdaptiveCdf`] of this context.
     fn symbol(&mut self, context: usize, symbol: usize) -> usize;
-    /// A bit by the distribution of this number.
+    /// Codes a bit by the [`AdaptiveBit`] of this context.
     fn bit(&mut self, context: usize, bit: bool) -> bool;
-    /// `count` (at most 15) bits as they are.
+    /// Codes `count` equiprobable bits, at most 15.
     fn raw(&mut self, count: u32, bits: u32) -> u32;
-    /// Whether reading on is in vain.
+    /// Returns whether a reader is beyond the end of its stream.
     fn has_failed(&self) -> bool {
         false
     }
 }
 
-/// The slots of bits that are all alike.
+/// Returns the slots of equiprobable bits.
 #[inline(always)]
 fn raw_slots(count: u32, bits: u32) -> Slots {
     let unit = PRECISION - count;
     Slots::new(bits << unit, (bits + 1) << unit)
 }
 
-/// Writes.
+/// Writes symbols to a stream.
 pub(crate) struct Writer {
     contexts: Contexts,
     slots: Vec<Slots>,
 }
 
 impl Writer {
-    pub fn new(contexts: Contexts) -> Self {
+    pub(crate) fn new(contexts: Contexts) -> Self {
         Self { contexts, slots: Vec::new() }
     }
 
-    /// A stream of at most so many lanes.
-    pub fn finish(self, max_lanes: usize) -> Result<Vec<u8>> {
+    /// Returns the stream, which has at most `max_lanes` lanes.
+    pub(crate) fn finish(self, max_lanes: usize) -> Result<Vec<u8>> {
         Ok(Encoder::of_slots(self.slots).with_max_lanes(max_lanes)?.finish())
     }
 }
 
-impl Coder for Writer {
+impl AdaptiveCoder for Writer {
     const WRITES: bool = true;
 
     #[inline(always)]
@@ -195,21 +198,22 @@ impl Coder for Writer {
     }
 }
 
-/// Reads.
+/// Reads symbols from a stream.
 pub(crate) struct Reader<'a> {
     contexts: Contexts,
     bytes: &'a [u8],
-    lanes: Lanes,
+    lanes: LaneReader,
     lane: usize,
 }
 
 impl<'a> Reader<'a> {
-    pub fn new(contexts: Contexts, bytes: &'a [u8]) -> Result<Self> {
-        Ok(Self { contexts, bytes, lanes: Lanes::read(bytes)?, lane: 0 })
+    /// Reads the stream up to its first word.
+    pub(crate) fn new(contexts: Contexts, bytes: &'a [u8]) -> Result<Self> {
+        Ok(Self { contexts, bytes, lanes: LaneReader::read(bytes)?, lane: 0 })
     }
 
     /// Checks that the stream ends here.
-    pub fn finish(&self) -> Result<()> {
+    pub(crate) fn finish(&self) -> Result<()> {
         match self.has_failed() {
             true => Err(Error::Truncated { what: "rANS words", offset: self.bytes.len() }),
             false => self.lanes.finish(self.bytes),
@@ -218,29 +222,29 @@ impl<'a> Reader<'a> {
 
     #[inline(always)]
     fn slot(&self) -> u32 {
-        self.lanes.states[self.lane % MAX_LANES] & MASK
+        self.lanes.states[self.lane % MAX_LANES] & SLOT_MASK
     }
 
     #[inline(always)]
     fn step(&mut self, slots: Slots) {
         let state = &mut self.lanes.states[self.lane % MAX_LANES];
-        *state = slots.freq() * (*state >> PRECISION) + (*state & MASK) - slots.start();
+        *state = slots.freq() * (*state >> PRECISION) + (*state & SLOT_MASK) - slots.start();
         let word = self.bytes.get(self.lanes.next_word..).and_then(|rest| rest.first_chunk());
         let refilled = *state << 16 | u32::from(word.map_or(0, |&word| u16::from_le_bytes(word)));
-        let short = *state < super::LOWER_BOUND;
+        let short = *state < LOWER_BOUND;
         *state = if short { refilled } else { *state };
         self.lanes.next_word += 2 * usize::from(short);
         self.lane = (self.lane + 1) & self.lanes.lane_mask;
     }
 }
 
-impl Coder for Reader<'_> {
+impl AdaptiveCoder for Reader<'_> {
     const WRITES: bool = false;
 
     #[inline(always)]
     fn symbol(&mut self, context: usize, _: usize) -> usize {
         let row = &self.contexts.rows[context];
-        let symbol = row::find(&row.0, self.slot() as i16);
+        let symbol = adaptive_row::find(&row.0, self.slot() as i16);
         let slots = row.slots(symbol);
         self.step(slots);
         self.contexts.learn_symbol(context, symbol);
@@ -269,28 +273,28 @@ impl Coder for Reader<'_> {
     }
 }
 
-/// Counts symbols, from which a [`Contexts`] to begin with can be made.
+/// Counts symbols, from which initial [`Contexts`] can be computed.
 #[derive(Debug, Clone)]
 pub(crate) struct Counter {
-    pub rows: Vec<[u32; SYMBOLS]>,
-    pub bits: Vec<[u32; 2]>,
+    pub(crate) rows: Vec<[u32; SYMBOLS]>,
+    pub(crate) bits: Vec<[u32; 2]>,
 }
 
 impl Counter {
-    /// None yet, with room for so many contexts.
-    pub fn of(contexts: &Contexts) -> Self {
+    /// Returns counts of 0 for these contexts.
+    pub(crate) fn of(contexts: &Contexts) -> Self {
         Self { rows: vec![[0; SYMBOLS]; contexts.rows.len()], bits: vec![[0; 2]; contexts.bits.len()] }
     }
 
     /// Adds other counts.
-    pub fn add(&mut self, rows: &[[u32; SYMBOLS]], bits: &[[u32; 2]]) {
+    pub(crate) fn add(&mut self, rows: &[[u32; SYMBOLS]], bits: &[[u32; 2]]) {
         let counts = self.rows.as_flattened_mut().iter_mut().chain(self.bits.as_flattened_mut());
         let more = rows.as_flattened().iter().chain(bits.as_flattened());
         counts.zip(more).for_each(|(count, more)| *count = count.saturating_add(*more));
     }
 }
 
-impl Coder for Counter {
+impl AdaptiveCoder for Counter {
     const WRITES: bool = true;
 
     fn symbol(&mut self, context: usize, symbol: usize) -> usize {

@@ -1,23 +1,23 @@
-//! The bytes of a stream, put together.
+//! The bytes of a stream.
 
-use super::{HAS_ESCAPES, LOWER_BOUND, STATE_BYTES_SHIFT};
-use crate::varint;
+use super::constants::{HAS_ESCAPES, LOWER_BOUND, STATE_BYTES_SHIFT};
+use crate::bytes::put_varint;
 
-/// Words that are made last to first.
+/// Words, which are written last to first.
 #[derive(Debug, Default)]
 pub(super) struct Words {
     words: Vec<u16>,
-    /// Those before are free.
+    /// The position of the first word; the positions before it are free.
     first: usize,
 }
 
 impl Words {
-    /// None yet, with room for so many.
+    /// Returns no words, with room for this many.
     pub(super) fn with_room(room: usize) -> Self {
         Self { words: vec![0; room], first: room }
     }
 
-    /// The next `N` free places, of which the last are taken first.
+    /// Returns the last `N` free positions, of which the last are filled first.
     #[inline]
     pub(super) fn room<const N: usize>(&mut self) -> &mut [u16; N] {
         if self.first < N {
@@ -35,7 +35,7 @@ impl Words {
         self.words = words;
     }
 
-    /// So many words are in the last free places now.
+    /// Adds the words that were written to the last `count` free positions.
     #[inline]
     pub(super) fn put(&mut self, count: usize) {
         self.first -= count;
@@ -46,7 +46,7 @@ impl Words {
     }
 }
 
-/// A coded stream, which can be written to where it is wanted.
+/// A coded stream, which can be written to any place.
 #[derive(Debug, Default)]
 pub struct Stream {
     head: Vec<u8>,
@@ -63,7 +63,7 @@ impl Stream {
         let mut head = vec![states.len().ilog2() as u8 | (state_bytes << STATE_BYTES_SHIFT) as u8];
         if !escapes.is_empty() {
             head[0] |= HAS_ESCAPES;
-            varint::put(&mut head, escapes.len() as u64);
+            put_varint(&mut head, escapes.len() as u64);
             head.extend(escapes);
         }
         for state in states {
@@ -72,20 +72,20 @@ impl Stream {
         Self { head, words }
     }
 
-    /// Its length in bytes.
+    /// Returns the length in bytes.
     pub fn len(&self) -> usize {
         self.head.len() + 2 * self.words.get().len()
     }
 
-    /// Whether it carries no information.
+    /// Returns whether the stream carries no information.
     pub fn is_empty(&self) -> bool {
         self.head.is_empty()
     }
 
-    /// Writes it.
+    /// Writes the stream.
     ///
     /// # Panics
-    /// If `bytes` are not as many as the stream is long.
+    /// If the length of `bytes` is not [`Stream::len`].
     pub fn write(&self, bytes: &mut [u8]) {
         assert_eq!(bytes.len(), self.len());
         let (head, words) = bytes.split_at_mut(self.head.len());
@@ -95,7 +95,7 @@ impl Stream {
         }
     }
 
-    /// Its bytes.
+    /// Returns the bytes.
     pub fn to_vec(&self) -> Vec<u8> {
         let mut bytes = vec![0; self.len()];
         self.write(&mut bytes);

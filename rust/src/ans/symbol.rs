@@ -1,29 +1,47 @@
-//! What a symbol may be in memory.
+//! The integer types of symbols, and their conversion to the 32 bits that coders work on.
 
-use super::simd::prefetch;
-use super::{BATCH, BLOCK};
+use super::constants::{BATCH, BLOCK};
+use super::simd::{prefetch, Backend};
 
-/// An integer that can be coded: coders work on 32 bits.
-pub trait Symbol: Copy + Default + Send + Sync {
-    /// What it is called.
+/// The type of a symbol: `i8`, `u8`, `i16`, `u16` or `i32`. The trait is sealed.
+pub trait Symbol: AsI32 + Copy + Default + Send + Sync {
+    /// The type's name in NumPy.
     const NAME: &'static str;
 
-    /// Its value.
+    /// Returns the symbol's value.
     fn to_i32(self) -> i32;
 
-    /// The symbol with this value, or with some other one if there is none.
+    /// Returns the symbol with the lowest bits of this value.
     fn from_i32(value: i32) -> Self;
+}
 
-    /// The symbols themselves, if these are 32-bit integers.
+/// Views symbols that already have 32 bits.
+pub trait AsI32: Sized {
+    /// Returns the symbols without a copy if they are `i32`.
     fn as_i32(_symbols: &[Self]) -> Option<&[i32]> {
         None
     }
 
-    /// The same, to write to.
+    /// Returns the symbols for writing if they are `i32`.
     fn as_i32_mut(_symbols: &mut [Self]) -> Option<&mut [i32]> {
         None
     }
 }
+
+impl AsI32 for i32 {
+    fn as_i32(symbols: &[Self]) -> Option<&[i32]> {
+        Some(symbols)
+    }
+
+    fn as_i32_mut(symbols: &mut [Self]) -> Option<&mut [i32]> {
+        Some(symbols)
+    }
+}
+
+impl AsI32 for i8 {}
+impl AsI32 for u8 {}
+impl AsI32 for i16 {}
+impl AsI32 for u16 {}
 
 macro_rules! symbol {
     ($($integer:ident $name:literal),*) => {$(
@@ -37,38 +55,28 @@ macro_rules! symbol {
 
             #[inline(always)]
             fn from_i32(value: i32) -> Self {
-                value as $integer
+                value as Self
             }
         }
     )*};
 }
-symbol!(i8 "int8", u8 "uint8", i16 "int16", u16 "uint16");
+symbol!(i8 "int8", u8 "uint8", i16 "int16", u16 "uint16", i32 "int32");
 
-impl Symbol for i32 {
-    const NAME: &'static str = "int32";
-
-    #[inline(always)]
-    fn to_i32(self) -> i32 {
-        self
-    }
-
-    #[inline(always)]
-    fn from_i32(value: i32) -> Self {
-        value
-    }
-
-    fn as_i32(symbols: &[Self]) -> Option<&[i32]> {
-        Some(symbols)
-    }
-
-    fn as_i32_mut(symbols: &mut [Self]) -> Option<&mut [i32]> {
-        Some(symbols)
-    }
+/// Returns the symbols as 32-bit integers minus the shifts, copied to `wide` if need be, and the sum of the symbols.
+pub(super) fn widen<'a, S: Symbol>(
+    backend: Backend,
+    symbols: &'a [S],
+    shifts: Option<&[i32]>,
+    wide: &'a mut [i32],
+) -> (&'a [i32], u32) {
+    backend.compiled(
+        #[inline(always)]
+        || widen_scalar(symbols, shifts, wide),
+    )
 }
 
-/// The symbols as 32-bit integers, less the shifts, copied to `wide` if need be; and the sum of the symbols.
 #[inline(always)]
-pub(super) fn widen<'a, S: Symbol>(
+fn widen_scalar<'a, S: Symbol>(
     symbols: &'a [S],
     shifts: Option<&[i32]>,
     wide: &'a mut [i32],
@@ -76,7 +84,7 @@ pub(super) fn widen<'a, S: Symbol>(
     let wide = &mut wide[..symbols.len()];
     let mut sum = 0u32;
     match (shifts, S::as_i32(symbols)) {
-        (None, Some(symbols)) => return (symbols, sum_of(symbols)),
+        (None, Some(symbols)) => return (symbols, sum_scalar(symbols)),
         (None, None) => {
             for (wide, symbol) in wide.iter_mut().zip(symbols) {
                 *wide = symbol.to_i32();
@@ -97,9 +105,21 @@ pub(super) fn widen<'a, S: Symbol>(
     (wide, sum)
 }
 
-/// The inverse; the result is the symbols' sum, and a value that is no symbol, if there is any.
-#[inline(always)]
+/// Inverts [`widen`]. Returns the sum of the symbols, and a value that does not fit a symbol, if there is one.
 pub(super) fn narrow<S: Symbol>(
+    backend: Backend,
+    wide: &mut [i32],
+    shifts: Option<&[i32]>,
+    symbols: &mut [S],
+) -> (u32, Option<i32>) {
+    backend.compiled(
+        #[inline(always)]
+        || narrow_scalar(wide, shifts, symbols),
+    )
+}
+
+#[inline(always)]
+fn narrow_scalar<S: Symbol>(
     wide: &mut [i32],
     shifts: Option<&[i32]>,
     symbols: &mut [S],
@@ -126,8 +146,15 @@ pub(super) fn narrow<S: Symbol>(
     (sum, if differences == 0 { None } else { wrong() })
 }
 
-/// The sum of integers modulo 2^32.
+/// Returns the sum of integers modulo 2^32.
+pub(super) fn sum(backend: Backend, integers: &[i32]) -> u32 {
+    backend.compiled(
+        #[inline(always)]
+        || sum_scalar(integers),
+    )
+}
+
 #[inline(always)]
-pub(super) fn sum_of(integers: &[i32]) -> u32 {
+fn sum_scalar(integers: &[i32]) -> u32 {
     integers.iter().fold(0, |sum, &integer| sum.wrapping_add(integer as u32))
 }

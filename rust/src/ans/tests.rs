@@ -1,7 +1,9 @@
 use proptest::prelude::*;
 
-use super::*;
-use crate::tables::{gaussian, laplace, scale_table, Row, Slots, Tables};
+use super::constants::{BLOCK, HAS_ESCAPES, LOWER_BOUND, MAX_LANES};
+use super::encoder::encode as encode_block;
+use super::{Backend, Decoder, Encoder, Index, LogisticPair, TableRows};
+use crate::tables::{gaussian, laplace, scale_table, CdfRow, Slots, Tables, PRECISION};
 use crate::Error;
 
 /// Small, reproducible pseudorandom numbers.
@@ -66,7 +68,7 @@ fn any_tables() -> impl Strategy<Value = Tables> {
         1 => Just(vec![1; 1 << 15]),
     ];
     let offset = prop_oneof![4 => -100..100i32, 1 => -(1 << 30)..=1 << 30];
-    let row = (counts, offset).prop_map(|(counts, offset)| Row::from_counts(&counts, offset).unwrap());
+    let row = (counts, offset).prop_map(|(counts, offset)| CdfRow::from_counts(&counts, offset).unwrap());
     prop::collection::vec(row, 1..9).prop_map(|rows| Tables::from_rows(&rows).unwrap())
 }
 
@@ -80,11 +82,11 @@ fn encode_with(backend: Backend, groups: &[Group], tables: &Tables, lanes: Optio
         match group {
             Group::Tables(elements) => {
                 let (symbols, indexes): (Vec<_>, Vec<_>) = elements.iter().copied().unzip();
-                encoder.put(&symbols, &Rows::new(tables, &indexes)).unwrap();
+                encoder.put(&symbols, &TableRows::new(tables, &indexes)).unwrap();
             }
             Group::Mixture(elements) => {
                 let (symbols, params): (Vec<_>, Vec<_>) = elements.iter().copied().unzip();
-                encoder.put(&symbols, &Mixtures::new(&params)).unwrap();
+                encoder.put(&symbols, &LogisticPair::new(&params)).unwrap();
             }
         }
     }
@@ -111,13 +113,13 @@ fn decode_with(
         Group::Tables(elements) => {
             let indexes: Vec<_> = elements.iter().map(|element| element.1).collect();
             let mut out = vec![0; indexes.len()];
-            decoder.get(&Rows::new(tables, &indexes), &mut out)?;
+            decoder.get(&TableRows::new(tables, &indexes), &mut out)?;
             Ok(Group::Tables(out.into_iter().zip(indexes).collect()))
         }
         Group::Mixture(elements) => {
             let params: Vec<_> = elements.iter().map(|element| element.1).collect();
             let mut out = vec![0; params.len()];
-            decoder.get(&Mixtures::new(&params), &mut out)?;
+            decoder.get(&LogisticPair::new(&params), &mut out)?;
             Ok(Group::Mixture(out.into_iter().zip(params).collect()))
         }
     };
@@ -186,7 +188,7 @@ proptest! {
                 if let Group::Tables(elements) = group {
                     let indexes: Vec<_> = elements.iter().map(|element| element.1).collect();
                     let mut out = vec![0; indexes.len()];
-                    decoder.get(&Rows::new(&tables, &indexes), &mut out)?;
+                    decoder.get(&TableRows::new(&tables, &indexes), &mut out)?;
                     decoded.push(out);
                 }
             }
@@ -224,7 +226,7 @@ fn every_backend_divides_exactly() {
         });
         let encode = |backend| {
             let (mut states, mut words) = (states, [0; BLOCK]);
-            let count = encoder::encode(backend, &slots, MAX_LANES, &mut states, &mut words);
+            let count = encode_block(backend, &slots, MAX_LANES, &mut states, &mut words);
             (states, words[BLOCK - count..].to_vec())
         };
         let scalar = encode(Backend::SCALAR);
@@ -317,7 +319,7 @@ fn certain_symbols_are_free() {
 
 #[test]
 fn probable_symbols_at_full_precision() {
-    let tables = Tables::from_rows(&[Row::from_counts(&[u32::MAX, 0], 9).unwrap()]).unwrap();
+    let tables = Tables::from_rows(&[CdfRow::from_counts(&[u32::MAX, 0], 9).unwrap()]).unwrap();
     for lanes in [1, 64] {
         let mut elements = vec![(9, 0); 100_000];
         elements[77_777].0 = 10;
@@ -335,7 +337,7 @@ fn rate_is_the_entropy() {
     {
         let (symbols, indexes) = sample(&tables, n, &mut Random::new(1));
         let mut encoder = Encoder::new();
-        encoder.put(&symbols, &Rows::new(&tables, &indexes)).unwrap();
+        encoder.put(&symbols, &TableRows::new(&tables, &indexes)).unwrap();
         let ideal = encoder.cost_bits();
         let bits = 8.0 * encoder.finish().len() as f64;
         println!("{bits} bits, {:.4} % over {ideal:.0}", (bits / ideal - 1.0) * 100.0);
@@ -347,16 +349,18 @@ fn rate_is_the_entropy() {
 fn wrong_arguments_are_errors() {
     let (tables, mut encoder) = (gaussians(), Encoder::new());
     let invalid = |result| matches!(result, Err(Error::InvalidArgument(_)));
-    assert!(invalid(encoder.put(&[0, 0], &Rows::new(&tables, &[0u8]))));
-    assert!(invalid(encoder.put(&[0; 99], &Rows::new(&tables, &[[0u16; 98].as_slice(), &[64]].concat()))));
-    assert!(invalid(encoder.put(&[0], &Rows::new(&tables, &[-1i32]))));
-    assert!(invalid(encoder.put(&[0], &Rows::new(&tables, &[-1i64]))));
-    assert!(invalid(encoder.put(&[0], &Rows::new(&tables, &[1i64 << 32]))));
-    assert!(invalid(encoder.put(&[0], &Mixtures::new(&[]))));
+    assert!(invalid(encoder.put(&[0, 0], &TableRows::new(&tables, &[0u8]))));
+    assert!(invalid(
+        encoder.put(&[0; 99], &TableRows::new(&tables, &[[0u16; 98].as_slice(), &[64]].concat()))
+    ));
+    assert!(invalid(encoder.put(&[0], &TableRows::new(&tables, &[-1i32]))));
+    assert!(invalid(encoder.put(&[0], &TableRows::new(&tables, &[-1i64]))));
+    assert!(invalid(encoder.put(&[0], &TableRows::new(&tables, &[1i64 << 32]))));
+    assert!(invalid(encoder.put(&[0], &LogisticPair::new(&[]))));
     assert!(encoder.clone().finish().is_empty());
     let mut decoder = Decoder::new(encoder.finish()).unwrap();
-    assert!(invalid(decoder.get(&Rows::new(&tables, &[64u8]), &mut [0])));
-    assert!(invalid(decoder.get(&Mixtures::new(&[[0; 5]; 2]), &mut [0])));
+    assert!(invalid(decoder.get(&TableRows::new(&tables, &[64u8]), &mut [0])));
+    assert!(invalid(decoder.get(&LogisticPair::new(&[[0; 5]; 2]), &mut [0])));
     assert_eq!(decoder.finish(), Ok(()));
 }
 
@@ -367,10 +371,10 @@ fn indexes_of_every_type() {
         let indexes: Vec<I> = rows.iter().map(|&row| index(row)).collect();
         for backend in Backend::all() {
             let mut encoder = Encoder::new().with_backend(backend);
-            encoder.put(&symbols, &Rows::new(&tables, &indexes)).unwrap();
+            encoder.put(&symbols, &TableRows::new(&tables, &indexes)).unwrap();
             let mut decoder = Decoder::new(encoder.stream_with(32).to_vec()).unwrap().with_backend(backend);
             let mut out = vec![0; symbols.len()];
-            decoder.get(&Rows::new(&tables, &indexes), &mut out).unwrap();
+            decoder.get(&TableRows::new(&tables, &indexes), &mut out).unwrap();
             assert_eq!(out, symbols);
         }
     }
@@ -401,7 +405,7 @@ fn joined_groups_are_read_in_any_pieces() {
     for lanes in [1, 8, 64] {
         let mut encoder = Encoder::new();
         for (symbols, indexes) in symbols.chunks(777).zip(indexes.chunks(777)) {
-            encoder.put(symbols, &Rows::new(&tables, indexes)).unwrap();
+            encoder.put(symbols, &TableRows::new(&tables, indexes)).unwrap();
         }
         encoder.join_groups();
         let mut decoder = Decoder::new(encoder.stream_with(lanes).to_vec()).unwrap();
@@ -409,7 +413,7 @@ fn joined_groups_are_read_in_any_pieces() {
         let mut start = 0;
         while start < decoded.len() {
             let end = decoded.len().min(start + random.below(200) as usize);
-            decoder.get(&Rows::new(&tables, &indexes[start..end]), &mut decoded[start..end]).unwrap();
+            decoder.get(&TableRows::new(&tables, &indexes[start..end]), &mut decoded[start..end]).unwrap();
             decoder.continue_group(end - start);
             start = end;
         }

@@ -1,11 +1,12 @@
 //! Kind 2: an image coded from its pixels.
 
-use super::{dictionary, put_section, sealed, Cursor, MAGIC, VERSION};
+use super::dictionary;
+use super::header::{put_section, sealed, take_rest, take_section, KIND_IMAGE, MAGIC, VERSION};
+use crate::bytes::Cursor;
 use crate::limits::check;
-use crate::{varint, Error, Limits, Result};
+use crate::{bytes, Error, Limits, Result};
 use xxhash_rust::xxh3::xxh3_64;
 
-pub(super) const KIND_IMAGE: u8 = 2;
 /// Bytes that an image's metadata may have. It packs well: a small file could ask for much.
 pub const MAX_METADATA: u64 = 1 << 24;
 
@@ -79,7 +80,7 @@ impl Metadata {
     /// [`Error::Corrupt`] if the sections do not fill the bytes exactly; its offset counts from their start.
     pub fn from_bytes(data: &[u8]) -> Result<Self> {
         let mut metadata = Self::default();
-        let mut cursor = Cursor { data, position: 0 };
+        let mut cursor = Cursor::new(data);
         if data.is_empty() {
             return Ok(metadata);
         }
@@ -88,7 +89,7 @@ impl Metadata {
             ("icc_profile", &mut metadata.icc_profile),
             ("xmp", &mut metadata.xmp),
         ] {
-            let offset = cursor.position;
+            let offset = cursor.position();
             let corrupt = |_| Error::Corrupt {
                 what: format!("{} bytes of metadata end inside {name}", data.len()),
                 offset,
@@ -96,8 +97,13 @@ impl Metadata {
             let length = u32::from_le_bytes(cursor.array(name).map_err(corrupt)?);
             *section = cursor.take(length as usize, name).map_err(corrupt)?.to_vec();
         }
-        cursor.end()?;
-        Ok(metadata)
+        match cursor.rest().len() {
+            0 => Ok(metadata),
+            extra => Err(Error::Corrupt {
+                what: format!("{extra} bytes after the metadata"),
+                offset: cursor.position(),
+            }),
+        }
     }
 }
 
@@ -158,14 +164,14 @@ fn write(image: &ImageBody, metadata: &[u8]) -> Result<Vec<u8>> {
     let mut out = Vec::with_capacity(64 + metadata.len() + image.alpha.len() + image.latents.len());
     out.extend_from_slice(&MAGIC);
     out.extend_from_slice(&[VERSION, KIND_IMAGE]);
-    varint::put(&mut out, width.into());
-    varint::put(&mut out, height.into());
+    bytes::put_varint(&mut out, width.into());
+    bytes::put_varint(&mut out, height.into());
     out.push(channels);
-    varint::put(&mut out, image.model);
+    bytes::put_varint(&mut out, image.model);
     out.extend_from_slice(&image.fingerprint.to_le_bytes());
-    varint::put(&mut out, image.quality.into());
+    bytes::put_varint(&mut out, image.quality.into());
     out.extend_from_slice(&image.checksum.to_le_bytes());
-    varint::put(&mut out, metadata.len() as u64);
+    bytes::put_varint(&mut out, metadata.len() as u64);
     if !metadata.is_empty() {
         put_section(&mut out, &dictionary::compress(metadata)?);
     }
@@ -180,7 +186,7 @@ pub(super) fn read(cursor: &mut Cursor, limits: &Limits) -> Result<ImageBody> {
     let mut image = ImageBody {
         width: side(cursor, "width of the image")?,
         height: side(cursor, "height of the image")?,
-        channels: cursor.take(1, "channels of the image")?[0],
+        channels: cursor.byte("channels of the image")?,
         model: cursor.varint("number of the model")?,
         fingerprint: u32::from_le_bytes(cursor.array("fingerprint of the model")?),
         quality: below_2_to_32(cursor, "quality")?,
@@ -190,25 +196,25 @@ pub(super) fn read(cursor: &mut Cursor, limits: &Limits) -> Result<ImageBody> {
         latents: Vec::new(),
     };
     if !(1..=4).contains(&image.channels) {
-        return Err(Error::Unsupported(format!("an image of {} channels", image.channels)));
+        return Err(Error::Unsupported(format!("an image of {} channels", image.channels).into()));
     }
     limits.check_output("an image's size", image.size())?;
     let length = cursor.varint("length of the metadata")?;
     check("the metadata's length", length, MAX_METADATA)?;
     if length > 0 {
-        let offset = cursor.position;
-        let sections = dictionary::decompress(cursor.section("metadata")?, length, offset)?;
-        image.metadata = Metadata::from_bytes(&sections).map_err(|error| error.further(offset))?;
+        let offset = cursor.position();
+        let sections = dictionary::decompress(take_section(cursor, "metadata")?, length, offset)?;
+        image.metadata = Metadata::from_bytes(&sections).map_err(|error| error.offset_by(offset))?;
     }
     if image.has_alpha() {
-        image.alpha = cursor.section("alpha channel")?.to_vec();
+        image.alpha = take_section(cursor, "alpha channel")?.to_vec();
     }
-    image.latents = cursor.rest().to_vec();
+    image.latents = take_rest(cursor).to_vec();
     Ok(image)
 }
 
 fn side(cursor: &mut Cursor, what: &'static str) -> Result<u32> {
-    let offset = cursor.position;
+    let offset = cursor.position();
     match below_2_to_32(cursor, what)? {
         0 => Err(Error::Corrupt { what: format!("the {what} is 0"), offset }),
         side => Ok(side),
@@ -216,13 +222,14 @@ fn side(cursor: &mut Cursor, what: &'static str) -> Result<u32> {
 }
 
 fn below_2_to_32(cursor: &mut Cursor, what: &'static str) -> Result<u32> {
-    let offset = cursor.position;
+    let offset = cursor.position();
     let value = cursor.varint(what)?;
     u32::try_from(value).map_err(|_| Error::Corrupt { what: format!("{what} {value}"), offset })
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::header::CRC_BYTES;
     use super::super::{unpack, Body};
     use super::*;
     use crate::limits::up_to;
@@ -293,7 +300,7 @@ mod tests {
     #[test]
     fn altered_files_with_a_right_checksum_do_not_panic() {
         let packed = pack_image(&sample()).unwrap();
-        let whole = &packed[..packed.len() - super::super::CRC_BYTES];
+        let whole = &packed[..packed.len() - CRC_BYTES];
         for byte in 5..whole.len() {
             for value in [0, 1, 0x7f, 0x80, 0xff] {
                 let mut altered = whole.to_vec();
@@ -323,7 +330,7 @@ mod tests {
         let more = ImageBody { metadata: flat(MAX_METADATA + 1), ..sample() };
         assert!(matches!(pack_image(&more), Err(Error::LimitExceeded { limit: MAX_METADATA, .. })));
         // The length stands before the metadata: it is refused before anything is unpacked.
-        let mut lying = packed[..packed.len() - super::super::CRC_BYTES].to_vec();
+        let mut lying = packed[..packed.len() - CRC_BYTES].to_vec();
         let place = lying.windows(4).position(|w| w == [0x80, 0x80, 0x80, 0x08]).unwrap();
         lying[place + 3] = 0x09;
         let refused = unpack(&sealed(lying), &up_to(u64::MAX));
@@ -338,7 +345,7 @@ mod tests {
             (&[0; 11], "11 bytes of metadata end inside xmp"),
             (&[&[0; 8][..], b"\x02\0\0\0x"].concat(), "13 bytes of metadata end inside xmp"),
             (&[&[0; 4][..], &[0xff; 8]].concat(), "12 bytes of metadata end inside icc_profile"),
-            (&[0; 13], "1 bytes after the last section"),
+            (&[0; 13], "1 bytes after the metadata"),
         ] {
             let refused = unpack(&write(&sample(), sections).unwrap(), &up_to(1 << 20)).unwrap_err();
             assert!(matches!(&refused, Error::Corrupt { what, .. } if what == expected), "{refused}");

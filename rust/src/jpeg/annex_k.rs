@@ -1,8 +1,8 @@
-//! The example tables of the standard's annex K, which most files use and Motion JPEG leaves out.
+//! The example tables of annex K, which most files use and Motion JPEG leaves out.
 
-use super::huffman::HuffmanTable;
+use super::huffman_table::HuffmanTable;
 
-/// DC tables for luminance and chrominance.
+/// Returns the DC tables for luminance and chrominance.
 pub(super) fn dc() -> [Option<HuffmanTable>; 4] {
     let symbols = std::array::from_fn::<u8, 12, _>(|size| size as u8);
     [
@@ -13,18 +13,19 @@ pub(super) fn dc() -> [Option<HuffmanTable>; 4] {
     ]
 }
 
-/// AC tables for luminance and chrominance.
+/// Returns the AC tables for luminance and chrominance.
 pub(super) fn ac() -> [Option<HuffmanTable>; 4] {
     let luminance = HuffmanTable::new(AC_LUMINANCE_COUNTS, &AC_LUMINANCE_SYMBOLS);
     [luminance, HuffmanTable::new(AC_CHROMINANCE_COUNTS, &AC_CHROMINANCE_SYMBOLS), None, None]
 }
 
-/// Tables K.1 and K.2 in zig-zag order.
+/// Quantisation table for luminance (table K.1) in zig-zag order.
 pub(crate) const LUMINANCE_QUANTISERS: [u32; 64] = [
     16, 11, 12, 14, 12, 10, 16, 14, 13, 14, 18, 17, 16, 19, 24, 40, 26, 24, 22, 22, 24, 49, 35, 37, 29, 40,
     58, 51, 61, 60, 57, 51, 56, 55, 64, 72, 92, 78, 64, 68, 87, 69, 55, 56, 80, 109, 81, 87, 95, 98, 103,
     104, 103, 62, 77, 113, 121, 112, 100, 120, 92, 101, 103, 99,
 ];
+/// Quantisation table for chrominance (table K.2) in zig-zag order.
 pub(crate) const CHROMINANCE_QUANTISERS: [u32; 64] = [
     17, 18, 18, 24, 21, 24, 47, 26, 26, 47, 99, 66, 56, 66, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99,
     99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99,

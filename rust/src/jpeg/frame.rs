@@ -1,4 +1,4 @@
-//! The frame: which components there are and how many blocks each has.
+//! The frame: its components, and the number of blocks that each has.
 
 /// One component of the frame (one colour channel).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,35 +9,35 @@ pub struct Component {
     pub h: u8,
     /// Vertical sampling factor, 1 to 4 (1 if the frame has a single component).
     pub v: u8,
-    /// Which of the four quantisation tables it uses.
+    /// Index of its quantisation table, 0 to 3.
     pub quant_index: u8,
     /// Width in blocks, padded to whole MCUs.
     pub blocks_w: usize,
-    /// Height in blocks, padded to whole MCUs. Of a file cut short, only the rows of MCUs that hold anything count.
+    /// Height in blocks, padded to whole MCUs. In a truncated file only the rows of MCUs count that a scan reaches.
     pub blocks_h: usize,
-    /// Quantisation table in zig-zag order, as in force at the component's first scan; zeros if there was none.
+    /// Quantisation table in zig-zag order, as defined at the component's first scan; zeros if undefined there.
     pub quant: [u16; 64],
-    /// What the coefficients are multiples of, where scans that would have refined them are missing or cut short: from
-    /// the top down, the first from row 0 on. Empty if they are multiples of 1 everywhere.
+    /// Steps of the coefficients where scans that would refine them are missing or cut short: from the top down, the
+    /// first from row 0 on. Empty if all steps are 1.
     pub steps: Vec<Steps>,
 }
 
-/// What the coefficients of a component are multiples of, from a row on.
+/// The numbers that the coefficients of a component are multiples of, from a row on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Steps {
-    /// The first row of MCUs that this holds for.
+    /// The first row of MCUs with these steps.
     pub row: usize,
-    /// Binary logarithms in zig-zag order.
+    /// Binary logarithms of the steps in zig-zag order.
     pub shifts: [u8; 64],
 }
 
 impl Component {
-    /// Number of blocks, including those that only pad the last MCUs.
+    /// Returns the number of blocks, including those that only pad the last MCUs.
     pub fn blocks(&self) -> usize {
         self.blocks_w * self.blocks_h
     }
 
-    /// Notes that a scan codes the bits of some coefficients down to bit `al` in the first `rows` rows of MCUs.
+    /// Records that a scan codes some coefficients down to bit `al` in the first `rows` rows of MCUs.
     pub(super) fn cover(&mut self, (first, last, al): (usize, usize, u8), rows: usize) {
         if self.steps.is_empty() {
             self.steps.push(Steps { row: 0, shifts: [0; 64] });
@@ -50,7 +50,7 @@ impl Component {
         self.steps[..end].iter_mut().for_each(|steps| steps.shifts[first..=last].fill(al));
     }
 
-    /// Keeps of the steps what differs and lies within the component.
+    /// Drops steps that repeat the ones above or lie below the component.
     fn tidy_steps(&mut self) {
         let rows = self.blocks_h / usize::from(self.v);
         self.steps.retain(|steps| steps.row < rows);
@@ -61,7 +61,18 @@ impl Component {
     }
 }
 
-/// What SOF declares.
+/// The rows of MCUs that coefficients are kept for.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum KeptRows {
+    /// As many as the file's own entropy-coded segments can code, at one bit for each block.
+    Earned,
+    /// As many as the height asks for.
+    All,
+    /// The first rows, fewer than the height asks for.
+    First(usize),
+}
+
+/// The declarations of a frame header (SOF).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {
     /// Width in pixels.
@@ -70,14 +81,14 @@ pub struct Frame {
     pub height: u16,
     /// Bits per sample.
     pub precision: u8,
-    /// Whether the process is progressive (SOF2) rather than sequential (SOF0, SOF1).
+    /// `true` for a progressive process (SOF2, SOF10), `false` for a sequential one (SOF0, SOF1, SOF9).
     pub progressive: bool,
     /// One to four components, in the order of SOF.
     pub components: Vec<Component>,
 }
 
 impl Frame {
-    /// Lays out the blocks of components given as `(id, h, v, quant_index)`.
+    /// Lays out the blocks of components, which are given as `(id, h, v, quant_index)`.
     pub(super) fn new(
         (width, height): (u16, u16),
         precision: u8,
@@ -99,34 +110,34 @@ impl Frame {
         frame
     }
 
-    /// Rows of MCUs that the height asks for.
+    /// Returns the number of rows of MCUs that the height asks for.
     pub(super) fn declared_rows(&self) -> usize {
         usize::from(self.height).div_ceil(8 * usize::from(self.v_max()))
     }
 
-    /// Keeps the blocks of so many rows of MCUs.
+    /// Keeps the blocks of the first `rows` rows of MCUs.
     pub(super) fn keep_rows(&mut self, rows: usize) {
         self.components.iter_mut().for_each(|c| c.blocks_h = rows * usize::from(c.v));
     }
 
-    /// The same frame with the steps that scans have left, once all have been noted.
+    /// Returns the frame with the steps in their shortest form, once all scans have been recorded.
     pub(super) fn with_tidy_steps(mut self) -> Self {
         self.components.iter_mut().for_each(Component::tidy_steps);
         self
     }
 
-    /// The same frame, of coefficients that may have any value.
+    /// Returns the frame with all steps 1.
     pub fn without_steps(mut self) -> Self {
         self.components.iter_mut().for_each(|component| component.steps.clear());
         self
     }
 
-    /// Whether there are fewer rows of MCUs than the height asks for.
+    /// Returns whether there are fewer rows of MCUs than the height asks for.
     pub(super) fn is_cut(&self) -> bool {
         self.mcus().1 < self.declared_rows()
     }
 
-    /// Number of blocks in a row of MCUs.
+    /// Returns the number of blocks in a row of MCUs.
     pub(super) fn row_blocks(&self) -> usize {
         self.components.iter().map(|c| c.blocks_w * usize::from(c.v)).sum()
     }
@@ -135,19 +146,19 @@ impl Frame {
         self.components.iter().map(|c| c.v).max().unwrap_or(1)
     }
 
-    /// Number of blocks of all components together.
+    /// Returns the number of blocks of all components together.
     pub fn blocks(&self) -> usize {
         self.components.iter().map(Component::blocks).sum()
     }
 
-    /// Size in MCUs of an interleaved scan.
+    /// Returns the size `(columns, rows)` of an interleaved scan, in MCUs.
     pub(super) fn mcus(&self) -> (usize, usize) {
         self.components
             .first()
             .map_or((0, 0), |c| (c.blocks_w / usize::from(c.h), c.blocks_h / usize::from(c.v)))
     }
 
-    /// Size in blocks of a component without MCU padding: what a non-interleaved scan of it covers.
+    /// Returns the size in blocks of a component without MCU padding, which is what a scan of it alone covers.
     pub(super) fn unpadded_blocks(&self, component: &Component) -> (usize, usize) {
         let h_max = self.components.iter().map(|c| c.h).max().unwrap_or(1);
         let blocks = |samples: u16, factor: u8, max: u8| {

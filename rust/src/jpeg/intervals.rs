@@ -1,58 +1,35 @@
-//! The restart intervals of an entropy-coded segment, and the markers between them.
+//! Restart intervals of an entropy-coded segment: which decode exactly, which are patched, and where the next begins.
 
-use super::skeleton::Patch;
-use super::walk::Walk;
+use super::markers::{interval_len, restart_marker};
+use super::mcu_order::McuOrder;
+use super::notes::Patch;
 use crate::interrupt;
 
-/// Length of the entropy-coded segment at the start of `data`: up to a marker other than RST.
-pub(super) fn segment_len(data: &[u8]) -> usize {
-    let mut len = 0;
-    while let Some(ff) = data[len..].iter().position(|&byte| byte == 0xFF) {
-        len += ff;
-        match data.get(len + 1) {
-            Some(0x00 | 0xD0..=0xD7) => len += 2,
-            _ => return len,
-        }
-    }
-    data.len()
-}
-
-/// Length of the restart interval at the start of `data`: up to a marker.
-pub(super) fn interval_len(data: &[u8]) -> usize {
-    let marker = data.windows(2).position(|w| w[0] == 0xFF && w[1] != 0);
-    marker.unwrap_or(data.len())
-}
-
-/// RST as it follows the interval.
-pub(super) fn restart_marker(interval: usize) -> [u8; 2] {
-    [0xFF, 0xD0 + (interval % 8) as u8]
-}
-
-/// Where an interval ceases to be canonical.
+/// The place in an interval from which on it is not canonical.
 pub(super) struct Fault {
-    /// Number of blocks of the interval before.
+    /// Number of blocks of the interval before it.
     pub blocks: usize,
-    /// The first byte that is not complete with those blocks.
+    /// The first byte that those blocks do not complete.
     pub position: usize,
 }
 
-/// Decodes the intervals of a segment one after the other, and patches the faulty ones.
+/// Decodes the intervals of a segment in order, and returns patches for the faulty ones.
 ///
-/// `decode` gets the index of the interval and where it begins, and returns where the next begins.
+/// `decode` gets the index of the interval and its position, and returns the position of the next interval.
 #[inline(always)]
 pub(super) fn decode_intervals(
-    walk: &Walk,
+    order: &McuOrder,
     segment: &[u8],
     mut decode: impl FnMut(usize, usize) -> Result<usize, Fault>,
 ) -> Vec<Patch> {
     let mut patches = Vec::new();
-    let mut pos = 0;
-    for interval in 0..walk.intervals() {
-        match decode(interval, pos) {
-            Ok(next) => pos = next,
+    let mut position = 0;
+    for interval in 0..order.intervals() {
+        match decode(interval, position) {
+            Ok(next) => position = next,
             Err(fault) => {
-                let bytes = patch_bytes(&segment[fault.position..], interval + 1 == walk.intervals());
-                pos = fault.position + bytes.len();
+                let bytes = patch_bytes(&segment[fault.position..], interval + 1 == order.intervals());
+                position = fault.position + bytes.len();
                 let patch = Patch { interval, blocks: fault.blocks, bytes: bytes.to_vec() };
                 let resumes = patch.resumes();
                 patches.push(patch);
@@ -65,37 +42,39 @@ pub(super) fn decode_intervals(
     patches
 }
 
-/// How many rows of MCUs of the frame a scan with these patches got to.
-pub(super) fn rows_reached(walk: &Walk, patches: &[Patch]) -> usize {
-    let ends_scan = |patch: &&Patch| !patch.resumes() || patch.interval + 1 == walk.intervals();
+/// Returns the number of rows of the frame's MCUs that a scan with these patches reached.
+pub(super) fn rows_reached(order: &McuOrder, patches: &[Patch]) -> usize {
+    let ends_scan = |patch: &&Patch| !patch.resumes() || patch.interval + 1 == order.intervals();
     match patches.last().filter(ends_scan) {
-        Some(patch) if patch.interval < walk.intervals() => {
-            walk.rows(walk.interval_blocks(patch.interval).start.saturating_add(patch.blocks))
+        Some(patch) if patch.interval < order.intervals() => {
+            order.rows(order.interval_blocks(patch.interval).start.saturating_add(patch.blocks))
         }
-        _ => walk.rows(usize::MAX),
+        _ => order.rows(usize::MAX),
     }
 }
 
-/// Whether a scan with these patches has all its blocks.
-pub(super) fn is_whole(walk: &Walk, patches: &[Patch]) -> bool {
+/// Returns whether a scan with these patches has all its blocks.
+pub(super) fn is_complete(order: &McuOrder, patches: &[Patch]) -> bool {
     let has_all = |patch: &Patch| {
-        let is_last = patch.interval + 1 == walk.intervals();
-        patch.blocks == walk.interval_blocks(patch.interval).len() && (is_last || patch.resumes())
+        let is_last = patch.interval + 1 == order.intervals();
+        patch.blocks == order.interval_blocks(patch.interval).len() && (is_last || patch.resumes())
     };
     patches.iter().all(has_all)
 }
 
-/// Where the interval behind this one begins, if this one ends regularly: with a marker that counts the intervals,
-/// or as the last one with the segment.
-pub(super) fn next_interval(walk: &Walk, segment: &[u8], interval: usize, end: usize) -> Option<usize> {
+/// Returns where the next interval begins; `None` unless this one, which ends at `end`, ends regularly.
+///
+/// The last interval must end with the segment, any other with the restart marker of its number.
+pub(super) fn next_interval(order: &McuOrder, segment: &[u8], interval: usize, end: usize) -> Option<usize> {
     let rest = &segment[end..];
-    match interval + 1 == walk.intervals() {
-        true => (rest.is_empty() && !walk.is_cut).then_some(end),
+    match interval + 1 == order.intervals() {
+        true => (rest.is_empty() && !order.is_cut).then_some(end),
         false => rest.starts_with(&restart_marker(interval)).then_some(end + 2),
     }
 }
 
-/// The bytes at the start of `rest` that patch an interval: to behind the next marker, or all in the last interval.
+/// Returns the bytes at the start of `rest` that patch an interval: all in the last interval, else up to and with the
+/// next marker.
 fn patch_bytes(rest: &[u8], is_last: bool) -> &[u8] {
     match is_last {
         true => rest,

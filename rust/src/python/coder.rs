@@ -1,4 +1,4 @@
-//! The rANS coder as two classes, for models that code in steps.
+//! The rANS coder as two classes, for models that code in several steps.
 
 use numpy::PyArrayDyn;
 use pyo3::exceptions::PyValueError;
@@ -6,11 +6,11 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use super::arrays::{slice_mut, with_symbols, wrong_type};
-use super::model::{with_model, Model};
+use super::model::{with_model, PyModel};
 use super::{bytes, enter};
 use crate::ans;
 
-/// Collects groups of symbols and turns them into one rANS stream.
+/// Encoder that collects groups of symbols and turns them into one rANS stream.
 #[pyclass(module = "lic_native._native")]
 pub(super) struct Encoder(Option<ans::Encoder>);
 
@@ -28,27 +28,28 @@ impl Encoder {
         Ok(Self(Some(ans::Encoder::new().with_max_lanes(max_lanes)?)))
     }
 
-    /// Code a group of `symbols`, int8, uint8, int16, uint16 or int32 of any shape, each under its element of `model`.
-    fn put(&mut self, py: Python<'_>, symbols: &Bound<'_, PyAny>, model: &Model) -> PyResult<()> {
+    /// Add a group of `symbols`, an array of int8, uint8, int16, uint16 or int32 of any shape; `model` has the distribution of
+    /// each.
+    fn put(&mut self, py: Python<'_>, symbols: &Bound<'_, PyAny>, model: &PyModel) -> PyResult<()> {
         let encoder = self.open()?;
         with_symbols!(symbols, symbols => with_model!(py, model, model => {
             enter(py, || encoder.put(symbols, &model))
         }))
     }
 
-    /// Make what was put so far one group, to be read in any pieces with `continue_group`.
+    /// Make all symbols so far one group, which `continue_group` can decode in pieces of any size.
     fn join_groups(&mut self) -> PyResult<()> {
         self.open()?.join_groups();
         Ok(())
     }
 
-    /// Bits that what was put will take.
+    /// Return the cost of all symbols so far in bits.
     fn cost_bits(&mut self, py: Python<'_>) -> PyResult<f64> {
         let encoder = self.open()?;
         enter(py, || Ok(encoder.cost_bits()))
     }
 
-    /// The stream; the encoder can't be used any more.
+    /// Return the stream. The encoder cannot be used after that.
     fn finish<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         let encoder = self.open()?;
         let stream = enter(py, || Ok(encoder.to_stream()))?;
@@ -57,7 +58,7 @@ impl Encoder {
     }
 }
 
-/// Reads groups of symbols back, in the order in which they were put.
+/// Decoder that reads groups of symbols in the order in which they were encoded.
 #[pyclass(module = "lic_native._native")]
 pub(super) struct Decoder(ans::Decoder);
 
@@ -68,13 +69,13 @@ impl Decoder {
         Ok(Self(enter(py, || ans::Decoder::new(data.to_vec()))?))
     }
 
-    /// Fill `out` (int8, uint8, int16, uint16 or int32) with the symbols of a group that was put under `model`.
-    fn get(&mut self, py: Python<'_>, model: &Model, out: &Bound<'_, PyAny>) -> PyResult<()> {
+    /// Fill `out`, an array of int8, uint8, int16, uint16 or int32, with the next group of symbols, encoded with `model`.
+    fn get(&mut self, py: Python<'_>, model: &PyModel, out: &Bound<'_, PyAny>) -> PyResult<()> {
         let decoder = &mut self.0;
         with_symbols!(mut out, out => with_model!(py, model, model => enter(py, || decoder.get(&model, out))))
     }
 
-    /// Have the next call go on with the group of which the last one got `decoded` symbols.
+    /// Make the next call continue the group of which the last call decoded `decoded` symbols.
     fn continue_group(&mut self, decoded: usize) {
         self.0.continue_group(decoded);
     }

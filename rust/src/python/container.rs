@@ -1,78 +1,205 @@
 //! The `.lic` file.
 
+use numpy::PyReadonlyArrayDyn;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use super::arrays::slice;
 use super::enter;
 use super::image::Image;
-use crate::container::{self, Body, CodedPicture, JpegBody};
-use crate::Limits;
+use super::jpeg::{limits, Frame};
+use crate::container::{self, Body, CodedPicture, JpegBody, Kind};
 
-/// A picture's coder, the coder's fingerprint, and the coded coefficients.
-type Coded<T> = (u64, u32, T);
-
-/// A parsed `.lic` file. `kind` is "stored", "jpeg" or "image"; fields of other kinds are empty.
-#[pyclass(frozen, get_all, module = "lic_native._native")]
-pub(super) struct Container {
-    kind: &'static str,
-    size: u64,
-    checksum: u64,
-    stored: Option<Py<PyBytes>>,
-    skeleton: Py<PyBytes>,
-    pictures: Vec<Coded<Py<PyBytes>>>,
-    image: Option<Py<Image>>,
+/// A picture's coder, the coder's fingerprint, and the coded coefficients; or the index of an earlier picture that has the
+/// same coefficients.
+#[derive(FromPyObject, IntoPyObject)]
+pub(super) enum Picture {
+    Coded(u64, u32, Vec<u8>),
+    DuplicateOf(u16),
 }
 
-/// A file that keeps `original` as it is, or as zstd makes it.
+impl From<Picture> for CodedPicture {
+    fn from(picture: Picture) -> Self {
+        match picture {
+            Picture::Coded(coder, fingerprint, data) => Self::Coded { coder, fingerprint, data },
+            Picture::DuplicateOf(index) => Self::DuplicateOf(index),
+        }
+    }
+}
+
+impl From<CodedPicture> for Picture {
+    fn from(picture: CodedPicture) -> Self {
+        match picture {
+            CodedPicture::Coded { coder, fingerprint, data } => Self::Coded(coder, fingerprint, data),
+            CodedPicture::DuplicateOf(index) => Self::DuplicateOf(index),
+        }
+    }
+}
+
+/// A parsed `.lic` file.
+#[pyclass(frozen, module = "lic_native._native")]
+pub(super) struct Container(container::Container);
+
+#[pymethods]
+impl Container {
+    /// "stored", "jpeg" or "image".
+    #[getter]
+    fn kind(&self) -> &'static str {
+        match self.0.body {
+            Body::Stored(_) => name(Kind::Stored),
+            Body::Jpeg(_) => name(Kind::Jpeg),
+            Body::Image(_) => name(Kind::Image),
+        }
+    }
+
+    /// Length of the restored file, or of an image's samples.
+    #[getter]
+    fn size(&self) -> u64 {
+        self.0.size
+    }
+
+    /// XXH3-64 of the restored file, or the low half of that of an image's latents.
+    #[getter]
+    fn checksum(&self) -> u64 {
+        self.0.checksum
+    }
+
+    /// The original bytes, if the kind is "stored".
+    #[getter]
+    fn stored<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyBytes>> {
+        match &self.0.body {
+            Body::Stored(original) => Some(PyBytes::new(py, original)),
+            _ => None,
+        }
+    }
+
+    /// The file without its pictures' coefficients; empty unless the kind is "jpeg".
+    #[getter]
+    fn reconstruction<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        match &self.0.body {
+            Body::Jpeg(body) => PyBytes::new(py, &body.reconstruction),
+            _ => PyBytes::new(py, &[]),
+        }
+    }
+
+    /// The pictures of a file of kind "jpeg".
+    #[getter]
+    fn pictures(&self) -> Vec<Picture> {
+        match &self.0.body {
+            Body::Jpeg(body) => body.pictures.iter().cloned().map(Picture::from).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The content of a file of kind "image".
+    #[getter]
+    fn image(&self, py: Python<'_>) -> PyResult<Option<Image>> {
+        match &self.0.body {
+            Body::Image(image) => Image::new(py, image).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// Return the frames of the pictures of a file of kind "jpeg".
+    fn frames(&self, py: Python<'_>, max_blocks: u64) -> PyResult<Vec<Frame>> {
+        let Body::Jpeg(body) = &self.0.body else { return Ok(Vec::new()) };
+        let frames = enter(py, || body.frames(self.0.size, &limits(Some(max_blocks), None)))?;
+        Ok(frames.into_iter().map(Frame::from).collect())
+    }
+}
+
+fn name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Stored => "stored",
+        Kind::Jpeg => "jpeg",
+        Kind::Image => "image",
+        Kind::Tensor => "tensor",
+        Kind::Symbols => "symbols",
+    }
+}
+
+/// Return the kind of data from their first six bytes: "stored", "jpeg", "image", "tensor" or "symbols".
+#[pyfunction]
+pub(super) fn kind(head: &[u8]) -> PyResult<&'static str> {
+    Ok(name(container::kind(head)?))
+}
+
+/// Return a file that stores `original`, compressed by zstd if that is smaller.
 #[pyfunction]
 pub(super) fn store<'py>(py: Python<'py>, original: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
     Ok(PyBytes::new(py, &enter(py, || container::store(original))?))
 }
 
-/// A file that restores `original` from its skeleton and coded pictures.
+/// Return a file that restores `original` from its reconstruction data and coded pictures.
 #[pyfunction]
 pub(super) fn pack_jpeg<'py>(
     py: Python<'py>,
     original: &[u8],
-    skeleton: Vec<u8>,
-    pictures: Vec<Coded<Vec<u8>>>,
+    reconstruction: Vec<u8>,
+    pictures: Vec<Picture>,
 ) -> PyResult<Bound<'py, PyBytes>> {
-    let coded = |(coder, fingerprint, data)| CodedPicture { coder, fingerprint, data };
-    let body = JpegBody { skeleton, pictures: pictures.into_iter().map(coded).collect() };
+    let body = JpegBody { reconstruction, pictures: pictures.into_iter().map(CodedPicture::from).collect() };
     Ok(PyBytes::new(py, &enter(py, || container::pack_jpeg(original, &body))?))
 }
 
 /// Read a `.lic` file; nothing larger than `max_output` bytes is unpacked.
 #[pyfunction]
 pub(super) fn unpack(py: Python<'_>, data: &[u8], max_output: u64) -> PyResult<Container> {
-    let container =
-        enter(py, || container::unpack(data, &Limits { max_output_bytes: max_output, ..Limits::default() }))?;
-    let bytes = |data: &[u8]| PyBytes::new(py, data).unbind();
-    let empty = Container {
-        kind: "stored",
-        size: container.size,
-        checksum: container.checksum,
-        stored: None,
-        skeleton: bytes(&[]),
-        pictures: Vec::new(),
-        image: None,
-    };
-    Ok(match container.body {
-        Body::Stored(original) => Container { stored: Some(bytes(&original)), ..empty },
-        Body::Jpeg(body) => Container {
-            kind: "jpeg",
-            skeleton: bytes(&body.skeleton),
-            pictures: body.pictures.iter().map(|p| (p.coder, p.fingerprint, bytes(&p.data))).collect(),
-            ..empty
-        },
-        Body::Image(image) => {
-            Container { kind: "image", image: Some(Py::new(py, Image::new(py, &image)?)?), ..empty }
-        }
-    })
+    Ok(Container(enter(py, || container::unpack(data, &limits(None, Some(max_output))))?))
 }
 
 /// Raise CorruptError unless `restored` has this size and checksum.
 #[pyfunction]
 pub(super) fn verify(py: Python<'_>, restored: &[u8], size: u64, checksum: u64) -> PyResult<()> {
     enter(py, || container::verify(restored, size, checksum))
+}
+
+/// Return the frames of the pictures of a file of `size` bytes from its reconstruction data.
+#[pyfunction]
+pub(super) fn frames(
+    py: Python<'_>,
+    reconstruction: &[u8],
+    size: u64,
+    max_blocks: u64,
+) -> PyResult<Vec<Frame>> {
+    let frames = enter(py, || container::frames(reconstruction, size, &limits(Some(max_blocks), None)))?;
+    Ok(frames.into_iter().map(Frame::from).collect())
+}
+
+/// Return, for each picture, the index of an earlier picture with the same coefficients, or None.
+#[pyfunction]
+pub(super) fn duplicates(
+    py: Python<'_>,
+    pictures: Vec<Vec<PyReadonlyArrayDyn<'_, i16>>>,
+) -> PyResult<Vec<Option<u16>>> {
+    let pictures: Vec<Vec<&[i16]>> = pictures
+        .iter()
+        .map(|planes| planes.iter().map(|plane| slice(plane, "plane")).collect())
+        .collect::<PyResult<_>>()?;
+    enter(py, || Ok(container::duplicates(&pictures)))
+}
+
+/// Return begins and ends of the tiles of a side of `size` units: as few of at most `most` units as possible, and those as
+/// equal as multiples of `multiple` allow.
+#[pyfunction]
+#[pyo3(signature = (size, most, multiple = 1))]
+pub(super) fn cuts(size: usize, most: usize, multiple: usize) -> PyResult<Vec<(usize, usize)>> {
+    Ok(container::cuts(size, most, multiple)?.into_iter().map(|tile| (tile.start, tile.end)).collect())
+}
+
+/// Return one section of several streams.
+#[pyfunction]
+pub(super) fn join_streams(py: Python<'_>, streams: Vec<Vec<u8>>) -> PyResult<Bound<'_, PyBytes>> {
+    Ok(PyBytes::new(py, &enter(py, || container::join_streams(&streams))?))
+}
+
+/// Return the `count` streams that `join_streams` received. Raises TruncatedError if the section is too short.
+#[pyfunction]
+pub(super) fn split_streams<'py>(
+    py: Python<'py>,
+    section: &[u8],
+    count: usize,
+) -> PyResult<Vec<Bound<'py, PyBytes>>> {
+    let streams = enter(py, || container::split_streams(section, count))?;
+    Ok(streams.into_iter().map(|stream| PyBytes::new(py, stream)).collect())
 }

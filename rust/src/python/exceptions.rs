@@ -3,23 +3,24 @@
 use pyo3::exceptions::{PyException, PyKeyboardInterrupt, PyMemoryError, PyValueError};
 use pyo3::{create_exception, PyErr};
 
-use crate::Error;
+use crate::{Error, Unsupported};
 
-create_exception!(
-    lic_native,
-    LicError,
-    PyException,
-    "Base of all that lic_native says of data it can't decode."
-);
-create_exception!(lic_native, TruncatedError, LicError, "The data ends before something that must follow.");
-create_exception!(lic_native, CorruptError, LicError, "The data contradicts its format or its own checksum.");
-create_exception!(
-    lic_native,
-    UnsupportedError,
-    LicError,
-    "The data is of a kind or version not handled here."
-);
-create_exception!(lic_native, LimitExceededError, LicError, "The data asks for more than the caller allows.");
+macro_rules! exceptions {
+    ($($name:ident($base:ty): $doc:literal)*) => {
+        $(create_exception!(lic_native, $name, $base, $doc);)*
+    };
+}
+exceptions! {
+    LicError(PyException): "Base of all errors about data that lic_native cannot decode."
+    TruncatedError(LicError): "The data ends before a part that must follow."
+    CorruptError(LicError): "The data contradicts its format or its own checksum."
+    UnsupportedError(LicError): "The data may be valid, but this release cannot read it."
+    VersionError(UnsupportedError): "The data is of a format version that this release cannot read."
+    UnknownModelError(UnsupportedError): "The data needs a model that this release does not have."
+    WeightsMismatchError(UnsupportedError): "The data needs other weights of a model than those installed."
+    LimitExceededError(LicError): "Decoding the data would exceed the caller's limits."
+    InexactDeviceError(LicError): "A device does not compute exactly, so it would decode other data."
+}
 
 impl From<Error> for PyErr {
     fn from(error: Error) -> Self {
@@ -27,6 +28,7 @@ impl From<Error> for PyErr {
         match error {
             Error::Truncated { .. } => TruncatedError::new_err(message),
             Error::Corrupt { .. } => CorruptError::new_err(message),
+            Error::Unsupported(Unsupported::Version { .. }) => VersionError::new_err(message),
             Error::Unsupported(_) => UnsupportedError::new_err(message),
             Error::LimitExceeded { .. } => LimitExceededError::new_err(message),
             Error::OutOfMemory { .. } => PyMemoryError::new_err(message),

@@ -1,4 +1,4 @@
-//! JPEG files, and files with JPEG pictures in them, as coefficients and the rest.
+//! JPEG files, and JPEGs embedded in other files, as coefficients and reconstruction data.
 
 use numpy::{IntoPyArray, PyArray1, PyReadonlyArrayDyn};
 use pyo3::prelude::*;
@@ -6,11 +6,11 @@ use pyo3::types::PyBytes;
 
 use super::arrays::slice;
 use super::enter;
-use crate::document;
+use crate::carve;
 use crate::jpeg::{self, Steps};
 use crate::Limits;
 
-/// One colour component of a frame; sizes in blocks, whole MCUs.
+/// One colour component of a frame; its sizes are in blocks and cover whole MCUs.
 #[pyclass(frozen, get_all, module = "lic_native._native")]
 #[derive(Clone)]
 pub(super) struct Component {
@@ -21,11 +21,11 @@ pub(super) struct Component {
     blocks_h: usize,
     /// Quantisation table, 64 values in zig-zag order.
     quant: Vec<u16>,
-    /// What coefficients are multiples of where scans are missing: the first row of MCUs, and 64 binary logarithms.
+    /// Steps of the coefficients where scans are missing: the first row of MCUs, and 64 binary logarithms.
     steps: Vec<(usize, [u8; 64])>,
 }
 
-/// What a frame header says.
+/// The declarations of a frame header.
 #[pyclass(frozen, get_all, module = "lic_native._native")]
 pub(super) struct Frame {
     width: u16,
@@ -57,7 +57,7 @@ impl From<jpeg::Frame> for Frame {
 }
 
 impl Frame {
-    /// The same frame, with or without its steps.
+    /// Returns the frame, with or without its steps.
     pub(super) fn to_rust(&self, steps: bool) -> jpeg::Frame {
         let component = |c: &Component| jpeg::Component {
             id: c.id,
@@ -79,7 +79,7 @@ impl Frame {
     }
 }
 
-fn limits(max_blocks: Option<u64>, max_output: Option<u64>) -> Limits {
+pub(super) fn limits(max_blocks: Option<u64>, max_output: Option<u64>) -> Limits {
     let mut limits = Limits::default();
     limits.max_blocks = max_blocks.unwrap_or(limits.max_blocks);
     limits.max_output_bytes = max_output.unwrap_or(limits.max_output_bytes);
@@ -89,7 +89,9 @@ fn limits(max_blocks: Option<u64>, max_output: Option<u64>) -> Limits {
 type Planes<'py> = Vec<Bound<'py, PyArray1<i16>>>;
 type Read<'py> = (Frame, Planes<'py>, Bound<'py, PyBytes>);
 
-/// A JPEG file -> (frame, int16 coefficients of each component, skeleton). `whole`: only if none is missing.
+/// Read a JPEG file -> (frame, int16 coefficients of each component, reconstruction data).
+///
+/// With `whole`, a file with missing coefficients is an error.
 #[pyfunction]
 #[pyo3(signature = (data, max_blocks = None, whole = false))]
 pub(super) fn jpeg_read<'py>(
@@ -101,70 +103,57 @@ pub(super) fn jpeg_read<'py>(
     let read = if whole { jpeg::read_whole } else { jpeg::read };
     let file = enter(py, || read(data, &limits(max_blocks, None)))?;
     let planes = file.planes.into_iter().map(|plane| plane.into_pyarray(py)).collect();
-    Ok((file.frame.into(), planes, PyBytes::new(py, &file.skeleton)))
+    Ok((file.frame.into(), planes, PyBytes::new(py, &file.reconstruction)))
 }
 
-/// The frame of the file that a skeleton was taken from.
+/// Return the frame of the file that reconstruction data were read from.
 #[pyfunction]
-#[pyo3(signature = (skeleton, max_blocks = None))]
-pub(super) fn jpeg_layout(py: Python<'_>, skeleton: &[u8], max_blocks: Option<u64>) -> PyResult<Frame> {
-    Ok(enter(py, || jpeg::layout(skeleton, &limits(max_blocks, None)))?.into())
+#[pyo3(signature = (reconstruction, max_blocks = None))]
+pub(super) fn jpeg_layout(py: Python<'_>, reconstruction: &[u8], max_blocks: Option<u64>) -> PyResult<Frame> {
+    Ok(enter(py, || jpeg::layout(reconstruction, &limits(max_blocks, None)))?.into())
 }
 
-/// The file that a skeleton and int16 coefficients make.
+/// Write the file from its reconstruction data and int16 coefficients.
 #[pyfunction]
-#[pyo3(signature = (skeleton, planes, max_output = None))]
+#[pyo3(signature = (reconstruction, planes, max_output = None))]
 pub(super) fn jpeg_write<'py>(
     py: Python<'py>,
-    skeleton: &[u8],
+    reconstruction: &[u8],
     planes: Vec<PyReadonlyArrayDyn<'py, i16>>,
     max_output: Option<u64>,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let planes: Vec<&[i16]> = planes.iter().map(|plane| slice(plane, "plane")).collect::<PyResult<_>>()?;
-    let file = enter(py, || jpeg::write(skeleton, &planes, &limits(None, max_output)))?;
+    let file = enter(py, || jpeg::write(reconstruction, &planes, &limits(None, max_output)))?;
     Ok(PyBytes::new(py, &file))
 }
 
-/// Any file -> (for each picture in it, int16 coefficients of each component; skeleton).
+/// Carve the JPEGs out of any file -> (for each JPEG, int16 coefficients of each component; reconstruction data).
 #[pyfunction]
 #[pyo3(signature = (data, max_blocks = None))]
-pub(super) fn document_read<'py>(
+pub(super) fn carve_read<'py>(
     py: Python<'py>,
     data: &[u8],
     max_blocks: Option<u64>,
 ) -> PyResult<(Vec<Planes<'py>>, Bound<'py, PyBytes>)> {
-    let document = enter(py, || Ok(document::read(data, &limits(max_blocks, None))))?;
+    let carved = enter(py, || Ok(carve::read(data, &limits(max_blocks, None))))?;
     let arrays = |planes: Vec<Vec<i16>>| planes.into_iter().map(|plane| plane.into_pyarray(py)).collect();
-    let pictures = document.pictures.into_iter().map(|picture| arrays(picture.planes)).collect();
-    Ok((pictures, PyBytes::new(py, &document.skeleton)))
+    let jpegs = carved.jpegs.into_iter().map(|jpeg| arrays(jpeg.planes)).collect();
+    Ok((jpegs, PyBytes::new(py, &carved.reconstruction)))
 }
 
-/// The frames of the pictures that a document's skeleton is of.
+/// Write a file from its reconstruction data and the int16 coefficients of its JPEGs.
 #[pyfunction]
-#[pyo3(signature = (skeleton, max_blocks = None, max_output = None))]
-pub(super) fn document_layout(
-    py: Python<'_>,
-    skeleton: &[u8],
-    max_blocks: Option<u64>,
-    max_output: Option<u64>,
-) -> PyResult<Vec<Frame>> {
-    let frames = enter(py, || document::layout(skeleton, &limits(max_blocks, max_output)))?;
-    Ok(frames.into_iter().map(Frame::from).collect())
-}
-
-/// The file that a document's skeleton and the int16 coefficients of its pictures make.
-#[pyfunction]
-#[pyo3(signature = (skeleton, pictures, max_output = None))]
-pub(super) fn document_write<'py>(
+#[pyo3(signature = (reconstruction, jpegs, max_output = None))]
+pub(super) fn carve_write<'py>(
     py: Python<'py>,
-    skeleton: &[u8],
-    pictures: Vec<Vec<PyReadonlyArrayDyn<'py, i16>>>,
+    reconstruction: &[u8],
+    jpegs: Vec<Vec<PyReadonlyArrayDyn<'py, i16>>>,
     max_output: Option<u64>,
 ) -> PyResult<Bound<'py, PyBytes>> {
-    let pictures: Vec<Vec<&[i16]>> = pictures
+    let jpegs: Vec<Vec<&[i16]>> = jpegs
         .iter()
         .map(|planes| planes.iter().map(|plane| slice(plane, "plane")).collect())
         .collect::<PyResult<_>>()?;
-    let file = enter(py, || document::write(skeleton, &pictures, &limits(None, max_output)))?;
+    let file = enter(py, || carve::write(reconstruction, &jpegs, &limits(None, max_output)))?;
     Ok(PyBytes::new(py, &file))
 }

@@ -1,18 +1,17 @@
-//! Symbols <-> bytes whose reader brings the distribution along.
+//! Symbols to bytes and back, with the caller's distribution.
 
 use numpy::{PyArrayDyn, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
 use super::arrays::{slice_mut, with_symbols, wrong_type};
-use super::model::{with_model, Model};
+use super::model::{with_model, PyModel};
 use super::{bytes, enter};
-use crate::message::{self, Array};
-use crate::tensor::{Dtype, Library};
+use crate::tensor::{modelled, ArrayInfo, Dtype, Library};
 use crate::Error;
 
-/// What symbols can be, though they are coded as 32-bit integers.
-const DTYPES: [(&str, Dtype); 7] = [
+/// The dtypes of symbols. All are coded as 32-bit integers.
+pub(super) const DTYPES: [(&str, Dtype); 7] = [
     ("int8", Dtype::I8),
     ("uint8", Dtype::U8),
     ("int16", Dtype::I16),
@@ -22,13 +21,14 @@ const DTYPES: [(&str, Dtype); 7] = [
     ("int64", Dtype::I64),
 ];
 
-/// A C-contiguous array of int8, uint8, int16, uint16 or int32 -> bytes, each element under that of `model`; `dtype` if
-/// it was another one, and `torch` if it was a tensor of torch.
+/// Encode a C-contiguous array of int8, uint8, int16, uint16 or int32; `model` has the distribution of each element.
+///
+/// `dtype` and `torch` are the dtype and the library of the original array, which decoding restores.
 #[pyfunction]
 pub(super) fn message_encode<'py>(
     py: Python<'py>,
     symbols: &Bound<'py, PyAny>,
-    model: &Model,
+    model: &PyModel,
     dtype: &str,
     torch: bool,
     threads: usize,
@@ -38,44 +38,44 @@ pub(super) fn message_encode<'py>(
     let library = if torch { Library::Torch } else { Library::NumPy };
     let message = with_symbols!(symbols, symbols, array => {
         let shape = array.shape().iter().map(|&n| n as u64).collect();
-        let array = Array { dtype, library, shape };
+        let array = ArrayInfo { dtype, library, shape };
         with_model!(py, model, native => {
-            enter(py, || message::encode(symbols, &array, &native, model.fingerprint, threads))
+            enter(py, || modelled::encode(symbols, &array, &native, model.fingerprint, threads))
         })
     })?;
     bytes(py, message.len(), |bytes| message.write(bytes))
 }
 
-/// The dtype, whether it was torch's, and the shape of what a message holds; with a `model`, once the message's hash is
-/// found to be right for distributions as those of it.
+/// Return `(dtype, torch, shape)` of a message; if a `model` is given, after a check of the message's hash with it.
 #[pyfunction]
 #[pyo3(signature = (data, model = None))]
 pub(super) fn message_head<'py>(
     py: Python<'py>,
     data: &[u8],
-    model: Option<Bound<'py, Model>>,
+    model: Option<Bound<'py, PyModel>>,
 ) -> PyResult<(&'static str, bool, Bound<'py, PyTuple>)> {
-    let (array, _) = message::read_head(data)?;
+    let (array, _) = modelled::read_head(data)?;
     array.elements()?;
     if let Some(model) = model {
         let fingerprint = model.get().fingerprint;
-        enter(py, || message::verify(data, fingerprint))?;
+        enter(py, || modelled::verify(data, fingerprint))?;
     }
     let named = DTYPES.iter().find(|(_, dtype)| *dtype == array.dtype);
-    let &(name, _) = named.ok_or_else(|| Error::Unsupported(format!("a message of {:?}", array.dtype)))?;
+    let &(name, _) =
+        named.ok_or_else(|| Error::Unsupported(format!("a message of {:?}", array.dtype).into()))?;
     Ok((name, array.library == Library::Torch, PyTuple::new(py, array.shape)?))
 }
 
-/// Fill `out`, of the size that `message_head` says, with the symbols of a message.
+/// Fill `out`, an array of the size that `message_head` returns, with the symbols of a message.
 #[pyfunction]
 pub(super) fn message_decode(
     py: Python<'_>,
     data: &[u8],
-    model: &Model,
+    model: &PyModel,
     out: &Bound<'_, PyAny>,
     threads: usize,
 ) -> PyResult<()> {
     with_symbols!(mut out, out => with_model!(py, model, native => {
-        enter(py, || message::decode(data, &native, model.fingerprint, out, threads))
+        enter(py, || modelled::decode(data, &native, model.fingerprint, out, threads))
     }))
 }

@@ -1,15 +1,15 @@
-//! `lic_native._native`: the crate as a Python extension. Translation only; no logic lives here.
+//! `lic_native._native`: the crate as a Python extension. It only translates; no logic lives here.
 
 mod arrays;
 mod coder;
 mod container;
-mod elementwise;
+mod context_model;
+mod exact_layers;
 mod exceptions;
 mod image;
 mod jpeg;
 mod message;
 mod model;
-mod native;
 mod tables;
 mod tensor;
 
@@ -19,13 +19,13 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyBytes;
 
-use crate::{ans, interrupt, Result};
+use crate::{interrupt, parallel, Limits, Result};
 
-/// The one door for long work: the GIL is released, Ctrl-C ends it early, and the crate's error becomes a Python
-/// exception.
+/// Does long work: without the GIL, until Ctrl-C or `threads.check` cancels it. All long work goes through this function. An
+/// error of the crate becomes a Python exception.
 fn enter<T: Send>(py: Python<'_>, work: impl FnOnce() -> Result<T> + Send) -> PyResult<T> {
     let result = py.detach(|| interrupt::watched(is_wanted, work));
-    // Whatever work made of having ended early.
+    // If the work was cancelled, the exception that cancelled it replaces the result.
     match RAISED.take() {
         Some(raised) => Err(raised),
         None => Ok(result?),
@@ -33,25 +33,25 @@ fn enter<T: Send>(py: Python<'_>, work: impl FnOnce() -> Result<T> + Send) -> Py
 }
 
 thread_local! {
-    /// What a signal's handler or `threads.check` has raised in the midst of work.
+    /// The exception that a signal handler or `threads.check` has raised during work.
     static RAISED: Cell<Option<PyErr>> = const { Cell::new(None) };
 }
 
-/// Whether Python still wants what this thread does.
+/// Returns whether Python still wants the work of this thread.
 fn is_wanted() -> bool {
     static CHECK: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let answer = Python::try_attach(|py| {
         py.check_signals()?;
         CHECK.import(py, "lic_native.threads", "check")?.call0().map(drop)
     });
-    // There is no answer where Python is about to end.
+    // There is no answer if the interpreter is shutting down.
     let raised = answer.and_then(PyResult::err);
     let wanted = raised.is_none();
     RAISED.set(raised);
     wanted
 }
 
-/// Bytes of this length, written in place.
+/// Returns bytes of this length, which `write` fills in.
 fn bytes(py: Python<'_>, len: usize, write: impl FnOnce(&mut [u8]) + Send) -> PyResult<Bound<'_, PyBytes>> {
     PyBytes::new_with(py, len, |bytes| {
         py.detach(|| write(bytes));
@@ -62,42 +62,62 @@ fn bytes(py: Python<'_>, len: usize, write: impl FnOnce(&mut [u8]) + Send) -> Py
 /// Native half of lic_native.
 #[pymodule(gil_used = false)]
 mod _native {
+    use pyo3::prelude::*;
+
     #[pymodule_export]
     use super::coder::{Decoder, Encoder};
     #[pymodule_export]
+    use super::container::{cuts, duplicates, frames, join_streams, kind, split_streams};
+    #[pymodule_export]
     use super::container::{pack_jpeg, store, unpack, verify, Container};
     #[pymodule_export]
-    use super::elementwise::{activate, features, mixture_params, normalise};
+    use super::context_model::{context_decode, context_encode, context_fingerprint, context_statistics};
     #[pymodule_export]
-    use super::exceptions::{CorruptError, LicError, LimitExceededError, TruncatedError, UnsupportedError};
+    use super::exact_layers::{activate, features, mixture_params, normalise};
+    #[pymodule_export]
+    use super::exceptions::{
+        CorruptError, InexactDeviceError, LicError, LimitExceededError, TruncatedError, UnknownModelError,
+        UnsupportedError, VersionError, WeightsMismatchError,
+    };
     #[pymodule_export]
     use super::image::{pack_image, Image, LatentsChecksum};
     #[pymodule_export]
-    use super::jpeg::{document_layout, document_read, document_write};
+    use super::jpeg::{carve_read, carve_write};
     #[pymodule_export]
     use super::jpeg::{jpeg_layout, jpeg_read, jpeg_write, Component, Frame};
     #[pymodule_export]
     use super::message::{message_decode, message_encode, message_head};
     #[pymodule_export]
-    use super::model::Model;
-    #[pymodule_export]
-    use super::native::{native_decode, native_encode, native_fingerprint, native_statistics};
+    use super::model::PyModel;
     #[pymodule_export]
     use super::tables::Tables;
     #[pymodule_export]
-    use super::tensor::{tensor_decode, tensor_encode};
+    use super::tensor::{tensor_decode, tensor_encode, tensor_head};
     #[pymodule_export]
-    use super::{available_parallelism, fingerprint};
+    use super::{available_parallelism, default_limits, fingerprint};
+
+    /// Sets the version that `Cargo.toml` states.
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("__version__", env!("CARGO_PKG_VERSION"))
+    }
 }
 
-/// XXH3-64 of a buffer.
+/// Return the XXH3-64 of a buffer.
 #[pyfunction]
 fn fingerprint(py: Python<'_>, data: &[u8]) -> u64 {
     py.detach(|| xxhash_rust::xxh3::xxh3_64(data))
 }
 
-/// Processors that this process may use: its affinity and its cgroup's quota count.
+/// Return the number of processors that this process may use, according to its affinity and its cgroup's quota.
 #[pyfunction]
 fn available_parallelism() -> usize {
-    ans::cores()
+    parallel::cores()
+}
+
+/// Return the limits of the crate unless a caller sets others: blocks of pictures, bytes of output.
+#[pyfunction]
+fn default_limits() -> (u64, u64) {
+    let limits = Limits::default();
+    (limits.max_blocks, limits.max_output_bytes)
 }

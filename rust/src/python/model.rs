@@ -1,19 +1,19 @@
-//! Distributions for the elements of arrays, as one class whose arrays are borrowed for each call.
+//! Entropy models as one class, whose arrays are borrowed for each call.
 
 use numpy::{Element, PyArrayDyn, PyArrayMethods, PyReadonlyArrayDyn, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 
 use super::arrays::{slice, wrong_type};
 use super::tables::Tables;
-use crate::ans::{Component, Parameter};
-use crate::tables::{Family, Ladder, MIXTURE_PARAMS};
+use crate::ans::{MixtureComponent, Parameter};
+use crate::tables::{Family, ScaleTables, PAIR_PARAMS};
 use crate::{Error, Result};
 
-/// A distribution for each element of a group; arrays are kept, not copied, and read when something is coded.
-#[pyclass(frozen, module = "lic_native._native")]
-pub(super) struct Model {
+/// A distribution for each element of a group. Arrays are not copied; they are read when something is coded.
+#[pyclass(name = "Model", frozen, module = "lic_native._native")]
+pub(super) struct PyModel {
     pub(super) kind: Kind,
-    /// Of what the distributions are taken from.
+    /// A hash of the tables from which the distributions are taken.
     pub(super) fingerprint: u64,
     pub(super) len: usize,
 }
@@ -23,20 +23,20 @@ pub(super) enum Kind {
     Rows16(Py<Tables>, Py<PyArrayDyn<u16>>),
     Rows32(Py<Tables>, Py<PyArrayDyn<i32>>),
     Rows64(Py<Tables>, Py<PyArrayDyn<i64>>),
-    Located32(&'static Ladder, [Values<f32>; 2]),
-    Located64(&'static Ladder, [Values<f64>; 2]),
-    MixtureOf32(Components<f32>),
-    MixtureOf64(Components<f64>),
-    Categoricals(Py<PyArrayDyn<f32>>, usize),
-    Mixtures(Py<PyArrayDyn<i16>>),
+    Located32(&'static ScaleTables, [Values<f32>; 2]),
+    Located64(&'static ScaleTables, [Values<f64>; 2]),
+    Mixture32(Components<f32>),
+    Mixture64(Components<f64>),
+    Categorical(Py<PyArrayDyn<f32>>, usize),
+    LogisticPair(Py<PyArrayDyn<i16>>),
 }
 
-/// Families, with weights, means and scales.
+/// For each component, the family, and `[weights, means, scales]`.
 type Components<T> = Vec<(Family, [Values<T>; 3])>;
 
 #[pymethods]
-impl Model {
-    /// Rows of `tables`, by uint8, uint16, int32 or int64 `indexes` of any shape.
+impl PyModel {
+    /// Make a model of rows of `tables`, chosen by uint8, uint16, int32 or int64 `indexes` of any shape.
     #[staticmethod]
     fn rows(tables: Bound<'_, Tables>, indexes: &Bound<'_, PyAny>) -> PyResult<Self> {
         let fingerprint = tables.get().fingerprint;
@@ -55,8 +55,9 @@ impl Model {
         Ok(Self { kind, fingerprint, len })
     }
 
-    /// `count` distributions of a family, `gaussian`, `laplace` or `logistic`: means and scales are numbers or arrays, all
-    /// float32 or all float64. If float32 does not hold a number, all are float64.
+    /// Make a model of `count` distributions of a family: `gaussian`, `laplace` or `logistic`.
+    ///
+    /// Means and scales are numbers or arrays, all float32 or all float64. Numbers are float32 if that holds them exactly.
     #[staticmethod]
     fn located(
         py: Python<'_>,
@@ -65,29 +66,31 @@ impl Model {
         means: &Bound<'_, PyAny>,
         scales: &Bound<'_, PyAny>,
     ) -> PyResult<Self> {
-        let family = named(family)?;
-        // The first one of a family is built, for which others need not wait.
-        let ladder = py.detach(|| Ladder::get(family));
-        let kind = match [means, scales].map(|given| Values::<f32>::new(given)) {
-            [Some(means), Some(scales)] => Kind::Located32(ladder, [means, scales]),
-            _ => Kind::Located64(ladder, [Values::take(means, "means")?, Values::take(scales, "scales")?]),
+        let family = family_of(family)?;
+        // The first call for a family builds its tables, while other threads run.
+        let tables = py.detach(|| ScaleTables::get(family));
+        let kind = match [means, scales].map(|argument| Values::<f32>::new(argument)) {
+            [Some(means), Some(scales)] => Kind::Located32(tables, [means, scales]),
+            _ => Kind::Located64(tables, [Values::take(means, "means")?, Values::take(scales, "scales")?]),
         };
-        Ok(Self { kind, fingerprint: ladder.fingerprint(), len: count })
+        Ok(Self { kind, fingerprint: tables.fingerprint(), len: count })
     }
 
-    /// `count` mixtures of components, each a family, weights, means and scales: numbers or arrays, as in `located`.
+    /// Make a model of `count` mixtures. A component is `(family, (weights, means, scales))` with numbers or arrays as in
+    /// `located`.
     #[staticmethod]
     fn mixture_of(count: usize, components: Vec<(String, [Bound<'_, PyAny>; 3])>) -> PyResult<Self> {
-        let families = components.iter().map(|(family, _)| named(family)).collect::<Result<Vec<Family>>>()?;
-        let given = || families.iter().copied().zip(components.iter().map(|(_, given)| given));
-        let single = |given: &[Bound<'_, PyAny>; 3]| {
-            let [weights, means, scales] = given.each_ref().map(Values::new);
+        let families =
+            components.iter().map(|(family, _)| family_of(family)).collect::<Result<Vec<Family>>>()?;
+        let arguments = || families.iter().copied().zip(components.iter().map(|(_, arguments)| arguments));
+        let single = |arguments: &[Bound<'_, PyAny>; 3]| {
+            let [weights, means, scales] = arguments.each_ref().map(Values::new);
             Some([weights?, means?, scales?])
         };
-        let kind = match given().map(|(family, given)| Some((family, single(given)?))).collect() {
-            Some(components) => Kind::MixtureOf32(components),
-            None => Kind::MixtureOf64(
-                given()
+        let kind = match arguments().map(|(family, arguments)| Some((family, single(arguments)?))).collect() {
+            Some(components) => Kind::Mixture32(components),
+            None => Kind::Mixture64(
+                arguments()
                     .map(|(family, [weights, means, scales])| {
                         let (weights, means) =
                             (Values::take(weights, "weights")?, Values::take(means, "means")?);
@@ -100,38 +103,40 @@ impl Model {
         Ok(Self { kind, fingerprint: xxhash_rust::xxh3::xxh3_64(&families), len: count })
     }
 
-    /// Probabilities of symbols 0.. for each element, float32 `[..., symbols]`.
+    /// Make a model of probabilities, float32 `[..., symbols]`, for the symbols from 0 on.
     #[staticmethod]
     fn categoricals(probabilities: &Bound<'_, PyArrayDyn<f32>>) -> PyResult<Self> {
         let symbols = probabilities.shape().last().copied().unwrap_or(0);
         let len = probabilities.len().checked_div(symbols).unwrap_or(0);
-        let kind = Kind::Categoricals(probabilities.clone().unbind(), symbols);
+        let kind = Kind::Categorical(probabilities.clone().unbind(), symbols);
         Ok(Self { kind, fingerprint: symbols as u64, len })
     }
 
-    /// Mixtures of two logistic distributions, int16 `params` `[..., 5]` as docs/format.md has them.
+    /// Make a model of mixtures of two logistic distributions, int16 `params` `[..., 5]` as in docs/format.md.
     #[staticmethod]
     fn mixtures(params: &Bound<'_, PyArrayDyn<i16>>) -> PyResult<Self> {
-        if params.shape().last() != Some(&MIXTURE_PARAMS) {
-            let what = format!("params of shape {:?}, not [..., {MIXTURE_PARAMS}]", params.shape());
+        if params.shape().last() != Some(&PAIR_PARAMS) {
+            let what = format!("params of shape {:?}, not [..., {PAIR_PARAMS}]", params.shape());
             return Err(Error::InvalidArgument(what).into());
         }
-        let len = params.len() / MIXTURE_PARAMS;
-        Ok(Self { kind: Kind::Mixtures(params.clone().unbind()), fingerprint: 0, len })
+        let len = params.len() / PAIR_PARAMS;
+        Ok(Self { kind: Kind::LogisticPair(params.clone().unbind()), fingerprint: 0, len })
     }
 
-    /// Number of elements.
+    /// Return the number of elements.
     fn __len__(&self) -> usize {
         self.len
     }
 }
 
-fn named(family: &str) -> Result<Family> {
-    match family {
+fn family_of(name: &str) -> Result<Family> {
+    match name {
         "gaussian" => Ok(Family::Gaussian),
         "laplace" => Ok(Family::Laplace),
         "logistic" => Ok(Family::Logistic),
-        _ => Err(Error::InvalidArgument(format!("no family {family}"))),
+        _ => Err(Error::InvalidArgument(format!(
+            "unknown family '{name}'; choose from: gaussian, laplace, logistic"
+        ))),
     }
 }
 
@@ -141,9 +146,9 @@ pub(super) enum Values<T> {
     Each(Py<PyArrayDyn<T>>),
 }
 
-/// A float that arrays may be of.
+/// The type of an array of parameters.
 pub(super) trait Number: Element + Copy {
-    /// This number, if there is one that is the same.
+    /// Returns the number, if this type holds it exactly.
     fn exactly(number: f64) -> Option<Self>;
 }
 
@@ -161,19 +166,19 @@ impl Number for f64 {
 }
 
 impl<T: Number> Values<T> {
-    fn new(given: &Bound<'_, PyAny>) -> Option<Self> {
-        if let Ok(array) = given.cast::<PyArrayDyn<T>>() {
+    fn new(argument: &Bound<'_, PyAny>) -> Option<Self> {
+        if let Ok(array) = argument.cast::<PyArrayDyn<T>>() {
             return Some(Self::Each(array.clone().unbind()));
         }
-        // An array of one number would pass for a number.
-        if given.cast::<PyUntypedArray>().is_ok() {
+        // `extract` would accept an array of one number.
+        if argument.cast::<PyUntypedArray>().is_ok() {
             return None;
         }
-        T::exactly(given.extract().ok()?).map(Self::Constant)
+        T::exactly(argument.extract().ok()?).map(Self::Constant)
     }
 
-    fn take(given: &Bound<'_, PyAny>, name: &str) -> PyResult<Self> {
-        Self::new(given).ok_or_else(|| wrong_type(given, name, std::any::type_name::<T>()))
+    fn take(argument: &Bound<'_, PyAny>, name: &str) -> PyResult<Self> {
+        Self::new(argument).ok_or_else(|| wrong_type(argument, name, std::any::type_name::<T>()))
     }
 }
 
@@ -186,7 +191,7 @@ impl<T: Element + Copy> Values<T> {
     }
 }
 
-/// [`Values`] that can be read.
+/// [`Values`] that are borrowed for one call.
 pub(super) enum Borrowed<'py, T: Element> {
     Constant(T),
     Each(PyReadonlyArrayDyn<'py, T>),
@@ -208,77 +213,54 @@ pub(super) fn borrow<'py, T: Number>(
     Ok([weights.borrow(py)?, means.borrow(py)?, scales.borrow(py)?])
 }
 
-/// The components of mixtures.
+/// Returns the components of a mixture model.
 pub(super) fn components<'a, T: Number>(
     families: impl Iterator<Item = Family>,
     borrowed: &'a [[Borrowed<'_, T>; 3]],
-) -> PyResult<Vec<Component<'a, T>>> {
+) -> PyResult<Vec<MixtureComponent<'a, T>>> {
     let component = |(family, [weights, means, scales]): (Family, &'a [Borrowed<'_, T>; 3])| {
         let (weights, means) = (weights.parameter("weights")?, means.parameter("means")?);
-        Ok(Component { family, weights, means, scales: scales.parameter("scales")? })
+        Ok(MixtureComponent { family, weights, means, scales: scales.parameter("scales")? })
     };
     families.zip(borrowed).map(component).collect()
 }
 
-/// Evaluates an expression with `$model` as the [`ans::Model`](crate::ans::Model) that a [`Model`] stands for.
+/// Evaluates an expression with `$model` as the [`EntropyModel`](crate::ans::EntropyModel) that a [`PyModel`] stands for.
 macro_rules! with_model {
-    ($py:expr, $native:expr, $model:ident => $body:expr) => {{
+    ($py:expr, $native:expr, $model:ident => $body:expr) => {
+        with_model!($py, $native, $model => $body;
+            [Rows8, Rows16, Rows32, Rows64], [Located32, Located64], [Mixture32, Mixture64])
+    };
+    ($py:expr, $native:expr, $model:ident => $body:expr;
+        [$($rows:ident),*], [$($located:ident),*], [$($mixture:ident),*]) => {{
         use $crate::python::model::{borrow, components, slice_of, Kind};
         match &$native.kind {
-            Kind::Rows8(tables, indexes) => {
+            $(Kind::$rows(tables, indexes) => {
                 slice_of!($py, indexes, "indexes", slice);
-                let $model = $crate::ans::Rows::new(&tables.get().tables, slice);
+                let $model = $crate::ans::TableRows::new(&tables.get().tables, slice);
                 $body
-            }
-            Kind::Rows16(tables, indexes) => {
-                slice_of!($py, indexes, "indexes", slice);
-                let $model = $crate::ans::Rows::new(&tables.get().tables, slice);
-                $body
-            }
-            Kind::Rows32(tables, indexes) => {
-                slice_of!($py, indexes, "indexes", slice);
-                let $model = $crate::ans::Rows::new(&tables.get().tables, slice);
-                $body
-            }
-            Kind::Rows64(tables, indexes) => {
-                slice_of!($py, indexes, "indexes", slice);
-                let $model = $crate::ans::Rows::new(&tables.get().tables, slice);
-                $body
-            }
-            Kind::Located32(ladder, [means, scales]) => {
+            })*
+            $(Kind::$located(tables, [means, scales]) => {
                 let (means, scales) = (means.borrow($py)?, scales.borrow($py)?);
                 let (means, scales) = (means.parameter("means")?, scales.parameter("scales")?);
-                let $model = $crate::ans::Located::new(ladder, $native.len, means, scales)?;
+                let $model = $crate::ans::LocationScale::new(tables, $native.len, means, scales)?;
                 $body
-            }
-            Kind::Located64(ladder, [means, scales]) => {
-                let (means, scales) = (means.borrow($py)?, scales.borrow($py)?);
-                let (means, scales) = (means.parameter("means")?, scales.parameter("scales")?);
-                let $model = $crate::ans::Located::new(ladder, $native.len, means, scales)?;
-                $body
-            }
-            Kind::MixtureOf32(kept) => {
+            })*
+            $(Kind::$mixture(kept) => {
                 let borrowed =
                     kept.iter().map(|(_, values)| borrow($py, values)).collect::<PyResult<Vec<_>>>()?;
                 let components = components(kept.iter().map(|(family, _)| *family), &borrowed)?;
-                let $model = $crate::ans::MixtureOf::new($native.len, &components)?;
+                let $model = $crate::ans::Mixture::new($native.len, &components)?;
                 $body
-            }
-            Kind::MixtureOf64(kept) => {
-                let borrowed =
-                    kept.iter().map(|(_, values)| borrow($py, values)).collect::<PyResult<Vec<_>>>()?;
-                let components = components(kept.iter().map(|(family, _)| *family), &borrowed)?;
-                let $model = $crate::ans::MixtureOf::new($native.len, &components)?;
-                $body
-            }
-            Kind::Categoricals(probabilities, symbols) => {
+            })*
+            Kind::Categorical(probabilities, symbols) => {
                 slice_of!($py, probabilities, "probabilities", slice);
-                let $model = $crate::ans::Categoricals::new(slice, *symbols)?;
+                let $model = $crate::ans::Categorical::new(slice, *symbols)?;
                 $body
             }
-            Kind::Mixtures(params) => {
+            Kind::LogisticPair(params) => {
                 slice_of!($py, params, "params", slice);
-                let $model = $crate::ans::Mixtures::new(slice.as_chunks().0);
+                let $model = $crate::ans::LogisticPair::new(slice.as_chunks().0);
                 $body
             }
         }

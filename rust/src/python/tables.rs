@@ -10,7 +10,7 @@ use super::enter;
 use crate::tables;
 use crate::Result;
 
-/// Boundaries of all rows laid end to end, their numbers and first symbols of each row.
+/// The boundaries of all rows, end to end, and for each row their number and the first symbol.
 type Parts<'py> = (Bound<'py, PyArray1<u16>>, Bound<'py, PyArray1<i32>>, Bound<'py, PyArray1<i32>>);
 
 /// Integer CDFs, validated once: rows of 15-bit cumulative frequencies whose last slot is the escape.
@@ -21,7 +21,7 @@ pub(super) struct Tables {
 }
 
 impl Tables {
-    /// What `make` makes while other threads run, which may take seconds.
+    /// Makes tables without the GIL, which may take seconds.
     fn of(py: Python<'_>, make: impl FnOnce() -> Result<tables::Tables> + Send) -> PyResult<Self> {
         enter(py, || {
             let tables = make()?;
@@ -33,7 +33,7 @@ impl Tables {
 
 #[pymethods]
 impl Tables {
-    /// What `__reduce__` gave: `cdf` has the boundaries of all rows end to end, `lengths[i]` of them for row `i`.
+    /// Make the tables that `__reduce__` describes: `cdf` has the boundaries of all rows end to end, `lengths[i]` for row `i`.
     #[new]
     fn new(
         py: Python<'_>,
@@ -49,35 +49,35 @@ impl Tables {
         })
     }
 
-    /// For pickle: the class and the arguments that make the same tables.
+    /// Return the class and the arguments that make the same tables, for pickle.
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> (Bound<'py, PyType>, Parts<'py>) {
         let (py, tables) = (slf.py(), &slf.get().tables);
         let (cdf, lengths, offsets) = py.detach(|| tables.to_parts());
         (slf.get_type(), (cdf.into_pyarray(py), lengths.into_pyarray(py), offsets.into_pyarray(py)))
     }
 
-    /// Discretised Gaussians: one row for each scale and each of `fractions` mean offsets, scale-major.
+    /// Make discretised Gaussians: row `i * fractions + k` has standard deviation `scales[i]` and mean `k / fractions`.
     #[staticmethod]
     #[pyo3(signature = (scales, fractions = 1))]
     fn gaussian(py: Python<'_>, scales: Vec<f64>, fractions: u32) -> PyResult<Self> {
         Self::of(py, || tables::gaussian(&scales, fractions))
     }
 
-    /// Discretised Laplace distributions, as `gaussian`.
+    /// Make discretised Laplace distributions, in the same order as `gaussian`.
     #[staticmethod]
     #[pyo3(signature = (scales, fractions = 1))]
     fn laplace(py: Python<'_>, scales: Vec<f64>, fractions: u32) -> PyResult<Self> {
         Self::of(py, || tables::laplace(&scales, fractions))
     }
 
-    /// Discretised logistic distributions, as `gaussian`.
+    /// Make discretised logistic distributions, in the same order as `gaussian`.
     #[staticmethod]
     #[pyo3(signature = (scales, fractions = 1))]
     fn logistic(py: Python<'_>, scales: Vec<f64>, fractions: u32) -> PyResult<Self> {
         Self::of(py, || tables::logistic(&scales, fractions))
     }
 
-    /// Rows of symbols' probabilities or counts, float64 `[rows, n]`, whose first symbols are int32 `offsets` `[rows]`.
+    /// Make rows of probabilities or counts, float64 `[rows, n]`, whose first symbols are int32 `offsets` `[rows]`.
     #[staticmethod]
     fn from_pmf(
         py: Python<'_>,
@@ -92,9 +92,9 @@ impl Tables {
         Self::of(py, || tables::Tables::from_pmf(pmf, symbols, offsets))
     }
 
-    /// Rows in CompressAI's layout: int32 `cdf` `[rows, stride]`, of which row `i` uses the first `lengths[i]`
-    /// boundaries, and whose first symbol is `offsets[i]`; both int32 `[rows]`. Rows of another precision than 15 bits
-    /// are converted.
+    /// Make rows from CompressAI's layout: int32 `cdf` `[rows, stride]`, int32 `lengths` `[rows]` and `offsets` `[rows]`. Row
+    /// `i` has the first `lengths[i]` boundaries of `cdf[i]`, and its first symbol is `offsets[i]`. Rows of another
+    /// precision than 15 bits are converted.
     #[staticmethod]
     fn from_cdf(
         py: Python<'_>,
@@ -111,12 +111,12 @@ impl Tables {
         Self::of(py, || tables::Tables::from_padded(cdf, stride, lengths, offsets))
     }
 
-    /// Number of rows.
+    /// Return the number of rows.
     fn __len__(&self) -> usize {
         self.tables.len()
     }
 
-    /// XXH3-64 of the rows.
+    /// Return the XXH3-64 of the rows.
     fn fingerprint(&self) -> u64 {
         self.fingerprint
     }

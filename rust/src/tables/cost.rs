@@ -1,13 +1,14 @@
-//! What coding a symbol costs, as exact integers.
+//! The cost of coding a symbol, as an exact integer.
 
 use std::sync::OnceLock;
 
-use super::{real, PRECISION, TOTAL};
+use super::exact_math;
+use super::slots::{PRECISION, TOTAL};
 
 /// Costs are in units of 2^−26 bits.
 pub const COST_BITS: u32 = 26;
 
-/// For each frequency 0..=2^15, −log2 of its probability; frequency 0 never occurs.
+/// Returns −log2 of the probability for each frequency 0..=2^15. Frequency 0 never occurs.
 pub fn cost_table() -> &'static [u32] {
     static TABLE: OnceLock<Vec<u32>> = OnceLock::new();
     TABLE.get_or_init(|| {
@@ -15,7 +16,7 @@ pub fn cost_table() -> &'static [u32] {
         let mut ln_freq = 0.0;
         let mut table = vec![PRECISION << COST_BITS; 2];
         table.extend((2..=TOTAL).map(|freq| {
-            ln_freq += real::log_ratio(1.0 / f64::from(2 * freq - 1));
+            ln_freq += exact_math::log_ratio(1.0 / f64::from(2 * freq - 1));
             ((f64::from(PRECISION) - ln_freq * std::f64::consts::LOG2_E) * unit).round().max(0.0) as u32
         }));
         table

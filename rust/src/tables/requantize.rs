@@ -1,31 +1,32 @@
-//! Rows of other precisions than 15 bits, such as CompressAI's 16, as the rows of 15 bits that cost the least.
+//! Conversion of rows of another precision than 15 bits, such as CompressAI's 16, to the 15-bit rows that cost the least.
 //!
-//! Quantisers that leave every symbol a slot take it from others: the widest Gaussian of a CompressAI model has
-//! 2,000 symbols of frequency 1 at its ends, down to those that never occur in practice. What each of them
-//! deserves is lost, but not what all at one end deserve together. So that much is spread over them again,
-//! falling off geometrically from the rest of the row, and the last of them join the escape.
+//! A quantiser that gives every symbol a slot takes slots from the other symbols: the widest Gaussian of a CompressAI
+//! model has 2,000 symbols of frequency 1 at its ends, many of which never occur in practice. Their single probabilities
+//! are lost, but the sum at each end is not. That sum is spread over these symbols again, falling off geometrically from
+//! the rest of the row, and the outermost symbols join the escape.
 
 use std::ops::Range;
 
-use super::{Row, PRECISION, TOTAL};
+use super::cdf_row::CdfRow;
+use super::slots::{PRECISION, TOTAL};
 
-/// The finest precision that is taken.
+/// The finest precision of a row.
 pub(super) const MAX_PRECISION: u32 = 24;
 
-/// Weights are in units of 2^-31: they sum to what an `u32` holds, and the product of two fits an `u64`.
+/// Weights are in units of 2^−31: a `u32` holds their sum, and a `u64` the product of two.
 const UNIT_BITS: u32 = 31;
 
-/// A quarter of a slot. A symbol lighter than that joins the escape if it is at the edge of the support: a slot
-/// of its own would cost the others more than the escape costs it.
+/// A quarter of a slot. A symbol at the edge of the support that is lighter joins the escape: a slot of its own would
+/// cost the other symbols more than the escape costs this one.
 const LIGHT: u64 = 1 << (UNIT_BITS - PRECISION - 2);
 
-/// Turns boundaries from 0 to 2^`precision`, which never fall, into a row. Symbols without a slot get one, or
+/// Turns boundaries that rise from 0 to 2^`precision`, not always strictly, into a row. Symbols without a slot get one or
 /// join the escape.
-pub(super) fn requantize(boundaries: &[i32], precision: u32, offset: i32) -> Row {
+pub(super) fn requantize(boundaries: &[i32], precision: u32, offset: i32) -> CdfRow {
     let least = 1 << (UNIT_BITS - precision);
     let mut weights: Vec<u64> =
         boundaries.windows(2).map(|pair| (pair[1] - pair[0]) as u64 * least).collect();
-    weights.pop(); // The escape's is what the symbols leave.
+    weights.pop(); // The escape's weight is the rest.
     if precision > PRECISION {
         for _end in 0..2 {
             spread_tail(&mut weights, least);
@@ -35,10 +36,10 @@ pub(super) fn requantize(boundaries: &[i32], precision: u32, offset: i32) -> Row
     let kept = support(&weights);
     let mut counts: Vec<u32> = weights[kept.clone()].iter().map(|&weight| weight as u32).collect();
     counts.push((1 << UNIT_BITS) - counts.iter().sum::<u32>());
-    Row::from_counts(&counts, offset + kept.start as i32).expect("the support leaves room for the escape")
+    CdfRow::from_counts(&counts, offset + kept.start as i32).expect("the support leaves room for the escape")
 }
 
-/// Spreads what the first symbols weigh, as far as none of them weighs more than the `least` possible.
+/// Spreads the total weight of the first symbols that weigh no more than the `least` possible over these symbols.
 fn spread_tail(weights: &mut [u64], least: u64) {
     let tail = weights.iter().take_while(|&&weight| weight <= least).count();
     let (tail, body) = weights.split_at_mut(tail);
@@ -46,13 +47,13 @@ fn spread_tail(weights: &mut [u64], least: u64) {
     let Some(&first) = body.iter().take(2).max() else { return };
     let total: u64 = tail.iter().sum();
     let mut weight = first;
-    for place in tail.iter_mut().rev() {
+    for lightest in tail.iter_mut().rev() {
         weight = weight * total / (first + total);
-        *place = weight;
+        *lightest = weight;
     }
 }
 
-/// The symbols between the outermost ones that are not light, or as many as a row can have.
+/// Returns the range from the first to the last symbol that is not light, cut to the number of symbols of a row.
 fn support(weights: &[u64]) -> Range<usize> {
     let mut kept = 0..weights.len();
     while let [low, .., high] | [low @ high] = weights[kept.clone()] {
@@ -66,106 +67,4 @@ fn support(weights: &[u64]) -> Range<usize> {
         }
     }
     kept
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::{real, scale_table};
-    use super::*;
-
-    /// 2^16 slots for these probabilities, at least one for each; the least frequent give up what that takes.
-    fn with_forced_slots(probabilities: &[f64]) -> Vec<i32> {
-        let mut freqs: Vec<i32> = probabilities.iter().map(|p| (p * 65536.0).round() as i32).collect();
-        for i in 0..freqs.len() {
-            if freqs[i] == 0 {
-                freqs[i] = 1;
-                *freqs.iter_mut().filter(|freq| **freq > 1).min().unwrap() -= 1;
-            }
-        }
-        let excess = freqs.iter().sum::<i32>() - 65536;
-        *freqs.iter_mut().max().unwrap() -= excess;
-        freqs
-    }
-
-    fn boundaries(freqs: &[i32]) -> Vec<i32> {
-        let ends = freqs.iter().scan(0, |end, freq| {
-            *end += freq;
-            Some(*end)
-        });
-        std::iter::once(0).chain(ends).collect()
-    }
-
-    fn freqs(row: &Row) -> Vec<i32> {
-        row.cdf().windows(2).map(|pair| pair[1] - pair[0]).collect()
-    }
-
-    #[test]
-    fn coarser_rows_stay_what_they_are() {
-        for precision in 1..PRECISION {
-            let end = 1 << precision;
-            let row = requantize(&[0, 1, end], precision, -7);
-            assert_eq!((row.offset(), row.cdf()), (-7, &[0, TOTAL as i32 / end, TOTAL as i32][..]));
-        }
-        let row = requantize(&[0, 1, 2, 30, 31, 32], 5, 3);
-        assert_eq!((row.offset(), row.cdf()), (3, &[0, 1024, 2048, 30720, 31744, 32768][..]));
-    }
-
-    #[test]
-    fn symbols_without_slots_get_one_or_join_the_escape() {
-        let row = requantize(&[0, 0, 40_000, 40_000, 65_536, 65_536, 65_536], 16, 10);
-        assert_eq!((row.offset(), freqs(&row)), (11, vec![19_999, 1, 12_767, 1]));
-        let row = requantize(&[0, 0, 0, 2], 1, 0);
-        assert_eq!((row.offset(), row.cdf()), (2, &[0, TOTAL as i32][..]));
-    }
-
-    #[test]
-    fn flat_rows_stay_flat() {
-        let row = requantize(&boundaries(&[1; 1 << 13]), 13, 0);
-        assert!(freqs(&row).iter().all(|&freq| freq == 4));
-        // At 16 bits, more symbols than slots.
-        let row = requantize(&boundaries(&[1; 1 << 16]), 16, 0);
-        assert_eq!(freqs(&row)[..TOTAL as usize / 2 - 1], [1; TOTAL as usize / 2 - 1]);
-        assert_eq!(row.cdf().len(), TOTAL as usize + 1);
-        // Every symbol next to impossible.
-        let row = requantize(&boundaries(&[1; 1 << 20]), 20, 0);
-        assert_eq!(row.cdf(), [0, TOTAL as i32]);
-    }
-
-    #[test]
-    fn the_finest_precision() {
-        let end = 1 << MAX_PRECISION;
-        let row = requantize(&[0, 1, 10_000, end - 10_000, end - 9, end], MAX_PRECISION, 0);
-        assert_eq!((row.offset(), freqs(&row).len()), (1, 4));
-        assert!(freqs(&row)[0].abs_diff(20) <= 1);
-    }
-
-    /// Expected bits under the true distributions: 15-bit rows made of 16-bit rows beside these themselves.
-    #[test]
-    fn nothing_is_lost_against_16_bits() {
-        let (mut ideal, mut at_16, mut at_15) = (0.0, 0.0, 0.0);
-        for scale in scale_table(0.11, 256.0, 64).unwrap() {
-            let reach = (scale * 6.11).ceil() as i32;
-            let mass = |symbol: i32| {
-                let distance = f64::from(symbol).abs();
-                real::normal_cdf((0.5 - distance) / scale) - real::normal_cdf((-0.5 - distance) / scale)
-            };
-            let mut probabilities: Vec<f64> = (-reach..=reach).map(mass).collect();
-            probabilities.push(1e-9);
-            let fine = with_forced_slots(&probabilities);
-            let row = requantize(&boundaries(&fine), 16, -reach);
-            let coarse = freqs(&row);
-            let escape = *coarse.last().unwrap();
-            for (symbol, p) in (-reach..=reach).zip(&probabilities).filter(|(_, &p)| p > 0.0) {
-                let inside = usize::try_from(symbol - row.offset()).ok().filter(|&i| i + 1 < coarse.len());
-                let escape_bits = if inside.is_some() { 0.0 } else { 16.0 };
-                let freq = inside.map_or(escape, |i| coarse[i]);
-                ideal -= p * p.log2();
-                at_16 += p * (16.0 - f64::from(fine[(symbol + reach) as usize]).log2());
-                at_15 += p * (15.0 - f64::from(freq).log2() + escape_bits);
-            }
-        }
-        println!("over the entropy: 16 bits {:.5}, 15 bits {:.5}", at_16 / ideal, at_15 / ideal);
-        assert!(at_15 < at_16);
-        assert!(at_15 / ideal < 1.0005);
-    }
 }

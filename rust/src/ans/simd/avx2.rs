@@ -1,18 +1,17 @@
 //! AVX2: 8 elements in a register.
-#![cfg(target_arch = "x86_64")]
 
 use std::arch::x86_64::*;
 
-use super::{check_rows, prefetch_next, row_unchecked, Found};
-use crate::ans::{BlockRows, BLOCK, LOWER_BOUND, MASK, MAX_LANES};
-use crate::tables::{Bucket, Direct, Slots, Tables, PRECISION, TOTAL};
+use super::block::{check_rows, BlockRows, Found, Word};
+use super::prefetch::prefetch_next;
+use crate::ans::constants::{BLOCK, LOWER_BOUND, MAX_LANES, SLOT_MASK};
+use crate::tables::{Bucket, DirectTables, Slots, Tables, PRECISION, TOTAL};
 
 const N: usize = 8;
 
-/// For each set of elements, where those of a compact vector come from: the last of them are the set, in order.
+/// For each set of elements, the permutation that compacts a vector: the set becomes the last elements, in order.
 static COMPACTIONS: [[u8; N]; 1 << N] = permutations(true);
-/// For each set of elements, where those of the vector come from to which a compact one, the first of whose
-/// elements are the set, expands.
+/// For each set of elements, the permutation that expands a vector: its first elements become the set, in order.
 static EXPANSIONS: [[u8; N]; 1 << N] = permutations(false);
 
 const fn permutations(compact: bool) -> [[u8; N]; 1 << N] {
@@ -53,27 +52,25 @@ pub(super) fn slots(
     prefetch_next(symbols);
     for i in 0..BLOCK / N {
         let (symbols, rows) = (&symbols.as_chunks::<N>().0[i], &rows.as_chunks::<N>().0[i]);
-        // SAFETY: they are checked.
+        // SAFETY: the rows are checked.
         let [_, offset, first, sizes] = unsafe { quarters(tables, rows) };
-        // SAFETY: the array has 32 bytes.
-        let symbol = unsafe { _mm256_loadu_si256(symbols.as_ptr().cast()) };
+        let symbol = load(symbols);
         let escape = _mm256_and_si256(sizes, _mm256_set1_epi32(0xffff));
         let interval = _mm256_min_epu32(_mm256_sub_epi32(symbol, offset), escape);
         escapes |= u64::from(set(_mm256_cmpeq_epi32(interval, escape))) << (N * i);
         let boundary = _mm256_add_epi32(first, interval);
-        // SAFETY: interval <= symbols, so `Tables` has this boundary and the next.
+        // SAFETY: interval <= symbols, so `Tables` has this boundary and the next one.
         let pair = unsafe { _mm256_i32gather_epi32::<2>(tables.parts().1.as_ptr().cast(), boundary) };
         let bits = _mm256_sub_epi32(pair, _mm256_slli_epi32::<16>(pair));
-        // SAFETY: the array has 32 bytes, and the halves are what `Slots` consists of: start and end - start.
-        unsafe { _mm256_storeu_si256(slots.as_chunks_mut::<N>().0[i].as_mut_ptr().cast(), bits) };
+        store(&mut slots.as_chunks_mut().0[i], bits);
     }
     escapes
 }
 
-/// [`slots`] for places of a ladder.
+/// Does as [`slots`] for places of scale tables.
 #[target_feature(enable = "avx2,popcnt")]
 pub(super) fn slots_at(
-    direct: &Direct,
+    direct: &DirectTables,
     places: &[u16; BLOCK],
     symbols: &[i32; BLOCK],
     slots: &mut [Slots; BLOCK],
@@ -81,50 +78,48 @@ pub(super) fn slots_at(
     let mut missing = 0;
     for i in 0..BLOCK / N {
         let [octave, row] = octaves_and_rows(&places.as_chunks::<N>().0[i]);
-        // SAFETY: the array has 32 bytes.
-        let symbol = unsafe { _mm256_loadu_si256(symbols.as_chunks::<N>().0[i].as_ptr().cast()) };
+        let symbol = load(&symbols.as_chunks().0[i]);
         let half = _mm256_sllv_epi32(_mm256_set1_epi32(2), octave);
         let first_interval = _mm256_sub_epi32(half, _mm256_set1_epi32(1));
         let last = _mm256_add_epi32(half, first_interval);
         let interval = _mm256_min_epu32(_mm256_add_epi32(symbol, first_interval), last);
         let row = _mm256_sllv_epi32(row, _mm256_add_epi32(octave, _mm256_set1_epi32(2)));
-        let first = of_octaves(&direct.first_slots, octave);
+        let first = look_up(&direct.first_slots, octave);
         let position = _mm256_add_epi32(_mm256_add_epi32(first, row), interval);
         check_positions(position, direct.slots.len());
-        // SAFETY: these positions are checked.
+        // SAFETY: the positions are checked.
         let bits = unsafe { _mm256_i32gather_epi32::<4>(direct.slots.as_ptr().cast(), position) };
         missing |= u64::from(set(_mm256_cmpeq_epi32(bits, _mm256_setzero_si256()))) << (N * i);
-        // SAFETY: the array has 32 bytes, of what `Slots` consists of.
-        unsafe { _mm256_storeu_si256(slots.as_chunks_mut::<N>().0[i].as_mut_ptr().cast(), bits) };
+        store(&mut slots.as_chunks_mut().0[i], bits);
     }
     missing
 }
 
-/// The octaves of 8 places, and their rows.
+/// Returns the octaves and the rows of 8 places.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn octaves_and_rows(places: &[u16; N]) -> [__m256i; 2] {
     // SAFETY: the array has 16 bytes.
     let place = _mm256_cvtepu16_epi32(unsafe { _mm_loadu_si128(places.as_ptr().cast()) });
-    let row = _mm256_and_si256(place, _mm256_set1_epi32((1 << Direct::ROW_BITS) - 1));
-    [_mm256_srli_epi32::<{ Direct::ROW_BITS as i32 }>(place), row]
+    let row = _mm256_and_si256(place, _mm256_set1_epi32((1 << DirectTables::ROW_BITS) - 1));
+    [_mm256_srli_epi32::<{ DirectTables::ROW_BITS as i32 }>(place), row]
 }
 
-/// What an array has for octaves.
+/// Looks up the elements of an array at these positions.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn of_octaves(array: &[u32; 2 * N], octave: __m256i) -> __m256i {
-    let [low, high] = [0, 1].map(|i| _mm256_permutevar8x32_epi32(load(&array.as_chunks().0[i]), octave));
-    _mm256_blendv_epi8(low, high, _mm256_cmpgt_epi32(octave, _mm256_set1_epi32(N as i32 - 1)))
+fn look_up(array: &[u32; 2 * N], position: __m256i) -> __m256i {
+    let [low, high] = [0, 1].map(|i| _mm256_permutevar8x32_epi32(load(&array.as_chunks().0[i]), position));
+    _mm256_blendv_epi8(low, high, _mm256_cmpgt_epi32(position, _mm256_set1_epi32(N as i32 - 1)))
 }
 
-/// Models see to it that all positions are below `end`; here memory safety depends on it.
+/// Checks that all positions are below `end`. Models guarantee it; memory safety depends on it here.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn check_positions(positions: __m256i, end: usize) {
     let last = _mm256_set1_epi32(end as i32 - 1);
     let within = set(_mm256_cmpeq_epi32(_mm256_max_epu32(positions, last), last));
-    assert!(within == u8::MAX, "a place that its ladder does not have");
+    assert!(within == u8::MAX, "a model names a place that its tables do not have");
 }
 
 /// See [`Backend::encode`](super::Backend::encode).
@@ -139,9 +134,7 @@ pub(super) fn encode(
     let mut next = BLOCK;
     for i in (0..BLOCK / N).rev() {
         let states = &mut states.as_chunks_mut::<N>().0[i & (lanes / N - 1)];
-        let state = load(states);
-        // SAFETY: the array has 32 bytes.
-        let slots = unsafe { _mm256_loadu_si256(slots.as_chunks::<N>().0[i].as_ptr().cast()) };
+        let (state, slots) = (load(states), load(&slots.as_chunks().0[i]));
         let freq = _mm256_srli_epi32::<16>(slots);
         let start = _mm256_and_si256(slots, low_half);
 
@@ -149,16 +142,14 @@ pub(super) fn encode(
         let full = !set(fits);
         let out = permute(_mm256_and_si256(state, low_half), &COMPACTIONS[usize::from(full)]);
         let out = _mm256_permute4x64_epi64::<0b10_00>(_mm256_packus_epi32(out, out));
-        // The words before those of the set are none: others take their place, for there is room for all.
+        // Eight words are stored, though only the last `full.count_ones()` count: later words overwrite the others.
+        let room = &mut words[..next][next - N..];
         // SAFETY: the slice has 16 bytes.
-        unsafe {
-            let place = words[..next][next - N..].as_mut_ptr();
-            _mm_storeu_si128(place.cast(), _mm256_castsi256_si128(out));
-        }
+        unsafe { _mm_storeu_si128(room.as_mut_ptr().cast(), _mm256_castsi256_si128(out)) };
         next -= full.count_ones() as usize;
         let state = _mm256_blendv_epi8(_mm256_srli_epi32::<16>(state), state, fits);
 
-        // The quotient is below 2^17, so 20 bits that are never too much make it the right one or one less.
+        // The quotient is below 2^17: rounded down with an accuracy of 20 bits, it is the right one or one less.
         let halves = [_mm256_srli_epi32::<16>(state), _mm256_and_si256(state, low_half)];
         let [high, low] = halves.map(|half| _mm256_cvtepi32_ps(half));
         let dividend = _mm256_add_ps(_mm256_mul_ps(high, _mm256_set1_ps(65536.0)), low);
@@ -184,22 +175,22 @@ pub(super) fn decode(
     out: &mut [i32; BLOCK],
 ) -> (usize, u64) {
     match rows {
-        BlockRows::At(ladder, places) => {
-            let direct = ladder.direct();
+        BlockRows::Scale(tables, places) => {
+            let direct = tables.direct();
             decode_by(rows, &direct.buckets, lanes, states, words, out, |i| {
                 let [octave, row] = octaves_and_rows(&places.as_chunks::<N>().0[i]);
-                let bits = of_octaves(&direct.bucket_bits, octave);
-                let first = of_octaves(&direct.first_bucket, octave);
+                let bits = look_up(&direct.bucket_bits, octave);
+                let first = look_up(&direct.first_bucket, octave);
                 let bucket = _mm256_add_epi32(first, _mm256_sllv_epi32(row, bits));
                 check_positions(bucket, direct.buckets_end);
                 let shift = _mm256_sub_epi32(_mm256_set1_epi32(PRECISION as i32), bits);
                 [bucket, _mm256_setzero_si256(), shift]
             })
         }
-        BlockRows::Of(tables, numbers) => {
+        BlockRows::Tables(tables, numbers) => {
             check_rows(tables, numbers);
             decode_by(rows, tables.parts().2, lanes, states, words, out, |i| {
-                // SAFETY: they are checked.
+                // SAFETY: the rows are checked.
                 let [bucket, offset, _, sizes] = unsafe { quarters(tables, &numbers.as_chunks::<N>().0[i]) };
                 [bucket, offset, _mm256_srli_epi32::<16>(sizes)]
             })
@@ -207,7 +198,7 @@ pub(super) fn decode(
     }
 }
 
-/// [`decode`], given all buckets, and for each register the first buckets, first symbols and shifts.
+/// Does as [`decode`], given all buckets. `fields` returns the first buckets, first symbols and shifts of a register.
 #[inline]
 #[target_feature(enable = "avx2,popcnt")]
 fn decode_by(
@@ -225,7 +216,7 @@ fn decode_by(
         let [bucket, offset, shift] = fields(i);
         let states = &mut states.as_chunks_mut::<N>().0[i & (lanes / N - 1)];
         let state = load(states);
-        let slot = _mm256_and_si256(state, _mm256_set1_epi32(MASK as i32));
+        let slot = _mm256_and_si256(state, _mm256_set1_epi32(SLOT_MASK as i32));
 
         let bucket = _mm256_add_epi32(bucket, _mm256_srlv_epi32(slot, shift));
         // SAFETY: slot < 2^15, so this is one of the row's 2^15 >> shift buckets.
@@ -244,8 +235,7 @@ fn decode_by(
         }
         // Only the escape ends where all slots end.
         escapes |= u64::from(set(_mm256_cmpeq_epi32(end, _mm256_set1_epi32(TOTAL as i32)))) << (N * i);
-        // SAFETY: the array has 32 bytes.
-        unsafe { _mm256_storeu_si256(out.as_chunks_mut::<N>().0[i].as_mut_ptr().cast(), symbol) };
+        store(&mut out.as_chunks_mut().0[i], symbol);
 
         let rest = _mm256_srli_epi32::<{ PRECISION as i32 }>(state);
         let high = _mm256_mullo_epi32(_mm256_sub_epi32(end, start), rest);
@@ -262,7 +252,7 @@ fn decode_by(
     (used, escapes)
 }
 
-/// The 32-bit halves of 8 elements' buckets, each half for all elements.
+/// Returns the two 32-bit halves of 8 buckets, each half for all elements.
 ///
 /// # Safety
 /// There must be buckets at these positions.
@@ -270,24 +260,25 @@ fn decode_by(
 #[target_feature(enable = "avx2")]
 unsafe fn buckets(buckets: &[Bucket], positions: __m256i) -> [__m256i; 2] {
     let buckets = buckets.as_ptr().cast();
-    // Elements 0, 1, 4, 5 and 2, 3, 6, 7: shuffles work on 128 bits.
+    // The order 0, 1, 4, 5 and 2, 3, 6, 7 suits shuffles, which work on halves of 128 bits.
     let positions = _mm256_permute4x64_epi64::<0b11_01_10_00>(positions);
     let halves = [_mm256_castsi256_si128(positions), _mm256_extracti128_si256::<1>(positions)];
-    // SAFETY: the caller knows that they are there; a bucket has 8 bytes.
+    // SAFETY: the caller guarantees these positions; a bucket has 8 bytes.
     let [a, b] = unsafe { halves.map(|at| _mm256_castsi256_ps(_mm256_i32gather_epi64::<8>(buckets, at))) };
     let (even, odd) = (_mm256_shuffle_ps::<0b10_00_10_00>(a, b), _mm256_shuffle_ps::<0b11_01_11_01>(a, b));
     [_mm256_castps_si256(even), _mm256_castps_si256(odd)]
 }
 
-/// The 32-bit quarters of 8 elements' rows, each quarter for all elements.
+/// Returns the four 32-bit quarters of 8 rows, each quarter for all elements.
 ///
 /// # Safety
 /// `Tables` must have these rows.
 #[inline]
 #[target_feature(enable = "avx2")]
 unsafe fn quarters(tables: &Tables, rows: &[u16; N]) -> [__m256i; 4] {
-    // SAFETY: the caller knows that they are there; a row has 16 bytes, and as many as its alignment.
-    let row = |i: usize| unsafe { _mm_load_si128(row_unchecked(tables, rows[i]).cast()) };
+    let all = tables.parts().0.as_ptr();
+    // SAFETY: the caller guarantees these rows; a row has 16 bytes and is aligned to as many.
+    let row = |i: usize| unsafe { _mm_load_si128(all.add(rows[i].into()).cast()) };
     let [a, b] = [[row(0), row(4)], [row(1), row(5)]].map(|rows| join(rows));
     let [c, d] = [[row(2), row(6)], [row(3), row(7)]].map(|rows| join(rows));
     let [ab, cd] = [_mm256_unpacklo_epi32(a, b), _mm256_unpacklo_epi32(c, d)];
@@ -306,7 +297,7 @@ fn join([low, high]: [__m128i; 2]) -> __m256i {
     _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(low), high)
 }
 
-/// The elements whose bits are set.
+/// Returns a bit for each element, set where its mask is.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn set(mask: __m256i) -> u8 {
@@ -322,15 +313,15 @@ fn permute(vector: __m256i, from: &[u8; N]) -> __m256i {
 
 #[inline]
 #[target_feature(enable = "avx2")]
-fn load(elements: &[u32; N]) -> __m256i {
+fn load<T: Word>(elements: &[T; N]) -> __m256i {
     // SAFETY: the array has 32 bytes.
     unsafe { _mm256_loadu_si256(elements.as_ptr().cast()) }
 }
 
 #[inline]
 #[target_feature(enable = "avx2")]
-fn store(elements: &mut [u32; N], vector: __m256i) {
-    // SAFETY: the array has 32 bytes.
+fn store<T: Word>(elements: &mut [T; N], vector: __m256i) {
+    // SAFETY: the array has 32 bytes, whatever their values.
     unsafe { _mm256_storeu_si256(elements.as_mut_ptr().cast(), vector) }
 }
 

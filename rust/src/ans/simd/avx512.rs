@@ -1,11 +1,13 @@
 //! AVX-512: 16 elements in a register.
-#![cfg(target_arch = "x86_64")]
 
 use std::arch::x86_64::*;
 
-use super::{check_rows, prefetch_next, row_unchecked, Found};
-use crate::ans::{BlockRows, Spots, BLOCK, LOWER_BOUND, MASK, MAX_LANES};
-use crate::tables::{Bucket, Direct, Ladder, Slots, SmallLayout, Tables, MIN_BUCKET_BITS, PRECISION, TOTAL};
+use super::block::{check_rows, BlockRows, Found, LocatedBlock, Word};
+use super::prefetch::prefetch_next;
+use crate::ans::constants::{BLOCK, LOWER_BOUND, MAX_LANES, SLOT_MASK};
+use crate::tables::{
+    Bucket, DirectTables, ScaleTables, Slots, SmallRows, Tables, MIN_BUCKET_BITS, PRECISION, TOTAL,
+};
 
 const N: usize = 16;
 
@@ -32,7 +34,7 @@ pub(super) fn slots(
         None => {
             check_rows(tables, rows);
             slots_by(tables, symbols, slots, |i| {
-                // SAFETY: they are checked.
+                // SAFETY: the rows are checked.
                 let [_, offset, first, sizes] = unsafe { quarters(tables, &rows.as_chunks::<N>().0[i]) };
                 [first, offset, _mm512_and_si512(sizes, _mm512_set1_epi32(0xffff))]
             })
@@ -40,7 +42,7 @@ pub(super) fn slots(
     }
 }
 
-/// [`slots`], given for each register the first boundaries, first symbols and numbers of symbols.
+/// Does as [`slots`]. `rows` returns the first boundaries, first symbols and numbers of symbols of a register.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,popcnt")]
 fn slots_by(
@@ -52,24 +54,22 @@ fn slots_by(
     let mut escapes = 0;
     for i in 0..BLOCK / N {
         let [first, offset, escape] = rows(i);
-        // SAFETY: the array has 64 bytes.
-        let symbol = unsafe { _mm512_loadu_si512(symbols.as_chunks::<N>().0[i].as_ptr().cast()) };
+        let symbol = load(&symbols.as_chunks().0[i]);
         let interval = _mm512_min_epu32(_mm512_sub_epi32(symbol, offset), escape);
         escapes |= u64::from(_mm512_cmpeq_epi32_mask(interval, escape)) << (N * i);
         let boundary = _mm512_add_epi32(first, interval);
-        // SAFETY: interval <= symbols, so `Tables` has this boundary and the next.
+        // SAFETY: interval <= symbols, so `Tables` has this boundary and the next one.
         let pair = unsafe { _mm512_i32gather_epi32::<2>(boundary, tables.parts().1.as_ptr().cast()) };
         let bits = _mm512_sub_epi32(pair, _mm512_slli_epi32::<16>(pair));
-        // SAFETY: the array has 64 bytes, and the halves are what `Slots` consists of: start and end - start.
-        unsafe { _mm512_storeu_si512(slots.as_chunks_mut::<N>().0[i].as_mut_ptr().cast(), bits) };
+        store(&mut slots.as_chunks_mut().0[i], bits);
     }
     escapes
 }
 
-/// [`slots`] for places of a ladder.
+/// Does as [`slots`] for places of scale tables.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,popcnt")]
 pub(super) fn slots_at(
-    direct: &Direct,
+    direct: &DirectTables,
     places: &[u16; BLOCK],
     symbols: &[i32; BLOCK],
     slots: &mut [Slots; BLOCK],
@@ -80,32 +80,32 @@ pub(super) fn slots_at(
     })
 }
 
-/// See [`Backend::slots_around`](super::Backend::slots_around).
+/// See [`Backend::locate_slots`](super::Backend::locate_slots).
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,popcnt")]
-pub(super) fn slots_around(
-    direct: &Direct,
+pub(super) fn locate_slots(
+    direct: &DirectTables,
     parameters: [&[f32; BLOCK]; 2],
     symbols: &[i32; BLOCK],
     slots: &mut [Slots; BLOCK],
-    spots: &mut Spots,
+    located: &mut LocatedBlock,
 ) -> Option<u64> {
     prefetch_next(symbols);
-    let located = locate(direct, parameters)?;
-    let missing = slots_direct(direct, symbols, slots, |i| located[i]);
+    let registers = locate(direct, parameters)?;
+    let missing = slots_direct(direct, symbols, slots, |i| registers[i]);
     if missing != 0 {
-        store_spots(&located, spots);
+        store_located(&registers, located);
     }
     Some(missing)
 }
 
-/// The octaves, rows and shifts of a block, 16 elements each, as [`Backend::locate`](super::Backend::locate) finds
-/// them; `None` if a scale is none, or a mean is large.
+/// Returns the octaves, rows and shifts of a block, 16 elements in each register; `None` if a scale is not valid or a
+/// mean is large.
 ///
-/// All steps are exact. `⌊mean · F + 1/2⌋` is so because the sum is rounded down: no integer lies between it and the
-/// true one.
+/// All steps are exact. `⌊mean · F + 1/2⌋` is exact because the sum is rounded down: no integer lies between the rounded
+/// sum and the true one.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-fn locate(direct: &Direct, [means, scales]: [&[f32; BLOCK]; 2]) -> Option<[[__m512i; 3]; BLOCK / N]> {
+fn locate(direct: &DirectTables, [means, scales]: [&[f32; BLOCK]; 2]) -> Option<[[__m512i; 3]; BLOCK / N]> {
     const DOWN: i32 = _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC;
     const NEAR: f32 = (1 << 24) as f32;
     let [fraction_bits, first_row] = [load(&direct.fraction_bits), load(&direct.first_row)];
@@ -118,15 +118,16 @@ fn locate(direct: &Direct, [means, scales]: [&[f32; BLOCK]; 2]) -> Option<[[__m5
     for (i, located) in located.iter_mut().enumerate() {
         let mean = load_floats(&means.as_chunks().0[i]);
         let scale = _mm512_castps_si512(load_floats(&scales.as_chunks().0[i]));
-        // As unsigned integers, floats without a sign are in order, and infinities and NaNs come last; 0 - 1 comes there too.
+        // As unsigned integers, positive floats are in order, with infinities and NaNs last. The scale 0 becomes 0 - 1,
+        // which is larger than all.
         largest_mean = _mm512_max_epu32(largest_mean, _mm512_castps_si512(_mm512_abs_ps(mean)));
         largest_scale = _mm512_max_epu32(largest_scale, _mm512_sub_epi32(scale, _mm512_set1_epi32(1)));
 
-        let level = _mm512_srli_epi32::<{ Direct::LEVEL_SHIFT }>(scale);
-        let level = _mm512_sub_epi32(level, _mm512_set1_epi32(Direct::FIRST_LEVEL));
+        let level = _mm512_srli_epi32::<{ DirectTables::LEVEL_SHIFT }>(scale);
+        let level = _mm512_sub_epi32(level, _mm512_set1_epi32(DirectTables::FIRST_LEVEL));
         let level = _mm512_max_epi32(level, _mm512_setzero_si512());
-        let level = _mm512_min_epi32(level, _mm512_set1_epi32(Direct::LEVELS - 1));
-        let octave = _mm512_srli_epi32::<{ Direct::STEP_BITS }>(level);
+        let level = _mm512_min_epi32(level, _mm512_set1_epi32(DirectTables::LEVELS - 1));
+        let octave = _mm512_srli_epi32::<{ DirectTables::STEP_BITS }>(level);
         let bits = _mm512_permutexvar_epi32(octave, fraction_bits);
         let nearest = _mm512_fmadd_round_ps::<DOWN>(mean, _mm512_permutexvar_ps(octave, fractions), half);
         let nearest = _mm512_cvt_roundps_epi32::<DOWN>(nearest);
@@ -142,26 +143,24 @@ fn locate(direct: &Direct, [means, scales]: [&[f32; BLOCK]; 2]) -> Option<[[__m5
     (far | wrong == 0).then_some(located)
 }
 
-/// Stores what [`locate`] found where the scalar code looks.
+/// Stores the result of [`locate`] for the scalar code.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-fn store_spots(located: &[[__m512i; 3]; BLOCK / N], spots: &mut Spots) {
-    let (places, shifts) = (spots.places.as_chunks_mut::<N>().0, spots.shifts.as_chunks_mut::<N>().0);
-    for (i, [octave, row, shift]) in located.iter().enumerate() {
-        let place = _mm512_or_si512(_mm512_slli_epi32::<{ Direct::ROW_BITS }>(*octave), *row);
-        // SAFETY: the arrays have 32 and 64 bytes.
-        unsafe {
-            _mm256_storeu_si256(places[i].as_mut_ptr().cast(), _mm512_cvtepi32_epi16(place));
-            _mm512_storeu_si512(shifts[i].as_mut_ptr().cast(), *shift);
-        }
+fn store_located(registers: &[[__m512i; 3]; BLOCK / N], located: &mut LocatedBlock) {
+    let (places, shifts) = (located.places.as_chunks_mut::<N>().0, located.shifts.as_chunks_mut().0);
+    for (i, [octave, row, shift]) in registers.iter().enumerate() {
+        let place = _mm512_or_si512(_mm512_slli_epi32::<{ DirectTables::ROW_BITS }>(*octave), *row);
+        // SAFETY: the array has 32 bytes.
+        unsafe { _mm256_storeu_si256(places[i].as_mut_ptr().cast(), _mm512_cvtepi32_epi16(place)) };
+        store(&mut shifts[i], *shift);
     }
 }
 
-/// [`slots`], given for each register octaves, rows and shifts.
+/// Does as [`slots`]. `located` returns the octaves, rows and shifts of a register.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,popcnt")]
 fn slots_direct(
-    direct: &Direct,
+    direct: &DirectTables,
     symbols: &[i32; BLOCK],
     slots: &mut [Slots; BLOCK],
     located: impl Fn(usize) -> [__m512i; 3],
@@ -170,8 +169,7 @@ fn slots_direct(
     let mut missing = 0;
     for i in 0..BLOCK / N {
         let [octave, row, shift] = located(i);
-        // SAFETY: the array has 64 bytes.
-        let symbol = unsafe { _mm512_loadu_si512(symbols.as_chunks::<N>().0[i].as_ptr().cast()) };
+        let symbol = load(&symbols.as_chunks().0[i]);
         let symbol = _mm512_sub_epi32(symbol, shift);
         let half = _mm512_sllv_epi32(_mm512_set1_epi32(2), octave);
         let first_interval = _mm512_sub_epi32(half, _mm512_set1_epi32(1));
@@ -181,37 +179,36 @@ fn slots_direct(
         let first = _mm512_permutexvar_epi32(octave, first);
         let position = _mm512_add_epi32(_mm512_add_epi32(first, row), interval);
         check_positions(position, direct.slots.len());
-        // SAFETY: these positions are checked.
+        // SAFETY: the positions are checked.
         let bits = unsafe { _mm512_i32gather_epi32::<4>(position, direct.slots.as_ptr().cast()) };
         missing |= u64::from(_mm512_testn_epi32_mask(bits, bits)) << (N * i);
-        // SAFETY: the array has 64 bytes, of what `Slots` consists of.
-        unsafe { _mm512_storeu_si512(slots.as_chunks_mut::<N>().0[i].as_mut_ptr().cast(), bits) };
+        store(&mut slots.as_chunks_mut().0[i], bits);
     }
     missing
 }
 
-/// The octaves of 16 places, and their rows.
+/// Returns the octaves and the rows of 16 places.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
 fn octaves_and_rows(places: &[u16; N]) -> [__m512i; 2] {
     // SAFETY: the array has 32 bytes.
     let place = _mm512_cvtepu16_epi32(unsafe { _mm256_loadu_si256(places.as_ptr().cast()) });
-    let row = _mm512_and_si512(place, _mm512_set1_epi32((1 << Direct::ROW_BITS) - 1));
-    [_mm512_srli_epi32::<{ Direct::ROW_BITS }>(place), row]
+    let row = _mm512_and_si512(place, _mm512_set1_epi32((1 << DirectTables::ROW_BITS) - 1));
+    [_mm512_srli_epi32::<{ DirectTables::ROW_BITS }>(place), row]
 }
 
-/// Models see to it that all positions are below `end`; here memory safety depends on it.
+/// Checks that all positions are below `end`. Models guarantee it; memory safety depends on it here.
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn check_positions(positions: __m512i, end: usize) {
     let beyond = _mm512_cmpge_epu32_mask(positions, _mm512_set1_epi32(end as i32));
-    assert!(beyond == 0, "a place that its ladder does not have");
+    assert!(beyond == 0, "a model names a place that its tables do not have");
 }
 
-/// A field of 16 small rows, with its sign.
+/// Looks up a field of 16 small rows, and extends its sign.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
-fn look_up(field: &[i16; SmallLayout::ROWS], rows: __m512i) -> __m512i {
+fn look_up(field: &[i16; SmallRows::ROWS], rows: __m512i) -> __m512i {
     let [low, high] = [0, 32].map(|i| field[i..][..32].as_ptr());
     // SAFETY: both halves have 64 bytes.
     let [low, high] = unsafe { [_mm512_loadu_si512(low.cast()), _mm512_loadu_si512(high.cast())] };
@@ -237,9 +234,7 @@ pub(super) fn encode(
     let mut next = BLOCK;
     for i in (0..BLOCK / N).rev() {
         let states = &mut states.as_chunks_mut::<N>().0[i & (lanes / N - 1)];
-        let state = load(states);
-        // SAFETY: the array has 64 bytes.
-        let slots = unsafe { _mm512_loadu_si512(slots.as_chunks::<N>().0[i].as_ptr().cast()) };
+        let (state, slots) = (load(states), load(&slots.as_chunks().0[i]));
         let freq = _mm512_srli_epi32::<16>(slots);
         let start = _mm512_and_si512(slots, _mm512_set1_epi32(0xffff));
 
@@ -247,14 +242,15 @@ pub(super) fn encode(
         let out = _mm256_maskz_compress_epi16(full, _mm512_cvtepi32_epi16(state));
         let count = full.count_ones();
         next -= count as usize;
-        // SAFETY: it stores `count` words, and `next` was lowered by as many from BLOCK at most that often.
+        // SAFETY: `count` words are stored, and as many are free: `next` is never lowered by more than BLOCK in all.
         unsafe {
             _mm256_mask_storeu_epi16(words[next..].as_mut_ptr().cast(), ((1 << count) - 1) as u16, out)
         };
         let state = _mm512_mask_srli_epi32::<16>(state, full, state);
 
-        // The quotient is below 2^17. The reciprocal, of 14 bits and by one of Newton's steps of more than 22, is less than
-        // the true one by 2^-21 of it: that makes it the right quotient, or (rounded down) one less. Division is slower.
+        // A division would be slower than this reciprocal of 14 bits, which one step of Newton's method makes accurate to
+        // more than 22 bits. It is lowered by 2^-21 of itself, so that it is never too large. The quotient is below 2^17,
+        // so it is the right one or, rounded down, one less.
         let divisor = _mm512_cvtepi32_ps(freq);
         let reciprocal = _mm512_rcp14_ps(divisor);
         let step = _mm512_fnmadd_ps(divisor, reciprocal, _mm512_set1_ps(1.0 - 1.0 / 2_097_152.0));
@@ -283,13 +279,13 @@ pub(super) fn decode(
 ) -> (usize, u64) {
     let find = |j, slot| rows.find(j, slot);
     match rows {
-        BlockRows::At(ladder, places) => {
-            decode_direct(find, ladder.direct(), (lanes, states), words, out, |i| {
+        BlockRows::Scale(tables, places) => {
+            decode_direct(find, tables.direct(), (lanes, states), words, out, |i| {
                 let [octave, row] = octaves_and_rows(&places.as_chunks::<N>().0[i]);
                 [octave, row, _mm512_setzero_si512()]
             })
         }
-        BlockRows::Of(tables, numbers) => match tables.small() {
+        BlockRows::Tables(tables, numbers) => match tables.small() {
             Some(small) => decode_by(find, tables.parts().2, lanes, states, words, out, |i| {
                 let rows = load_rows(&numbers.as_chunks::<N>().0[i]);
                 let bucket = _mm512_slli_epi32::<MIN_BUCKET_BITS>(look_up(&small.bucket, rows));
@@ -298,7 +294,7 @@ pub(super) fn decode(
             None => {
                 check_rows(tables, numbers);
                 decode_by(find, tables.parts().2, lanes, states, words, out, |i| {
-                    // SAFETY: they are checked.
+                    // SAFETY: the rows are checked.
                     let [bucket, offset, _, sizes] =
                         unsafe { quarters(tables, &numbers.as_chunks::<N>().0[i]) };
                     [bucket, offset, _mm512_srli_epi32::<16>(sizes)]
@@ -308,35 +304,35 @@ pub(super) fn decode(
     }
 }
 
-/// See [`Backend::decode_around`](super::Backend::decode_around).
+/// See [`Backend::locate_decode`](super::Backend::locate_decode).
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,popcnt")]
-pub(super) fn decode_around(
-    ladder: &Ladder,
+pub(super) fn locate_decode(
+    tables: &ScaleTables,
     parameters: [&[f32; BLOCK]; 2],
     lanes: (usize, &mut [u32; MAX_LANES]),
     words: &[u8; 2 * BLOCK],
     out: &mut [i32; BLOCK],
-    spots: &mut Spots,
+    located: &mut LocatedBlock,
 ) -> Option<(usize, u64)> {
-    let located = locate(ladder.direct(), parameters)?;
+    let registers = locate(tables.direct(), parameters)?;
     let find = |j: usize, slot| {
-        let [row, shift] = [1, 2].map(|what| array(located[j / N][what])[j % N]);
-        let (symbol, slots) = ladder.tables().find(row as usize, slot);
+        let [row, shift] = [1, 2].map(|field| array(registers[j / N][field])[j % N]);
+        let (symbol, slots) = tables.tables().find(row as usize, slot);
         (symbol.map(|symbol| symbol.wrapping_add(shift as i32)), slots)
     };
-    let (used, escapes) = decode_direct(find, ladder.direct(), lanes, words, out, |i| located[i]);
+    let (used, escapes) = decode_direct(find, tables.direct(), lanes, words, out, |i| registers[i]);
     if escapes != 0 {
-        store_spots(&located, spots);
+        store_located(&registers, located);
     }
     Some((used, escapes))
 }
 
-/// [`decode`], given where to search on, and for each register octaves, rows and shifts.
+/// Does as [`decode`]. `find` searches beyond a bucket; `located` returns the octaves, rows and shifts of a register.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,popcnt")]
 fn decode_direct(
     find: impl Fn(usize, u32) -> (Option<i32>, Slots),
-    direct: &Direct,
+    direct: &DirectTables,
     (lanes, states): (usize, &mut [u32; MAX_LANES]),
     words: &[u8; 2 * BLOCK],
     out: &mut [i32; BLOCK],
@@ -353,7 +349,8 @@ fn decode_direct(
     })
 }
 
-/// [`decode`], given where to search on, all buckets, and for each register the first buckets, first symbols and shifts.
+/// Does as [`decode`], given all buckets. `find` searches beyond a bucket; `fields` returns the first buckets, first
+/// symbols and shifts of a register.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,popcnt")]
 fn decode_by(
@@ -372,8 +369,8 @@ fn decode_by(
     }
 }
 
-/// [`decode_by`] for lanes that fill this many registers: all look into their buckets before the first goes on, for a
-/// gather takes long, but several take hardly longer.
+/// Does as [`decode_by`] for lanes that fill this many registers. All registers look into their buckets before the first
+/// one continues: a gather has a long latency, but several overlap.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,popcnt")]
 fn decode_turns<const REGISTERS: usize>(
@@ -390,7 +387,7 @@ fn decode_turns<const REGISTERS: usize>(
         for (j, looked_up) in looked_up.iter_mut().enumerate() {
             let [bucket, offset, shift] = fields(turn * REGISTERS + j);
             let state = load(&states.as_chunks::<N>().0[j]);
-            let slot = _mm512_and_si512(state, _mm512_set1_epi32(MASK as i32));
+            let slot = _mm512_and_si512(state, _mm512_set1_epi32(SLOT_MASK as i32));
             let bucket = _mm512_add_epi32(bucket, _mm512_srlv_epi32(slot, shift));
             // SAFETY: slot < 2^15, so this is one of the row's 2^15 >> shift buckets.
             let [lower, upper] = unsafe { buckets(all_buckets, bucket) };
@@ -412,8 +409,7 @@ fn decode_turns<const REGISTERS: usize>(
             }
             // Only the escape ends where all slots end.
             escapes |= u64::from(_mm512_cmpeq_epi32_mask(end, _mm512_set1_epi32(TOTAL as i32))) << (N * i);
-            // SAFETY: the array has 64 bytes.
-            unsafe { _mm512_storeu_si512(out.as_chunks_mut::<N>().0[i].as_mut_ptr().cast(), symbol) };
+            store(&mut out.as_chunks_mut().0[i], symbol);
 
             let (freq, high) = (_mm512_sub_epi32(end, start), _mm512_srli_epi32::<PRECISION>(state));
             let state = _mm512_add_epi32(_mm512_mullo_epi32(freq, high), _mm512_sub_epi32(slot, start));
@@ -429,7 +425,7 @@ fn decode_turns<const REGISTERS: usize>(
     (used, escapes)
 }
 
-/// The 32-bit halves of 16 elements' buckets, each half for all elements.
+/// Returns the two 32-bit halves of 16 buckets, each half for all elements.
 ///
 /// # Safety
 /// There must be buckets at these positions.
@@ -438,22 +434,23 @@ fn decode_turns<const REGISTERS: usize>(
 unsafe fn buckets(buckets: &[Bucket], positions: __m512i) -> [__m512i; 2] {
     let buckets = buckets.as_ptr().cast();
     let [near, far] = [_mm512_castsi512_si256(positions), _mm512_extracti64x4_epi64::<1>(positions)];
-    // SAFETY: the caller knows that they are there; a bucket has 8 bytes.
+    // SAFETY: the caller guarantees these positions; a bucket has 8 bytes.
     let [near, far] = unsafe { [near, far].map(|at| _mm512_i32gather_epi64::<8>(at, buckets)) };
     let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
     let odd = _mm512_add_epi32(even, _mm512_set1_epi32(1));
     [_mm512_permutex2var_epi32(near, even, far), _mm512_permutex2var_epi32(near, odd, far)]
 }
 
-/// The 32-bit quarters of 16 elements' rows, each quarter for all elements.
+/// Returns the four 32-bit quarters of 16 rows, each quarter for all elements.
 ///
 /// # Safety
 /// `Tables` must have these rows.
 #[inline]
 #[target_feature(enable = "avx512f")]
 unsafe fn quarters(tables: &Tables, rows: &[u16; N]) -> [__m512i; 4] {
-    // SAFETY: the caller knows that they are there; a row has 16 bytes, and as many as its alignment.
-    let row = |i: usize| unsafe { _mm_load_si128(row_unchecked(tables, rows[i]).cast()) };
+    let all = tables.parts().0.as_ptr();
+    // SAFETY: the caller guarantees these rows; a row has 16 bytes and is aligned to as many.
+    let row = |i: usize| unsafe { _mm_load_si128(all.add(rows[i].into()).cast()) };
     let [a, b] =
         [[row(0), row(4), row(8), row(12)], [row(1), row(5), row(9), row(13)]].map(|rows| join(rows));
     let [c, d] =
@@ -479,15 +476,15 @@ fn join([a, b, c, d]: [__m128i; 4]) -> __m512i {
 
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn load(elements: &[u32; N]) -> __m512i {
+fn load<T: Word>(elements: &[T; N]) -> __m512i {
     // SAFETY: the array has 64 bytes.
     unsafe { _mm512_loadu_si512(elements.as_ptr().cast()) }
 }
 
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn store(elements: &mut [u32; N], vector: __m512i) {
-    // SAFETY: the array has 64 bytes.
+fn store<T: Word>(elements: &mut [T; N], vector: __m512i) {
+    // SAFETY: the array has 64 bytes, whatever their values.
     unsafe { _mm512_storeu_si512(elements.as_mut_ptr().cast(), vector) }
 }
 

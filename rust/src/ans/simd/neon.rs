@@ -1,17 +1,16 @@
 //! NEON: 4 elements in a register.
-#![cfg(target_arch = "aarch64")]
 
 use std::arch::aarch64::*;
 
-use super::{row, Found};
-use crate::ans::{BlockRows, BLOCK, LOWER_BOUND, MASK, MAX_LANES};
-use crate::tables::{Slots, Tables, PRECISION, TOTAL};
+use super::block::{Found, Word};
+use crate::ans::constants::{BLOCK, LOWER_BOUND, MAX_LANES, SLOT_MASK};
+use crate::tables::{RowLayout, Slots, Tables, PRECISION, TOTAL};
 
 const N: usize = 4;
 
-/// For each set of states, which of their bytes become words: the last words are the set's low halves, in order.
+/// For each set of states, the bytes that become words: the low halves of the set become the last words, in order.
 static COMPACTIONS: [[u8; 2 * N]; 1 << N] = shuffles().0;
-/// For each set of states, which bytes of the states and, after these, of words become the states: each of the set
+/// For each set of states, the bytes of the states, followed by words, that become the new states: a state of the set
 /// moves up by half and takes the next word.
 static REFILLS: [[u8; 4 * N]; 1 << N] = shuffles().1;
 
@@ -52,18 +51,16 @@ pub(super) fn slots(
     let mut escapes = 0;
     for i in 0..BLOCK / N {
         let [_, offset, first, sizes] = quarters(tables, &rows.as_chunks().0[i]);
-        // SAFETY: the array has 16 bytes.
-        let symbol = unsafe { vld1q_u32(symbols.as_chunks::<N>().0[i].as_ptr().cast()) };
+        let symbol = load(&symbols.as_chunks().0[i]);
         let escape = vandq_u32(sizes, vdupq_n_u32(0xffff));
         let interval = vminq_u32(vsubq_u32(symbol, offset), escape);
         escapes |= (set(vceqq_u32(interval, escape)).0 as u64) << (N * i);
         let boundaries = array(vaddq_u32(first, interval));
-        // SAFETY: interval <= symbols, so `Tables` has this boundary and the next.
+        // SAFETY: interval <= symbols, so `Tables` has this boundary and the next one.
         let pair = boundaries.map(|at| unsafe { cdf.add(at as usize).cast::<u32>().read_unaligned() });
         let pair = load(&pair);
         let bits = vsubq_u32(pair, vshlq_n_u32::<16>(pair));
-        // SAFETY: the array has 16 bytes, and the halves are what `Slots` consists of: start and end - start.
-        unsafe { vst1q_u32(slots.as_chunks_mut::<N>().0[i].as_mut_ptr().cast(), bits) };
+        store(&mut slots.as_chunks_mut().0[i], bits);
     }
     escapes
 }
@@ -79,15 +76,13 @@ pub(super) fn encode(
     let mut next = BLOCK;
     for i in (0..BLOCK / N).rev() {
         let states = &mut states.as_chunks_mut().0[i & (lanes / N - 1)];
-        let state = load(states);
-        // SAFETY: the array has 16 bytes.
-        let slots = unsafe { vld1q_u32(slots.as_chunks::<N>().0[i].as_ptr().cast()) };
+        let (state, slots) = (load(states), load(&slots.as_chunks().0[i]));
         let freq = vshrq_n_u32::<16>(slots);
         let start = vandq_u32(slots, vdupq_n_u32(0xffff));
 
         let full = vcgeq_u32(vshrq_n_u32::<{ 32 - PRECISION as i32 }>(state), freq);
         let (full_set, count) = set(full);
-        // The words before those of the set are none: others take their place, for there is room for all.
+        // Four words are stored, though only the last `count` count: later words overwrite the others.
         // SAFETY: the array and the slice have 8 bytes.
         unsafe {
             let out = vqtbl1_u8(vreinterpretq_u8_u32(state), vld1_u8(COMPACTIONS[full_set].as_ptr()));
@@ -96,8 +91,8 @@ pub(super) fn encode(
         next -= count;
         let state = vbslq_u32(full, vshrq_n_u32::<16>(state), state);
 
-        // The quotient is below 2^17, and two roundings to 24 bits leave it right within 1/32: the nearest integer
-        // is the one wanted, or one more.
+        // The quotient is below 2^17, and two roundings to 24 bits leave it accurate within 1/32: the nearest integer is
+        // the right one or one more.
         let ratio = vdivq_f32(vcvtq_f32_u32(state), vcvtq_f32_u32(freq));
         let quotient = vcvtnq_u32_f32(ratio);
         let remainder = vmlsq_u32(state, quotient, freq);
@@ -125,7 +120,7 @@ pub(super) fn decode(
         let states = &mut states.as_chunks_mut().0[i & (lanes / N - 1)];
         let [lower, upper, offset] = look_up(tables, numbers, states);
         let state = load(states);
-        let slot = vandq_u32(state, vdupq_n_u32(MASK));
+        let slot = vandq_u32(state, vdupq_n_u32(SLOT_MASK));
         let middle = vshrq_n_u32::<16>(lower);
         let second = vcgeq_u32(slot, middle);
         let interval = vbslq_u32(second, vsliq_n_u32::<16>(middle, upper), lower);
@@ -142,8 +137,7 @@ pub(super) fn decode(
             (start, end, symbol) = (load(&found.starts), load(&found.ends), load(&found.symbols));
             escapes |= (set(escape(end)).0 as u64) << (N * i);
         }
-        // SAFETY: the array has 16 bytes.
-        unsafe { vst1q_u32(out.as_chunks_mut::<N>().0[i].as_mut_ptr().cast(), symbol) };
+        store(&mut out.as_chunks_mut().0[i], symbol);
 
         let rest = vshrq_n_u32::<{ PRECISION as i32 }>(state);
         let state = vmlaq_u32(vsubq_u32(slot, start), vsubq_u32(end, start), rest);
@@ -160,10 +154,9 @@ pub(super) fn decode(
     (used, escapes)
 }
 
-/// The 32-bit halves of 4 states' buckets, and the first symbols of their rows: each for all elements.
+/// Returns the two 32-bit halves of 4 states' buckets, and the first symbols of their rows, each for all elements.
 ///
-/// Where a bucket lies is computed in the general registers, from which it is loaded: the way there from a vector is
-/// longer.
+/// The positions of buckets are computed in general registers, since loads take their addresses from there.
 #[inline]
 #[target_feature(enable = "neon")]
 fn look_up(tables: &Tables, rows: &[u16; N], states: &[u32; N]) -> [uint32x4_t; 3] {
@@ -173,7 +166,7 @@ fn look_up(tables: &Tables, rows: &[u16; N], states: &[u32; N]) -> [uint32x4_t; 
         // SAFETY: a row has 16 bytes, and more than the alignment of an integer.
         let [bucket, offset, _, sizes] = unsafe { *(&raw const *row(tables, rows[i])).cast::<[u32; 4]>() };
         offsets[i] = offset;
-        let position = bucket + ((states[i] & MASK) >> (sizes >> 16));
+        let position = bucket + ((states[i] & SLOT_MASK) >> (sizes >> 16));
         // SAFETY: the slot is < 2^15, so this is one of the row's 2^15 >> shift buckets; a bucket has 8 bytes.
         unsafe { vld1_u32(buckets.add(position as usize).cast()) }
     });
@@ -181,7 +174,7 @@ fn look_up(tables: &Tables, rows: &[u16; N], states: &[u32; N]) -> [uint32x4_t; 
     [vuzp1q_u32(near, far), vuzp2q_u32(near, far), load(&offsets)]
 }
 
-/// The 32-bit quarters of 4 elements' rows, each quarter for all elements.
+/// Returns the four 32-bit quarters of 4 rows, each quarter for all elements.
 #[inline]
 #[target_feature(enable = "neon")]
 fn quarters(tables: &Tables, rows: &[u16; N]) -> [uint32x4_t; 4] {
@@ -197,26 +190,37 @@ fn quarters(tables: &Tables, rows: &[u16; N]) -> [uint32x4_t; 4] {
     ]
 }
 
-/// The elements whose bits are set, and how many they are.
+/// Returns a row of the tables.
+#[inline]
+fn row(tables: &Tables, row: u16) -> &RowLayout {
+    /// One panic for all rows of a loop keeps the loop small.
+    #[cold]
+    fn missing() -> ! {
+        panic!("a model names a row that its tables do not have");
+    }
+    tables.parts().0.get(usize::from(row)).unwrap_or_else(|| missing())
+}
+
+/// Returns a bit for each element, set where its mask is, and the number of bits that are set.
 #[inline]
 #[target_feature(enable = "neon")]
 fn set(mask: uint32x4_t) -> (usize, usize) {
-    let sum = vaddvq_u32(vandq_u32(mask, load(&[0x11, 0x12, 0x14, 0x18]))) as usize;
+    let sum = vaddvq_u32(vandq_u32(mask, load(&[0x11u32, 0x12, 0x14, 0x18]))) as usize;
     (sum % (1 << N), sum >> N)
 }
 
 #[inline]
 #[target_feature(enable = "neon")]
-fn load(elements: &[u32; N]) -> uint32x4_t {
+fn load<T: Word>(elements: &[T; N]) -> uint32x4_t {
     // SAFETY: the array has 16 bytes.
-    unsafe { vld1q_u32(elements.as_ptr()) }
+    unsafe { vld1q_u32(elements.as_ptr().cast()) }
 }
 
 #[inline]
 #[target_feature(enable = "neon")]
-fn store(elements: &mut [u32; N], vector: uint32x4_t) {
-    // SAFETY: the array has 16 bytes.
-    unsafe { vst1q_u32(elements.as_mut_ptr(), vector) }
+fn store<T: Word>(elements: &mut [T; N], vector: uint32x4_t) {
+    // SAFETY: the array has 16 bytes, whatever their values.
+    unsafe { vst1q_u32(elements.as_mut_ptr().cast(), vector) }
 }
 
 #[inline]

@@ -1,9 +1,12 @@
+//! Files of a corpus, which `LIC_CORPUS` names.
+
 use super::{read_exactly, LIMITS};
-use crate::jpeg::{layout, read, skeleton, write, Limits};
+use crate::jpeg::{layout, read, reconstruction, write};
+use crate::Limits;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// Round-trips all files below the folder in `LIC_CORPUS`, and reports what is refused and how fast the rest is.
+/// Round-trips all files below the folder in `LIC_CORPUS`, and reports refused files and the speed of the others.
 #[test]
 #[ignore = "needs LIC_CORPUS"]
 fn corpus_round_trip() {
@@ -15,11 +18,16 @@ fn corpus_round_trip() {
         match timed(|| read(&data, &Limits::default())) {
             (Err(error), _) => println!("refused {name}: {error}"),
             (Ok(jpeg), reading) => {
-                let (written, writing) = timed(|| write(&jpeg.skeleton, &jpeg.planes, &Limits::default()));
+                let (written, writing) =
+                    timed(|| write(&jpeg.reconstruction, &jpeg.planes, &Limits::default()));
                 assert!(written.as_ref() == Ok(&data), "{name}: {:?}", written.err());
-                assert_eq!(layout(&jpeg.skeleton, &Limits::default()).as_ref(), Ok(&jpeg.frame), "{name}");
-                let notes = jpeg.skeleton.len()
-                    - skeleton::split(&jpeg.skeleton, &Limits::default()).unwrap().markers.len();
+                assert_eq!(
+                    layout(&jpeg.reconstruction, &Limits::default()).as_ref(),
+                    Ok(&jpeg.frame),
+                    "{name}"
+                );
+                let notes = jpeg.reconstruction.len()
+                    - reconstruction::split(&jpeg.reconstruction, &Limits::default()).unwrap().markers.len();
                 if notes > 0 {
                     println!("exact with {notes} bytes of notes on {} {name}", data.len());
                 }
@@ -40,7 +48,7 @@ fn corpus_round_trip() {
     }
 }
 
-/// Damages the small files below the folder in `LIC_CORPUS` at random, and their skeletons too.
+/// Damages the small files below the folder in `LIC_CORPUS` at random, and their reconstruction data too.
 #[test]
 #[ignore = "needs LIC_CORPUS"]
 fn corpus_damage() {
@@ -66,12 +74,12 @@ fn corpus_damage() {
         let data = std::fs::read(&path).unwrap();
         for _ in 0..if (1..20_000).contains(&data.len()) { 300 } else { 0 } {
             let Ok(jpeg) = read_exactly(&damage(&data)) else { continue };
-            let _ = write(&damage(&jpeg.skeleton), &jpeg.planes, &LIMITS);
+            let _ = write(&damage(&jpeg.reconstruction), &jpeg.planes, &LIMITS);
         }
     }
 }
 
-/// All files below the folder in `LIC_CORPUS`.
+/// Returns all files below the folder in `LIC_CORPUS`.
 fn corpus() -> Vec<PathBuf> {
     let root = std::env::var("LIC_CORPUS").expect("LIC_CORPUS names a folder");
     let mut paths = Vec::new();
@@ -88,7 +96,7 @@ struct Tally {
     writing: f64,
 }
 
-/// The result, and the least time of three runs in seconds.
+/// Returns the result, and the shortest time of three runs in seconds.
 fn timed<T>(mut job: impl FnMut() -> T) -> (T, f64) {
     let mut run = || {
         let start = Instant::now();

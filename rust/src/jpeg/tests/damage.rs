@@ -1,17 +1,17 @@
-//! Damaged files come back exactly or are refused; damaged skeletons are refused or give some other file.
+//! Damaged files are restored exactly or refused; damaged reconstruction data are refused or give another file.
 
 use super::files::{ALL, ARITHMETIC, BASELINE, PROGRESSIVE, RESTART};
 use super::{earn, read_exactly, LIMITS};
-use crate::jpeg::header::Rows;
-use crate::jpeg::{layout, read, read_whole, skeleton, write, Limits};
-use crate::Error;
+use crate::jpeg::frame::KeptRows;
+use crate::jpeg::{layout, read, read_whole, reconstruction, write};
+use crate::{Error, Limits};
 
 #[test]
 fn truncated_files() {
     for file in ALL {
         let mut restored = false;
         for len in 0..file.len() {
-            // Once there is enough to begin with, more is not worse.
+            // Once a part of the file can be read, every longer part can.
             assert!(read_exactly(&file[..len]).is_ok() || !restored, "refused {len} of {} bytes", file.len());
             restored |= read_exactly(&file[..len]).is_ok();
         }
@@ -47,26 +47,26 @@ fn bytes_removed_doubled_or_replaced() {
 }
 
 #[test]
-fn damaged_skeletons() {
-    // With notes of all kinds that damage to the files brings about.
+fn damaged_reconstruction_data() {
+    // With all kinds of notes that damage to files causes.
     let mut damaged = RESTART.to_vec();
     damaged[RESTART.len() - 100] ^= 0x10;
     damaged.extend_from_slice(b"tail");
     let cut = resized(41, 500);
     for file in ALL.into_iter().chain([&damaged[..], &cut]) {
         let jpeg = read(file, &LIMITS).unwrap();
-        let survives = |skeleton: &[u8]| {
-            let layout = layout(skeleton, &LIMITS);
-            let written = write(skeleton, &jpeg.planes, &LIMITS);
+        let survives = |reconstruction: &[u8]| {
+            let layout = layout(reconstruction, &LIMITS);
+            let written = write(reconstruction, &jpeg.planes, &LIMITS);
             assert!(layout.is_ok() || written.is_err());
         };
-        let mut skeleton = jpeg.skeleton.clone();
-        for bit in 0..8 * skeleton.len() {
-            skeleton[bit / 8] ^= 1 << (bit % 8);
-            survives(&skeleton);
-            skeleton[bit / 8] ^= 1 << (bit % 8);
+        let mut reconstruction = jpeg.reconstruction.clone();
+        for bit in 0..8 * reconstruction.len() {
+            reconstruction[bit / 8] ^= 1 << (bit % 8);
+            survives(&reconstruction);
+            reconstruction[bit / 8] ^= 1 << (bit % 8);
         }
-        (0..skeleton.len()).for_each(|len| survives(&skeleton[..len]));
+        (0..reconstruction.len()).for_each(|len| survives(&reconstruction[..len]));
     }
 }
 
@@ -87,9 +87,9 @@ fn stray_bytes_between_segments_and_after_the_end() {
     ];
     let jpeg = read_exactly(&file.concat()).unwrap();
     assert_eq!(jpeg.planes, read(BASELINE, &LIMITS).unwrap().planes);
-    assert_eq!(jpeg.skeleton[0], 0);
+    assert_eq!(jpeg.reconstruction[0], 0);
     let without_eoi = read_exactly(&BASELINE[..eoi]).unwrap();
-    assert_eq!(without_eoi.skeleton[0], 0);
+    assert_eq!(without_eoi.reconstruction[0], 0);
 }
 
 #[test]
@@ -100,11 +100,11 @@ fn damage_costs_only_the_interval() {
     file.splice(marker(0)..marker(0) + 2, [0xFF, 0xD3]);
     file[marker(1) + 1] = 0x55;
     let jpeg = read_exactly(&file).unwrap();
-    assert!(jpeg.skeleton.len() < intact.skeleton.len() + 200);
+    assert!(jpeg.reconstruction.len() < intact.reconstruction.len() + 200);
     assert_eq!(jpeg.planes[0][..256], intact.planes[0][..256]);
 }
 
-/// `BASELINE` with another size in SOF.
+/// Returns `BASELINE` with another size in SOF.
 fn resized(width: u16, height: u16) -> Vec<u8> {
     let mut file = BASELINE.to_vec();
     let sof = position(&file, 0xC0);
@@ -118,12 +118,12 @@ fn position(file: &[u8], marker: u8) -> usize {
 }
 
 #[test]
-fn only_rows_that_hold_anything_are_kept() {
+fn only_rows_that_a_scan_reaches_are_kept() {
     let intact = read_exactly(BASELINE).unwrap();
     let rows =
         |jpeg: &crate::jpeg::Jpeg| jpeg.frame.components.iter().map(|c| c.blocks_h).collect::<Vec<_>>();
     assert_eq!(rows(&intact), [4, 2, 2]);
-    // The entropy-coded segment ends behind two rows of MCUs, and what follows is looked for in a third.
+    // The entropy-coded segment ends after two rows of MCUs, and the scan goes on in a third.
     for height in [33, 500, u16::MAX] {
         let jpeg = read_exactly(&resized(41, height)).unwrap();
         assert_eq!((jpeg.frame.height, rows(&jpeg)), (height, vec![6, 3, 3]));
@@ -143,10 +143,10 @@ fn size_is_earned() {
     // A row of these MCUs has more blocks than the file has bits.
     let truncated = |file: &[u8]| matches!(read(file, &Limits::default()), Err(Error::Truncated { .. }));
     assert!(truncated(&resized(u16::MAX, u16::MAX)));
-    // Only the bytes of the picture's scans count: not what follows it, not its comments, not another picture.
+    // Only the bytes of the image's scans count, not comments, trailing bytes or another image.
     let file = resized(u16::MAX, u16::MAX);
-    let (picture, eoi) = file.split_at(file.len() - 2);
-    let comment = [picture, &[0xFF, 0xFE, 0x20, 2], &[0; 0x2000], eoi].concat();
+    let (image, eoi) = file.split_at(file.len() - 2);
+    let comment = [image, &[0xFF, 0xFE, 0x20, 2], &[0; 0x2000], eoi].concat();
     for file in [comment, [&file[..], &[0; 5000]].concat(), file.repeat(20)] {
         assert!(truncated(&file));
     }
@@ -158,11 +158,11 @@ fn size_is_earned() {
     let limits = Limits { max_blocks: needed - 1, ..LIMITS };
     let limited = |error| matches!(error, Error::LimitExceeded { .. });
     assert!(limited(read(&file, &limits).unwrap_err()));
-    assert!(limited(layout(&jpeg.skeleton, &limits).unwrap_err()));
-    assert!(limited(write(&jpeg.skeleton, &jpeg.planes, &limits).unwrap_err()));
+    assert!(limited(layout(&jpeg.reconstruction, &limits).unwrap_err()));
+    assert!(limited(write(&jpeg.reconstruction, &jpeg.planes, &limits).unwrap_err()));
 }
 
-/// The planes of a file with more of anything but scans are no larger: what many such pictures take grows like the file.
+/// The blocks of a file are bounded by the bytes of its scans, so memory grows with the size of the file.
 #[test]
 fn blocks_grow_with_the_bytes_of_scans() {
     let blocks = |bytes: usize| {
@@ -178,7 +178,7 @@ fn blocks_grow_with_the_bytes_of_scans() {
 
 #[test]
 fn scans_that_take_no_bytes_are_counted() {
-    // A picture of 1024 blocks, and after its DC values one blank scan of two bytes for each AC coefficient.
+    // An image of 1024 blocks, and after its DC values one blank scan of two bytes for each AC coefficient.
     let blank = |scans: u8| {
         let mut file = vec![0xFF, 0xD8, 0xFF, 0xC2, 0, 11, 8, 0, 8, 0x20, 0, 1, 1, 0x11, 0];
         // One code of one bit: for DC no difference, for AC a run of 1024 blocks.
@@ -200,7 +200,7 @@ fn scans_that_take_no_bytes_are_counted() {
 }
 
 #[test]
-fn coefficients_of_unfinished_pictures_are_multiples_of_their_steps() {
+fn coefficients_of_unfinished_images_are_multiples_of_their_steps() {
     for file in ALL {
         let whole = read_exactly(file).unwrap();
         assert!(whole.frame.components.iter().all(|component| component.steps.is_empty()));
@@ -211,9 +211,9 @@ fn coefficients_of_unfinished_pictures_are_multiples_of_their_steps() {
         .filter_map(|(at, bytes)| (bytes == [0xFF, 0xDA]).then_some(at))
         .collect();
     let shifts = |file: &[u8]| -> Vec<Vec<(usize, [u8; 2])>> {
-        let of_dc_and_last = |steps: &crate::jpeg::Steps| (steps.row, [steps.shifts[0], steps.shifts[63]]);
+        let dc_and_last = |steps: &crate::jpeg::Steps| (steps.row, [steps.shifts[0], steps.shifts[63]]);
         let frame = read_exactly(file).unwrap().frame;
-        frame.components.iter().map(|c| c.steps.iter().map(of_dc_and_last).collect()).collect()
+        frame.components.iter().map(|c| c.steps.iter().map(dc_and_last).collect()).collect()
     };
     // libjpeg's script: DC, luma 1 to 5, chroma, luma 6 to 63; luma from 2 to 1; DC; chroma; luma.
     let [y, c] = [vec![(0, [1, 2])], vec![(0, [1, 1])]];
@@ -229,7 +229,7 @@ fn coefficients_of_unfinished_pictures_are_multiples_of_their_steps() {
 }
 
 #[test]
-fn whole_pictures_are_told_from_others() {
+fn complete_files_are_distinguished_from_others() {
     let whole = |file: &[u8]| read_whole(file, &LIMITS);
     for file in ALL {
         assert_eq!(whole(file), read(file, &LIMITS));
@@ -244,7 +244,7 @@ fn whole_pictures_are_told_from_others() {
             }
         }
     }
-    // Not refined to the last bit, but all there is.
+    // Not refined to the last bit, yet complete.
     let last = PROGRESSIVE.windows(2).rposition(|w| w == [0xFF, 0xDA]).unwrap();
     assert!(whole(&[&PROGRESSIVE[..last], &[0xFF, 0xD9]].concat()).is_ok());
     // With EOI in the middle of a scan, without rows, without quantisation tables, or without chroma.
@@ -263,37 +263,37 @@ fn whole_pictures_are_told_from_others() {
 }
 
 #[test]
-fn skeletons_with_impossible_rows() {
+fn reconstruction_data_with_impossible_rows() {
     let file = resized(41, u16::MAX);
     let jpeg = read(&file, &LIMITS).unwrap();
-    let parts = skeleton::split(&jpeg.skeleton, &LIMITS).unwrap();
-    assert!(matches!(parts.rows, Rows::Kept(3)));
+    let parts = reconstruction::split(&jpeg.reconstruction, &LIMITS).unwrap();
+    assert!(matches!(parts.rows, KeptRows::First(3)));
     let markers = &parts.markers[parts.start..];
     let refusal = |rows| {
-        let skeleton = skeleton::join(markers, rows, &[]);
-        let error = layout(&skeleton, &LIMITS).unwrap_err();
-        assert_eq!(write(&skeleton, &jpeg.planes, &LIMITS), Err(error.clone()));
+        let reconstruction = reconstruction::join(markers, rows, &[]);
+        let error = layout(&reconstruction, &LIMITS).unwrap_err();
+        assert_eq!(write(&reconstruction, &jpeg.planes, &LIMITS), Err(error.clone()));
         error
     };
     // 4096 rows of 18 blocks are declared.
-    assert!(matches!(refusal(Rows::All), Error::LimitExceeded { value: 73728, .. }));
-    assert!(matches!(refusal(Rows::Kept(4095)), Error::LimitExceeded { value: 73710, .. }));
+    assert!(matches!(refusal(KeptRows::All), Error::LimitExceeded { value: 73728, .. }));
+    assert!(matches!(refusal(KeptRows::First(4095)), Error::LimitExceeded { value: 73710, .. }));
     for rows in [4096, 4097, usize::MAX] {
-        assert!(matches!(refusal(Rows::Kept(rows)), Error::Corrupt { .. }));
+        assert!(matches!(refusal(KeptRows::First(rows)), Error::Corrupt { .. }));
     }
 }
 
 #[test]
-fn height_behind_the_first_scan() {
+fn height_after_the_first_scan() {
     let intact = read_exactly(BASELINE).unwrap();
     let file = resized(41, 0);
     let (scan, eoi) = file.split_at(file.len() - 2);
     for filling in [&[][..], &[0xFF; 3]] {
         let jpeg = read_exactly(&[scan, filling, &[0xFF, 0xDC, 0, 4, 0, 27], eoi].concat()).unwrap();
         assert_eq!((&jpeg.frame, &jpeg.planes), (&intact.frame, &intact.planes));
-        assert_eq!(jpeg.skeleton[0], 0);
+        assert_eq!(jpeg.reconstruction[0], 0);
     }
-    // None, zero, or cut: the height is unknown.
+    // Missing, zero or truncated: the height is unknown.
     for dnl in [&[][..], &[0xFF, 0xDC, 0, 4, 0, 0], &[0xFF, 0xDC, 0, 4, 0]] {
         let jpeg = read_exactly(&[scan, dnl].concat()).unwrap();
         assert_eq!((jpeg.frame.height, jpeg.frame.components[1].blocks_h), (u16::MAX, 3));
@@ -312,9 +312,9 @@ fn segments_that_cannot_be_parsed_are_passed_over() {
     for stray in [repeated_scan, &broken_table, second_frame, &short_segment] {
         let jpeg = read_exactly(&[head, stray, tail].concat()).unwrap();
         assert_eq!((&jpeg.frame, &jpeg.planes), (&intact.frame, &intact.planes));
-        assert_eq!(jpeg.skeleton.len(), intact.skeleton.len() + stray.len());
+        assert_eq!(jpeg.reconstruction.len(), intact.reconstruction.len() + stray.len());
     }
-    // Before the first scan too, and if nothing else comes, the first is the error.
+    // Before the first scan too. If no scan follows, the first of them is the error.
     let soi = &PROGRESSIVE[..2];
     let jpeg = read_exactly(&[soi, &short_segment, &PROGRESSIVE[2..]].concat()).unwrap();
     assert_eq!(jpeg.planes, intact.planes);
@@ -323,15 +323,15 @@ fn segments_that_cannot_be_parsed_are_passed_over() {
 }
 
 #[test]
-fn zeros_behind_an_arithmetic_coded_segment_do_not_code_a_large_image() {
-    // The segment makes ones the rule, and all else goes on from there.
+fn zeros_after_an_arithmetic_coded_segment_do_not_code_a_large_image() {
+    // The segment makes ones probable, so that zeros after it would code ones without end.
     let mut image = read_exactly(ARITHMETIC).unwrap();
     image.planes.iter_mut().for_each(|plane| plane.fill(1));
-    let mut file = write(&image.skeleton, &image.planes, &LIMITS).unwrap();
+    let mut file = write(&image.reconstruction, &image.planes, &LIMITS).unwrap();
     let sof = position(&file, 0xC9);
     file[sof + 5..sof + 9].copy_from_slice(&[0x7F, 0xFF, 0x7F, 0xFF]);
     earn(&mut file, 1 << 20);
     let jpeg = read(&file, &Limits::default()).unwrap();
-    assert!(write(&jpeg.skeleton, &jpeg.planes, &Limits::default()).unwrap() == file);
+    assert!(write(&jpeg.reconstruction, &jpeg.planes, &Limits::default()).unwrap() == file);
     assert!(jpeg.frame.blocks() < 1 << 20);
 }

@@ -1,8 +1,8 @@
-//! Files that libjpeg wrote, by way of Pillow, or in the case of arithmetic coding of jpegtran.
+//! Files that libjpeg wrote, called by Pillow or, for arithmetic coding, by jpegtran.
 
 use super::{read_exactly, LIMITS};
-use crate::jpeg::{layout, read, skeleton, write, Limits};
-use crate::Error;
+use crate::jpeg::{layout, read, reconstruction, write};
+use crate::{Error, Limits};
 
 pub(super) const BASELINE: &[u8] = include_bytes!("data/baseline.jpg");
 pub(super) const RESTART: &[u8] = include_bytes!("data/restart.jpg");
@@ -28,12 +28,12 @@ const ZIGZAG: [usize; 64] = [
 fn libjpeg_files_need_no_notes() {
     for file in ALL {
         let jpeg = read_exactly(file).unwrap();
-        assert_eq!(jpeg.skeleton[0], 0);
+        assert_eq!(jpeg.reconstruction[0], 0);
         assert_eq!(
-            skeleton::split(&jpeg.skeleton, &Limits::default()).unwrap().markers.len(),
-            jpeg.skeleton.len()
+            reconstruction::split(&jpeg.reconstruction, &Limits::default()).unwrap().markers.len(),
+            jpeg.reconstruction.len()
         );
-        assert_eq!(layout(&jpeg.skeleton, &LIMITS), Ok(jpeg.frame));
+        assert_eq!(layout(&jpeg.reconstruction, &LIMITS), Ok(jpeg.frame));
     }
 }
 
@@ -75,7 +75,7 @@ fn coefficients_give_the_pixels_of_libjpeg() {
     }
 }
 
-/// By definition, in floating point.
+/// Returns the inverse DCT by its definition, in floating point.
 fn inverse_dct(coefficients: &[i16], quant: &[u16; 64]) -> [f64; 64] {
     let basis = |x: usize, u: usize| {
         let scale = if u == 0 { 0.125f64.sqrt() } else { 0.5 };
@@ -96,13 +96,13 @@ fn limits_are_kept() {
     let too_many = Error::LimitExceeded { what: "number of JPEG blocks", value: 36, limit: 35 };
     assert_eq!(read(BASELINE, &blocks), Err(too_many.clone()));
     let jpeg = read(BASELINE, &Limits { max_blocks: 36, ..LIMITS }).unwrap();
-    assert_eq!(layout(&jpeg.skeleton, &blocks), Err(too_many.clone()));
-    assert_eq!(write(&jpeg.skeleton, &jpeg.planes, &blocks), Err(too_many));
+    assert_eq!(layout(&jpeg.reconstruction, &blocks), Err(too_many.clone()));
+    assert_eq!(write(&jpeg.reconstruction, &jpeg.planes, &blocks), Err(too_many));
     let output = |max_output_bytes| Limits { max_output_bytes, ..LIMITS };
     let exact = BASELINE.len() as u64;
-    assert!(write(&jpeg.skeleton, &jpeg.planes, &output(exact)).is_ok());
+    assert!(write(&jpeg.reconstruction, &jpeg.planes, &output(exact)).is_ok());
     for max_output_bytes in [exact - 1, 0] {
-        let result = write(&jpeg.skeleton, &jpeg.planes, &output(max_output_bytes));
+        let result = write(&jpeg.reconstruction, &jpeg.planes, &output(max_output_bytes));
         assert!(matches!(result, Err(Error::LimitExceeded { limit, .. }) if limit == max_output_bytes));
     }
 }
@@ -111,7 +111,7 @@ fn limits_are_kept() {
 fn wrong_planes_are_refused() {
     let jpeg = read(BASELINE, &LIMITS).unwrap();
     let refused = |planes: &[Vec<i16>]| {
-        matches!(write(&jpeg.skeleton, planes, &LIMITS), Err(Error::InvalidArgument(_)))
+        matches!(write(&jpeg.reconstruction, planes, &LIMITS), Err(Error::InvalidArgument(_)))
     };
     assert!(refused(&[]));
     assert!(refused(&jpeg.planes[..2]));
@@ -120,7 +120,7 @@ fn wrong_planes_are_refused() {
     assert!(refused(&planes));
     let mut planes = jpeg.planes.clone();
     planes[0][5] = i16::MIN;
-    assert!(matches!(write(&jpeg.skeleton, &planes, &LIMITS), Err(Error::Corrupt { .. })));
+    assert!(matches!(write(&jpeg.reconstruction, &planes, &LIMITS), Err(Error::Corrupt { .. })));
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn standard_tables_stand_in_for_missing_ones() {
     }
     let jpeg = read_exactly(&file).unwrap();
     assert_eq!(jpeg.planes, read(BASELINE, &LIMITS).unwrap().planes);
-    assert_eq!(jpeg.skeleton[0], 0);
+    assert_eq!(jpeg.reconstruction[0], 0);
 }
 
 #[test]

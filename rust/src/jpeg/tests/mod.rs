@@ -1,24 +1,24 @@
-//! What is read is written again, whatever the file.
+//! Files of all kinds, intact and damaged, are read and written again exactly.
 
-mod arithmetic;
 mod corpus;
 mod damage;
 mod files;
 mod process;
 mod synthetic;
 
-use super::{layout, read, write, Jpeg, Limits};
-use crate::Result;
+use super::{layout, read, write, Jpeg};
+use crate::{Limits, Result};
 
 const LIMITS: Limits = Limits { max_blocks: 1 << 16, max_output_bytes: 1 << 24 };
 
-/// Reads a file and checks that writing restores it, and what is known of it before that.
+/// Reads a file, and checks that writing restores it, that the layout is right and that the steps are.
 #[track_caller]
 fn read_exactly(file: &[u8]) -> Result<Jpeg> {
     let jpeg = read(file, &LIMITS)?;
-    let written = write(&jpeg.skeleton, &jpeg.planes, &LIMITS).expect("what has been read can be written");
+    let written =
+        write(&jpeg.reconstruction, &jpeg.planes, &LIMITS).expect("a file that has been read can be written");
     assert!(written == file, "restored another file");
-    assert_eq!(layout(&jpeg.skeleton, &LIMITS).as_ref(), Ok(&jpeg.frame));
+    assert_eq!(layout(&jpeg.reconstruction, &LIMITS).as_ref(), Ok(&jpeg.frame));
     check_steps(&jpeg);
     Ok(jpeg)
 }
@@ -39,11 +39,10 @@ fn check_steps(jpeg: &Jpeg) {
     }
 }
 
-/// Gives a picture that ends with EOI so many bytes more to earn blocks with: an entropy-coded segment behind a scan
-/// header that nobody can parse.
-fn earn(picture: &mut Vec<u8>, bytes: usize) {
-    picture.truncate(picture.len() - 2);
-    picture.extend([0xFF, 0xDA, 0, 2]);
-    picture.resize(picture.len() + bytes, 0);
-    picture.extend([0xFF, 0xD9]);
+/// Lets a file that ends with EOI earn more blocks: adds a scan of `bytes` bytes, whose header cannot be parsed.
+fn earn(file: &mut Vec<u8>, bytes: usize) {
+    file.truncate(file.len() - 2);
+    file.extend([0xFF, 0xDA, 0, 2]);
+    file.resize(file.len() + bytes, 0);
+    file.extend([0xFF, 0xD9]);
 }

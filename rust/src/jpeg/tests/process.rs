@@ -1,4 +1,4 @@
-//! Files of all processes and scripts, made up of a frame, tables and scans.
+//! Marker segments of files of all processes and scan scripts.
 
 use crate::jpeg::frame::Frame;
 
@@ -22,7 +22,7 @@ impl ScanHeader {
     }
 }
 
-/// The marker segments of a file with the given scans, one after the other.
+/// Returns the marker segments of a file with the given scans.
 pub(super) fn markers(
     frame: &Frame,
     sampling: &[(u8, u8)],
@@ -84,7 +84,7 @@ impl Tables {
         let (counts, first) = match self {
             Self::Flat => ([0, 0, 0, 0, 0, 0, 0, 254, 2, 0, 0, 0, 0, 0, 0, 0], 0),
             Self::Skewed { first } => ([0, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 249], first),
-            // For all but the last component; that has what goes for undefined tables.
+            // For all components except the last, whose tables stay undefined.
             Self::Arithmetic { dc, ac } => {
                 return put_segment(out, 0xCC, &[0x00, dc, 0x01, dc, 0x02, dc, 0x1F, ac, 0x1E, ac, 0x1D, ac])
             }
@@ -95,7 +95,7 @@ impl Tables {
         put_segment(out, 0xC4, &[&[0x10][..], &table].concat());
     }
 
-    /// What to add to the marker of the frame.
+    /// Returns the number to add to the marker of the frame.
     fn sof(self) -> u8 {
         if matches!(self, Self::Arithmetic { .. }) {
             8

@@ -1,16 +1,17 @@
-//! Random coefficients, frames, scripts and departures from the canonical.
+//! Random coefficients, frames, scan scripts and departures from the canonical encoding.
 
 use super::process::{markers, ScanHeader, Tables};
 use super::{earn, read_exactly, LIMITS};
 use crate::jpeg::frame::Frame;
-use crate::jpeg::header::Rows;
-use crate::jpeg::skeleton::{self, split, Padding, ScanNotes};
+use crate::jpeg::frame::KeptRows;
+use crate::jpeg::notes::{Padding, ScanNotes};
+use crate::jpeg::reconstruction::{self, split};
 use crate::jpeg::{layout, write};
 use crate::Error;
 use proptest::prelude::*;
 
 fn join(markers: &[u8], notes: &[ScanNotes]) -> Vec<u8> {
-    skeleton::join(markers, Rows::All, notes)
+    reconstruction::join(markers, KeptRows::All, notes)
 }
 
 #[derive(Debug, Clone)]
@@ -33,7 +34,7 @@ impl Image {
             .for_each(|component| component.quant = std::array::from_fn(|k| k as u16 + 1));
         let scans = if shape.progressive { progressive(&frame, script) } else { sequential(&frame, script) };
         let mut markers = markers(&frame, &shape.sampling, shape.restart_interval, shape.tables, &scans);
-        // To earn the blocks that take less than a bit.
+        // Some blocks take less than a bit: earn them.
         earn(&mut markers, 100);
         let planes = random_planes(&frame, seed, shape.density, &scans);
         Self { frame, planes, markers, scans, tables: shape.tables }
@@ -49,7 +50,7 @@ struct Shape {
     progressive: bool,
     restart_interval: u16,
     tables: Tables,
-    /// How many of 256 coefficients are not zero.
+    /// Number of nonzero coefficients in 256.
     density: u8,
 }
 
@@ -83,7 +84,7 @@ fn images() -> impl Strategy<Value = Image> {
         .prop_map(|(shape, script, seed)| Image::new(shape, &script, seed))
 }
 
-/// All components in one scan, or a scan for each, or the first alone.
+/// Returns one scan for all components, a scan for each, or one for the first and one for the others.
 fn sequential(frame: &Frame, script: &[u8]) -> Vec<ScanHeader> {
     let all: Vec<usize> = (0..frame.components.len()).collect();
     let groups: Vec<&[usize]> = match script[0] % 3 {
@@ -94,7 +95,7 @@ fn sequential(frame: &Frame, script: &[u8]) -> Vec<ScanHeader> {
     groups.into_iter().filter(|group| !group.is_empty()).map(ScanHeader::sequential).collect()
 }
 
-/// Random bands, each with up to two refinements; what comes first is random too.
+/// Returns scans of random bands, each with up to two refinements, in a random order.
 fn progressive(frame: &Frame, script: &[u8]) -> Vec<ScanHeader> {
     let mut choices = script.iter().map(|&byte| usize::from(byte)).cycle();
     let mut choose = |count: usize| choices.next().unwrap_or(0) % count;
@@ -120,13 +121,13 @@ fn progressive(frame: &Frame, script: &[u8]) -> Vec<ScanHeader> {
     scans
 }
 
-/// The scans of a band, last first.
+/// Returns the scans of a band, the last one first.
 fn ladder(components: &[usize], ss: u8, se: u8, al: u8) -> Vec<ScanHeader> {
     let refinements = (0..al).map(|al| ScanHeader::progressive(components, ss, se, al + 1, al));
     refinements.chain([ScanHeader::progressive(components, ss, se, 0, al)]).collect()
 }
 
-/// Random coefficients where some scan codes them, else zeros.
+/// Returns random coefficients where some scan codes them, and zeros elsewhere.
 fn random_planes(frame: &Frame, seed: u64, density: u8, scans: &[ScanHeader]) -> Vec<Vec<i16>> {
     let mut state = seed | 1;
     let mut random = move || {
@@ -160,13 +161,13 @@ fn random_planes(frame: &Frame, seed: u64, density: u8, scans: &[ScanHeader]) ->
 proptest! {
     #[test]
     fn coefficients_survive(image in images()) {
-        let skeleton = join(&image.markers, &[]);
-        prop_assert_eq!(layout(&skeleton, &LIMITS), Ok(image.frame.clone()));
-        let file = write(&skeleton, &image.planes, &LIMITS).unwrap();
+        let reconstruction = join(&image.markers, &[]);
+        prop_assert_eq!(layout(&reconstruction, &LIMITS), Ok(image.frame.clone()));
+        let file = write(&reconstruction, &image.planes, &LIMITS).unwrap();
         let jpeg = read_exactly(&file).unwrap();
         prop_assert_eq!(jpeg.frame, image.frame);
         prop_assert!(jpeg.planes == image.planes);
-        prop_assert_eq!(jpeg.skeleton, skeleton);
+        prop_assert_eq!(jpeg.reconstruction, reconstruction);
     }
 
     #[test]
@@ -195,7 +196,7 @@ proptest! {
     fn surplus_zero_runs_survive(image in images(), blocks in prop::collection::btree_map(0usize..100, 1usize..3, 0..4)) {
         let notes = || ScanNotes { zero_runs: blocks.clone().into_iter().collect(), ..Default::default() };
         let notes: Vec<_> = image.scans.iter().map(|_| notes()).collect();
-        // Refused where the block has not so many zeros.
+        // Refused if the block has fewer zeros.
         if let Ok(file) = write(&join(&image.markers, &notes), &image.planes, &LIMITS) {
             let jpeg = read_exactly(&file).unwrap();
             prop_assert!(jpeg.planes == image.planes);
@@ -205,10 +206,10 @@ proptest! {
     #[test]
     fn truncation_survives(image in images(), len in any::<prop::sample::Index>()) {
         let file = write(&join(&image.markers, &[]), &image.planes, &LIMITS).unwrap();
-        // Refused only where nothing could be decoded.
+        // Refused only if nothing can be decoded.
         if let Ok(jpeg) = read_exactly(&file[..len.index(file.len())]) {
             prop_assert!(jpeg.frame.blocks() <= image.frame.blocks());
-            prop_assert_eq!(layout(&jpeg.skeleton, &LIMITS), Ok(jpeg.frame));
+            prop_assert_eq!(layout(&jpeg.reconstruction, &LIMITS), Ok(jpeg.frame));
         }
     }
 
@@ -221,7 +222,7 @@ proptest! {
         if let Ok(jpeg) = read_exactly(&file) {
             prop_assert!(jpeg.frame.blocks() <= 8 * file.len());
             prop_assert_eq!(jpeg.frame.height, height);
-            prop_assert_eq!(layout(&jpeg.skeleton, &LIMITS), Ok(jpeg.frame));
+            prop_assert_eq!(layout(&jpeg.reconstruction, &LIMITS), Ok(jpeg.frame));
             if let ([_], Tables::Flat) = (&image.scans[..], image.tables) {
                 let kept = |(plane, intact): (&Vec<i16>, &Vec<i16>)| plane.starts_with(intact) || intact.starts_with(plane);
                 prop_assert!(jpeg.planes.iter().zip(&image.planes).all(kept));
@@ -239,7 +240,7 @@ proptest! {
     }
 }
 
-/// A progressive image of one component and two scans: a first one and a refinement of all AC coefficients.
+/// Returns a progressive image of one component and two scans: the first, and a refinement of all AC coefficients.
 fn refined(width: u16, coefficient: i16) -> Image {
     let mut frame = Frame::new((width, 8), 8, true, &[(1, 1, 1, 0)]);
     frame.components[0].quant = std::array::from_fn(|k| k as u16 + 1);
@@ -255,7 +256,7 @@ fn refined(width: u16, coefficient: i16) -> Image {
 }
 
 #[test]
-fn departures_are_noted_as_they_were() {
+fn departures_are_noted_exactly() {
     // 0: zeros; 2: coefficients in the first scan, correction bits in the second.
     for (coefficients, surplus) in [(0, 3), (2, 0)] {
         let mut image = refined(8 * 100, coefficients);
@@ -263,17 +264,17 @@ fn departures_are_noted_as_they_were() {
         image.planes[0].chunks_exact_mut(64).step_by(3).for_each(|block| block[1] = 1);
         image.planes[0].chunks_exact_mut(64).for_each(|block| block[63] = 0);
         let notes = || ScanNotes {
-            // Not where a coefficient ends the run anyway.
+            // Only where no coefficient ends the run.
             eob_breaks: vec![1, 2, 50, 98],
             zero_runs: (0..surplus).map(|i| (30 * i + 4, i + 1)).collect(),
             ..Default::default()
         };
-        let skeleton =
+        let reconstruction =
             join(&image.markers, &[if coefficients == 0 { notes() } else { ScanNotes::default() }, notes()]);
-        let jpeg = read_exactly(&write(&skeleton, &image.planes, &LIMITS).unwrap()).unwrap();
+        let jpeg = read_exactly(&write(&reconstruction, &image.planes, &LIMITS).unwrap()).unwrap();
         assert!(jpeg.planes == image.planes);
-        let notes = |skeleton: &[u8]| split(skeleton, &crate::jpeg::Limits::default()).unwrap().notes;
-        assert_eq!(notes(&jpeg.skeleton), notes(&skeleton));
+        let notes = |reconstruction: &[u8]| split(reconstruction, &crate::Limits::default()).unwrap().notes;
+        assert_eq!(notes(&jpeg.reconstruction), notes(&reconstruction));
     }
 }
 
@@ -286,9 +287,9 @@ fn longest_eob_runs() {
     frame.components[0].quant = image.frame.components[0].quant;
     image.markers = markers(&frame, &[(1, 1)], 0, Tables::Flat, &image.scans);
     let planes = vec![vec![0; 64 * frame.blocks()]];
-    let skeleton = join(&image.markers, &[]);
-    let file = write(&skeleton, &planes, &LIMITS).unwrap();
-    // So few bytes cannot earn so many blocks, whatever follows the picture or lies in its other segments.
+    let reconstruction = join(&image.markers, &[]);
+    let file = write(&reconstruction, &planes, &LIMITS).unwrap();
+    // Few bytes earn few blocks, whatever follows the image or is in its other segments.
     let comment = [&file[..file.len() - 2], &[0xFF, 0xFE, 0x20, 2], &[0; 0x2000], &file[file.len() - 2..]];
     for file in [&file, &[&file[..], &[0; 8192]].concat(), &comment.concat()] {
         assert!(matches!(read_exactly(file), Err(Error::Truncated { .. })));
@@ -297,7 +298,7 @@ fn longest_eob_runs() {
     earn(&mut padded, 8192);
     let jpeg = read_exactly(&padded).unwrap();
     assert!(jpeg.planes == planes);
-    assert_eq!(jpeg.skeleton[0], 0);
+    assert_eq!(jpeg.reconstruction[0], 0);
 }
 
 #[test]
@@ -306,10 +307,10 @@ fn eob_runs_end_before_too_many_correction_bits() {
     let image = refined(8 * 100, 3);
     let limited = join(&image.markers, &[]);
     let file = write(&limited, &image.planes, &LIMITS).unwrap();
-    assert_eq!(read_exactly(&file).unwrap().skeleton, limited);
+    assert_eq!(read_exactly(&file).unwrap().reconstruction, limited);
     let notes = ScanNotes { unlimited_corrections: true, ..Default::default() };
     let unlimited = join(&image.markers, &[ScanNotes::default(), notes]);
     let shorter = write(&unlimited, &image.planes, &LIMITS).unwrap();
     assert!(shorter.len() < file.len());
-    assert_eq!(read_exactly(&shorter).unwrap().skeleton, unlimited);
+    assert_eq!(read_exactly(&shorter).unwrap().reconstruction, unlimited);
 }

@@ -1,6 +1,0 @@
-//! Any bytes as what the native coder made of a small frame.
-#![no_main]
-
-use libfuzzer_sys::fuzz_target;
-
-fuzz_target!(|data: &[u8]| lic_native_fuzz::hostile::native(data));

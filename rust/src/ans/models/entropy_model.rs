@@ -1,0 +1,65 @@
+//! The interface between models and coders.
+
+use super::location_scale::FusedBlocks;
+use crate::ans::simd::BlockRows;
+use crate::tables::{Region, Slots};
+use crate::{Error, Result};
+
+/// The distributions of a group's elements, one for each symbol.
+///
+/// The trait is sealed: SIMD backends rely on what the models of this crate guarantee.
+pub trait EntropyModel: BatchModel {
+    /// Returns the number of elements.
+    fn len(&self) -> usize;
+
+    /// Returns whether there are no elements.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// The part of an [`EntropyModel`] that coders use: they load the parameters of a batch of elements, then ask for the
+/// distribution of each element.
+pub trait BatchModel: Sync {
+    /// The checked parameters of a batch. They are a copy, so that no other thread can change them after the check.
+    type Params: Default;
+
+    /// Loads the parameters of elements `first..first + count`, at most 1024.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] if a parameter is not valid.
+    fn load(&self, first: usize, count: usize, params: &mut Self::Params) -> Result<()>;
+
+    /// Returns the slots of a symbol of element `j` of the batch. If these are an escape's, the symbol's distance from
+    /// the support is returned as well.
+    fn slots(&self, params: &Self::Params, j: usize, symbol: i32) -> (Slots, Option<u64>);
+
+    /// Returns the owner of a slot of element `j` of the batch and all slots of that owner.
+    fn find(&self, params: &Self::Params, j: usize, slot: u32) -> (Region, Slots);
+
+    /// Returns the symbol of element `j` of the batch at this distance from the support, if there is one.
+    fn symbol_outside(&self, params: &Self::Params, j: usize, region: Region, distance: u64) -> Option<i32>;
+
+    /// Returns the shifts that are subtracted from the batch's symbols before they are coded, if there are any.
+    fn shifts<'a>(&self, _params: &'a Self::Params) -> Option<&'a [i32]> {
+        None
+    }
+
+    /// Returns block `b` of the batch as rows of tables, which SIMD backends can code, if the model has such rows.
+    fn rows<'a>(&'a self, _params: &'a Self::Params, _b: usize) -> Option<BlockRows<'a>> {
+        None
+    }
+
+    /// Returns the model in the form in which some backends load and code a block in one pass, if there is one.
+    fn fused(&self) -> Option<FusedBlocks<'_>> {
+        None
+    }
+}
+
+/// Checks that there is a symbol for each element of a model.
+pub(in crate::ans) fn check_count(symbols: usize, elements: usize) -> Result<()> {
+    if symbols == elements {
+        return Ok(());
+    }
+    Err(Error::InvalidArgument(format!("{symbols} symbols for {elements} distributions")))
+}

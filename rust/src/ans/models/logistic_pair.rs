@@ -1,0 +1,81 @@
+//! Mixtures of two logistic distributions, with integer parameters.
+
+use super::entropy_model::{BatchModel, EntropyModel};
+use crate::ans::constants::BLOCK;
+use crate::ans::simd::Backend;
+use crate::tables::{PairCdf, PairConstants, Region, Slots, PAIR_PARAMS};
+use crate::Result;
+
+/// Gives element `i` the mixture of two logistic distributions with the parameters
+/// `[mean1, mean2, scale1, scale2, weight]`.
+///
+/// Means are in 1/16 of a symbol step. Scale index `s` stands for 2^((s − 48) / 8) symbol steps. Weight index `w` gives the
+/// first component the weight sigmoid((w − 64) / 8). Both indices are clamped to 0..=127.
+#[derive(Debug, Clone, Copy)]
+pub struct LogisticPair<'a> {
+    constants: &'static PairConstants,
+    params: &'a [[i16; PAIR_PARAMS]],
+}
+
+impl<'a> LogisticPair<'a> {
+    /// Takes five parameters for each element; all values are valid.
+    pub fn new(params: &'a [[i16; PAIR_PARAMS]]) -> Self {
+        Self { constants: PairConstants::get(), params }
+    }
+}
+
+impl EntropyModel for LogisticPair<'_> {
+    fn len(&self) -> usize {
+        self.params.len()
+    }
+}
+
+impl BatchModel for LogisticPair<'_> {
+    type Params = Centres;
+
+    fn load(&self, first: usize, count: usize, params: &mut Centres) -> Result<()> {
+        params.mixtures.clear();
+        params.mixtures.extend_from_slice(&self.params[first..first + count]);
+        params.mixtures.resize(count.next_multiple_of(BLOCK), [0; PAIR_PARAMS]);
+        params.symbols.resize(params.mixtures.len(), 0);
+        params.slots.resize(params.mixtures.len(), Slots::default());
+        let out = params.symbols.as_chunks_mut().0.iter_mut().zip(params.slots.as_chunks_mut().0);
+        for (mixtures, (symbols, slots)) in params.mixtures.as_chunks().0.iter().zip(out) {
+            Backend::default().compiled(
+                #[inline(always)]
+                || self.constants.centres::<BLOCK>(mixtures, symbols, slots),
+            );
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn slots(&self, params: &Centres, j: usize, symbol: i32) -> (Slots, Option<u64>) {
+        if symbol == params.symbols[j] {
+            return (params.slots[j], None);
+        }
+        PairCdf::new(self.constants, &params.mixtures[j]).slots(symbol)
+    }
+
+    #[inline]
+    fn find(&self, params: &Centres, j: usize, slot: u32) -> (Region, Slots) {
+        let slots = params.slots[j];
+        if slot.wrapping_sub(slots.start()) < slots.freq() {
+            return (Region::Inside(params.symbols[j]), slots);
+        }
+        PairCdf::new(self.constants, &params.mixtures[j]).find(slot)
+    }
+
+    fn symbol_outside(&self, params: &Centres, j: usize, region: Region, distance: u64) -> Option<i32> {
+        PairCdf::new(self.constants, &params.mixtures[j]).symbol_outside(region, distance)
+    }
+}
+
+/// The mixtures of a batch, and for each a symbol near the likeliest one, with its slots. These are computed for a whole
+/// block at once, and coders ask for them most of the time.
+#[derive(Debug, Default)]
+pub struct Centres {
+    mixtures: Vec<[i16; PAIR_PARAMS]>,
+    symbols: Vec<i32>,
+    slots: Vec<Slots>,
+}

@@ -1,0 +1,22 @@
+//! Entropy models: the distribution of each element of a group.
+
+mod categorical;
+mod entropy_model;
+mod location_scale;
+mod logistic_pair;
+mod mixture;
+mod parameter;
+mod table_rows;
+
+pub use categorical::Categorical;
+pub use entropy_model::EntropyModel;
+pub(super) use entropy_model::{check_count, BatchModel};
+pub use location_scale::LocationScale;
+pub(super) use location_scale::{FusedBlocks, LocatedBatch};
+pub use logistic_pair::LogisticPair;
+pub use mixture::{Mixture, MixtureComponent};
+pub use parameter::Parameter;
+pub use table_rows::{Index, TableRows};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,285 @@
+//! The choice of instructions.
+
+use std::sync::OnceLock;
+
+#[cfg(target_arch = "aarch64")]
+use super::neon;
+#[cfg(target_arch = "x86_64")]
+use super::{avx2, avx512};
+use super::{BlockRows, LocatedBlock};
+use crate::ans::constants::{BLOCK, MAX_LANES};
+use crate::tables::{ScaleTables, Slots, Tables};
+
+/// Vector code needs at least this many lanes.
+pub(in crate::ans) const MIN_LANES: usize = 16;
+
+/// The instructions that code symbols. All backends make the same bytes.
+///
+/// [`Backend::default`] is the fastest one, or the one that the environment variable `LIC_SIMD` names: `avx512`, `avx2`,
+/// `neon` or `scalar`. If this processor does not have the named one, it is `scalar`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backend(Isa);
+
+/// An instruction set. Only [`Backend::all`] makes a [`Backend`] of one, and only if this processor has it: the `SAFETY`
+/// comments below rest on that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Isa {
+    Scalar,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+    #[cfg(target_arch = "aarch64")]
+    Neon,
+}
+
+impl Default for Backend {
+    fn default() -> Self {
+        static BACKEND: OnceLock<Backend> = OnceLock::new();
+        *BACKEND.get_or_init(|| match std::env::var("LIC_SIMD") {
+            Ok(name) => Self::named(&name).unwrap_or(Self::SCALAR),
+            Err(_) => Self::all()[0],
+        })
+    }
+}
+
+impl Backend {
+    /// The scalar code, which defines the results of all others.
+    pub const SCALAR: Self = Self(Isa::Scalar);
+
+    /// Returns every backend that this processor has, fastest first.
+    pub fn all() -> Vec<Self> {
+        let mut all = Vec::new();
+        #[cfg(target_arch = "x86_64")]
+        {
+            if is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx512vl")
+                && is_x86_feature_detected!("avx512vbmi2")
+                && is_x86_feature_detected!("popcnt")
+            {
+                all.push(Self(Isa::Avx512));
+            }
+            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("popcnt") {
+                all.push(Self(Isa::Avx2));
+            }
+        }
+        // NEON code takes rows, buckets and words apart as little-endian memory holds them.
+        #[cfg(target_arch = "aarch64")]
+        if cfg!(target_endian = "little") && std::arch::is_aarch64_feature_detected!("neon") {
+            all.push(Self(Isa::Neon));
+        }
+        all.push(Self::SCALAR);
+        all
+    }
+
+    /// Returns the backend of this name, if this processor has it.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::all().into_iter().find(|backend| backend.name() == name)
+    }
+
+    /// Returns `avx512`, `avx2`, `neon` or `scalar`.
+    pub fn name(self) -> &'static str {
+        match self.0 {
+            Isa::Scalar => "scalar",
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => "avx512",
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => "neon",
+        }
+    }
+
+    /// Does scalar work that the compiler may turn into this backend's instructions, if `work` is inlined here.
+    #[inline]
+    pub(crate) fn compiled<T>(self, work: impl FnOnce() -> T) -> T {
+        match self.0 {
+            // SAFETY: this processor has AVX2 and POPCNT.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => unsafe { avx2::compiled(work) },
+            // SAFETY: this processor has these extensions.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => unsafe { avx512::compiled(work) },
+            Isa::Scalar => work(),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => work(),
+        }
+    }
+
+    /// Fills in the slots of a block of symbols. In the result, a bit is set for each element for which the model must be
+    /// asked; these include all escapes.
+    #[inline]
+    pub(in crate::ans) fn slots(
+        self,
+        rows: BlockRows,
+        symbols: &[i32; BLOCK],
+        slots: &mut [Slots; BLOCK],
+    ) -> u64 {
+        match (self.0, rows) {
+            // SAFETY: this processor has AVX2 and POPCNT.
+            #[cfg(target_arch = "x86_64")]
+            (Isa::Avx2, BlockRows::Tables(tables, rows)) => unsafe {
+                avx2::slots(tables, rows, symbols, slots)
+            },
+            // SAFETY: as before.
+            #[cfg(target_arch = "x86_64")]
+            (Isa::Avx2, BlockRows::Scale(tables, places)) => unsafe {
+                avx2::slots_at(tables.direct(), places, symbols, slots)
+            },
+            // SAFETY: this processor has these extensions.
+            #[cfg(target_arch = "x86_64")]
+            (Isa::Avx512, BlockRows::Tables(tables, rows)) => unsafe {
+                avx512::slots(tables, rows, symbols, slots)
+            },
+            // SAFETY: as before.
+            #[cfg(target_arch = "x86_64")]
+            (Isa::Avx512, BlockRows::Scale(tables, places)) => unsafe {
+                avx512::slots_at(tables.direct(), places, symbols, slots)
+            },
+            // SAFETY: this processor has NEON.
+            #[cfg(target_arch = "aarch64")]
+            (Isa::Neon, BlockRows::Tables(tables, rows)) => unsafe {
+                neon::slots(tables, rows, symbols, slots)
+            },
+            (Isa::Scalar, BlockRows::Tables(tables, rows)) => scalar_slots(tables, rows, symbols, slots),
+            (_, BlockRows::Scale(tables, places)) => {
+                let rows = places.map(ScaleTables::row);
+                self.slots(BlockRows::Tables(tables.tables(), &rows), symbols, slots)
+            }
+        }
+    }
+
+    /// Returns whether [`Backend::locate_slots`] and [`Backend::locate_decode`] are implemented: they locate the rows of
+    /// a block and code it in one pass.
+    pub(in crate::ans) fn is_fused(self) -> bool {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => true,
+            _ => false,
+        }
+    }
+
+    /// Locates the rows of a block, given its means and scales, and does as [`Backend::slots`]. Returns `None` if the
+    /// block must be located first. `located` is filled in only if the model must be asked.
+    #[inline]
+    pub(in crate::ans) fn locate_slots(
+        self,
+        tables: &ScaleTables,
+        parameters: [&[f32; BLOCK]; 2],
+        symbols: &[i32; BLOCK],
+        slots: &mut [Slots; BLOCK],
+        located: &mut LocatedBlock,
+    ) -> Option<u64> {
+        match self.0 {
+            // SAFETY: this processor has these extensions.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => unsafe {
+                avx512::locate_slots(tables.direct(), parameters, symbols, slots, located)
+            },
+            _ => {
+                let _ = (tables, parameters, symbols, slots, located);
+                None
+            }
+        }
+    }
+
+    /// Locates the rows of a block, given its means and scales, does as [`Backend::decode`], and adds the shifts. Returns
+    /// `None`, with all states unchanged, if the block must be located first.
+    #[inline]
+    pub(in crate::ans) fn locate_decode(
+        self,
+        tables: &ScaleTables,
+        parameters: [&[f32; BLOCK]; 2],
+        (lanes, states): (usize, &mut [u32; MAX_LANES]),
+        words: &[u8; 2 * BLOCK],
+        out: &mut [i32; BLOCK],
+        located: &mut LocatedBlock,
+    ) -> Option<(usize, u64)> {
+        match self.0 {
+            _ if lanes < MIN_LANES => None,
+            // SAFETY: this processor has these extensions.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => unsafe {
+                avx512::locate_decode(tables, parameters, (lanes, states), words, out, located)
+            },
+            _ => {
+                let _ = (tables, parameters, states, words, out, located);
+                None
+            }
+        }
+    }
+
+    /// Encodes a block of a group. Its words become the last of `words`; the result is their number. `None` leaves the
+    /// block to the scalar code.
+    #[inline]
+    pub(in crate::ans) fn encode(
+        self,
+        slots: &[Slots; BLOCK],
+        lanes: usize,
+        states: &mut [u32; MAX_LANES],
+        words: &mut [u16; BLOCK],
+    ) -> Option<usize> {
+        match self.0 {
+            _ if lanes < MIN_LANES => None,
+            Isa::Scalar => None,
+            // SAFETY: this processor has AVX2 and POPCNT.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => Some(unsafe { avx2::encode(slots, lanes, states, words) }),
+            // SAFETY: this processor has these extensions.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => Some(unsafe { avx512::encode(slots, lanes, states, words) }),
+            // SAFETY: this processor has NEON.
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => Some(unsafe { neon::encode(slots, lanes, states, words) }),
+        }
+    }
+
+    /// Decodes a block of a group from the next `words`. Returns the number of words taken, and a bit for each element
+    /// that is an escape, whose symbol the caller must fill in. `None` leaves the block to the scalar code.
+    #[inline]
+    pub(in crate::ans) fn decode(
+        self,
+        rows: BlockRows,
+        lanes: usize,
+        states: &mut [u32; MAX_LANES],
+        words: &[u8; 2 * BLOCK],
+        out: &mut [i32; BLOCK],
+    ) -> Option<(usize, u64)> {
+        match (self.0, rows) {
+            _ if lanes < MIN_LANES => None,
+            (Isa::Scalar, _) => None,
+            // SAFETY: this processor has AVX2 and POPCNT.
+            #[cfg(target_arch = "x86_64")]
+            (Isa::Avx2, _) => Some(unsafe { avx2::decode(rows, lanes, states, words, out) }),
+            // SAFETY: this processor has these extensions.
+            #[cfg(target_arch = "x86_64")]
+            (Isa::Avx512, _) => Some(unsafe { avx512::decode(rows, lanes, states, words, out) }),
+            // SAFETY: this processor has NEON.
+            #[cfg(target_arch = "aarch64")]
+            (Isa::Neon, BlockRows::Tables(tables, rows)) => {
+                Some(unsafe { neon::decode(tables, rows, lanes, states, words, out) })
+            }
+            #[cfg(target_arch = "aarch64")]
+            (Isa::Neon, BlockRows::Scale(tables, places)) => {
+                let rows = places.map(ScaleTables::row);
+                self.decode(BlockRows::Tables(tables.tables(), &rows), lanes, states, words, out)
+            }
+        }
+    }
+}
+
+fn scalar_slots(
+    tables: &Tables,
+    rows: &[u16; BLOCK],
+    symbols: &[i32; BLOCK],
+    slots: &mut [Slots; BLOCK],
+) -> u64 {
+    let mut escapes = 0;
+    for j in 0..BLOCK {
+        let outside;
+        (slots[j], outside) = tables.slots(rows[j].into(), symbols[j]);
+        escapes |= u64::from(outside.is_some()) << j;
+    }
+    escapes
+}

@@ -1,0 +1,134 @@
+//! The header and trailer that all kinds of files share.
+
+use crate::bytes::{put_varint, Cursor};
+use crate::tensor::{fitted, modelled};
+use crate::{Error, Result, Unsupported};
+use xxhash_rust::xxh3::xxh3_64;
+
+/// The first bytes of every `.lic` file.
+pub const MAGIC: [u8; 4] = *b"\x89LIC";
+/// The format that this crate writes, and the only one that it reads.
+pub const VERSION: u8 = 1;
+
+pub(super) const KIND_STORED: u8 = 0;
+pub(super) const KIND_JPEG: u8 = 1;
+pub(super) const KIND_IMAGE: u8 = 2;
+
+/// Magic, version, kind and checksum of the restored file.
+pub(super) const FIXED_BYTES: usize = 4 + 1 + 1 + 8;
+pub(super) const CRC_BYTES: usize = 4;
+
+/// A kind of data that this crate writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A `.lic` file that stores the original bytes.
+    Stored,
+    /// A `.lic` file whose JPEG pictures are coded.
+    Jpeg,
+    /// A `.lic` file of an image, coded with loss.
+    Image,
+    /// A tensor with its own tables: see [`crate::tensor::fitted`].
+    Tensor,
+    /// A tensor coded with the caller's distribution: see [`crate::tensor::modelled`].
+    Symbols,
+}
+
+/// Returns the kind of data from their first six bytes.
+///
+/// # Errors
+/// [`Error::Truncated`] if `head` is shorter and begins like a `.lic` file, [`Error::Unsupported`] for other data or a newer
+/// version.
+pub fn kind(head: &[u8]) -> Result<Kind> {
+    if head.starts_with(&fitted::MAGIC) {
+        return Ok(Kind::Tensor);
+    }
+    if head.first() == Some(&modelled::VERSION) {
+        return Ok(Kind::Symbols);
+    }
+    check_version(head)?;
+    match *head.get(5).ok_or(Error::Truncated { what: "kind", offset: head.len() })? {
+        KIND_STORED => Ok(Kind::Stored),
+        KIND_JPEG => Ok(Kind::Jpeg),
+        KIND_IMAGE => Ok(Kind::Image),
+        other => Err(Unsupported::Kind(other).into()),
+    }
+}
+
+fn check_version(data: &[u8]) -> Result<()> {
+    if data.len() < MAGIC.len() && MAGIC.starts_with(data) {
+        let what = if data.is_empty() { "the file is empty" } else { "the file's magic number" };
+        return Err(Error::Truncated { what, offset: data.len() });
+    }
+    if !data.starts_with(&MAGIC) {
+        return Err(Error::Unsupported(format!("not a .lic file: it {}", other_format(data)).into()));
+    }
+    let version = *data.get(4).ok_or(Error::Truncated { what: "format version", offset: 4 })?;
+    if version != VERSION {
+        let (format, newest) = ("a .lic file", VERSION);
+        return Err(Unsupported::Version { format, found: version, newest }.into());
+    }
+    Ok(())
+}
+
+/// Says which format another file has, for users who have confused two files.
+fn other_format(data: &[u8]) -> &'static str {
+    if data.starts_with(&fitted::MAGIC) {
+        "is a tensor, which lic_native.decode restores"
+    } else if data.starts_with(&[0xFF, 0xD8, 0xFF]) {
+        "is a JPEG file"
+    } else {
+        "begins otherwise"
+    }
+}
+
+/// Checks version and checksum of a file, and returns its content from the kind on.
+pub(super) fn open(data: &[u8]) -> Result<Cursor<'_>> {
+    check_version(data)?;
+    let end = data.len().saturating_sub(CRC_BYTES);
+    if end < FIXED_BYTES {
+        return Err(Error::Truncated { what: "header", offset: data.len() });
+    }
+    let (content, crc) = data.split_at(end);
+    if crc32fast::hash(content).to_le_bytes() != crc {
+        return Err(Error::Corrupt {
+            what: "the file's checksum does not match: it is truncated or altered".into(),
+            offset: end,
+        });
+    }
+    Ok(Cursor::at(content, 5))
+}
+
+/// Returns the header of a file that restores `original`.
+pub(super) fn header(kind: u8, original: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(FIXED_BYTES + 16);
+    out.extend_from_slice(&MAGIC);
+    out.extend_from_slice(&[VERSION, kind]);
+    out.extend_from_slice(&xxh3_64(original).to_le_bytes());
+    put_varint(&mut out, original.len() as u64);
+    out
+}
+
+/// Appends the checksum of a complete file.
+pub(super) fn sealed(mut out: Vec<u8>) -> Vec<u8> {
+    let crc = crc32fast::hash(&out);
+    out.extend_from_slice(&crc.to_le_bytes());
+    out
+}
+
+/// Appends a section after its length.
+pub(super) fn put_section(out: &mut Vec<u8>, section: &[u8]) {
+    put_varint(out, section.len() as u64);
+    out.extend_from_slice(section);
+}
+
+/// Reads a section that [`put_section`] wrote; `what` names it, for the error.
+pub(super) fn take_section<'a>(cursor: &mut Cursor<'a>, what: &'static str) -> Result<&'a [u8]> {
+    let length = cursor.varint(what)?;
+    cursor.take_u64(length, what)
+}
+
+/// Reads all bytes that are left.
+pub(super) fn take_rest<'a>(cursor: &mut Cursor<'a>) -> &'a [u8] {
+    let rest = cursor.rest();
+    cursor.take(rest.len(), "rest").unwrap_or_default()
+}

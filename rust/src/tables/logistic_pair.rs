@@ -1,0 +1,218 @@
+//! Mixtures of two logistic distributions, computed for each element in integers.
+//!
+//! An element has [`PAIR_PARAMS`] parameters `[mean1, mean2, scale1, scale2, weight]`:
+//! - the means are in 1/16 of a symbol step;
+//! - scale index `s` in 0..=127 stands for 2^((s − 48) / 8) symbol steps;
+//! - weight index `w` in 0..=127 gives the first component the weight sigmoid((w − 64) / 8).
+//!
+//! Indices outside 0..=127 are clamped. With `S` the sigmoid, the mixture's distribution function at boundary `b` is
+//! `F(b) = W·S((b − mean1) / scale1) + (1 − W)·S((b − mean2) / scale2)`. The `n` symbols of a support around the means
+//! have slots of their own: symbol `j` of the support begins at slot `1 + j + F(b_j)·(2^15 − n − 2)`, so each symbol has
+//! at least one slot. The slots before the first symbol and after the last one are the two escapes.
+
+use std::sync::OnceLock;
+
+use super::cdf_curve::{CdfCurve, BETWEEN_BITS};
+use super::exact_math;
+use super::families::Family;
+use super::slots::{Slots, TOTAL};
+use super::support::{Region, Support};
+
+/// The number of parameters of one element.
+pub const PAIR_PARAMS: usize = 5;
+
+const LEVELS: usize = 128;
+/// A distance in 1/16 symbol steps times a reciprocal has this many fraction bits more than the sigmoid's argument.
+const RECIPROCAL_BITS: u32 = 12;
+const WEIGHT_BITS: u32 = 15;
+const SCALE_BITS: u32 = 8;
+
+/// The integer tables from which [`PairCdf`] is computed.
+#[derive(Debug)]
+pub struct PairConstants {
+    /// 2^24 / scale.
+    reciprocals: [i32; LEVELS],
+    /// Scales in 1/4096 symbol steps, for guesses.
+    scales: [i32; LEVELS],
+    /// Distances of a support's ends from a mean.
+    radii: [i32; LEVELS],
+    /// The first component's weight in the low 16 bits; all bits above are set if it is at least a half.
+    weights: [i32; LEVELS],
+    sigmoid: CdfCurve,
+}
+
+impl PairConstants {
+    /// Returns the only instance, which the first call builds.
+    pub fn get() -> &'static Self {
+        static CONSTANTS: OnceLock<Box<PairConstants>> = OnceLock::new();
+        CONSTANTS.get_or_init(|| Box::new(Self::build()))
+    }
+
+    fn build() -> Self {
+        let indices = std::array::from_fn::<f64, LEVELS, _>(|i| i as f64);
+        let scales = indices.map(|s| exact_math::exp((s - 48.0) / 8.0 * std::f64::consts::LN_2));
+        Self {
+            reciprocals: scales.map(|scale| (f64::from(1 << 24) / scale).round() as i32),
+            scales: scales.map(|scale| (scale * f64::from(16 << SCALE_BITS)).round() as i32),
+            radii: scales.map(radius),
+            weights: indices.map(weight),
+            sigmoid: CdfCurve::of(Family::Logistic),
+        }
+    }
+
+    /// Computes for each mixture the symbol at the mean of the heavier component, and the slots of that symbol.
+    ///
+    /// The compiler turns these short loops over arrays into vector instructions.
+    #[inline(always)]
+    pub(crate) fn centres<const N: usize>(
+        &self,
+        mixtures: &[[i16; PAIR_PARAMS]; N],
+        symbols: &mut [i32; N],
+        slots: &mut [Slots; N],
+    ) {
+        let (mut lows, mut spares, mut weights) = ([0; N], [0; N], [0; N]);
+        let (mut means, mut reciprocals) = ([[0; N]; 2], [[0; N]; 2]);
+        for (j, params) in mixtures.iter().enumerate() {
+            let mixture = PairCdf::new(self, params);
+            symbols[j] = (mixture.mean + 8) >> 4;
+            (lows[j], spares[j]) = (mixture.support.low, mixture.support.spare());
+            weights[j] = mixture.weight;
+            for i in 0..2 {
+                (means[i][j], reciprocals[i][j]) = (mixture.means[i], mixture.reciprocals[i]);
+            }
+        }
+        let mut starts = [[0; N]; 2];
+        for (next, starts) in starts.iter_mut().enumerate() {
+            let mut components = [[0; N]; 2];
+            for (i, components) in components.iter_mut().enumerate() {
+                let mut positions = [0; N];
+                for j in 0..N {
+                    let boundary = (symbols[j] + next as i32) * 16 - 8;
+                    let distance = i64::from(boundary - means[i][j]);
+                    positions[j] =
+                        CdfCurve::position((distance * i64::from(reciprocals[i][j])) >> RECIPROCAL_BITS);
+                }
+                for j in 0..N {
+                    components[j] =
+                        self.sigmoid.knots[(positions[j] >> BETWEEN_BITS) as usize % CdfCurve::KNOT_ROOM];
+                }
+                for j in 0..N {
+                    components[j] = CdfCurve::between(components[j], positions[j]);
+                }
+            }
+            for j in 0..N {
+                let mixed = mix(weights[j], components[0][j], components[1][j]);
+                starts[j] = 1 + (symbols[j] + next as i32 - lows[j]) as u32 + ((mixed * spares[j]) >> 16);
+            }
+        }
+        for j in 0..N {
+            slots[j] = Slots::new(starts[0][j], starts[1][j]);
+        }
+    }
+
+    /// Returns a hash of the tables that define the distributions, the same on every machine.
+    #[cfg(test)]
+    pub(super) fn fingerprint(&self) -> u64 {
+        let mut hash = xxhash_rust::xxh3::Xxh3::new();
+        let signed = self.reciprocals.iter().chain(&self.radii).chain(&self.weights);
+        signed.for_each(|value| hash.update(&value.to_le_bytes()));
+        self.sigmoid.knots().iter().for_each(|value| hash.update(&value.to_le_bytes()));
+        hash.digest()
+    }
+}
+
+fn weight(index: f64) -> i32 {
+    let weight = (exact_math::sigmoid((index - 64.0) / 8.0) * f64::from(1 << WEIGHT_BITS)).round() as i32;
+    weight | if weight >= 1 << (WEIGHT_BITS - 1) { -1 << 16 } else { 0 }
+}
+
+/// Returns the mean of two values of the curve, weighted by `weight` and the rest of 2^15.
+#[inline(always)]
+fn mix(weight: u32, one: u32, other: u32) -> u32 {
+    // The difference may be negative; the sum never is.
+    (other << WEIGHT_BITS).wrapping_add(weight.wrapping_mul(one.wrapping_sub(other))) >> WEIGHT_BITS
+}
+
+/// Returns the distance from which on a symbol is worth less than its slot.
+fn radius(scale: f64) -> i32 {
+    let reach = scale * (exact_math::ln(f64::from(TOTAL)) - exact_math::ln(scale));
+    (reach.ceil() as i32 + 1).clamp(2, Support::MAX_RADIUS)
+}
+
+/// The distribution of one element: a mixture of two logistic distributions.
+#[derive(Debug, Clone, Copy)]
+pub struct PairCdf<'a> {
+    constants: &'a PairConstants,
+    means: [i32; 2],
+    reciprocals: [i32; 2],
+    weight: u32,
+    pub(super) support: Support,
+    /// Mean and scale of the heavier component, in 1/16 and 1/4096 symbol steps. A search begins there.
+    mean: i32,
+    scale: i32,
+}
+
+impl<'a> PairCdf<'a> {
+    /// Returns the distribution for these parameters, which may have any value.
+    #[inline(always)]
+    pub fn new(constants: &'a PairConstants, params: &[i16; PAIR_PARAMS]) -> Self {
+        let &[mean1, mean2, scale1, scale2, weight] = params;
+        let index = |i: i16| i.clamp(0, LEVELS as i16 - 1) as usize;
+        let (scale1, scale2) = (index(scale1), index(scale2));
+        let (mean1, mean2) = (i32::from(mean1), i32::from(mean2));
+        let weight = constants.weights[index(weight)];
+        let first_is_heavier = weight >> 16;
+        let mean = mean2 + ((mean1 - mean2) & first_is_heavier);
+        let scale = scale2 as i32 + ((scale1 as i32 - scale2 as i32) & first_is_heavier);
+        let [nearest1, nearest2, centre] = [mean1, mean2, mean].map(|mean| (mean + 8) >> 4);
+        let (radius1, radius2) = (constants.radii[scale1], constants.radii[scale2]);
+        let low = (nearest1 - radius1).min(nearest2 - radius2).max(centre - Support::MAX_RADIUS);
+        let high = (nearest1 + radius1).max(nearest2 + radius2).min(centre + Support::MAX_RADIUS);
+        Self {
+            constants,
+            means: [mean1, mean2],
+            reciprocals: [constants.reciprocals[scale1], constants.reciprocals[scale2]],
+            weight: weight as u32 & 0xffff,
+            support: Support { low, symbols: high - low + 1 },
+            mean,
+            scale: constants.scales[scale as usize],
+        }
+    }
+
+    /// Returns the first slot of symbol `j` of the support, 0..=n: strictly increasing, and within 1..2^15.
+    #[inline(always)]
+    pub(super) fn start(&self, j: i32) -> u32 {
+        let boundary = (self.support.low + j) * 16 - 8;
+        let component = |i: usize| {
+            let distance = i64::from(boundary - self.means[i]);
+            self.constants.sigmoid.at((distance * i64::from(self.reciprocals[i])) >> RECIPROCAL_BITS)
+        };
+        let mixed = mix(self.weight, component(0), component(1));
+        1 + j as u32 + ((mixed * self.support.spare()) >> 16)
+    }
+
+    /// Returns the slots of a symbol. If these are an escape's, the symbol's distance from the support is returned as well.
+    #[inline]
+    pub fn slots(&self, symbol: i32) -> (Slots, Option<u64>) {
+        self.support.slots(symbol, |j| self.start(j))
+    }
+
+    /// Returns the owner of a slot and all slots of that owner.
+    #[inline]
+    pub(crate) fn find(&self, slot: u32) -> (Region, Slots) {
+        self.support.find(slot, self.quantile(slot), |j| self.start(j))
+    }
+
+    /// Returns the symbol of the support that would own this slot if the heavier component were the only one.
+    #[inline]
+    fn quantile(&self, slot: u32) -> i32 {
+        let guess = self.constants.sigmoid.guess(slot);
+        let distance = (i64::from(self.scale) * i64::from(guess)) >> (SCALE_BITS + CdfCurve::GUESS_BITS);
+        ((self.mean + distance as i32 + 8) >> 4) - self.support.low
+    }
+
+    /// Returns the symbol at this distance below or above the support, if there is one.
+    pub(crate) fn symbol_outside(&self, region: Region, distance: u64) -> Option<i32> {
+        self.support.symbol_outside(region, distance)
+    }
+}

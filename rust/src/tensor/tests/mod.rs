@@ -1,0 +1,3 @@
+#[cfg(feature = "formats")]
+mod fitted;
+mod modelled;

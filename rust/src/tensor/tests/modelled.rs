@@ -1,0 +1,102 @@
+use proptest::prelude::*;
+
+use crate::ans::{Random, TableRows};
+use crate::tables::{gaussian, scale_table, Tables};
+use crate::tensor::modelled::{decode, encode, hash_of, read_head, VERSION};
+use crate::tensor::{ArrayInfo, Dtype, Library};
+use crate::{Error, Result};
+
+fn tables() -> Tables {
+    gaussian(&scale_table(0.11, 64.0, 64).unwrap(), 1).unwrap()
+}
+
+/// Symbols of all sizes and their rows.
+fn elements_of(count: usize, seed: u64) -> (Vec<i32>, Vec<u8>) {
+    let mut random = Random::new(seed);
+    let rows: Vec<u8> = (0..count).map(|_| random.below(64) as u8).collect();
+    let symbol = |row: &u8| {
+        (random.below(5) as i32 - 2) * (1 << (row / 8)) + (random.below(4000) / 3999) as i32 * 9999
+    };
+    (rows.iter().map(symbol).collect(), rows)
+}
+
+fn array(count: usize) -> ArrayInfo {
+    ArrayInfo { dtype: Dtype::I32, library: Library::NumPy, shape: vec![count as u64] }
+}
+
+fn encode_with(symbols: &[i32], rows: &[u8], tables: &Tables, threads: usize) -> Vec<u8> {
+    let model = TableRows::new(tables, rows);
+    encode(symbols, &array(symbols.len()), &model, tables.fingerprint(), threads).unwrap().to_vec()
+}
+
+fn decode_with(bytes: &[u8], rows: &[u8], tables: &Tables, threads: usize) -> Result<Vec<i32>> {
+    let mut out = vec![0; rows.len()];
+    decode(bytes, &TableRows::new(tables, rows), tables.fingerprint(), &mut out, threads)?;
+    Ok(out)
+}
+
+#[test]
+fn bytes_do_not_depend_on_threads() {
+    let tables = tables();
+    for count in [0, 1, 63, 64, 1000, 70_000, 1_500_000] {
+        let (symbols, rows) = elements_of(count, 1);
+        let bytes = encode_with(&symbols, &rows, &tables, 1);
+        for threads in [0, 2, 3, 7] {
+            assert_eq!(encode_with(&symbols, &rows, &tables, threads), bytes);
+            assert_eq!(decode_with(&bytes, &rows, &tables, threads), Ok(symbols.clone()));
+        }
+    }
+}
+
+#[test]
+fn large_groups_have_several_parts() {
+    let (tables, (symbols, rows)) = (tables(), elements_of(1_500_000, 2));
+    let bytes = encode_with(&symbols, &rows, &tables, 1);
+    assert!(bytes.len() > 600_000);
+    let (_, start) = read_head(&bytes).unwrap();
+    assert!(bytes[start] >= 2, "{} parts", bytes[start] + 1);
+}
+
+#[test]
+fn truncated_at_every_byte_and_flipped_at_every_bit() {
+    let (tables, (symbols, rows)) = (tables(), elements_of(300, 3));
+    let mut bytes = encode_with(&symbols, &rows, &tables, 1);
+    for length in 0..bytes.len() {
+        assert!(decode_with(&bytes[..length], &rows, &tables, 1).is_err(), "{length}");
+    }
+    for bit in 0..8 * bytes.len() {
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        assert!(decode_with(&bytes, &rows, &tables, 1).is_err(), "{bit}");
+        bytes[bit / 8] ^= 1 << (bit % 8);
+    }
+}
+
+#[test]
+fn another_distribution_is_noticed() {
+    let (tables, (symbols, rows)) = (tables(), elements_of(5000, 4));
+    let bytes = encode_with(&symbols, &rows, &tables, 1);
+    let others = gaussian(&scale_table(0.12, 64.0, 64).unwrap(), 1).unwrap();
+    assert!(matches!(decode_with(&bytes, &rows, &others, 1), Err(Error::Corrupt { .. })));
+    for changed in (0..5000).step_by(7).chain([4999]) {
+        let mut rows = rows.clone();
+        rows[changed] = 63 - rows[changed];
+        let decoded = decode_with(&bytes, &rows, &tables, 1);
+        assert!(decoded.is_err(), "{changed}");
+    }
+    assert!(matches!(decode_with(&bytes, &rows[1..], &tables, 1), Err(Error::InvalidArgument(_))));
+}
+
+proptest! {
+    #[test]
+    fn noise_is_an_error(bytes in prop::collection::vec(any::<u8>(), 0..200), count in 0..200usize) {
+        let mut bytes = bytes;
+        if let Some(first) = bytes.first_mut() {
+            *first = VERSION;
+        }
+        let rows = vec![20; count];
+        prop_assert!(decode_with(&bytes, &rows, &tables(), 2).is_err());
+        // The same with a hash that is right, so that the rest is read.
+        bytes.extend(hash_of(&bytes, tables().fingerprint()));
+        let _ = decode_with(&bytes, &rows, &tables(), 2);
+    }
+}
