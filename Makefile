@@ -101,7 +101,7 @@ latency: .venv-compressai/installed
 peers: .venv/tested
 	$(PIP) --editable ".[bench]"
 	$(PIP) --no-deps torch_ans==0.4.0 compressai==1.2.8 constriction==0.5.0 torchac==0.9.3
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python benches/test_entropy.py $(PEERS_FLAGS)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python benches/entropy.py $(PEERS_FLAGS)
 
 # Installs are editable: Python runs the files of this tree, and what is built of Rust lies beside them.
 SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find rust/src -name '*.rs' -o -name '*.bin')

@@ -1,6 +1,6 @@
 """Write images unlike photographs into folders: medical, screen, cartoon. `make domains` measures them.
 
-Medical ones are samples of scikit-image, the others are drawn here, or are this project's charts and licenses.
+Medical images are samples of scikit-image. The others are drawn here, or show this project's charts and licenses.
 """
 
 import sys
@@ -24,7 +24,7 @@ def medical() -> dict[str, Image.Image]:
 def screen() -> dict[str, Image.Image]:
     images = {}
     for name in ("kodak.png", "mlcc-best.png"):
-        with Image.open(ROOT / "docs" / name) as chart:
+        with Image.open(next((ROOT / "docs").rglob(name))) as chart:
             images[name.removesuffix(".png")] = chart.convert("RGB").crop((0, 0, 512, 448))
     for name, ink, paper in (("LICENSE-APACHE", INK, "white"), ("LICENSE-MIT", (200, 220, 200), (30, 30, 40))):
         page = Image.new("RGB", SIZE, paper)
@@ -35,7 +35,7 @@ def screen() -> dict[str, Image.Image]:
 
 
 def cartoon() -> dict[str, Image.Image]:
-    """Outlined shapes of one colour each."""
+    """Draw outlined shapes, each of one colour."""
     images = {}
     for number in range(4):
         rng = np.random.default_rng(number)

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from lic_native.compat.compressai import use
+from lic_native.evaluation.codecs.compressai import spread
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -21,7 +22,7 @@ ROUNDS = {"rounds": 5, "warmup_rounds": 1}
 
 @pytest.fixture(scope="module")
 def gaussian():
-    """(entropy model, latents, indexes, means): scales of 0.11 to 64, all octaves alike."""
+    """Return (entropy model, latents, indexes, means), with scales from 0.11 to 64, all octaves alike."""
     from compressai.entropy_models import GaussianConditional
     from compressai.models.google import get_scale_table
 
@@ -56,14 +57,12 @@ def test_gaussian_decompress(coder, gaussian, benchmark):
 
 @pytest.fixture(scope="module", params=["mbt2018_mean", "cheng2020_anchor"])
 def network(request):
-    """(name, model of random weights, picture, what CompressAI restores). Latents and scales are around 2."""
+    """Return (name, model with random weights, picture, what CompressAI restores). Latents and scales are about 2."""
     torch.manual_seed(0)
     net = getattr(zoo, request.param)(1, pretrained=False).eval()
     picture = torch.rand(1, 3, 512, 768)
     with torch.no_grad():
-        net.g_a[-1].weight *= 2 / net.g_a(picture).std()
-        parameters = getattr(net, "entropy_parameters", net.h_s)[-1].bias  # of scales, then of means
-        parameters[: len(parameters) // 2] += 2
+        spread(net, picture, 2)
         net.update(force=True)
         coded = net.compress(picture)
         return request.param, net, picture, net.decompress(coded["strings"], coded["shape"])["x_hat"]

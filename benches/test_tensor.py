@@ -1,4 +1,4 @@
-"""`lic_native.encode` and `decode` beside zlib, on latents of a million elements."""
+"""`lic_native.encode` and `decode` compared with zlib, on latents of a million elements."""
 
 import zlib
 

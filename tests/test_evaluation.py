@@ -1,4 +1,4 @@
-"""The table of savings."""
+"""Savings of JPEG files."""
 
 import csv
 import json
@@ -13,16 +13,21 @@ from PIL import Image
 import lic_native
 from lic_native.cli import app
 from lic_native.errors import LicError
-from lic_native.evaluation import peers, report, stages
-from lic_native.evaluation.jpeg import FileSet, evaluate, file_sets, measure, summary, table
-from lic_native.evaluation.peers import Codec, codecs
+from lic_native.evaluation import jpeg
+from lic_native.evaluation.codecs import brunsli, jpeg_codecs, jpeg_peers, ours
+from lic_native.evaluation.engine import Codec
+from lic_native.evaluation.jpeg import FileSet, file_sets, stage_table, summary, table
 
 PHOTOS = FileSet(None, None, [jpeg_bytes(seed=1), jpeg_bytes(40, 56, seed=2)])
 
 
+def measure(codec: Codec, file_set: FileSet) -> jpeg.Saving:
+    return jpeg.measure_set(codec, file_set)[0]
+
+
 @pytest.fixture
 def images(tmp_path):
-    """A folder with a JPEG file, another image and a text."""
+    """Make a folder with a JPEG file, another image and a text."""
     folder = tmp_path / "images"
     folder.mkdir()
     (folder / "a.jpg").write_bytes(jpeg_bytes())
@@ -51,7 +56,7 @@ def test_sets_are_files_as_they_are_and_each_quality_and_sampling(images):
 
 def test_what_pillow_cannot_write_is_refused_before_anything_is_measured(images, tmp_path):
     for qualities, samplings in (([0], ["4:2:0"]), ([101], ["4:2:0"]), ([75], ["4:1:1"])):
-        with pytest.raises(ValueError, match=r"is none of|not from 1 to 100"):
+        with pytest.raises(ValueError, match=r"unknown sampling '4:1:1'; choose from: 4:2:0|not from 1 to 100"):
             next(file_sets(images, qualities, samplings))
     (tmp_path / "empty").mkdir()
     with pytest.raises(FileNotFoundError):
@@ -64,10 +69,10 @@ def test_what_pillow_cannot_write_is_refused_before_anything_is_measured(images,
         ({"csv_file": "none/rows.csv"}, FileNotFoundError, "none"),
         ({"csv_file": "b.png/rows.csv"}, NotADirectoryError, "b.png"),
         ({"csv_file": "."}, IsADirectoryError, "images"),
-        ({"plot_file": "plot.nonsense"}, ValueError, "plot.nonsense is none of .png, .svg"),
+        ({"plot_file": "plot.nonsense"}, ValueError, "plot.nonsense must end in one of .png, .svg"),
         ({"plot_file": "none/plot.png"}, FileNotFoundError, "none"),
         ({"qualities": [0]}, ValueError, "quality 0 is not from 1 to 100"),
-        ({"samplings": ["4:1:1"]}, ValueError, "sampling '4:1:1' is none of"),
+        ({"samplings": ["4:1:1"]}, ValueError, "unknown sampling '4:1:1'; choose from: 4:2:0, "),
         ({"profiles": ["native", "fastest"]}, ValueError, "unknown profile 'fastest'"),
         ({"device": "gpu"}, ValueError, "unknown device 'gpu'"),
         ({"folder": "none"}, FileNotFoundError, "there is no such folder"),
@@ -75,11 +80,11 @@ def test_what_pillow_cannot_write_is_refused_before_anything_is_measured(images,
     ids=str,
 )
 def test_what_can_be_refused_is_refused_before_anything_is_measured(images, monkeypatch, options, error, message):
-    monkeypatch.setattr(report, "evaluate", lambda *_: pytest.fail("measured"))
+    monkeypatch.setattr(jpeg, "measure_set", lambda *_: pytest.fail("measured"))
     folder = images / options.pop("folder", "")
     given = {name: images / value if name.endswith("_file") else value for name, value in options.items()}
     with pytest.raises(error, match=message):
-        report.run(folder, **{"qualities": [75], "samplings": ["4:2:0"], "profiles": ["native"]} | given)
+        jpeg.run(folder, **{"qualities": [75], "samplings": ["4:2:0"], "profiles": ["native"]} | given)
 
 
 def test_an_image_that_is_cut_is_named(images):
@@ -89,15 +94,16 @@ def test_an_image_that_is_cut_is_named(images):
 
 
 def test_where_torch_is_not_installed_the_native_profile_is_measured(monkeypatch):
-    monkeypatch.setattr(peers, "find_spec", lambda name: None)
-    assert peers.check_profiles() == ["native"]
-    assert peers.check_profiles(["fast", "native"]) == ["fast", "native"]
+    monkeypatch.setattr(ours, "find_spec", lambda name: None)
+    assert [codec.name for codec in ours.jpeg_codecs()] == ["lic_native native"]
+    assert [codec.name for codec in ours.jpeg_codecs(["fast", "native"])] == ["lic_native fast", "lic_native native"]
 
 
 def test_every_codec_is_measured_on_the_same_files(images):
     sets = list(file_sets(images, [80], ["4:2:0"]))
-    rows = [row for files in sets for row in evaluate(files)]
-    names = [codec.name for codec in codecs()]
+    codecs = jpeg_codecs()
+    rows = [measure(codec, files) for files in sets for codec in codecs]
+    names = [codec.name for codec in codecs]
     assert [row.codec for row in rows] == names * 2
     assert [row.jpeg_bytes for row in rows] == [len(s.files[0]) for s in sets for _ in names]
     assert all((row.files, row.exact, row.refused) == (1, 1, 0) for row in rows)
@@ -107,9 +113,9 @@ def test_every_codec_is_measured_on_the_same_files(images):
 
 
 def test_ours_are_those_with_weights_and_others_are_refused():
-    assert [codec.name for codec in codecs(["fast"])][:1] == ["lic_native fast"]
+    assert [codec.name for codec in jpeg_codecs(["fast"])][:1] == ["lic_native fast"]
     with pytest.raises(ValueError, match=r"unknown profile 'fastest'; choose from: native, fast"):
-        codecs(["fast", "fastest"])
+        jpeg_codecs(["fast", "fastest"])
 
 
 def test_refusals_count_as_stored_and_wrong_bytes_are_seen():
@@ -126,7 +132,7 @@ def test_refusals_count_as_stored_and_wrong_bytes_are_seen():
 
 @pytest.fixture
 def commands(tmp_path, monkeypatch):
-    """A PATH with stand-ins for the peers that are commands. They turn every bit over and refuse all but JPEG files."""
+    """Make a PATH with stand-ins for peers that are commands. They invert every bit, and refuse all but JPEG files."""
 
     def add(name: str, body: str) -> None:
         path = tmp_path / "bin" / name
@@ -150,9 +156,9 @@ def commands(tmp_path, monkeypatch):
 
 def test_brunsli_by_its_commands(commands):
     commands("cbrunsli", "convert(*sys.argv[1:], jpeg)")
-    assert peers.brunsli_commands() is None
+    assert brunsli.by_commands() is None
     commands("dbrunsli", "convert(*sys.argv[1:], coded)")
-    row = measure(peers.brunsli_commands(), PHOTOS)
+    row = measure(brunsli.by_commands(), PHOTOS)
     assert (row.codec, row.exact, row.refused, row.saving_percent) == ("brunsli", 2, 0, 0.0)
 
 
@@ -168,7 +174,7 @@ def test_packjpg_names_its_results_and_never_overwrites(commands):
         convert(source, target, jpeg if packs else coded)
         """,
     )
-    [codec] = [codec for codec in peers.peers() if codec.name == "packJPG"]
+    [codec] = [codec for codec in jpeg_peers() if codec.name == "packJPG"]
     row = measure(codec, PHOTOS)
     assert (row.exact, row.refused) == (2, 0)
     row = measure(codec, FileSet(None, None, [*PHOTOS.files, b"no JPEG"]))
@@ -177,7 +183,7 @@ def test_packjpg_names_its_results_and_never_overwrites(commands):
 
 def test_paq8px_and_a_command_that_restores_something_else(commands):
     commands("paq8px", "convert(*sys.argv[2:], jpeg if sys.argv[1] == '-8' else coded)")
-    [codec] = [codec for codec in peers.peers() if codec.name == "paq8px -8"]
+    [codec] = [codec for codec in jpeg_peers() if codec.name == "paq8px -8"]
     assert measure(codec, PHOTOS).exact == 2
     commands("paq8px", "convert(*sys.argv[2:], jpeg) if sys.argv[1] == '-8' else Path(sys.argv[3]).write_bytes(jpeg)")
     row = measure(codec, PHOTOS)
@@ -185,7 +191,7 @@ def test_paq8px_and_a_command_that_restores_something_else(commands):
 
 
 def test_brunsli_by_the_library_of_imagecodecs():
-    codec = peers.brunsli_library()
+    codec = brunsli.by_library()
     if codec is None:
         pytest.skip("imagecodecs is not there or has no brunsli")
     row = measure(codec, FileSet(None, None, [*PHOTOS.files, b"no JPEG"]))
@@ -193,8 +199,9 @@ def test_brunsli_by_the_library_of_imagecodecs():
 
 
 def test_stages_are_those_of_compress_and_decompress_and_take_their_time():
+    [codec] = ours.jpeg_codecs(["fast"])
     stored = b"no JPEG" * 20
-    rows = stages.measure_stages("fast", FileSet(75, "4:2:0", [*PHOTOS.files, stored]))
+    _, rows = jpeg.measure_set(codec, FileSet(75, "4:2:0", [*PHOTOS.files, stored]))
     assert [(r.quality, r.codec, r.direction) for r in rows] == [
         (75, "lic_native fast", "encode"),
         (75, "lic_native fast", "decode"),
@@ -206,8 +213,9 @@ def test_stages_are_those_of_compress_and_decompress_and_take_their_time():
         assert seconds.network > seconds.parse + seconds.write
     # A result is decoded to verify it, which a checksum does for the decoder.
     assert encode.verification > 10 * decode.verification
-    assert stages.measure_stages("fast", FileSet(None, None, [stored])) == []
-    assert stages.table(rows).count("| lic_native fast, ") == 2
+    assert stage_table(rows).count("| lic_native fast, ") == 2
+    assert jpeg.measure_set(codec, FileSet(None, None, [stored]))[1] == []
+    assert jpeg.measure_set(Codec("other", bytes, bytes), PHOTOS)[1] == []
 
 
 def test_command_prints_tables_and_writes_files(images, tmp_path, capsys):
@@ -241,17 +249,17 @@ def test_command_prints_json(images, capsys):
 
 def test_plot_shows_every_saving():
     pytest.importorskip("matplotlib")
-    from lic_native.evaluation.plot import draw
+    from lic_native.evaluation import plot
 
     files = [FileSet(q, s, PHOTOS.files) for s in ("4:2:0", "gray") for q in (75, 50)]
     shrinking = [Codec(f"by {n}", lambda data, n=n: data[n:], bytes) for n in (100, 200)]
     rows = [measure(codec, each) for each in files for codec in shrinking]
-    left, right = draw(rows).axes
+    left, right = plot.savings(rows).axes
     lines = [line for line in left.lines if len(line.get_xdata())]
     assert [list(line.get_xdata()) for line in lines] == [[50, 75]] * 4
     assert [line.get_ydata()[0] for line in lines] == [rows[0].saving_percent, rows[1].saving_percent] * 2
     assert [text.get_text() for text in left.get_legend().get_texts()] == ["4:2:0", "gray"]
     assert [text.get_text() for text in right.get_legend().get_texts()] == ["by 100", "by 200"]
     assert list(right.lines[3].get_xdata()) == [r.decode_mb_per_s for r in rows if r.codec == "by 200"]
-    [only] = draw([measure(shrinking[0], PHOTOS)]).axes
+    [only] = plot.savings([measure(shrinking[0], PHOTOS)]).axes
     assert len(only.lines) == 2

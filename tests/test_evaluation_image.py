@@ -1,6 +1,6 @@
-"""The judge of lossy codecs.
+"""Rate and distortion of lossy codecs.
 
-`LIC_ANCHORS` names a file of published curves on Kodak, with which BD-rates that were published are worked out again.
+`LIC_ANCHORS` names a file of published curves on Kodak, from which published BD-rates are computed again.
 """
 
 import csv
@@ -19,19 +19,20 @@ from PIL import Image
 import lic_native
 from lic_native.cli import app
 from lic_native.errors import LicError
-from lic_native.evaluation import bd_rate, distortion, image_report, resources
+from lic_native.evaluation import bd_rate, codecs, distortion, engine, image, report, resources
 from lic_native.evaluation.bd_rate import BdRate, Curve
-from lic_native.evaluation.image import Row, evaluate, find, means, measure, read, table
-from lic_native.evaluation.image_codecs import Codec, codecs, peers
+from lic_native.evaluation.codecs import image_codecs
+from lic_native.evaluation.engine import Codec
+from lic_native.evaluation.image import Point, evaluate, find, means, measure_image, read, table
 from lic_native.models import registry
 
 ANCHORS = Path(os.environ.get("LIC_ANCHORS", Path(__file__).parents[2] / "shared" / "anchors" / "rd_kodak.json"))
-PEERS = {codec.name: codec for codec in peers()}
+PEERS = {codec.name: codec for codec in codecs.image_peers()}
 
 
 @pytest.fixture
 def images(tmp_path):
-    """A folder with a colour and a gray image, both large enough for MS-SSIM, and a text."""
+    """Make a folder with a colour and a gray image, both large enough for MS-SSIM, and a text."""
     folder = tmp_path / "images"
     (folder / "deep").mkdir(parents=True)
     Image.fromarray(photograph(176, 192)).save(folder / "a.png")
@@ -42,17 +43,17 @@ def images(tmp_path):
 
 @pytest.fixture
 def ours(monkeypatch):
-    """In place of lic_native's image codec: JPEG, each file twice, so that it takes exactly twice the rate."""
+    """Replace lic_native's image codec by JPEG with each file twice, so that it takes exactly twice the rate."""
 
     def compress(image, *, quality, profile, lof, device):
         assert (profile, lof, device) == ("twice", 0, None)
-        return 2 * PEERS["JPEG"].encode(image, int(10 * quality))
+        return 2 * PEERS["JPEG"].encode(image, int(16 * (quality - 1)))
 
     def decompress(data, *, device):
         return PEERS["JPEG"].decode(data[: len(data) // 2])
 
-    monkeypatch.setattr(lic_native, "image", SimpleNamespace(compress=compress, decompress=decompress), raising=False)
-    monkeypatch.setattr(registry, "IMAGE_PROFILES", {"twice": "jpeg-twice"}, raising=False)
+    monkeypatch.setattr(codecs.ours, "image", SimpleNamespace(compress=compress, decompress=decompress))
+    monkeypatch.setattr(registry, "IMAGE_PROFILES", {"twice": "jpeg-twice"})
 
 
 def test_psnr_is_that_of_the_mean_squared_error_of_all_samples():
@@ -132,12 +133,12 @@ def test_published_curves(anchors, tmp_path):
     assert (vtm.name, vtm.psnr) == ("vtm", [(0.1, 20), (4, 50)])
     assert vtm.ms_ssim == [(0.1, pytest.approx(3.9794)), (4, pytest.approx(30))]
     assert bd_rate.published(anchors, ["mine"]) == [Curve("mine", [(0.1, 30), (0.9, 39)], [])]
-    with pytest.raises(ValueError, match=r"no curve 'none' in .*; there is vtm, mine"):
+    with pytest.raises(ValueError, match=r"unknown curve 'none'; choose from: vtm, mine"):
         bd_rate.published(anchors, ["vtm", "none"])
     other = tmp_path / "other.json"
     for content in ("no JSON", "[1]", '{"vtm": 5}', '{"vtm": {"points": [{"psnr": 30}]}}'):
         other.write_text(content)
-        with pytest.raises(ValueError, match=r"other.json is no file of rate-distortion curves"):
+        with pytest.raises(ValueError, match=r"other.json does not hold rate-distortion curves"):
             bd_rate.published(other)
 
 
@@ -197,7 +198,7 @@ def test_images_with_more_than_colour_are_refused_before_anything_is_measured(im
 @pytest.mark.parametrize("name", PEERS)
 def test_peers_spend_their_bytes_on_quality(name):
     codec, image = PEERS[name], Image.fromarray(photograph(96, 128))
-    rows = [measure("photo", image, codec, s) for s in (codec.settings[0], codec.settings[-1])]
+    rows = [measure_image("photo", image, codec, s) for s in (codec.settings[0], codec.settings[-1])]
     rows.sort(key=lambda row: row.bytes)
     assert 2 * rows[0].bpp < rows[1].bpp and rows[0].psnr + 5 < rows[1].psnr
     assert codec.encode(image, codec.settings[0]) == codec.encode(image, codec.settings[0])
@@ -206,7 +207,7 @@ def test_peers_spend_their_bytes_on_quality(name):
 @pytest.mark.parametrize("name", PEERS)
 def test_peers_take_the_smallest_image(name):
     codec = PEERS[name]
-    assert measure("dot", Image.new("RGB", (1, 1), (200, 100, 50)), codec, codec.settings[-1]).bytes > 0
+    assert measure_image("dot", Image.new("RGB", (1, 1), (200, 100, 50)), codec, codec.settings[-1]).bytes > 0
 
 
 def test_peers_code_as_they_say():
@@ -228,13 +229,13 @@ def test_peers_code_as_they_say():
 
 
 def test_ours_are_those_of_the_zoo_and_others_are_refused(ours):
-    [codec] = codecs(["lic_native twice"], [2, 4.5, 2])
+    [codec] = image_codecs(["lic_native twice"], [2, 4.5, 2])
     assert (codec.about, codec.settings, codec.ours) == ("model jpeg-twice", (2, 4.5), True)
-    assert [c.name for c in codecs() if c.ours] == ["lic_native twice"]
-    assert codecs()[0].settings == (1, 2, 3, 4, 5, 6, 7, 8)
-    assert [c.name for c in codecs(["JPEG"])] == ["JPEG"]
-    with pytest.raises(ValueError, match=r"no codec 'GIF' here; there is lic_native twice, JPEG"):
-        codecs(["JPEG", "GIF"])
+    assert [c.name for c in image_codecs() if c.ours] == ["lic_native twice"]
+    assert image_codecs()[0].settings == (1, 2, 3, 4, 5, 6, 7, 8)
+    assert [c.name for c in image_codecs(["JPEG"])] == ["JPEG"]
+    with pytest.raises(ValueError, match=r"unknown codec 'GIF'; choose from: lic_native twice, JPEG"):
+        image_codecs(["JPEG", "GIF"])
 
 
 def shifting(by: int) -> Codec:
@@ -245,12 +246,12 @@ def shifting(by: int) -> Codec:
         kept["image"] = Image.fromarray(np.asarray(image) + np.uint8(setting))
         return bytes(image.width * image.height * 3 // 10)
 
-    return Codec("shifting", "", (by,), encode, lambda data: kept["image"])
+    return Codec("shifting", encode, lambda data: kept["image"], (by,))
 
 
 def test_a_row_holds_what_happened():
     image = Image.fromarray(photograph(40, 50) // 2)
-    row = measure("photo", image, shifting(4), 4)
+    row = measure_image("photo", image, shifting(4), 4)
     assert row.bytes == 600 and row.bpp == 8 * 600 / 2000
     assert row.psnr == pytest.approx(10 * math.log10(255**2 / 16)) and row.ms_ssim is None
     assert (row.image, row.width, row.height, row.codec, row.setting) == ("photo", 50, 40, "shifting", 4)
@@ -264,9 +265,9 @@ def test_a_codec_that_fails_is_named():
         raise RuntimeError("too odd")
 
     with pytest.raises(ValueError, match="refuses at 5 fails on photo: too odd"):
-        measure("photo", image, Codec("refuses", "", (5,), refuse, PEERS["JPEG"].decode), 5)
+        measure_image("photo", image, Codec("refuses", refuse, PEERS["JPEG"].decode, (5,)), 5)
     with pytest.raises(ValueError, match="crops at 5 restores photo at another size"):
-        measure("photo", image, Codec("crops", "", (5,), lambda *_: b"", lambda _: image.crop((0, 0, 7, 8))), 5)
+        measure_image("photo", image, Codec("crops", lambda *_: b"", lambda _: image.crop((0, 0, 7, 8)), (5,)), 5)
 
 
 def test_every_codec_codes_every_image_once_after_a_warm_up(images):
@@ -279,7 +280,7 @@ def test_every_codec_codes_every_image_once_after_a_warm_up(images):
     small = Image.fromarray(photograph(24, 32))
     for path in find(images):
         small.save(path)
-    rows = list(evaluate(images, [Codec("watched", "", (30, 60), encode, PEERS["JPEG"].decode)]))
+    rows = list(evaluate(images, [Codec("watched", encode, PEERS["JPEG"].decode, (30, 60))]))
     assert calls == [((32, 24), setting) for setting in (30, 30, 60, 30, 60)]
     assert [(row.image, row.setting) for row in rows] == [
         (name, s) for name in ("a.png", str(Path("deep", "b.png"))) for s in (30, 60)
@@ -298,19 +299,19 @@ def test_memory_is_that_of_the_call():
     before = [bytes([1]) * 100_000 for _ in range(2 * pieces)]
     del before[:-1]
     for _ in range(2):
-        call = resources.observe(work)
+        call = engine.measure_call(work, memory=True)
         assert call.result == pieces and call.seconds > 0
         assert 0.95 < call.peak_bytes / (pieces * 100_000) < 1.2
-    assert resources.observe(lambda: None).peak_bytes < 1_000_000
+    assert engine.measure_call(lambda: None, memory=True).peak_bytes < 1_000_000
 
 
 def test_memory_is_not_known_where_the_system_does_not_tell(tmp_path, monkeypatch):
     monkeypatch.setattr(resources, "PROCESS", tmp_path / "none")
-    assert resources.observe(lambda: 5).peak_bytes is None
+    assert engine.measure_call(lambda: 5, memory=True).peak_bytes is None
 
 
 def a_row(image, codec, setting, size, psnr, ms_ssim, peak):
-    return Row(image, 10, 10, codec, setting, size, 8 * size / 100, psnr, ms_ssim, 1.0, 2.0, peak, peak)
+    return Point(image, 10, 10, codec, setting, size, 8 * size / 100, psnr, ms_ssim, 1.0, 2.0, peak, peak)
 
 
 def test_means_are_of_images_alike():
@@ -331,7 +332,7 @@ def test_means_are_of_images_alike():
     lines = table([first, third]).splitlines()
     assert lines[2] == "| x | 9 | 3.2000 | 33.000 | 0.85000 | 8.239 | 1.0000 | 2.0000 | 2.0 | 2.0 |"
     assert lines[3] == "| a | 5 | 1.2000 | 20.500 |  |  | 1.0000 | 2.0000 |  |  |"
-    assert image_report.plain(second)["psnr"] is None
+    assert image.plain(second)["psnr"] is None
 
 
 def run(*arguments):
@@ -339,13 +340,23 @@ def run(*arguments):
 
 
 def test_command_prints_tables_and_writes_files(images, tmp_path, ours, anchors, capsys):
-    for package in image_report.PACKAGES:
+    for package in ("bjontegaard", "pytorch_msssim", "matplotlib"):
         pytest.importorskip(package)
     settings = PEERS["JPEG"].settings
-    qualities = [f"--quality={setting / 10}" for setting in settings]
+    qualities = [1 + setting / 16 for setting in settings]
     files = {kind: tmp_path / f"out.{kind}" for kind in ("csv", "json", "plot.png", "means")}
     outputs = [f"--{kind.split('.')[0]}={file}" for kind, file in files.items()]
-    run(images, "--codec", "lic_native twice", "--codec", "JPEG", *qualities, "--anchors", anchors, *outputs)
+    run(
+        images,
+        "--codec",
+        "lic_native twice",
+        "--codec",
+        "JPEG",
+        *(f"--quality={quality}" for quality in qualities),
+        "--anchors",
+        anchors,
+        *outputs,
+    )
     out = capsys.readouterr().out
     assert out.count("\n| lic_native twice |") == len(settings) + 2 and out.count("\n| JPEG |") == len(settings)
     assert "- lic_native twice: model jpeg-twice\n" in out and bd_rate.CONVENTION in out
@@ -353,11 +364,11 @@ def test_command_prints_tables_and_writes_files(images, tmp_path, ours, anchors,
         rows = list(csv.DictReader(file))
     assert len(rows) == 2 * 2 * len(settings)
     mine = [row for row in rows if row["codec"] == "lic_native twice"]
-    assert [float(row["setting"]) for row in mine] == [setting / 10 for setting in settings] * 2
+    assert [float(row["setting"]) for row in mine] == qualities * 2
     twenty = [len(PEERS["JPEG"].encode(read(path), 20)) for path in find(images)]
-    assert [int(row["bytes"]) for row in mine if row["setting"] == "2.0"] == [2 * size for size in twenty]
+    assert [int(row["bytes"]) for row in mine if row["setting"] == "2.25"] == [2 * size for size in twenty]
     with files["means"].open() as file:
-        [mean] = [r for r in csv.DictReader(file) if (r["codec"], r["setting"]) == ("lic_native twice", "2.0")]
+        [mean] = [r for r in csv.DictReader(file) if (r["codec"], r["setting"]) == ("lic_native twice", "2.25")]
     assert float(mean["bytes"]) == sum(twenty)
     content = json.loads(files["json"].read_text())
     assert [row["bytes"] for row in content["rows"]] == [int(row["bytes"]) for row in rows]
@@ -371,7 +382,7 @@ def test_command_prints_tables_and_writes_files(images, tmp_path, ours, anchors,
 
 
 def test_command_judges_the_peers_where_none_of_ours_is_asked_for(images, ours, tmp_path, capsys):
-    for package in image_report.PACKAGES:
+    for package in ("bjontegaard", "pytorch_msssim", "matplotlib"):
         pytest.importorskip(package)
     run(images, "--codec", "JPEG", "--plot", tmp_path / "rows.svg")
     assert "BD-rate" not in capsys.readouterr().out
@@ -382,19 +393,19 @@ def test_command_judges_the_peers_where_none_of_ours_is_asked_for(images, ours, 
 
 
 def test_what_is_missing_is_said_before_anything_is_measured(images, anchors, ours, tmp_path, monkeypatch):
-    monkeypatch.setattr(image_report, "find_spec", lambda name: None if name == "pytorch_msssim" else name)
-    with pytest.raises(ValueError, match=r"this takes pytorch-msssim: pip install pytorch-msssim$"):
+    monkeypatch.setattr(report, "find_spec", lambda name: None if name == "pytorch_msssim" else name)
+    with pytest.raises(ValueError, match=r"install what is missing: pip install pytorch-msssim$"):
         run(images)
-    monkeypatch.setattr(image_report, "PACKAGES", {})
-    monkeypatch.setattr(image_report.image, "evaluate", lambda *_: pytest.fail("measured"))
+    monkeypatch.setattr(report, "find_spec", lambda name: name)
+    monkeypatch.setattr(image, "evaluate", lambda *_: pytest.fail("measured"))
     for options, message in (
         (["--against", "vtm"], "--anchors"),
-        (["--anchors", anchors, "--against", "nobody"], "no curve 'nobody'"),
-        (["--codec", "GIF"], "no codec 'GIF'"),
+        (["--anchors", anchors, "--against", "nobody"], "unknown curve 'nobody'"),
+        (["--codec", "GIF"], "unknown codec 'GIF'"),
         (["--quality", "9"], "quality 9.0 is not from 1 to 8"),
         (["--lof", "-1"], "lof must be 0 or more, not -1"),
         (["--device", "gpu"], "unknown device 'gpu'"),
-        (["--plot", tmp_path / "plot.doc"], r"plot.doc is none of .png, .svg"),
+        (["--plot", tmp_path / "plot.doc"], r"plot.doc must end in one of .png, .svg"),
     ):
         with pytest.raises(ValueError, match=message):
             run(images, *options)
@@ -404,12 +415,12 @@ def test_what_is_missing_is_said_before_anything_is_measured(images, anchors, ou
 
 def test_plot_shows_every_curve_as_far_as_anything_was_measured():
     pytest.importorskip("matplotlib")
-    from lic_native.evaluation.image_plot import draw
+    from lic_native.evaluation import plot
 
     mine = curve("mine", [(0.2, 28, 0.9), (1.5, 35, 0.99)])
     peer = curve("peer", [(0.1, 25, None), (2, 36, None)])
     published = curve("paper", [(0.1, 26, 0.9), (1, 33, 0.99), (5, 45, 0.999)])
-    psnr, ms_ssim = draw([mine], [peer], [published]).axes
+    psnr, ms_ssim = plot.curves([mine], [peer], [published]).axes
     assert [line.get_label() for line in psnr.lines] == ["mine", "peer", "paper"]
     assert [line.get_label() for line in ms_ssim.lines] == ["mine", "paper"]
     assert list(psnr.lines[0].get_ydata()) == [28, 35]

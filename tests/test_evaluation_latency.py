@@ -1,19 +1,23 @@
-"""The clock of image codecs. CompressAI's models are measured where it is installed (`make latency`)."""
+"""Time of image codecs by stage. CompressAI's models are measured if it is installed (`make latency`)."""
 
 import csv
 import itertools
 import sys
+import time
 import warnings
+from dataclasses import replace
 
 import pytest
 import torch
 from conftest import photograph
 from typer.testing import CliRunner
 
-from lic_native import cli
-from lic_native.coding import coder
-from lic_native.evaluation import latency
-from lic_native.evaluation.latency import PEERS, REFERENCE, STAGES, Row, Stopwatch, codecs, measure, observe, table
+from lic_native import cli, observe
+from lic_native.evaluation import engine, latency
+from lic_native.evaluation.codecs.compressai import MODELS, RandomModel
+from lic_native.evaluation.engine import Codec
+from lic_native.evaluation.images import noise
+from lic_native.evaluation.latency import REFERENCE, STAGES, Timing, codecs, table, time_codec
 from lic_native.models import registry
 from lic_native.models.msp import Config, Msp
 
@@ -30,10 +34,10 @@ def model():
 
 @pytest.fixture
 def ours(model, monkeypatch):
-    """A codec of several steps, in place of a profile's: small and untrained."""
+    """Replace the codec of a profile by one of several steps, small and untrained."""
     monkeypatch.setattr(registry, "IMAGE_PROFILES", {"fast": "msp-fast"})
     monkeypatch.setattr(registry, "load_image", lambda name, device=None: model)
-    (codec,) = codecs(["lic_native fast"], "cpu")
+    (codec,), _ = codecs(["lic_native fast"], "cpu")
     return codec
 
 
@@ -41,48 +45,52 @@ def peer(name):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         pytest.importorskip("compressai.zoo")
-    (codec,) = codecs([name], "cpu")
+    (codec,), _ = codecs([name], "cpu")
     return codec
+
+
+def measure(codec, samples, repetitions=1):
+    return time_codec(codec, samples, CPU, repetitions)
 
 
 def test_a_moment_counts_for_the_innermost_stage(monkeypatch):
     ticks = itertools.count()
-    monkeypatch.setattr(latency.time, "perf_counter", lambda: float(next(ticks)))
-    watch = Stopwatch(CPU)
-    assert watch.switch("prior") == "rest"
-    for _ in range(3):
-        assert watch.switch("coder") == "prior"
-        assert watch.switch("prior") == "coder"
-    watch.switch("rest")
-    assert watch.seconds() == {"analysis": 0, "prior": 4, "coder": 3, "synthesis": 0, "rest": 2}
+    monkeypatch.setattr(latency, "_clock", lambda device: float(next(ticks)))
+
+    def work(*_):
+        with observe.stage("prior"):
+            for _ in range(3):
+                with observe.stage("coder"):
+                    pass
+        return photograph(8, 8)
+
+    for row in measure(Codec("steps", work, work), photograph(8, 8)):
+        assert [getattr(row, stage) for stage in STAGES] == [0, 4, 3, 0, 2]
+        assert (row.walks, row.steps) == (1, 2)
 
 
 def test_stages_are_where_they_belong_and_are_the_whole(ours):
     # Readings of the same clock around the whole: each stage's lie between them.
-    start = latency.time.perf_counter()
-    coded, encoding = observe(ours, lambda: ours.encode(photograph(48, 64)))
-    middle = latency.time.perf_counter()
-    _, decoding = observe(ours, lambda: ours.decode(coded))
-    end = latency.time.perf_counter()
-    assert 0 < encoding.total < middle - start
-    assert 0 < decoding.total < end - middle
-    for observation, absent in ((encoding, "synthesis"), (decoding, "analysis")):
-        assert tuple(observation.seconds) == STAGES
-        assert [stage for stage in STAGES if observation.seconds[stage] == 0] == [absent]
+    start = time.perf_counter()
+    encoded, decoded = measure(ours, photograph(48, 64))
+    end = time.perf_counter()
+    assert 0 < encoded.seconds + decoded.seconds < end - start
+    for row, absent in ((encoded, "synthesis"), (decoded, "analysis")):
+        assert [stage for stage in STAGES if getattr(row, stage) == 0] == [absent]
 
 
 def test_the_number_of_steps_does_not_depend_on_the_size(ours):
-    decoded = [measure(ours, photograph(*size), 1)[1] for size in ((64, 64), (65, 97), (160, 80))]
+    decoded = [measure(ours, photograph(*size))[1] for size in ((64, 64), (65, 97), (160, 80))]
     # Two scales of 1 and 3 and 3 phases, each in the groups of its channels.
     assert {row.steps for row in decoded} == {7 * len(TINY.groups)}
     assert {row.walks for row in decoded} == {1}
     assert len({row.calls for row in decoded}) == 1
 
 
-def test_each_tile_is_a_walk(ours, monkeypatch):
-    encoded, decoded = measure(ours, photograph(128, 128), 1)
-    monkeypatch.setattr(ours.model, "TILE", 4, raising=False)
-    more_encoded, more_decoded = measure(ours, photograph(128, 128), 1)
+def test_each_tile_is_a_walk(ours, model, monkeypatch):
+    encoded, decoded = measure(ours, photograph(128, 128))
+    monkeypatch.setattr(model, "TILE", 4, raising=False)
+    more_encoded, more_decoded = measure(ours, photograph(128, 128))
     assert (decoded.walks, more_decoded.walks) == (1, 4)
     assert more_decoded.steps == 4 * decoded.steps
     # An encoder decodes as well.
@@ -90,45 +98,48 @@ def test_each_tile_is_a_walk(ours, monkeypatch):
     assert (encoded.steps, more_encoded.steps) == (2 * decoded.steps, 8 * decoded.steps)
 
 
-def state(codec):
-    """All that observing could leave behind."""
-    methods = [vars(owner)[name] for owner in (coder.StreamEncoder, coder.StreamDecoder) for name in ("code", "finish")]
-    hooks = sum(len(layer._forward_pre_hooks) for layer in codec.model.modules())
-    return set(vars(codec.model)), methods, hooks
-
-
 def test_what_is_observed_is_as_before_afterwards(ours):
-    before = state(ours)
-    seen = []
-    observe(ours, lambda: seen.append(state(ours)))
-    assert seen[0] != before
-    assert state(ours) == before
-    with pytest.raises(ZeroDivisionError):
-        observe(ours, lambda: 1 // 0)
-    assert state(ours) == before
+    def hooks():
+        return len(torch.nn.modules.module._global_forward_pre_hooks)
+
+    before, seen = hooks(), []
+    engine.measure(ours, photograph(16, 16))
+    with latency._counting_layers():
+        seen.append(hooks())
+        with pytest.raises(ZeroDivisionError):
+            engine.measure_call(lambda: 1 // 0)
+    assert seen[0] == before + 1
+    assert hooks() == before
+    with pytest.raises(ZeroDivisionError), latency._counting_layers():
+        raise ZeroDivisionError
+    assert hooks() == before
+    assert observe.stage("coder") is observe.stage("prior")
 
 
 def test_the_repetition_of_median_total_is_reported(ours, monkeypatch):
+    samples = photograph(16, 16)
     totals = iter([5.0, 50.0, 3.0, 30.0, 4.0, 40.0])
 
-    def observed(codec, work):
-        seconds = dict.fromkeys(STAGES, 0.0) | {"coder": next(totals)}
-        return work(), latency.Observation(seconds, latency.Counter())
+    def measured(codec, source, **options):
+        encode, decode = (
+            engine.Call(samples, next(totals) if options else 0.0, observe.Stages()) for _ in ("encode", "decode")
+        )
+        return engine.Measurement(encode, decode)
 
-    monkeypatch.setattr(latency, "observe", observed)
-    assert [row.seconds for row in measure(ours, photograph(16, 16), 3)] == [4, 40]
+    monkeypatch.setattr(latency, "measure", measured)
+    assert [row.seconds for row in measure(ours, samples, 3)] == [4, 40]
 
 
 def test_what_is_decoded_must_be_as_large(ours, monkeypatch):
-    monkeypatch.setattr(ours, "decode", lambda coded: photograph(16, 32))
+    wrong = replace(ours, decode=lambda coded: photograph(16, 32))
     with pytest.raises(ValueError, match="another size"):
-        measure(ours, photograph(32, 32), 1)
+        measure(wrong, photograph(32, 32))
 
 
 def row(codec, width, seconds, direction="encode"):
     parts = dict.fromkeys(STAGES, seconds / 5)
     counts = {"walks": 1, "steps": 2, "calls": 3}
-    return Row(codec, width, 1000, direction, "cpu", 1, 1, 0.5, **parts, **counts)
+    return Timing(codec, width, 1000, direction, "cpu", 1, 1, 0.5, **parts, **counts)
 
 
 def test_speeds_are_multiples_of_the_reference_of_the_same_size_and_direction():
@@ -156,7 +167,7 @@ def test_the_command_prints_a_table_and_writes_its_rows(monkeypatch, tmp_path):
     assert torch.get_num_threads() == threads
     assert result.stdout.count("| lic_native fast |") == 4
     assert "random weights" in result.stdout and "2K as DCI" in result.stdout
-    assert all(f"{name} is missing" in result.stderr for name in PEERS)
+    assert all(f"{name} is missing" in result.stderr for name in MODELS)
     with file.open() as handle:
         rows = list(csv.DictReader(handle))
     assert [(row["width"], row["height"], row["direction"]) for row in rows] == [
@@ -171,9 +182,9 @@ def test_the_command_prints_a_table_and_writes_its_rows(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--codec", "best"), "codec 'best' is none of lic_native fast, mbt2018_mean"),
-        (("--size", "2K"), "'2K' is no size"),
-        (("--size", "0x16"), "'0x16' is no size"),
+        (("--codec", "best"), "unknown codec 'best'; choose from: lic_native fast, mbt2018_mean"),
+        (("--size", "2K"), "'2K' is not a size"),
+        (("--size", "0x16"), "'0x16' is not a size"),
         (("--repetitions", "0"), "repetitions must be 1 or more, not 0"),
         (("--threads", "0"), "threads must be 1 or more, not 0"),
         (("--device", "gpu"), "unknown device 'gpu'"),
@@ -183,39 +194,38 @@ def test_the_command_prints_a_table_and_writes_its_rows(monkeypatch, tmp_path):
 )
 def test_what_can_not_be_measured_is_refused_before_anything_is(monkeypatch, arguments, message):
     monkeypatch.setitem(sys.modules, "compressai.zoo", None)
-    monkeypatch.setattr(latency, "measure", None)
+    monkeypatch.setattr(latency, "time_codec", None)
     result = command(*arguments)
     assert isinstance(result.exception, (ValueError, OSError))
     assert message in str(result.exception)
 
 
-@pytest.mark.parametrize("name", PEERS)
+@pytest.mark.parametrize("name", MODELS)
 def test_models_of_compressai(name):
     codec = peer(name)
     random = torch.get_rng_state()
-    small, large = (measure(codec, latency.picture(*size), 1) for size in ((64, 64), (100, 70)))
+    small, large = (measure(codec, noise(*size)) for size in ((64, 64), (100, 70)))
     assert torch.equal(torch.get_rng_state(), random)
     positions = [16, 8 * 8]
-    assert [rows[1].steps for rows in (small, large)] == [1 + (n if codec.serial else 1) for n in positions]
+    assert [rows[1].steps for rows in (small, large)] == [1 + (n if codec.slow else 1) for n in positions]
     for encoded, decoded in (small, large):
         assert encoded.walks == decoded.walks == 1
         assert encoded.analysis > 0 and encoded.synthesis == 0 and encoded.coder > 0
         assert decoded.synthesis > 0 and decoded.analysis == 0 and decoded.prior > 0
         # More than a stream of zeros, and less than one of escapes.
         assert 0.3 < encoded.bpp < 5
-    latents = codec._latents[0]
-    assert latents.round().unique().numel() > 2
+    model = codec.encode.__self__
+    assert model.latents[0].round().unique().numel() > 2
 
 
 def test_latents_that_do_not_come_back_are_refused():
-    codec = peer("mbt2018_mean")
-    size, parts = codec.encode(latency.picture(64, 64))
-    _, other = codec.encode(latency.picture(64, 64, seed=1))
-    codec._latents.clear()
-    codec.encode(latency.picture(64, 64))
-    codec.decode((size, parts))
-    codec.verify()
-    codec.encode(latency.picture(64, 64))
-    codec.decode((size, other))
+    peer("mbt2018_mean")
+    model = RandomModel("mbt2018_mean", "cpu")
+    other = model.encode(noise(64, 64, seed=1))
+    coded = model.encode(noise(64, 64))
+    model.decode(coded)
+    model.verify()
+    model.encode(noise(64, 64))
+    model.decode(other)
     with pytest.raises(ValueError, match="don't come back"):
-        codec.verify()
+        model.verify()

@@ -25,6 +25,7 @@ from torch import nn
 
 from lic_native import _native, image, jpeg
 from lic_native.coding import coder
+from lic_native.errors import InexactDeviceError
 from lic_native.image import codec
 from lic_native.jpeg import network, tiles
 from lic_native.models import mlcc, registry
@@ -403,7 +404,7 @@ def test_where_products_are_inexact_the_layer_is_named(probes, model, monkeypatc
     monkeypatch.setattr(exact.F, "linear", rounded(before))
     exact._product_is_exact.cache_clear()
     with pytest.raises(
-        RuntimeError, match=r"products on cpu are not exact here, of layer tables.0 from 132 to 64 channels"
+        InexactDeviceError, match=r"products on cpu are not exact here, of layer tables.0 from 132 to 64 channels"
     ):
         exact.check_exact(model, torch.device("cpu"))
 

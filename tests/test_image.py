@@ -21,7 +21,7 @@ import lic_native
 from lic_native import _native, image, jpeg
 from lic_native.coding.coder import RateMeter
 from lic_native.errors import CorruptError, LicError, LimitExceededError, TruncatedError, UnsupportedError
-from lic_native.evaluation.resources import observe
+from lic_native.evaluation.engine import measure_call
 from lic_native.image import formats, metadata
 from lic_native.image.container import unpack
 from lic_native.image.grid import TileGrid
@@ -477,7 +477,7 @@ def test_memory_is_that_of_one_tile_at_a_time(model, profile, monkeypatch):
         samples = photograph(64, width)
         data = compress(samples, profile=profile)
         calls = [lambda x=samples: compress(x, profile=profile), lambda data=data: decompress(data)]
-        peaks.append([observe(call).peak_bytes for call in calls])
+        peaks.append([measure_call(call, memory=True).peak_bytes for call in calls])
     if peaks[0][0] is None:
         pytest.skip("this system does not tell the peak of a process")
     assert all(many < 3 * one for one, many in zip(*peaks))
@@ -903,14 +903,14 @@ def test_arguments_of_other_kinds_are_named(name, given, error, message):
         compress(COLOUR, **{name: given})
 
 
-@pytest.mark.parametrize("read", [image.decompress, image.inspect, image.latents, image.is_image])
+@pytest.mark.parametrize("read", [image.decompress, image.inspect, image.latents, lic_native.kind])
 def test_what_is_no_bytes_is_named(read, flat_file):
     for wrong in ("a.lic", registry, 5, True, list(flat_file), None, Image.new("L", (2, 2)), np.ones((2, 2), np.uint8)):
         with pytest.raises(TypeError, match="must be a bytes-like object"):
             read(wrong)
     for same in (bytearray(flat_file), memoryview(flat_file), np.frombuffer(flat_file, np.uint8)):
         assert str(read(same)) == str(read(flat_file)) or read is image.decompress
-    if read is not image.is_image:
+    if read is not lic_native.kind:
         with pytest.raises(TypeError, match="limits"):
             read(flat_file, limits=None)
     if read in (image.decompress, image.latents):
@@ -997,7 +997,7 @@ def test_lying_sizes_cost_nothing(size, latents, model, profile, monkeypatch):
         with pytest.raises((TruncatedError, CorruptError)):
             decompress(lie)
 
-    call = observe(refused)
+    call = measure_call(refused, memory=True)
     assert call.seconds < 5
     assert call.peak_bytes is None or call.peak_bytes < 100 * 2**20
 
@@ -1055,7 +1055,7 @@ def test_each_kind_of_file_names_what_reads_it(small):
     for read in (jpeg.decompress, jpeg.inspect):
         with pytest.raises(UnsupportedError, match=r"lic_native\.image\.decompress"):
             read(small)
-    assert image.is_image(small) and not image.is_image(packed) and not image.is_image(b"")
+    assert lic_native.kind(small) == "image" != lic_native.kind(packed)
 
 
 def test_gray_images_that_fill_the_grid_are_not_padded_but_copied():

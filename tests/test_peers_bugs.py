@@ -1,6 +1,6 @@
-"""What crashes, hangs or misleads other entropy coders, tried on ours.
+"""Inputs that make other entropy coders crash, hang or return wrong symbols.
 
-Peers as of torch_ans 0.4.0, CompressAI 1.2.8, constriction 0.5.0 and torchac 0.9.3, each seen to do as is said of it.
+The docstrings say what torch_ans 0.4.0, CompressAI 1.2.8, constriction 0.5.0 and torchac 0.9.3 were seen to do.
 """
 
 import numpy as np
@@ -10,12 +10,12 @@ import lic_native
 
 SCALES = np.array([0.11, 0.5, 2.0, 64.0])
 GAUSSIANS = lic_native.Tables.gaussian(SCALES)
-FULL = 1 << 15  # what the frequencies of a row add up to
+FULL = 1 << 15  # sum of the frequencies of a row
 INT32 = np.iinfo(np.int32)
 
 
 def encode(groups, tables) -> bytes:
-    """One stream of groups of (symbols, indexes)."""
+    """Return one stream of groups of (symbols, indexes)."""
     encoder = lic_native.Encoder()
     for symbols, indexes in groups:
         encoder.put(np.asarray(symbols, np.int32), tables[np.asarray(indexes)])
@@ -23,7 +23,7 @@ def encode(groups, tables) -> bytes:
 
 
 def decode(data: bytes, all_indexes, tables) -> list[np.ndarray]:
-    """The symbols of each group."""
+    """Return the symbols of each group."""
     decoder = lic_native.Decoder(data)
     groups = [decoder.get(tables[np.asarray(indexes)]) for indexes in all_indexes]
     decoder.finish()
@@ -39,7 +39,7 @@ def round_trip(tables, *groups) -> bytes:
 
 
 def of_frequencies(*rows, offset=0):
-    """Tables of rows whose last frequency is the escape's."""
+    """Return tables from rows of frequencies, the last of which is the escape's."""
     cdf = np.zeros((len(rows), 1 + max(map(len, rows))), np.int32)
     for boundaries, frequencies in zip(cdf, rows):
         boundaries[1 : 1 + len(frequencies)] = np.cumsum(frequencies)
@@ -77,19 +77,19 @@ def test_one_probable_symbol(freq):
 
 
 def test_one_certain_symbol():
-    """CompressAI is killed by SIGFPE: the full frequency does not fit its 16 bits. Here it can only be the escape's."""
+    """CompressAI is killed by SIGFPE: the full frequency does not fit its 16 bits. Here only the escape can have it."""
     data = round_trip(of_frequencies([FULL]), (np.full(10_000, 7), np.zeros(10_000, np.uint8)))
     assert len(data) < 10_010  # for each escape a byte
 
 
 def test_symbols_of_no_probability():
-    """CompressAI is killed by SIGFPE when it is given one, and torch_ans hangs. Here there are no such tables."""
+    """CompressAI is killed by SIGFPE by such a symbol, and torch_ans hangs. Here such tables are refused."""
     with pytest.raises(ValueError, match="row 0 has no slots at position 1"):
         of_frequencies([16384, 0, 16384])
 
 
 def test_rows_of_different_length():
-    """torch_ans with an inverse CDF decodes nearly all symbols wrong, whether it chooses that table's size or not."""
+    """torch_ans with an inverse CDF decodes nearly all symbols wrong, whatever the size of that table."""
     rng = np.random.default_rng(0)
     rows = [np.full(FULL, 1), [FULL - 1, 1], np.full(64, FULL // 64), [FULL], [1, FULL - 2, 1]]
     indexes = rng.integers(0, len(rows), 20_000, np.uint8)
@@ -100,8 +100,10 @@ def test_rows_of_different_length():
 
 @pytest.mark.parametrize("symbol", [32_768, -32_769, 70_000, 1 << 30, -(1 << 30), INT32.max, INT32.min])
 def test_symbols_beyond_16_bits(symbol):
-    """torchac gives 70,000 back as another symbol; torch_ans does so with the least and largest of 32 bits, and
-    CompressAI hangs from 2^30 on."""
+    """torchac returns another symbol for 70,000, torch_ans for the least and largest of 32 bits.
+
+    CompressAI hangs from 2^30 on.
+    """
     for offset in (0, -(1 << 30), 1 << 30):
         tables = of_frequencies([FULL // 2, FULL // 2], offset=offset)
         for count in (1, 63, 64, 65, 1000):
@@ -127,7 +129,7 @@ def test_thousands_of_tiny_groups_in_one_stream():
 
 
 def test_indexes_of_mixed_dtypes():
-    """What was encoded with indexes of one dtype is decoded with those of another."""
+    """Symbols that were encoded with indexes of one dtype are decoded with indexes of another."""
     symbols, indexes = draw(3000)
     kinds = [np.uint8, np.uint16, np.int32]
     data = encode([(symbols, indexes.astype(kind)) for kind in kinds], GAUSSIANS)
@@ -137,7 +139,7 @@ def test_indexes_of_mixed_dtypes():
 
 @pytest.mark.parametrize("index", [np.int32(-1), np.int32(4), np.uint16(1000), np.uint8(255)])
 def test_indexes_of_no_row(index):
-    """CompressAI is killed by SIGSEGV, and torch_ans codes something else without a word."""
+    """CompressAI is killed by SIGSEGV, and torch_ans encodes something else without an error."""
     symbols, indexes = draw(200)
     wrong = indexes.astype(index.dtype)
     wrong[150] = index
@@ -148,7 +150,7 @@ def test_indexes_of_no_row(index):
 
 
 def test_empty_groups_between_full_ones():
-    """CompressAI and torch_ans can do this; an empty message of its own is what CompressAI cannot."""
+    """CompressAI and torch_ans can do this. CompressAI can't encode an empty message."""
     full, empty = [draw(count, count) for count in (1, 64, 777)], draw(0)
     data = round_trip(GAUSSIANS, empty, full[0], empty, empty, full[1], full[2], empty)
     assert data == round_trip(GAUSSIANS, *full)
@@ -156,7 +158,7 @@ def test_empty_groups_between_full_ones():
 
 @pytest.mark.parametrize("length", [0, 3, 500])
 def test_truncated_streams(length):
-    """CompressAI and torch_ans decode what is left and say nothing; CompressAI reads beyond the end of it."""
+    """CompressAI and torch_ans decode such streams without an error. CompressAI reads beyond their end."""
     symbols, indexes = draw(2000)
     with pytest.raises(lic_native.LicError):
         decode(encode([(symbols, indexes)], GAUSSIANS)[:length], [indexes], GAUSSIANS)

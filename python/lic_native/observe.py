@@ -18,7 +18,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-__all__ = ["Stages", "on_wall_clock", "record", "stage"]
+__all__ = ["Stages", "count", "on_wall_clock", "record", "stage"]
 
 
 class Stages(dict[str, float]):
@@ -33,6 +33,7 @@ class Stages(dict[str, float]):
         self._lock = threading.Lock()
 
     def add(self, name: str, seconds: float, calls: int = 1) -> None:
+        """Add the time of a stage that has ended."""
         with self._lock:
             self[name] = self.get(name, 0.0) + seconds
             self.calls[name] += calls
@@ -75,6 +76,12 @@ def stage(name: str, *, whole: bool = False) -> AbstractContextManager[None]:
     """
     outer = _open.get()
     return _UNOBSERVED if outer is None else _timed(outer, name, whole)
+
+
+def count(name: str) -> None:
+    """Count a call of a stage, without its time."""
+    if outer := _open.get():
+        outer.stages.add(name, 0.0)
 
 
 @contextmanager

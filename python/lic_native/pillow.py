@@ -38,14 +38,12 @@ from .errors import LicError
 from .image import container
 from .image.metadata import METADATA, as_bytes, info_of, with_dpi
 from .image.samples import MODES, to_pixels
+from .inspection import HEAD_BYTES, MAGIC, kind
 from .limits import DEFAULT_LIMITS, Limits
 
 __all__ = ["FORMAT", "LicImageFile", "register_lic_opener"]
 
 FORMAT = "LIC"
-MAGIC = b"\x89LIC"
-#: First bytes that tell the kind of a file.
-HEAD_BYTES = 6
 #: Options of `save` that are passed to `lic_native.image.compress`.
 SETTINGS = ("quality", "profile", "device", "lof")
 OPTIONS = (*SETTINGS, *METADATA, "dpi")
@@ -111,7 +109,7 @@ def _open(file: IO[bytes], name: str | bytes) -> ImageFile.ImageFile:
     try:
         head = file.read(HEAD_BYTES)
         file.seek(0)
-        return LicImageFile(file, name) if image.is_image(head) else _restored(file, name)
+        return LicImageFile(file, name) if kind(head) == "image" else _restored(file, name)
     except LicError as error:
         raise UnidentifiedImageError(str(error)) from error
 

@@ -13,6 +13,7 @@ import typer
 from .. import _native, arguments, files, image, jpeg, threads
 from ..errors import LicError
 from ..image import formats, samples
+from ..inspection import kind
 from ..limits import DEFAULT_LIMITS, Limits
 from ..models import registry
 from ..models.rate_points import index_of
@@ -186,7 +187,7 @@ def restores(packed: Path, original: Path, limits: Limits = DEFAULT_LIMITS) -> b
     """Return whether a `.lic` file restores another: by size, and by time or checksum."""
     try:
         data = files.read(packed, limits)
-        if image.is_image(data):
+        if kind(data) == "image":
             return False
         status = original.stat()
         container = _native.unpack(data, max(status.st_size, 1))
@@ -222,7 +223,7 @@ def lossy_task(quality: float, profile: str | None, device: str | None, limits: 
     def is_done(source: Path, target: Path) -> bool:
         try:
             data = files.read(target)
-            if not image.is_image(data):
+            if kind(data) != "image":
                 container = _native.unpack(data, limits.max_output_bytes)
                 there = f"{target} restores {container.size:,} bytes without loss"
             else:

@@ -18,30 +18,33 @@ app = typer.Typer(
 
 @app.command("jpeg")
 def evaluate_jpeg(
-    folder: Annotated[Path, typer.Argument(help="JPEG files, or other images to make JPEG files of.")],
+    folder: Annotated[Path, typer.Argument(help="JPEG files, and other images to make JPEG files from.")],
     quality: Annotated[
-        list[int] | None, typer.Option(help="Of the JPEG files made from other images; more than once for several.")
+        list[int] | None, typer.Option(help="Quality of the JPEG files made from other images; repeat it for several.")
     ] = None,
     sampling: Annotated[
-        list[str] | None, typer.Option(help="Theirs: 4:2:0, 4:2:2, 4:4:4 or gray; more than once for several.")
+        list[str] | None,
+        typer.Option(help="Sampling of these files: 4:2:0, 4:2:2, 4:4:4 or gray; repeat it for several."),
     ] = None,
     profile: Annotated[
-        list[str] | None, typer.Option(help="One of lic_native's, or more than once several; by default all.")
+        list[str] | None, typer.Option(help="Profile of lic_native; repeat it for several; by default all.")
     ] = None,
     device: Device = None,
     stages: Annotated[bool, typer.Option("--stages", help="Also print where lic_native's time goes.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    csv: Annotated[Path | None, typer.Option(help="File for the rows as CSV.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Picture of the rows, .png or .svg; needs matplotlib.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write the rows to this file as CSV.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw the rows to this file, .png or .svg; needs matplotlib.")
+    ] = None,
 ) -> None:
-    """Saving, speed and exactness of lic_native and of every peer installed, on the same files in one run.
+    """Measure saving, speed and exactness of lic_native and every installed peer, on the same files in one run.
 
-    Peers are Lepton (lepton-jpeg-python), JPEG XL and brunsli (imagecodecs), and on the PATH brunsli's, packJPG's and
-    paq8px's commands.
+    Peers are Lepton (lepton-jpeg-python), JPEG XL and brunsli (imagecodecs), and the commands of brunsli, packJPG and
+    paq8px if they are on the PATH.
     """
-    from ..evaluation import report
+    from ..evaluation import jpeg
 
-    report.run(
+    jpeg.run(
         folder,
         qualities=quality or [75],
         samplings=sampling or ["4:2:0"],
@@ -56,40 +59,46 @@ def evaluate_jpeg(
 
 @app.command("image")
 def evaluate_image(
-    folder: Annotated[Path, typer.Argument(help="Images: RGB or gray, of 8 bits without alpha.")],
+    folder: Annotated[Path, typer.Argument(help="Images, RGB or gray, 8 bits, without alpha.")],
     quality: Annotated[
-        list[float] | None, typer.Option(help="Of lic_native's files; more than once for several; by default 1 to 8.")
+        list[float] | None,
+        typer.Option(help="Quality of lic_native's files; repeat it for several; by default 1 to 8."),
     ] = None,
     codec: Annotated[
         list[str] | None,
-        typer.Option(help='Only this one, e.g. "lic_native fast" or JPEG; more than once for several.'),
+        typer.Option(help='Measure only this one, e.g. "lic_native fast" or JPEG; repeat it for several.'),
     ] = None,
     lof: Annotated[
         list[int] | None,
-        typer.Option(help="Each profile once more with so many iterations of latent overfitting; more than once too."),
+        typer.Option(
+            help="Also measure each profile with this many iterations of latent overfitting; repeat it for several."
+        ),
     ] = None,
     device: Device = None,
     anchors: Annotated[
-        Path | None, typer.Option(help="File of published curves of the same images, to compare with: JSON.")
+        Path | None, typer.Option(help="JSON file of published curves of the same images, to compare with.")
     ] = None,
     against: Annotated[
-        list[str] | None, typer.Option(help="One of them; more than once for several; by default the usual few.")
+        list[str] | None,
+        typer.Option(help="Published curve to compare with; repeat it for several; by default the usual few."),
     ] = None,
-    csv: Annotated[Path | None, typer.Option(help="File for the rows, one for each image and setting, as CSV.")] = None,
+    csv: Annotated[
+        Path | None, typer.Option(help="Write a row for each image and setting to this file as CSV.")
+    ] = None,
     json_file: Annotated[
-        Path | None, typer.Option("--json", help="File for the rows, means and BD-rates as JSON.")
+        Path | None, typer.Option("--json", help="Write rows, means and BD-rates to this file as JSON.")
     ] = None,
-    means: Annotated[Path | None, typer.Option(help="File for the means as CSV.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Picture of the curves, .png or .svg.")] = None,
+    means: Annotated[Path | None, typer.Option(help="Write the means to this file as CSV.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the curves to this file, .png or .svg.")] = None,
 ) -> None:
-    """Rate, distortion, time and memory of lic_native and of every peer installed, on the same images in one run.
+    """Measure rate, distortion, time and memory of lic_native and every installed peer, on the same images in one run.
 
     Peers are Pillow's JPEG, JPEG 2000, WebP and AVIF, and JPEG XL (imagecodecs). Prints a table of means, and BD-rates
-    of lic_native's codecs against peers and published curves; of the peers where --codec names none of ours.
+    of lic_native's codecs against peers and published curves, or of the peers if --codec names peers only.
     """
-    from ..evaluation import image_report
+    from ..evaluation import image
 
-    image_report.run(
+    image.run(
         folder,
         qualities=quality or [],
         names=codec or [],
@@ -109,20 +118,23 @@ def evaluate_latency(
     size: Annotated[
         list[str] | None,
         typer.Option(
-            help="Width x height; more than once for several; by default 256x256, 512x768, 1920x1080 and 2048x1080 (2K "
-            "as DCI has it)."
+            help="Width x height; repeat it for several; by default 256x256, 512x768, 1920x1080 and 2048x1080."
         ),
     ] = None,
     codec: Annotated[
         list[str] | None,
-        typer.Option(help='Only this one, e.g. "lic_native bls2017" or mbt2018_mean; more than once for several.'),
+        typer.Option(help='Measure only this one, e.g. "lic_native bls2017" or mbt2018_mean; repeat it for several.'),
     ] = None,
     device: Device = None,
-    threads: Annotated[int | None, typer.Option(help="Of torch on the processor; by default as torch has it.")] = None,
-    repetitions: Annotated[int, typer.Option(help="Of which the median counts; serial codecs run once.")] = 5,
-    csv: Annotated[Path | None, typer.Option(help="File for the rows as CSV.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(help="Number of torch's threads on the CPU; by default what torch chooses.")
+    ] = None,
+    repetitions: Annotated[
+        int, typer.Option(help="Number of runs, of which the median counts; serial codecs run once.")
+    ] = 5,
+    csv: Annotated[Path | None, typer.Option(help="Write the rows to this file as CSV.")] = None,
 ) -> None:
-    """Time of lic_native's image profiles by stage, beside CompressAI's models if installed, in one run.
+    """Measure the stages of lic_native's image profiles, and of CompressAI's models if installed, in one run.
 
     The models are mbt2018_mean and cheng2020_anchor with random weights. Prints a table, with counts of steps and of
     network calls.

@@ -8,9 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .. import files, image
+from .. import files
+from ..errors import LicError
 from ..image import formats
 from ..image.formats import JPEG_SUFFIXES
+from ..inspection import MAGIC as LIC
+from ..inspection import kind
 from ..limits import DEFAULT_LIMITS
 from . import console
 
@@ -35,7 +38,7 @@ SUFFIX = ".lic"
 #: Prefix of the names of files that are being written (`files.Output`).
 TEMPORARY = ".lic-"
 #: First bytes of files.
-LIC, JPEG = b"\x89LIC", b"\xff\xd8\xff"
+JPEG = b"\xff\xd8\xff"
 #: Signatures of other images that Pillow reads, with their positions.
 _IMAGES = (
     (0, b"\x89PNG\r\n\x1a\n"),
@@ -107,8 +110,8 @@ def is_lic(path: Path) -> bool:
 def holds_image(path: Path) -> bool:
     """Return whether a `.lic` file holds an image with loss, rather than a file; no, if it can't be read."""
     try:
-        return image.is_image(head(path))
-    except OSError:
+        return kind(head(path)) == "image"
+    except (OSError, LicError):
         return False
 
 

@@ -1,7 +1,7 @@
-"""Measurements beside other programs.
+"""Measurements of lic_native and of other programs, on the same inputs in the same run.
 
-Lossless, of JPEG files: `jpeg`, with its `peers`, `stages`, `plot` and `report`. Lossy, of images: `image`, with its
-`image_codecs`, `image_plot` and `image_report`, and for the judgement `distortion`, `resources` and `bd_rate`.
+`engine` measures any codec, and `codecs` has one file for each program that is measured. What is measured of each
+input is in `jpeg` (JPEG files without loss), `image` (images with loss) and `latency` (where an image's time goes).
 """
 
 __all__: list[str] = []

@@ -1,4 +1,4 @@
-"""Rate-distortion curves, and what lies between two of them as one number: the Bjøntegaard delta of the rate."""
+"""Rate-distortion curves, and their difference as one number: the Bjøntegaard delta of the rate."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from importlib import import_module, metadata
 from pathlib import Path
 
+from ..arguments import check_choice
 from .distortion import decibels
+from .report import markdown
 
 __all__ = [
     "CONVENTION",
@@ -19,21 +21,20 @@ __all__ = [
     "Line",
     "bd_rate",
     "bd_rates",
-    "describe",
     "published",
     "rising",
     "table",
     "version",
 ]
 
-#: How the curves are made and compared. One more convention, and the numbers move by a point or two.
+#: How curves are made and compared, printed with the results: other conventions differ by a percent or two.
 CONVENTION = (
     "A measured curve's points are means over the images of each image's own bpp, PSNR and MS-SSIM (in dB: of the "
     "mean); published ones are as published. Points that are no better than a cheaper one are left out. BD-rate is the "
     "mean difference of log rate between two curves, by piecewise cubic interpolation (pchip) of log rate over dB, in "
     "the range of dB that both have; negative where the codec takes fewer bits."
 )
-#: The published curves that are compared with unless others are named, of those that a file has.
+#: Published curves to compare with, unless others are named.
 PUBLISHED = (
     "vtm",
     "VTM-18.0",
@@ -46,13 +47,13 @@ PUBLISHED = (
     "tfc:balle-2017-iclr-opt-mse",
 )
 
-#: (bpp, dB), both rising.
+#: Points (bpp, dB), both rising.
 Line = Sequence[tuple[float, float]]
 
 
 @dataclass(frozen=True)
 class Curve:
-    """What a codec makes of a set of images. A line has no points where nothing is known."""
+    """The rate-distortion curve of a codec on a set of images. A line without points is not known."""
 
     name: str
     psnr: Line
@@ -60,7 +61,7 @@ class Curve:
 
     @staticmethod
     def of(name: str, points: Iterable[tuple[float, float | None, float | None]]) -> Curve:
-        """From points of bpp, PSNR and MS-SSIM (0 to 1)."""
+        """Return the curve through points (bpp, PSNR, MS-SSIM from 0 to 1)."""
         points = list(points)
         similar = [(bpp, similarity) for bpp, _, similarity in points if similarity]
         return Curve(
@@ -71,7 +72,7 @@ class Curve:
 
 
 def rising(points: Iterable[tuple[float, float]]) -> Line:
-    """The finite ones by their rate, less those that are no better than a cheaper one."""
+    """Return the finite points by their rate, without those that are no better than a cheaper one."""
     line: list[tuple[float, float]] = []
     for bpp, quality in sorted(points):
         if math.isfinite(quality) and (not line or quality > line[-1][1]):
@@ -81,10 +82,10 @@ def rising(points: Iterable[tuple[float, float]]) -> Line:
 
 @dataclass(frozen=True)
 class BdRate:
-    """Of a codec against another, by one measure.
+    """The rate that a codec needs compared with another one, by one measure of quality.
 
-    percent: None where the two have no dB in common.
-    low_db, high_db: the range that they have in common.
+    percent: more rate, at equal quality; None if the curves have no range of dB in common.
+    low_db, high_db: the range in common.
     """
 
     codec: str
@@ -96,7 +97,7 @@ class BdRate:
 
 
 def bd_rates(curves: Sequence[Curve], others: Sequence[Curve]) -> list[BdRate]:
-    """Of each curve against each of the others that is not itself, by the measures that both have."""
+    """Compare each curve with each of the others but itself, by the measures that both have."""
     return [
         bd_rate(curve.name, other.name, measure, line, base)
         for curve in curves
@@ -108,11 +109,11 @@ def bd_rates(curves: Sequence[Curve], others: Sequence[Curve]) -> list[BdRate]:
 
 
 def bd_rate(codec: str, against: str, measure: str, line: Line, base: Line) -> BdRate:
-    """Needs bjontegaard."""
+    """Compare two lines. Needs the package bjontegaard."""
     low, high = max(line[0][1], base[0][1]), min(line[-1][1], base[-1][1])
     if low >= high:
         return BdRate(codec, against, measure, None)
-    # How much the ranges must overlap is left to the reader, who is told the range.
+    # Any overlap will do: the table shows the range.
     percent = import_module("bjontegaard").bd_rate(
         *zip(*base), *zip(*line), method="pchip", require_matching_points=False, min_overlap=0
     )
@@ -120,42 +121,39 @@ def bd_rate(codec: str, against: str, measure: str, line: Line, base: Line) -> B
 
 
 def published(file: Path, names: Sequence[str] = ()) -> list[Curve]:
-    """The curves of these names from a JSON file, or those of `PUBLISHED`, or if it has none of them all of its curves.
+    """Read curves from a JSON file: of these names, or else those of `PUBLISHED`, or else all.
 
-    The file has for each name {"points": [{"bpp": ..., "psnr": ..., "ms_ssim": ...}, ...]}; of psnr and ms_ssim each
-    may be missing. Names that begin with _ are no curves.
+    The file maps names to {"points": [{"bpp": ..., "psnr": ..., "ms_ssim": ...}, ...]}. A point may lack psnr or
+    ms_ssim. Names that begin with _ are ignored.
 
     Raises:
-        ValueError: it is another file, or has no such curve.
+        ValueError: the file has another format, or lacks a curve.
     """
     try:
         content = {name: curve["points"] for name, curve in json.loads(file.read_bytes()).items() if name[:1] != "_"}
-        there = {
+        curves = {
             name: Curve.of(name, [(point["bpp"], point.get("psnr"), point.get("ms_ssim")) for point in points])
             for name, points in content.items()
         }
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{file} is no file of rate-distortion curves: {error!r}") from error
+        raise ValueError(f"{file} does not hold rate-distortion curves: {error!r}") from error
     for name in names:
-        if name not in there:
-            raise ValueError(f"no curve {name!r} in {file}; there is {', '.join(there)}")
-    return [there[name] for name in names or [name for name in PUBLISHED if name in there] or there]
+        check_choice(name, curves, "curve")
+    return [curves[name] for name in names or [name for name in PUBLISHED if name in curves] or curves]
 
 
 def table(rates: Sequence[BdRate]) -> str:
-    """Both measures side by side, as a Markdown table."""
-    lines = [
-        "| codec | against | BD-rate, PSNR | in the range | BD-rate, MS-SSIM | in the range |",
-        "|---|---|---:|---|---:|---|",
+    """Return both measures side by side as a Markdown table."""
+    head = ["codec", "against", "BD-rate, PSNR", "in the range", "BD-rate, MS-SSIM", "in the range"]
+    known = {(rate.codec, rate.against, rate.measure): rate for rate in rates}
+    rows = [
+        [codec, against, *_cells(known.get((codec, against, "PSNR"))), *_cells(known.get((codec, against, "MS-SSIM")))]
+        for codec, against in dict.fromkeys((rate.codec, rate.against) for rate in rates)
     ]
-    found = {(rate.codec, rate.against, rate.measure): rate for rate in rates}
-    for codec, against in dict.fromkeys((rate.codec, rate.against) for rate in rates):
-        cells = [cell for measure in ("PSNR", "MS-SSIM") for cell in describe(found.get((codec, against, measure)))]
-        lines.append(f"| {codec} | {against} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+    return markdown(head, "llrlrl", rows)
 
 
-def describe(rate: BdRate | None) -> tuple[str, str]:
+def _cells(rate: BdRate | None) -> tuple[str, str]:
     if rate is None:
         return "not known", ""
     if rate.percent is None:

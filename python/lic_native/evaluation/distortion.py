@@ -1,4 +1,4 @@
-"""How far a restored image is from the original: uint8 RGB arrays `[height, width, 3]`."""
+"""Distance of a restored image from the original. Images are uint8 RGB arrays `[height, width, 3]`."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import numpy as np
 
 __all__ = ["MS_SSIM_SIDE", "decibels", "ms_ssim", "psnr"]
 
-#: Pixels that the shorter side must have for the five scales of MS-SSIM and their windows of 11 pixels.
+#: Least side of an image, in pixels, for the five scales of MS-SSIM with windows of 11 pixels.
 MS_SSIM_SIDE = 10 * 2**4 + 1
 
 
 def psnr(original: np.ndarray, restored: np.ndarray) -> float:
-    """In dB, over all samples of all channels together; infinite for equal images."""
+    """Return the PSNR over all samples of all channels, in dB; infinity for equal images."""
     error = np.mean((original.astype(np.float64) - restored) ** 2)
     return 10 * math.log10(255**2 / error) if error else math.inf
 
 
 def ms_ssim(original: np.ndarray, restored: np.ndarray) -> float | None:
-    """From 0 to 1, the mean of the channels'; None for images too small for it. Needs pytorch-msssim."""
+    """Return the mean MS-SSIM of the channels, 0 to 1, or None for smaller images. Needs pytorch-msssim."""
     if min(original.shape[:2]) < MS_SSIM_SIDE:
         return None
     import torch
@@ -30,5 +30,5 @@ def ms_ssim(original: np.ndarray, restored: np.ndarray) -> float | None:
 
 
 def decibels(similarity: float) -> float:
-    """MS-SSIM on a scale that tells good from better; infinite for equal images."""
+    """Return an MS-SSIM in decibels, which spread good values apart; infinity for equal images."""
     return -10 * math.log10(1 - similarity) if similarity < 1 else math.inf

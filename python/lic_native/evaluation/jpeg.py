@@ -1,51 +1,48 @@
-"""Lossless JPEG recompression: lic_native beside its peers, on the same files in the same run."""
+"""Lossless recompression of JPEG files: saving, speed and exactness."""
 
 from __future__ import annotations
 
-import errno
 import io
-import time
+import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from itertools import groupby
 from pathlib import Path
 
 from PIL import Image
 
-from .. import jpeg
-from ..arguments import Device
-from ..errors import CorruptError
-from ..image.formats import LOSSLESS_SUFFIXES
-from ..models.registry import JpegProfile
-from .peers import Codec, codecs
+from .. import jpeg, observe
+from ..arguments import Device, check_choice
+from . import plot
+from .codecs import jpeg_codecs
+from .engine import Codec, measure
+from .images import IMAGE_SUFFIXES, files_below, naming
+from .report import check_files, check_plot, markdown, write_csv
 
 __all__ = [
-    "IMAGE_SUFFIXES",
     "SAMPLINGS",
     "FileSet",
-    "Row",
+    "Saving",
+    "StageRow",
+    "Stages",
     "check_measures",
-    "evaluate",
     "file_sets",
-    "made_jpeg",
-    "measure",
-    "naming",
+    "measure_set",
+    "run",
+    "stage_table",
     "summary",
     "table",
 ]
 
-#: What Pillow can write, and the mode of the image that it writes so.
+#: Samplings that Pillow can write, and the mode of the image that is written.
 SAMPLINGS = {"4:2:0": "RGB", "4:2:2": "RGB", "4:4:4": "RGB", "gray": "L"}
-#: Images that JPEG files are made of.
-IMAGE_SUFFIXES = LOSSLESS_SUFFIXES | {".webp"}
 
 
 @dataclass(frozen=True)
 class FileSet:
     """JPEG files of one kind.
 
-    quality, sampling: those that Pillow made the files with; None for files that were JPEG already.
+    quality, sampling: with which Pillow wrote the files; None for files that were JPEG already.
     """
 
     quality: int | None
@@ -58,10 +55,10 @@ class FileSet:
 
 
 @dataclass(frozen=True)
-class Row:
-    """What one codec did with a set of files. Speeds are megabytes of JPEG a second, on the wall clock.
+class Saving:
+    """The result of one codec on a set of files. Speeds are megabytes of JPEG per second, on the wall clock.
 
-    A file that the codec refuses counts as stored: its own size, and no time.
+    A file that the codec refuses counts with its own size, and without time.
     """
 
     quality: int | None
@@ -77,50 +74,67 @@ class Row:
     refused: int
 
 
+@dataclass(frozen=True)
+class Stages:
+    """Seconds on the wall clock of the stages of `jpeg.compress` or `jpeg.decompress`.
+
+    parse: from the file, JPEG or `.lic`, to what the coders take.
+    network: the network, and the parameters of the entropy coder that are computed from its output.
+    coder: from coefficients to bytes and back.
+    write: the resulting file.
+    verification: restoring the file from the result, or computing the checksum.
+    """
+
+    parse: float = 0.0
+    network: float = 0.0
+    coder: float = 0.0
+    write: float = 0.0
+    verification: float = 0.0
+
+
+@dataclass(frozen=True)
+class StageRow:
+    """Where a codec's time went, over the files of a set that it did not store as they are."""
+
+    quality: int | None
+    sampling: str | None
+    codec: str
+    direction: str
+    jpeg_bytes: int
+    seconds: Stages
+
+
 def file_sets(folder: Path, qualities: Sequence[int], samplings: Sequence[str]) -> Iterator[FileSet]:
-    """The JPEG files below a folder as they are, then its other images, made JPEG in each of these ways.
+    """Yield the JPEG files below a folder, then its other images as JPEG files of each quality and sampling.
 
     Raises:
-        ValueError: Pillow can't write that, or can't read an image, which is named.
+        ValueError: Pillow can't write such files, or can't read an image, which is named.
         FileNotFoundError: there are no images.
     """
     check_measures(qualities, samplings)
-    if not folder.is_dir():
-        raise FileNotFoundError(errno.ENOENT, "there is no such folder", str(folder))
-    paths = sorted(p for p in folder.rglob("*") if p.is_file())
-    originals = [data for p in paths if p.suffix.lower() in jpeg.SUFFIXES and (data := p.read_bytes())]
-    images = [p for p in paths if p.suffix.lower() in IMAGE_SUFFIXES]
-    if not originals and not images:
-        raise FileNotFoundError(f"no images below {folder}")
-    if originals:
-        yield FileSet(None, None, originals)
-    if images:
-        for sampling in dict.fromkeys(samplings):
-            for quality in dict.fromkeys(qualities):
-                yield FileSet(quality, sampling, [made_jpeg(path, quality, sampling) for path in images])
+    paths = files_below(folder, jpeg.SUFFIXES | IMAGE_SUFFIXES)
+    originals = [path for path in paths if path.suffix.lower() in jpeg.SUFFIXES]
+    images = [path for path in paths if path.suffix.lower() in IMAGE_SUFFIXES]
+    if files := [data for path in originals if (data := path.read_bytes())]:
+        yield FileSet(None, None, files)
+    elif not images:
+        raise FileNotFoundError(f"no images below {folder}: its files are empty")
+    for sampling in dict.fromkeys(samplings if images else ()):
+        for quality in dict.fromkeys(qualities):
+            yield FileSet(quality, sampling, [_made_jpeg(path, quality, sampling) for path in images])
 
 
 def check_measures(qualities: Sequence[int], samplings: Sequence[str]) -> None:
-    """Raise ValueError if Pillow can't write JPEG files of these."""
+    """Raise ValueError if Pillow can't write JPEG files of these qualities and samplings."""
     for sampling in samplings:
-        if sampling not in SAMPLINGS:
-            raise ValueError(f"sampling {sampling!r} is none of {', '.join(SAMPLINGS)}")
+        check_choice(sampling, SAMPLINGS, "sampling")
     for quality in qualities:
         if not 1 <= quality <= 100:
             raise ValueError(f"quality {quality} is not from 1 to 100")
 
 
-@contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Make whatever goes wrong with an image a ValueError that names it."""
-    try:
-        yield
-    except Exception as error:  # Pillow raises whatever it likes
-        raise CorruptError(f"{path} can't be read: {(str(error) or type(error).__name__).splitlines()[0]}") from error
-
-
-def made_jpeg(path: Path, quality: int, sampling: str) -> bytes:
-    """Return an image as a JPEG file. Raises ValueError, which names the image, if it can't be read."""
+def _made_jpeg(path: Path, quality: int, sampling: str) -> bytes:
+    """Return an image as a JPEG file. Raises CorruptError, which names the image, if it can't be read."""
     buffer = io.BytesIO()
     subsampling = {} if sampling == "gray" else {"subsampling": sampling}
     with naming(path), Image.open(path) as image:
@@ -128,69 +142,156 @@ def made_jpeg(path: Path, quality: int, sampling: str) -> bytes:
     return buffer.getvalue()
 
 
-def measure(codec: Codec, file_set: FileSet) -> Row:
-    """Encode and decode every file once, after a warm-up on the first."""
-    coded_bytes = exact = refused = busy = 0
-    encoding = decoding = 0.0
+def measure_set(codec: Codec[bytes], file_set: FileSet) -> tuple[Saving, list[StageRow]]:
+    """Encode and decode every file once, after a warm-up on the first.
+
+    Returns:
+        The result, and for lic_native where the time of encoding and decoding went, unless every file is stored.
+    """
+    coded_bytes = exact = refused = done = staged = 0
+    seconds = {"encode": 0.0, "decode": 0.0}
+    stages = {direction: observe.Stages() for direction in seconds}
     for i, data in enumerate([file_set.files[0], *file_set.files]):
         try:
-            start = time.perf_counter()
-            coded = codec.encode(data)
-            middle = time.perf_counter()
-            restored = codec.decode(coded)
-            end = time.perf_counter()
-        except Exception:  # peers raise whatever they like
+            measured = measure(codec, data)
+        except Exception:  # peers raise many kinds
             if i:
                 refused += 1
                 coded_bytes += len(data)
             continue
         if i:
-            coded_bytes += len(coded)
-            exact += restored == data
-            busy += len(data)
-            encoding += middle - start
-            decoding += end - middle
-    total = sum(map(len, file_set.files))
-    return Row(
+            coded_bytes += measured.bytes
+            exact += measured.decode.result == data
+            done += len(data)
+            stored = not codec.ours or jpeg.inspect(measured.encode.result).kind == "stored"
+            staged += 0 if stored else len(data)
+            for direction, total in stages.items():
+                call = getattr(measured, direction)
+                seconds[direction] += call.seconds
+                for name, part in () if stored else call.stages.items():
+                    total.add(name, part)
+    size = sum(map(len, file_set.files))
+    saving = Saving(
         file_set.quality,
         file_set.sampling,
         codec.name,
         len(file_set.files),
-        total,
+        size,
         coded_bytes,
-        round(100 * (1 - coded_bytes / total), 2),
-        round(busy / 1e6 / encoding, 3) if busy else 0.0,
-        round(busy / 1e6 / decoding, 3) if busy else 0.0,
+        round(100 * (1 - coded_bytes / size), 2),
+        round(done / 1e6 / seconds["encode"], 3) if done else 0.0,
+        round(done / 1e6 / seconds["decode"], 3) if done else 0.0,
         exact,
         refused,
     )
-
-
-def evaluate(file_set: FileSet, profiles: Sequence[JpegProfile] = (), device: Device = None) -> list[Row]:
-    """One row for each codec (`peers.codecs`)."""
-    return [measure(codec, file_set) for codec in codecs(profiles, device)]
-
-
-def table(rows: list[Row]) -> str:
-    """The rows of one set as a Markdown table."""
-    lines = [
-        "| codec | bytes | saving | encode MB/s | decode MB/s | exact | refused |",
-        "|---|---:|---:|---:|---:|---:|---:|",
+    names = [field.name for field in fields(Stages)]
+    return saving, [
+        StageRow(
+            file_set.quality,
+            file_set.sampling,
+            codec.name,
+            direction,
+            staged,
+            Stages(**{name: total.get(name, 0.0) for name in names}),
+        )
+        for direction, total in stages.items()
+        if staged
     ]
-    lines += [
-        f"| {r.codec} | {r.coded_bytes:,} | {r.saving_percent:.2f} % | {r.encode_mb_per_s:.2f} "
-        f"| {r.decode_mb_per_s:.2f} | {r.exact}/{r.files} | {r.refused} |"
-        for r in rows
+
+
+def table(rows: Sequence[Saving]) -> str:
+    """Return the results of one set as a Markdown table."""
+    head = ["codec", "bytes", "saving", "encode MB/s", "decode MB/s", "exact", "refused"]
+    cells = [
+        [
+            row.codec,
+            f"{row.coded_bytes:,}",
+            f"{row.saving_percent:.2f} %",
+            f"{row.encode_mb_per_s:.2f}",
+            f"{row.decode_mb_per_s:.2f}",
+            f"{row.exact}/{row.files}",
+            str(row.refused),
+        ]
+        for row in rows
     ]
-    return "\n".join(lines)
+    return markdown(head, "lrrrrrr", cells)
 
 
-def summary(rows: list[Row]) -> str:
-    """The savings of all sets as a Markdown table, a line for each set and a column for each codec."""
-    sets = [list(group) for _, group in groupby(rows, lambda r: (r.quality, r.sampling))]
-    names = [r.codec for r in sets[0]]
-    lines = [f"| quality | sampling | {' | '.join(names)} |", f"|---:|---|{'---:|' * len(names)}"]
-    for same in sets:
-        quality, sampling = same[0].quality or "", same[0].sampling or "as they are"
-        lines.append(f"| {quality} | {sampling} | {' | '.join(f'{r.saving_percent:.2f} %' for r in same)} |")
-    return "\n".join(lines)
+def stage_table(rows: Sequence[StageRow]) -> str:
+    """Return milliseconds per megabyte of JPEG as a Markdown table."""
+    names = [field.name for field in fields(Stages)]
+    cells = []
+    for row in rows:
+        seconds = [getattr(row.seconds, name) for name in names]
+        cells.append(
+            [
+                f"{row.codec}, {row.direction}",
+                *(f"{1e9 * part / row.jpeg_bytes:,.1f}" for part in (*seconds, sum(seconds))),
+            ]
+        )
+    return markdown(["ms for a MB of JPEG", *names, "all"], "l".ljust(len(names) + 2, "r"), cells)
+
+
+def summary(rows: Sequence[Saving]) -> str:
+    """Return the savings of all sets as a Markdown table: a line for each set, a column for each codec."""
+    sets = [list(group) for _, group in groupby(rows, lambda row: (row.quality, row.sampling))]
+    codecs = [row.codec for row in sets[0]]
+    cells = [
+        [
+            str(results[0].quality or ""),
+            results[0].sampling or "as they are",
+            *(f"{row.saving_percent:.2f} %" for row in results),
+        ]
+        for results in sets
+    ]
+    return markdown(["quality", "sampling", *codecs], "rl" + "r" * len(codecs), cells)
+
+
+def run(
+    folder: Path,
+    *,
+    qualities: Sequence[int],
+    samplings: Sequence[str],
+    profiles: Sequence[str] = (),
+    device: Device = None,
+    with_stages: bool = False,
+    as_json: bool = False,
+    csv_file: Path | None = None,
+    plot_file: Path | None = None,
+) -> None:
+    """Measure set by set, and print the table of each, or all as JSON at the end; then write the files.
+
+    All arguments are checked before anything is measured.
+
+    Raises:
+        ValueError: there is no such quality, sampling, profile or device, an image can't be read, or `plot_file` needs
+            matplotlib.
+        UnsupportedError: a profile needs torch, which can't be loaded.
+        OSError: there are no images, or a file can't be written.
+    """
+    check_files(csv_file)
+    check_plot(plot_file)
+    check_measures(qualities, samplings)
+    codecs = jpeg_codecs(profiles, device)
+    savings: list[Saving] = []
+    stages: list[StageRow] = []
+    sets = 0
+    for file_set in file_sets(folder, qualities, samplings):
+        results = [measure_set(codec, file_set) for codec in codecs]
+        rows = [saving for saving, _ in results]
+        stage_rows = [row for _, rows_of_codec in results for row in rows_of_codec if with_stages]
+        if not as_json:
+            print(f"{file_set}\n\n{table(rows)}\n", flush=True)
+            if stage_rows:
+                print(f"{stage_table(stage_rows)}\n", flush=True)
+        savings += rows
+        stages += stage_rows
+        sets += 1
+    if as_json:
+        print(json.dumps({"rows": [asdict(row) for row in savings], "stages": [asdict(row) for row in stages]}))
+    elif sets > 1:
+        print(summary(savings))
+    if csv_file:
+        write_csv(csv_file, [asdict(row) for row in savings])
+    if plot_file:
+        plot.savings(savings).savefig(plot_file, dpi=150)

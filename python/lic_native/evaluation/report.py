@@ -1,69 +1,58 @@
-"""What `lic-native evaluate jpeg` prints and writes."""
+"""Tables that are printed, and files that are written."""
 
 from __future__ import annotations
 
 import csv
-import json
-from collections.abc import Sequence
-from dataclasses import asdict, fields
+import errno
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
-from ..arguments import Device
-from . import plot, stages
-from .jpeg import Row, check_measures, evaluate, file_sets, summary, table
-from .outputs import check_files, check_plot
-from .peers import check_profiles
+__all__ = ["PLOT_SUFFIXES", "check_files", "check_packages", "check_plot", "markdown", "write_csv"]
 
-__all__ = ["run"]
+#: Kinds of pictures that every installation of matplotlib can write.
+PLOT_SUFFIXES = (".png", ".svg")
 
 
-def run(
-    folder: Path,
-    *,
-    qualities: Sequence[int],
-    samplings: Sequence[str],
-    profiles: Sequence[str] = (),
-    device: Device = None,
-    with_stages: bool = False,
-    as_json: bool = False,
-    csv_file: Path | None = None,
-    plot_file: Path | None = None,
-) -> None:
-    """Measure set by set and print each table when it is there, or all as JSON at the end; then write the files.
+def markdown(head: Sequence[str], align: str, rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table. `align` has a letter for each column: l for left, r for right."""
+    rules = "|".join({"l": "---", "r": "---:"}[letter] for letter in align)
+    return "\n".join([f"| {' | '.join(head)} |", f"|{rules}|", *(f"| {' | '.join(row)} |" for row in rows)])
 
-    Whatever can be refused is refused before anything is measured.
 
-    Raises:
-        ValueError: a quality, sampling, profile or device that is none, or no matplotlib for `plot_file`; an image that
-            can't be read.
-        UnsupportedError: a profile needs torch, which is not there.
-        OSError: no images there, or a file that can't be written.
-    """
-    check_files(csv_file, plot_file)
-    check_plot(plot_file)
-    measured_profiles = check_profiles(profiles, device)
-    check_measures(qualities, samplings)
-    rows: list[Row] = []
-    stage_rows: list[stages.StageRow] = []
-    sets = 0
-    for file_set in file_sets(folder, qualities, samplings):
-        rows += (measured := evaluate(file_set, measured_profiles, device))
-        if not as_json:
-            print(f"{file_set}\n\n{table(measured)}\n", flush=True)
-        if with_stages:
-            found = [row for p in measured_profiles for row in stages.measure_stages(p, file_set, device)]
-            stage_rows += found
-            if found and not as_json:
-                print(f"{stages.table(found)}\n", flush=True)
-        sets += 1
-    if as_json:
-        print(json.dumps({"rows": [asdict(r) for r in rows], "stages": [asdict(r) for r in stage_rows]}))
-    elif sets > 1:
-        print(summary(rows))
-    if csv_file:
-        with csv_file.open("w", newline="") as file:
-            writer = csv.DictWriter(file, [field.name for field in fields(Row)], lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(map(asdict, rows))
-    if plot_file:
-        plot.draw(rows).savefig(plot_file, dpi=150)
+def write_csv(file: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    with file.open("w", newline="") as handle:
+        writer = csv.DictWriter(handle, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def check_files(*files: Path | None) -> None:
+    """Raise OSError, which names the file, if one of the files can't be written."""
+    for file in filter(None, files):
+        folder = file.parent
+        if not folder.exists():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder))
+        if not folder.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
+        if file.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(file))
+        if not os.access(file if file.exists() else folder, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(file))
+
+
+def check_plot(file: Path | None) -> None:
+    """Raise an error if a picture can't be written to a file: ValueError for its suffix or for want of matplotlib."""
+    check_files(file)
+    if file and file.suffix.lower() not in PLOT_SUFFIXES:
+        raise ValueError(f"{file} must end in one of {', '.join(PLOT_SUFFIXES)}")
+    if file:
+        check_packages("matplotlib")
+
+
+def check_packages(*packages: str) -> None:
+    """Raise ValueError, which says how to install them, if packages are missing."""
+    if missing := [package for package in packages if not find_spec(package.replace("-", "_"))]:
+        raise ValueError(f"install what is missing: pip install {' '.join(missing)}")

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from .. import _native, files
 from ..arguments import Bytes, Device, check_instance, to_bytes, to_device
-from ..errors import LicError
 from ..files import File
 from ..limits import DEFAULT_LIMITS, Limits
 from ..models import registry
@@ -39,7 +38,6 @@ __all__ = [
     "decompress",
     "decompress_file",
     "inspect",
-    "is_image",
     "latents",
 ]
 
@@ -213,14 +211,6 @@ def decompress_file(
         return formats.write_file(decompress(data, device=device, limits=limits), format)
 
     files.transform(work, source, target, overwrite=overwrite, limits=limits)
-
-
-def is_image(head: Bytes) -> bool:
-    """Return whether a `.lic` file with these first bytes holds an image, for `decompress`, instead of a file."""
-    try:
-        return _native.kind(to_bytes(head, "head")[:6]) == "image"
-    except LicError:
-        return False
 
 
 @dataclass(frozen=True)

@@ -36,11 +36,7 @@ def open_file(data: Bytes, device: str | None, limits: Limits) -> tuple[_native.
     if name not in registry.IMAGE_PROFILES.values():
         raise UnsupportedError(f"model {name} is not for images")
     codec = load_codec(name, device)
-    fingerprint = codec.model.fingerprint()
-    if fingerprint != body.fingerprint:
-        raise UnsupportedError(
-            f"the file needs weights {body.fingerprint:08x} of model {name}, not {fingerprint:08x} as here"
-        )
+    registry.check_weights(name, codec.model.fingerprint(), body.fingerprint)
     if body.quality > LAST:
         raise CorruptError(f"quality {body.quality} of model {name}")
     return body, codec

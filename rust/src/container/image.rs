@@ -1,7 +1,7 @@
 //! Kind 2: an image coded from its pixels.
 
 use super::dictionary;
-use super::header::{put_section, sealed, take_rest, take_section, KIND_IMAGE, MAGIC, VERSION};
+use super::header::{check_end, put_section, sealed, take_rest, take_section, KIND_IMAGE, MAGIC, VERSION};
 use crate::bytes::Cursor;
 use crate::limits::check;
 use crate::{bytes, Error, Limits, Result};
@@ -97,13 +97,8 @@ impl Metadata {
             let length = u32::from_le_bytes(cursor.array(name).map_err(corrupt)?);
             *section = cursor.take(length as usize, name).map_err(corrupt)?.to_vec();
         }
-        match cursor.rest().len() {
-            0 => Ok(metadata),
-            extra => Err(Error::Corrupt {
-                what: format!("{extra} bytes after the metadata"),
-                offset: cursor.position(),
-            }),
-        }
+        check_end(&cursor)?;
+        Ok(metadata)
     }
 }
 
@@ -345,7 +340,7 @@ mod tests {
             (&[0; 11], "11 bytes of metadata end inside xmp"),
             (&[&[0; 8][..], b"\x02\0\0\0x"].concat(), "13 bytes of metadata end inside xmp"),
             (&[&[0; 4][..], &[0xff; 8]].concat(), "12 bytes of metadata end inside icc_profile"),
-            (&[0; 13], "1 bytes after the metadata"),
+            (&[0; 13], "1 bytes after the last section"),
         ] {
             let refused = unpack(&write(&sample(), sections).unwrap(), &up_to(1 << 20)).unwrap_err();
             assert!(matches!(&refused, Error::Corrupt { what, .. } if what == expected), "{refused}");
