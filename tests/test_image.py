@@ -24,6 +24,7 @@ from lic_native.errors import CorruptError, LicError, LimitExceededError, Trunca
 from lic_native.evaluation.engine import measure_call
 from lic_native.image import formats, metadata
 from lic_native.image.container import unpack
+from lic_native.image.grid import TileGrid
 from lic_native.image.samples import MODES, bits_of, to_pixels
 from lic_native.limits import Limits
 from lic_native.models import registry
@@ -459,12 +460,13 @@ def test_overfitted_latents_cost_less_and_decode_as_any(tile, scene, profile, mo
 @pytest.mark.parametrize("most", [1, 7, 64, 128])
 def test_tiles_cover_every_side_evenly(most):
     for size in range(1, 700):
-        pieces = [slice(*edges) for edges in _native.cuts(size, most)]
+        grid = TileGrid(1, most, size, 1)
+        pieces = [tile.rows for tile in grid.tiles]
         assert (pieces[0].start, pieces[-1].stop) == (0, size)
         assert all(a.stop == b.start for a, b in pairwise(pieces))
         lengths = {piece.stop - piece.start for piece in pieces}
         assert min(lengths) > 0 and max(lengths) <= most and max(lengths) - min(lengths) <= 1
-        assert len(pieces) == -(-size // most)
+        assert len(pieces) == grid.count == -(-size // most)
 
 
 def test_memory_is_that_of_one_tile_at_a_time(model, profile, monkeypatch):

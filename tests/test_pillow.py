@@ -54,7 +54,8 @@ def test_importing_the_package_takes_neither_pillow_nor_torch():
 def test_registering_again_changes_nothing(path):
     pillow.register_lic_opener()
     assert Image.ID.count(pillow.FORMAT) == 1
-    assert Image.open(path).format == pillow.FORMAT
+    with Image.open(path) as shown:
+        assert shown.format == pillow.FORMAT
 
 
 def test_a_file_by_its_name_and_back(path, picture):

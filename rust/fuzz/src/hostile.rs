@@ -125,7 +125,7 @@ pub fn lic(data: &[u8]) {
     }
 }
 
-/// Any bytes as the metadata sections of an image, and as its latents; then its file, altered.
+/// Reads any bytes as the metadata of an image, and unpacks a file with them before and after it is altered.
 pub fn image(data: &[u8]) {
     let (data, edits) = with_edits(data);
     let metadata = Metadata::from_bytes(data).unwrap_or_else(|error| {
