@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
 
-    from ..coding.coder import Coder
+    from ..coding.coder import SymbolCoder
     from ..models.base import ImageModel
     from .overfitting import Score
 
@@ -466,7 +466,9 @@ def _decoded(model: ImageModel, stream: bytes, quality: int, size: Sequence[int]
     return symbols
 
 
-def _walk(model: ImageModel, coder: Coder, quality: int, size: Sequence[int], symbols: Tensor | None = None) -> Tensor:
+def _walk(
+    model: ImageModel, coder: SymbolCoder, quality: int, size: Sequence[int], symbols: Tensor | None = None
+) -> Tensor:
     """`model.walk` as an encoder and a decoder must: nothing that would make it inexact."""
     import torch
 

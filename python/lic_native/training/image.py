@@ -10,17 +10,16 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
 from torch import Tensor
 
 from ..arguments import Device, check_choice, to_count, to_number
-from ..coding.coder import Mixture, Params, RateMeter
+from ..coding.rate import NoisyMeter, RateMeter, RoundingMeter
 from ..models import bls2017, msp, registry
-from ..models.bls2017 import Bls2017, Relaxed
+from ..models.bls2017 import Bls2017
 from ..models.msp import Msp
 from ..models.rate_points import LAST, index_of, tradeoff
 from ..nn.ambient import known_state
-from ..nn.exact import straight_through
+from ..nn.checkpoint import read_weights
 from ..nn.transforms import STRIDE
 from .data import Photographs
 from .loop import Run, check_common, follow, loaded, plot
@@ -32,7 +31,7 @@ __all__ = ["MODELS", "train"]
 CROP = 128
 VALIDATION_QUALITIES = (1.0, 4.0, 8.0)
 #: From this share of a run on, activations that lead to a probability are rounded as in a file.
-ROUNDED_FROM = 0.5
+QUANTIZED_FROM = 0.5
 #: The share of a run whose rates are measured with noise; after it they are those of integers.
 NOISE = 0.5
 #: Crops that first weights are made of, and those that what a file depends on is measured over.
@@ -125,7 +124,7 @@ def train(
     network = made(model, channels)
     if not saved:
         first = crops(START_CROPS).cpu()
-        network.start(first)
+        network.init_from_pca(first)
         if start:
             take(network, start, first)
     network = network.to(device)
@@ -133,14 +132,15 @@ def train(
     if saved:
         network.load_state_dict(saved["model"])
     average = copy.deepcopy(network).requires_grad_(False)
-    groups = [{"params": parameters, "lr": factor * rate} for parameters, factor in network.learned()]
+    groups = [{"params": parameters, "lr": factor * rate} for parameters, factor in network.parameter_groups()]
     # Gradients of norm 1 over millions of parameters: next to them the usual epsilon is not small.
     optimizer = torch.optim.Adam(groups, betas=(0.9, 0.99), eps=1e-12)
     peaks = [group["lr"] for group in groups]
     if saved:
         average.load_state_dict(saved["average"])
         for each in (network, average):
-            each.round()
+            if each.calibrated:
+                each.enable_quantization()
         optimizer.load_state_dict(saved["optimizer"])
         if seed is not None:
             generator.set_state(saved["generator"].cpu())
@@ -153,9 +153,9 @@ def train(
     while not run.over:
         for group, peak in zip(optimizer.param_groups, peaks):
             group["lr"] = peak * run.schedule()
-        if run.progress > ROUNDED_FROM and not network.rounded:
+        if run.progress > QUANTIZED_FROM and network.quantizers and not network.calibrated:
             for each in (network, average):
-                each.watch(counted())
+                each.calibrate(counted()).enable_quantization()
             run.resume()
         index = torch.randint(LAST + 1, (batch,), generator=generator)
         index = (index if quality is None else torch.full_like(index, index_of(quality))).to(device)
@@ -183,7 +183,10 @@ def train(
             )
             plot(run.out / "curve.csv", "_psnr", "PSNR of held-out photographs, dB")
             run.resume()
-    copy.deepcopy(average).fix(counted()).save(run.out / f"{model}.safetensors")
+    frozen = copy.deepcopy(average)
+    if not frozen.calibrated:
+        frozen.calibrate(counted())
+    frozen.freeze().save(run.out / f"{model}.safetensors")
     return mean_loss(scores or {q: validate(average, held_out, q) for q in qualities})
 
 
@@ -208,69 +211,30 @@ def check_model(name: str, channels: tuple[int, int, int] | None = None) -> None
 def take(model: Model, path: str | Path, pixels: Tensor) -> None:
     """Exported weights or those of a checkpoint, as far as they fit; ranges of activations are seen anew.
 
-    An `Msp` that is larger in what `grow.contains` looks at begins as the one that was exported.
+    An `Msp` that is larger in what `widen.contains` looks at begins as the one that was exported.
 
     pixels: crops that the densities of bls2017 begin with where they are not known.
     """
     path = Path(path)
     if path.suffix == ".safetensors" and isinstance(model, Msp):
-        narrow = Msp.read(path)
+        narrow = Msp.load(path, trainable=True)
         if contains(model.config, narrow.config):
             grow(model, narrow)
         known = narrow.state_dict()
     elif path.suffix == ".safetensors":
-        known = load_file(path)
+        _, known = read_weights(path)
     else:
         known = loaded(path, "cpu")["average"]
     state = model.state_dict()
     fitting = {n: v.to(state[n].dtype) for n, v in known.items() if n in state and v.shape == state[n].shape}
     model.load_state_dict(state | {n: v for n, v in fitting.items() if not n.endswith((".limit", ".step"))})
     if isinstance(model, Bls2017) and not any(name.startswith("density") for name in known):
-        model.density.start(model.analysis(pixels - 0.5))
+        model.density.init_from(model.g_a(pixels - 0.5))
 
 
 def mean_loss(scores: dict[float, tuple[float, float, float]]) -> float:
     """Over the qualities."""
     return sum(loss for _, _, loss in scores.values()) / len(scores)
-
-
-class NoisyMeter(RateMeter):
-    """The rate of symbols with uniform noise in place of rounding; what comes back has been rounded, straight through.
-
-    Minnen and Singh 2020, arXiv 2007.08739: noise instead, as in eq. 9 of Ballé 2017, teaches a decoder to damp what it
-    can trust.
-    """
-
-    def code(self, params: Params, symbols: Tensor | None) -> Tensor:
-        assert symbols is not None, "a rate is measured over known symbols"
-        super().code(params, symbols + torch.rand_like(symbols) - 0.5)
-        return straight_through(symbols, symbols.detach().round())
-
-
-class RoundingMeter(RateMeter):
-    """The rate of rounded symbols, and for its slope how much more one half up costs than one half down.
-
-    That slope is the mean of those that noise gives, without its variance (as Agustsson and Theis 2020, arXiv
-    2006.09952, integrate noise out); and distributions learn integers, for which those that have learned noise are too
-    wide, by more the less a latent varies. Straight through, a zero would have no slope at all, and rates creep up.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._slopes: list[Tensor] = []
-
-    def code(self, params: Params, symbols: Tensor | None) -> Tensor:
-        assert symbols is not None, "a rate is measured over known symbols"
-        assert isinstance(params, Mixture | Relaxed), "a table has no slope"
-        with torch.no_grad():
-            slope = params.costs(symbols + 0.5) - params.costs(symbols - 0.5)
-        self._slopes.append((slope * (symbols - symbols.detach()).flatten(1)).sum(1))
-        rounded = symbols.detach().round()
-        super().code(params, rounded)
-        return straight_through(symbols, rounded)
-
-    def bits(self) -> Tensor:
-        return super().bits() + torch.stack(self._slopes).sum(0)
 
 
 def relaxed_loss(model: Model, pixels: Tensor, index: Tensor, meter: RateMeter, bf16: bool) -> Tensor:

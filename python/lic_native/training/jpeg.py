@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..arguments import Device, check_choice, to_count
-from ..coding.coder import RateMeter
+from ..coding.rate import RateMeter
 from ..models import registry
 from ..models.mlcc import PROFILES, Config, Mlcc
 from ..models.sampling import Picture, Shape
@@ -89,11 +89,11 @@ def train(
         torch.manual_seed(seed)
     saved = run.saved
     if saved:
-        model = Mlcc(saved["model"]["sigma"], Config(**saved["config"]))
+        model = Mlcc(Config(**saved["config"]), saved["model"]["sigma"])
     elif start:
-        model = grown(Mlcc.trainable(start), replace(PROFILES[profile], hyper=hyper))
+        model = grown(Mlcc.load(start, trainable=True), replace(PROFILES[profile], z_channels=hyper))
     else:
-        model = Mlcc(measure_sigma(photographs, generator), replace(PROFILES[profile], hyper=hyper))
+        model = Mlcc(replace(PROFILES[profile], z_channels=hyper), measure_sigma(photographs, generator))
     model = model.to(device)
     average = copy.deepcopy(model).requires_grad_(False)
     optimizer = torch.optim.AdamW(model.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=1e-4)
@@ -213,8 +213,8 @@ def validate(model: Mlcc, examples: list[Example]) -> Score:
         meter, side = RateMeter(), RateMeter()
         model.walk(meter, example.shape, example.tables, example.picture)
         bits += float(meter.bits())
-        if model.hyper is not None:
-            model.walk_hyper(side, example.shape, example.tables, example.picture)
+        if model.hyperprior is not None:
+            model.walk_hyperprior(side, example.shape, example.tables, example.picture)
             side_bits += float(side.bits())
     jpeg_bytes, pixels = sum(e.jpeg_bytes for e in examples), sum(e.pixels for e in examples)
     saving = 100 * (1 - (bits / 8 + 100 * len(examples)) / jpeg_bytes)
@@ -234,5 +234,5 @@ def columns(scores: dict[int, Score]) -> dict[str, float]:
 def export(model: Mlcc, calibration: list[tuple[Shape, Tensor, Picture]], path: Path) -> None:
     """The exact form of a model, on the CPU so that its fingerprint is the same wherever it was trained."""
     exact = copy.deepcopy(model).cpu()
-    exact.fix((shape, tables.cpu(), picture.to("cpu")) for shape, tables, picture in calibration)
-    exact.save(path)
+    exact.calibrate((shape, tables.cpu(), picture.to("cpu")) for shape, tables, picture in calibration)
+    exact.freeze().save(path)
