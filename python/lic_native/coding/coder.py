@@ -1,4 +1,4 @@
-"""The coders that a model is walked with: it cannot tell whether it encodes, decodes or measures a rate."""
+"""Coders of streams, and the interface by which a model encodes, decodes or measures a rate without a difference."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Params(Protocol):
 
 
 class SymbolCoder(Protocol):
-    """What `walk` of a model needs: encode integers under a distribution, or decode them."""
+    """The coder that `walk` of a model needs: it encodes integers under a distribution, or decodes them."""
 
     def code(self, params: Params, symbols: Tensor | None) -> Tensor:
         """Return the integers `[B, ...]` as floats: `symbols`, or decoded ones if that is None."""

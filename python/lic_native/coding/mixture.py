@@ -1,4 +1,4 @@
-"""Mixtures of two logistic distributions: what the exact networks give for each symbol."""
+"""Mixtures of two logistic distributions, which the exact networks give for each symbol."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Mixture(NamedTuple):
         return self.raw.device
 
     def distributions(self) -> Iterable[Distribution]:
-        # What leaves the device is 16 bits wide.
+        # Converted before it leaves the device: 16 bits instead of 32.
         return map(LogisticPairs, to_params(self).cpu().contiguous().numpy())
 
     def bits(self, symbols: Tensor) -> Tensor:

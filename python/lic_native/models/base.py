@@ -1,4 +1,4 @@
-"""What all models share: a configuration, three states, weights in files. And what `lic_native.image` needs of a model.
+"""The base of all models: configuration, states, weights in files; and the interface of models for images.
 
 A model is trained as ordinary floats. Before files can depend on it, it goes through three states:
 
@@ -58,7 +58,7 @@ def _tuples(value: Any) -> Any:
 
 
 class State(Enum):
-    """How near a model is to what files refer to: see the top of this file."""
+    """How near a model is to the form that files refer to; the states are explained at the top of this file."""
 
     FLOAT = "float"
     QUANTIZED = "quantized"
@@ -102,7 +102,7 @@ class Model(nn.Module):
 
     @torch.no_grad()
     def calibrate(self: M, batches: Iterable[Any]) -> M:
-        """Observe over `batches` what a file depends on and training does not learn: the ranges of activations."""
+        """Measure over `batches` what files depend on and training does not learn: the ranges of activations."""
         for quantizer in self.quantizers:
             quantizer.observe()
         for batch in batches:
@@ -119,7 +119,7 @@ class Model(nn.Module):
 
     @torch.no_grad()
     def freeze(self: M) -> M:
-        """Turn a calibrated model into what files refer to, in place and on the CPU.
+        """Turn a calibrated model into the one that files refer to, in place and on the CPU.
 
         Raises:
             ValueError: the partial sums of a layer could leave the range in which they are exact.
@@ -175,7 +175,7 @@ class Model(nn.Module):
         return self._fingerprint
 
     def _observe(self, batch: Any) -> None:
-        """Run the model over a batch of what `calibrate` is given."""
+        """Run the model over one of the batches of `calibrate`."""
         raise NotImplementedError
 
     def _quantize_weights(self) -> None:

@@ -198,7 +198,7 @@ class FactorizedPrior(nn.Module):
         return result
 
     def tables(self, index: int) -> Tables:
-        """Return the tables of the integers of each channel at a quality by its index; the last few are kept."""
+        """Return the tables of the integers of each channel at a quality by its index, from a small cache."""
         tables = self._kept.get(index)
         if tables is None:
             if len(self._kept) >= KEPT:
@@ -238,8 +238,9 @@ def interpolated(x: np.ndarray, where: np.ndarray, value: np.ndarray) -> np.ndar
 
 
 class Bls2017(base.Model):
-    """The codec: Ballé, Laparra, Simoncelli, "End-to-end Optimized Image Compression", ICLR 2017,
-    https://arxiv.org/abs/1611.01704.
+    """A codec of images with a factorised prior.
+
+    Ballé, Laparra, Simoncelli, "End-to-end Optimized Image Compression", ICLR 2017, https://arxiv.org/abs/1611.01704.
 
         x -- conv 9x9/4, GDN, conv 5x5/2, GDN, conv 5x5/2 --> y -- times gain, round --> y_hat --walk--> bytes
         |--------------------- g_a ---------------------|

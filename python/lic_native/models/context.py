@@ -1,4 +1,4 @@
-"""The context model that `msp.py` and `mlcc.py` share: what a phase of a grid is coded with.
+"""The context model that `msp.py` and `mlcc.py` share: the layers that a phase of a grid is coded with.
 
     planes coded before -- 3x3 --> t -- FiLM --> -- residual blocks --> t -- head --groups--> mixture -> coder
                                    '--> a linear skip to the means ------------'  ^-- groups coded before
@@ -39,7 +39,7 @@ class Units(NamedTuple):
 
 
 class Conditioning(NamedTuple):
-    """What all vectors of a grid have in common.
+    """Values that all vectors of a grid share.
 
     embedding: `[B, n]`, the input of FiLM.
     units: of the symbols.

@@ -38,14 +38,14 @@ CHROMA = {name: ratio for name, ratio in SAMPLINGS.items() if ratio}
 
 
 class PlanePriors(NamedTuple):
-    """What z_hat says of the planes: (Cr, Cb) on the grid of a chroma phase, Y on the grid of a luma phase."""
+    """Priors of the planes, computed from z_hat: (Cr, Cb) on the grid of a chroma phase, Y on that of a luma phase."""
 
     chroma: tuple[Tensor, ...]
     luma: Tensor
 
 
 class PhasePriors(NamedTuple):
-    """What is added to the trunk of each phase, in coding order: 8 of chroma (none for gray), 7 of luma."""
+    """Priors that are added to the trunk of each phase, in coding order: 8 of chroma (0 for gray), 7 of luma."""
 
     chroma: Sequence[Tensor | None]
     luma: Sequence[Tensor | None]
@@ -135,8 +135,8 @@ class Hyperprior(nn.Module):
         both sides, exact integers:  z_hat -- h_s --> quarter grid -- CPSM --> priors of Cr, Cb and Y --> trunks
 
     z_hat has a vector for every 8x8 luma blocks, each channel under one learned mixture. Only an encoder computes z,
-    and what it sends is rounded, so h_a need not be exact; what a decoder computes from z_hat leads to probabilities,
-    and is (`nn/exact.py`). In training z is rounded straight through: the rate and the decoder see the integers that a
+    and what it sends is rounded, so h_a need not be exact. Decoders compute probabilities from z_hat, so h_s is exact
+    (`nn/exact.py`). In training z is rounded straight through: the rate and the decoder see the integers that a
     file would hold, the gradient passes as if nothing had been rounded.
 
     z_channels: of z.

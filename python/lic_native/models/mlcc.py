@@ -87,7 +87,7 @@ PROFILES = {
 
 
 class Features(nn.Module):
-    """What the context sees of a coded plane: coefficients `[B, H, W, 64]` to `[B, H, W, channels]`.
+    """Context features of a coded plane: coefficients `[B, H, W, 64]` to `[B, H, W, channels]`.
 
     bands: the first frequencies, which are seen one by one.
     pools: `[64, n]`, sums of frequencies that are seen together.
@@ -132,8 +132,8 @@ class Features(nn.Module):
     def add_remainders(self, weight: Tensor, skip: int) -> Tensor:
         """Return weights `[O, k * channels, 3, 3]` with the inputs that a frozen model has in addition.
 
-        What rounding a value to the coarse grid loses takes part in the linear predictions, the last `skip` outputs,
-        with the weights of the coarse value.
+        The remainders of rounding to the coarse grid take part in the linear predictions, the last `skip` outputs,
+        with the weights of the coarse values.
         """
         outputs = len(weight)
         weight = weight.unflatten(1, (-1, self.channels))
@@ -142,7 +142,7 @@ class Features(nn.Module):
         return torch.cat([weight, fine], 2).flatten(1, 2)
 
     def remove_remainders(self, weight: Tensor) -> Tensor:
-        """Return the weights that `add_remainders` was given."""
+        """Return the weights before `add_remainders`."""
         planes: Tensor = weight.unflatten(1, (-1, self.channels + self.FINE))
         return planes[:, :, : self.channels].flatten(1, 2)
 
@@ -231,7 +231,7 @@ class TableConditioning(nn.Module):
 
 
 class ChromaContext(nn.Module):
-    """What luma sees of both chroma planes: their features to `[B, H, W, width]` on the grid of a luma phase."""
+    """Context of luma from both chroma planes: their features to `[B, H, W, width]` on the grid of a luma phase."""
 
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()
@@ -261,7 +261,7 @@ def repeated(ranges: tuple[Tensor, Tensor], inputs: int) -> tuple[Tensor, Tensor
 
 
 class Layers(NamedTuple):
-    """What the phases of a plane are coded with, phase by phase.
+    """Layers and inputs that the phases of a plane are coded with, phase by phase.
 
     chroma: the chroma context on the grid of a luma phase, or None.
     """
@@ -310,8 +310,10 @@ class PlaneWalk:
 
 
 class Mlcc(base.Model):
-    """The model: Guo et al., "Practical Learned Lossless JPEG Recompression with Multi-Level Cross-Channel Entropy
-    Model in the DCT Domain", CVPR 2022, https://arxiv.org/abs/2203.16357.
+    """The multi-level cross-channel entropy model of JPEG coefficients.
+
+    Guo et al., "Practical Learned Lossless JPEG Recompression with Multi-Level Cross-Channel Entropy Model in the DCT
+    Domain", CVPR 2022, https://arxiv.org/abs/2203.16357.
 
         Cr --4 phases--> Cb | Cr --4 phases--> Y | Cb, Cr --4 phases, the first in 4 sub-phases-->
 

@@ -89,7 +89,7 @@ CONDITIONING = 32
 
 
 class Plane(NamedTuple):
-    """What a phase sees of one that has been coded: `[B, H, W, embedding_width]`, and `[B, H, W, skip]` fine values."""
+    """A coded phase as later ones see it: `[B, H, W, embedding_width]`, and `[B, H, W, skip]` fine values."""
 
     embedded: Tensor
     fine: Tensor
@@ -150,7 +150,7 @@ class QualityConditioning(nn.Module):
 
 
 class PlaneEmbedding(nn.Module):
-    """Symbols of a coded phase to what later phases see of them."""
+    """Symbols of a coded phase to the plane that later phases see."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -252,8 +252,10 @@ class Prior(nn.Module):
 
 
 class Msp(base.Model):
-    """The codec: Zhang, Cricri, Rezazadegan Tavakoli, Aksu, Hannuksela, "Leveraging progressive model and overfitting
-    for efficient learned image compression", 2022, https://arxiv.org/abs/2210.04112.
+    """A codec of images with a multi-scale progressive (MSP) probability model.
+
+    Zhang, Cricri, Rezazadegan Tavakoli, Aksu, Hannuksela, "Leveraging progressive model and overfitting for efficient
+    learned image compression", 2022, https://arxiv.org/abs/2210.04112.
 
         x -- g_a --> y -- times gain, round --> y_hat --walk--> bytes
         x_hat <-- g_s -- times inverse gain -- y_hat <--walk-- bytes
@@ -267,8 +269,8 @@ class Msp(base.Model):
     the 3x3 convolution, channels of the same vector by the head (`context.py`). All but the transforms
     (`nn/transforms.py`) is exact (`nn/exact.py`).
 
-    What the paper's abstract leaves open is our own: the phases and the head are those of the JPEG model (`mlcc.py`),
-    the two upper scales share their weights, and one set of weights serves all qualities by gains (as in
+    The paper's abstract leaves much open. Here the phases and the head are those of the JPEG model (`mlcc.py`), the
+    two upper scales share their weights, and one set of weights serves all qualities by gains (as in
     `bls2017.py`). Latent overfitting, the paper's LOF, is in `lic_native.image`.
 
     `walk` is the only traversal: encoder, decoder and rate meter differ only in the coder they pass.

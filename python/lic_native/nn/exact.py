@@ -43,7 +43,7 @@ EXACT = 2.0**24
 
 
 def log2_table(q: Tensor) -> Tensor:
-    """floor(256 log2 q) / 256 of integers 1 <= q < 2^16, by integer arithmetic alone."""
+    """Return floor(256 log2 q) / 256 of integers 1 <= q < 2^16, by integer arithmetic alone."""
     x = q.to(torch.int64)
     if bool(((x < 1) | (x > 0xFFFF)).any()):
         raise ValueError("a quantiser is outside 1 .. 65535")
@@ -61,11 +61,11 @@ def log2_table(q: Tensor) -> Tensor:
 def check_exact(model: nn.Module, device: torch.device) -> None:
     """Try every shape of product and of convolution that the layers of an exact network have, on `device`.
 
-    An environment variable or a replaced library can make products inexact where no switch of torch shows it, and for
-    some shapes only. Where a faster way is, the exact one is taken.
+    An environment variable or a replaced library can make products inexact, for some shapes only, and no switch of
+    torch shows it. Where the faster of two ways is inexact, the other one is used.
 
     Raises:
-        RuntimeError: a product is not what integer arithmetic gives.
+        RuntimeError: a product differs from the one of integer arithmetic.
     """
     on_cpu, tried = device.type == "cpu", set()
     for name, layer in model.named_modules():
@@ -73,7 +73,7 @@ def check_exact(model: nn.Module, device: torch.device) -> None:
             outputs, inputs = layer.weight.shape
             fast = on_cpu and _has_onednn() and _onednn_is_exact(inputs, outputs)
         elif isinstance(layer, nn.Conv2d) and layer.kernel_size == (3, 3):
-            # Of an exact network the weights have more inputs than the layer was made with.
+            # In an exact network the weights have more inputs than the layer was built with.
             outputs, inputs = layer.weight.shape[0], 9 * layer.weight.shape[1]
             fast = on_cpu and _convolution_is_exact(inputs // 9, outputs)
         else:
@@ -91,14 +91,14 @@ def check_exact(model: nn.Module, device: torch.device) -> None:
     _log.debug("%d shapes of products and convolutions on %s are exact", len(tried), device)
 
 
-#: Vectors that a product is tried with: of a few and of many, libraries choose their ways.
+#: Numbers of vectors that a product is tried with: libraries choose an algorithm by them.
 ROWS = (1, 64)
-#: Positions that a convolution is tried at.
+#: Height and width of the grid that a convolution is tried on.
 GRID = (13, 21)
 
 
 def _numbers(inputs: int, outputs: int, rows: int) -> tuple[Tensor, Tensor]:
-    """Integers as floats, `[rows, inputs]` and `[outputs, inputs]`, whose sums of products take almost 24 bits."""
+    """Return integers as floats, `[rows, inputs]` and `[outputs, inputs]`, whose sums of products fill 24 bits."""
     most = int(EXACT - 1) // (3 * inputs)
     x = torch.arange(rows * inputs) * 7919 % 7 - 3
     weight = torch.arange(outputs * inputs) * 104729 % (2 * most + 1) - most
@@ -106,7 +106,7 @@ def _numbers(inputs: int, outputs: int, rows: int) -> tuple[Tensor, Tensor]:
 
 
 def _is_exact(product: Callable[[Tensor, Tensor], Tensor], inputs: int, outputs: int, device: torch.device) -> bool:
-    """Whether the product of `[rows, inputs]` and `[outputs, inputs]` is what integers give."""
+    """Return whether the product of `[rows, inputs]` and `[outputs, inputs]` is the one of integers."""
     for rows in ROWS:
         x, weight = _numbers(inputs, outputs, rows)
         if not torch.equal(product(x.to(device), weight.to(device)).cpu().double(), x.double() @ weight.double().T):
@@ -128,7 +128,7 @@ def _onednn_is_exact(inputs: int, outputs: int) -> bool:
 
 @cache
 def _convolution_is_exact(inputs: int, outputs: int) -> bool:
-    """Whether torch's convolution on the CPU is what the sum over the nine neighbours is."""
+    """Return whether torch's convolution on the CPU equals the sum over the nine neighbours."""
     with known_state():
         x, weight = _numbers(9 * inputs, outputs, -(-math.prod(GRID) // 9))
         x, weight = x.flatten()[: inputs * math.prod(GRID)].view(1, *GRID, inputs), weight.view(outputs, inputs, 3, 3)
@@ -141,7 +141,7 @@ def _has_onednn() -> bool:
 
 
 class Linear(nn.Linear):
-    """A matrix product by oneDNN where torch's own choice on a CPU is MKL, which takes twice as long on AMD's."""
+    """A matrix product by oneDNN, where torch would use MKL on a CPU, which takes twice as long on AMD's."""
 
     def forward(self, x: Tensor) -> Tensor:
         if (
@@ -180,9 +180,9 @@ def quantize_weight(weight: Tensor, bias: Tensor | None, steps: Tensor, limits: 
     rounded = (w / grid).round() * grid
     total = (rounded.abs() * limits).sum(flat)
     if bias is not None:
-        fixed = (bias.double() / unit).round() * unit
-        total = total + fixed.abs()
-        bias.copy_(fixed)
+        quantized = (bias.double() / unit).round() * unit
+        total = total + quantized.abs()
+        bias.copy_(quantized)
     if bool((total / unit >= EXACT).any()):
         raise ValueError("a partial sum of this layer could exceed 2^24 units: it cannot be made exact")
     weight.copy_(rounded)
@@ -203,7 +203,7 @@ def conv3x3(x: Tensor, weight: Tensor) -> Tensor:
     """3x3 convolution of `[B, H, W, C]` with zero padding.
 
     Libraries may transform its input (Winograd) or round it, which is not exact. On the CPU torch convolves directly,
-    which is three times as fast as the product over the nine neighbours that is taken elsewhere.
+    three times as fast as the product over the nine neighbours that is used elsewhere.
     """
     outputs, inputs = weight.shape[:2]
     if torch.is_grad_enabled() or (x.device.type == "cpu" and _convolution_is_exact(inputs, outputs)):
@@ -216,6 +216,7 @@ def _direct_convolution(x: Tensor, weight: Tensor) -> Tensor:
 
 
 def conv3x3_as_product(x: Tensor, weight: Tensor) -> Tensor:
+    """Convolve as `conv3x3` does, by one matrix product over the nine neighbours."""
     height, width = x.shape[1:3]
     padded = F.pad(x, (0, 0, 1, 1, 1, 1))
     neighbours = [padded[:, i : i + height, j : j + width] for i in range(3) for j in range(3)]

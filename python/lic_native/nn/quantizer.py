@@ -40,9 +40,9 @@ class Quantizer(nn.Module):
     def __init__(self, bits: int, limit: float | None = None) -> None:
         super().__init__()
         self.bits = bits
-        self.given = limit or 0.0
-        self.register_buffer("limit", torch.tensor(self.given, dtype=torch.float32))
-        self.register_buffer("step", torch.tensor(self.given / 2**bits, dtype=torch.float32))
+        self.initial = limit or 0.0
+        self.register_buffer("limit", torch.tensor(self.initial, dtype=torch.float32))
+        self.register_buffer("step", torch.tensor(self.initial / 2**bits, dtype=torch.float32))
         self.observing = False
         self.enabled = False
         #: 1 / step, limit / step, step
@@ -92,8 +92,8 @@ class Quantizer(nn.Module):
     def reset(self) -> None:
         """Forget a range that has been observed."""
         self.enabled = self.observing = False
-        self.limit.fill_(self.given)
-        self.step.fill_(self.given / 2**self.bits)
+        self.limit.fill_(self.initial)
+        self.step.fill_(self.initial / 2**self.bits)
 
 
 class Compand(nn.Module):
