@@ -1,4 +1,4 @@
-"""The base of all models: configuration, states, weights in files; and the interface of models for images.
+"""The base of all models: configuration, states, weights in files; and of models for images, their transforms.
 
 A model is trained as ordinary floats. Before files can depend on it, it goes through three states:
 
@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from enum import Enum
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +24,9 @@ from ..coding.coder import SymbolCoder
 from ..nn.ambient import known_state
 from ..nn.checkpoint import fingerprint, read_weights, write_weights
 from ..nn.exact import check_exact
+from ..nn.gains import gains_at
 from ..nn.quantizer import Quantizer
+from .rate_points import LARGEST, initial_log_gains
 
 __all__ = ["Config", "ImageModel", "Model", "State"]
 
@@ -189,41 +191,69 @@ class Model(nn.Module):
         """Undo `_to_frozen_form`."""
 
 
-class ImageModel(Protocol):
-    """A lossy codec of images. `index` is `[B]` int64: qualities as files name them (`models/rate_points.py`).
+class ImageModel(Model):
+    """A lossy codec: transforms g_a and g_s around integers, with a gain for each channel and quality.
+
+    `index` is `[B]` int64: qualities as files name them (`models/rate_points.py`).
 
     STRIDE: pixels on a side of the square that a vector of latents stands for.
     TILE: vectors on a side of what is coded in one walk. Part of the format. It bounds memory.
+    PRIOR_RATE, GAIN_RATE: learning rates of the prior and of the gains, relative to the transforms'.
+    log_gain, log_inverse_gain: `[QUALITIES, C]`, what latents are multiplied with before rounding and after.
     """
 
     STRIDE: int
     TILE: int
+    PRIOR_RATE: float
+    GAIN_RATE = 6.0
+
+    def __init__(self, config: Config, g_a: nn.Module, g_s: nn.Module, channels: int) -> None:
+        super().__init__(config)
+        self.g_a: Any = g_a
+        self.g_s: Any = g_s
+        self.log_gain, self.log_inverse_gain = (
+            nn.Parameter(torch.tensor([[sign * gain] * channels for gain in initial_log_gains()])) for sign in (1, -1)
+        )
 
     @property
     def channels(self) -> int:
         """Channels of the latents."""
-        ...
+        return self.log_gain.shape[1]
 
     @property
     def reach(self) -> tuple[int, int]:
         """How many vectors away the pixels are that a latent depends on, and the latents that a pixel depends on."""
-        ...
+        return self.g_a.reach, self.g_s.reach
 
-    @property
-    def device(self) -> torch.device: ...
-
-    def fingerprint(self) -> int:
-        """Return 32 bits that change with the configuration and any weight or table."""
-        ...
+    def gain(self, index: Tensor) -> Tensor:
+        """Return the factor of y, `[B, C, 1, 1]`."""
+        raise NotImplementedError
 
     def encode(self, pixels: Tensor, index: Tensor) -> Tensor:
         """Return latents `[B, C, H, W]`, not yet rounded, of samples from 0 to 1, `[B, 3, 16H, 16W]`."""
-        ...
+        y: Tensor = self.g_a(pixels - 0.5, index).float()
+        return (y * self.gain(index)).clamp(-LARGEST, LARGEST)
 
     def decode(self, symbols: Tensor, index: Tensor) -> Tensor:
         """Return the samples that rounded latents stand for: the input of `encode` up to the loss."""
-        ...
+        pixels: Tensor = self.g_s(symbols * gains_at(self.log_inverse_gain, index), index)
+        return pixels.float() + 0.5
 
     def walk(self, coder: SymbolCoder, index: Tensor, size: tuple[int, int], symbols: Tensor | None = None) -> Tensor:
         """Code latents of `size` (H, W) through `coder`: integers as floats `[B, C, H, W]`, None when decoding."""
-        ...
+        raise NotImplementedError
+
+    @property
+    def trained_prior(self) -> nn.Module:
+        """The probability model in training."""
+        raise NotImplementedError
+
+    def init_from_pca(self, pixels: Tensor) -> None:
+        """Set the first weights from principal components. pixels: as of `encode`, a few dozen crops."""
+        raise NotImplementedError
+
+    def parameter_groups(self) -> list[tuple[list[nn.Parameter], float]]:
+        """Return parameters, and their learning rates relative to the transforms'."""
+        transforms = [*self.g_a.parameters(), *self.g_s.parameters()]
+        prior, gains = list(self.trained_prior.parameters()), [self.log_gain, self.log_inverse_gain]
+        return [(transforms, 1.0), (prior, self.PRIOR_RATE), (gains, self.GAIN_RATE)]

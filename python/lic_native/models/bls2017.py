@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -20,11 +20,9 @@ from ..nn.gains import gains_at, levels_at
 from ..nn.gdn import GDN
 from ..nn.transforms import principal_components
 from . import base
-from .rate_points import LARGEST, LEVELS, MIDDLE, QUALITIES, initial_log_gains, power
+from .rate_points import LEVELS, MIDDLE, QUALITIES, power
 
 __all__ = [
-    "DENSITY_RATE",
-    "GAIN_RATE",
     "KEPT",
     "LOGISTICS",
     "POINT",
@@ -37,6 +35,7 @@ __all__ = [
     "Density",
     "FactorizedPrior",
     "Relaxed",
+    "Stages",
     "Tabled",
     "interpolated",
     "knots",
@@ -52,8 +51,6 @@ KEPT = 16
 PSEUDO = 64.0
 #: Scale of random first weights around the principal components.
 SMALL = 0.02
-#: Learning rates of the densities and of the gains, relative to the transforms': few numbers that have far to go.
-DENSITY_RATE, GAIN_RATE = 20.0, 6.0
 #: Components of the training mixture.
 LOGISTICS = 4
 
@@ -237,7 +234,18 @@ def interpolated(x: np.ndarray, where: np.ndarray, value: np.ndarray) -> np.ndar
     return result
 
 
-class Bls2017(base.Model):
+class Stages(nn.Sequential):
+    """A transform that is the same for all qualities."""
+
+    #: Vectors of latents that a transform sees beyond its own: its kernels reach 28 pixels.
+    reach = 2
+
+    def forward(self, input: Tensor, index: Tensor | None = None) -> Tensor:
+        result: Tensor = super().forward(input)
+        return result
+
+
+class Bls2017(base.ImageModel):
     """A codec of images with a factorised prior.
 
     Ballé, Laparra, Simoncelli, "End-to-end Optimized Image Compression", ICLR 2017, https://arxiv.org/abs/1611.01704.
@@ -265,57 +273,37 @@ class Bls2017(base.Model):
 
     CONFIG = Config
     STRIDE, TILE = 16, 64
+    PRIOR_RATE = 20.0
 
     def __init__(self, config: Config = Config()) -> None:
-        super().__init__(config)
         fine, coarse, m = config.channels
-        self.g_a = nn.Sequential(
+        g_a = Stages(
             nn.Conv2d(3, fine, 9, stride=4, padding=4),
             GDN(fine),
             nn.Conv2d(fine, coarse, 5, stride=2, padding=2),
             GDN(coarse),
             nn.Conv2d(coarse, m, 5, stride=2, padding=2),
         )
-        self.g_s = nn.Sequential(
+        g_s = Stages(
             nn.ConvTranspose2d(m, coarse, 5, stride=2, padding=2, output_padding=1),
             GDN(coarse, inverse=True),
             nn.ConvTranspose2d(coarse, fine, 5, stride=2, padding=2, output_padding=1),
             GDN(fine, inverse=True),
             nn.ConvTranspose2d(fine, 3, 9, stride=4, padding=4, output_padding=3),
         )
-        self.log_gain, self.log_inverse_gain = (
-            nn.Parameter(torch.tensor([[sign * gain] * m for gain in initial_log_gains()])) for sign in (1, -1)
-        )
+        super().__init__(config, g_a, g_s, m)
         self.density: Density | None = Density(m)
         self.prior = FactorizedPrior(m)
 
     @property
-    def channels(self) -> int:
-        channels: int = self.config.channels[-1]
-        return channels
-
-    @property
-    def reach(self) -> tuple[int, int]:
-        """How many vectors away the pixels are that a latent depends on, and the latents that a pixel depends on."""
-        return 2, 2
-
-    def encode(self, pixels: Tensor, index: Tensor) -> Tensor:
-        """Return latents `[B, C, H, W]`, not yet rounded, of samples from 0 to 1, `[B, 3, 16H, 16W]`."""
-        y = self.g_a(pixels - 0.5).float()
-        result: Tensor = (y * self.gain(index)).clamp(-LARGEST, LARGEST)
-        return result
+    def trained_prior(self) -> Any:
+        return self.density
 
     def gain(self, index: Tensor) -> Tensor:
-        """Return the factor of y, `[B, C, 1, 1]`, at indices `[B]` of qualities."""
         if self.density is not None:
             return gains_at(self.log_gain, index)
         levels = levels_at(self.prior.gain_levels.cpu(), index.cpu()).numpy()
         return torch.from_numpy(np.exp2(levels / LEVELS)).float().to(self.device)[:, :, None, None]
-
-    def decode(self, symbols: Tensor, index: Tensor) -> Tensor:
-        """Return the samples that rounded latents stand for: the input of `encode` up to the loss."""
-        pixels: Tensor = self.g_s(symbols * gains_at(self.log_inverse_gain, index))
-        return pixels.float() + 0.5
 
     def walk(self, coder: SymbolCoder, index: Tensor, size: tuple[int, int], symbols: Tensor | None = None) -> Tensor:
         """Code latents `[B, C, H, W]` through `coder` in one step, since no element says anything of another.
@@ -331,12 +319,6 @@ class Bls2017(base.Model):
             return coder.code(Relaxed(self.density, self.gain(index), shape, self.device), symbols)
         return coder.code(Tabled(self.prior.tables(int(index[0])), shape, self.device), symbols)
 
-    def parameter_groups(self) -> list[tuple[list[nn.Parameter], float]]:
-        """Return parameters, and their learning rates relative to the transforms'."""
-        transforms = [*self.g_a.parameters(), *self.g_s.parameters()]
-        gains = [self.log_gain, self.log_inverse_gain]
-        return [(transforms, 1.0), (list(self.density.parameters()), DENSITY_RATE), (gains, GAIN_RATE)]
-
     @torch.no_grad()
     def init_from_pca(self, pixels: Tensor) -> None:
         """Set the first weights: a pyramid of principal components, from which training goes on.
@@ -344,8 +326,6 @@ class Bls2017(base.Model):
         Each stage of g_a keeps the components of most energy of the non-overlapping squares of its input, and each
         stage of g_s is its transpose; the rest of the kernels is small and random. Ten minutes from there are worth
         hours from random weights, which have to find a transform first.
-
-        pixels: as of `encode`, a few dozen crops.
         """
         x = pixels - 0.5
         for i in (0, 2, 4):
@@ -367,7 +347,8 @@ class Bls2017(base.Model):
     @torch.no_grad()
     def calibrate(self, batches: Iterable[Tensor]) -> Bls2017:
         """Count the latents of batches of pixels: the prior that files refer to, for the weights as they are now."""
-        samples = torch.cat([self.g_a(pixels - 0.5).float().transpose(0, 1).flatten(1).cpu() for pixels in batches], 1)
+        latents = (self.g_a(pixels - 0.5).float() for pixels in batches)
+        samples = torch.cat([y.transpose(0, 1).flatten(1).cpu() for y in latents], 1)
         self.cpu().prior.fit(samples, self.density, self.log_gain)
         return self
 

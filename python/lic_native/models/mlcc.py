@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -260,52 +260,48 @@ def repeated(ranges: tuple[Tensor, Tensor], inputs: int) -> tuple[Tensor, Tensor
     return ranges[0].repeat(inputs // len(ranges[0])), ranges[1].repeat(inputs // len(ranges[1]))
 
 
-class Layers(NamedTuple):
-    """Layers and inputs that the phases of a plane are coded with, phase by phase.
-
-    chroma: the chroma context on the grid of a luma phase, or None.
-    """
-
-    features: Features
-    trunks: Sequence[Any]
-    heads: Sequence[Any]
-    priors: Sequence[Tensor | None]
-    chroma: Sequence[Tensor | None] = (None,) * 4
-
-
 @dataclass
 class PlaneWalk:
     """Codes a plane phase by phase, each with the context of all before.
 
     grid: rows and columns of a phase, with its padding.
+    trunks, heads, priors: of each phase.
+    chroma: of each phase, the context from chroma.
     planes: features of phases coded before, of this plane and of others.
     """
 
     coder: SymbolCoder
-    layers: Layers
     conditioning: Conditioning
     grid: tuple[int, int]
+    features: Features
+    trunks: Sequence[Any]
+    heads: Sequence[Any]
+    priors: Sequence[Tensor | None]
+    chroma: Sequence[Tensor | None] = (None,) * 4
     planes: list[Tensor] = field(default_factory=list)
 
     def code_phase(self, p: int, inside: tuple[int, int], x: Tensor | None) -> Tensor:
         """Code phase p, of which `inside` is within the picture; x: its coefficients, None when decoding."""
-        _, trunks, heads, priors, chroma = self.layers
         embedding, units = self.conditioning
-        t, skip = trunks[p](self.planes, chroma[p], priors[p], embedding, self.grid)
-        coded: Tensor = heads[p].code(self.coder, t, skip, units, inside, x)
+        t, skip = self.trunks[p](self.planes, self.chroma[p], self.priors[p], embedding, self.grid)
+        coded: Tensor = self.heads[p].code(self.coder, t, skip, units, inside, x)
         self.see(coded)
         return coded
 
     def see(self, coded: Tensor) -> None:
         """Make a coded phase part of the context."""
-        self.planes.append(self.layers.features(coded, self.conditioning.units.inverse))
+        self.planes.append(self.features(coded, self.conditioning.units.inverse))
 
-    def code(self, size: tuple[int, int], x: Tensor | None) -> Tensor:
-        """Code all four phases of a plane of `size`."""
-        phases = [
-            self.code_phase(p, phase_size(size, i, j), None if x is None else x[:, i::2, j::2])
-            for p, (i, j) in enumerate(PHASES)
-        ]
+    def code(self, size: tuple[int, int], x: Tensor | None, first: PlaneWalk | None = None) -> Tensor:
+        """Code all phases of a plane of `size`. first: codes the first phase as a plane of its own."""
+        phases = []
+        for p, (i, j) in enumerate(PHASES):
+            inside, known = phase_size(size, i, j), None if x is None else x[:, i::2, j::2]
+            if p == 0 and first is not None:
+                phases.append(first.code(inside, known))
+                self.see(phases[0])
+            else:
+                phases.append(self.code_phase(p, inside, known))
         return interleave(phases)
 
 
@@ -415,50 +411,26 @@ class Mlcc(base.Model):
         """
         embedding = self.conditioning(tables, shape.sampling)
         priors = NO_PRIORS if self.hyperprior is None else self.walk_hyperprior(coder, shape, tables, picture)
-        chroma: list[Tensor] = []
-        luma_context = None
         rows, columns = padded(shape.luma)
+        chroma: list[Tensor] = []
+        luma_context: Tensor | None = None
         if SAMPLINGS[shape.sampling]:
             (v, h), units = SAMPLINGS[shape.sampling], self._chroma_units(tables)
+            grid = rows // 4 * v, columns // 4 * h
             planes: list[Tensor] = []
             for c in range(2):
-                phases = slice(4 * c, 4 * c + 4)
-                layers = Layers(
-                    self.chroma_features, self.chroma_trunks[phases], [self.chroma_heads[c]] * 4, priors.chroma[phases]
-                )
-                grid = rows // 4 * v, columns // 4 * h
-                walk = PlaneWalk(coder, layers, Conditioning(embedding, units[c]), grid, planes)
+                conditioning, phases = Conditioning(embedding, units[c]), slice(4 * c, 4 * c + 4)
+                layers: Any = self.chroma_features, self.chroma_trunks[phases], [self.chroma_heads[c]] * 4
+                walk = PlaneWalk(coder, conditioning, grid, *layers, priors.chroma[phases], planes=planes)
                 chroma.append(walk.code(shape.chroma, picture.chroma[c] if picture else None))
             luma_context = self.chroma_context(shape.sampling, self._features_of_chroma(chroma, units))
         conditioning = Conditioning(embedding, self._units(0, tables[:, 0]))
-        luma = self._walk_luma(coder, shape.luma, conditioning, luma_context, priors, picture.luma if picture else None)
-        return Picture(luma, tuple(chroma))
-
-    def _walk_luma(
-        self,
-        coder: SymbolCoder,
-        size: tuple[int, int],
-        conditioning: Conditioning,
-        chroma: Tensor | None,
-        priors: PhasePriors,
-        x: Tensor | None,
-    ) -> Tensor:
-        rows, columns = padded(size)
-        heads, features = self.luma_heads, self.luma_features
-        chroma_phases = [None if chroma is None else chroma[:, i::2, j::2] for i, j in PHASES]
-        layers = Layers(features, self.luma_trunks[:4], [heads[0]] * 4, priors.luma[:4], chroma_phases)
-        first = PlaneWalk(coder, layers, conditioning, (rows // 4, columns // 4))
-        layers = Layers(features, self.luma_trunks[3:], heads, priors.luma[3:], [chroma] * 4)
-        rest = PlaneWalk(coder, layers, conditioning, (rows // 2, columns // 2))
-        phases = []
-        for p, (i, j) in enumerate(PHASES):
-            inside, known = phase_size(size, i, j), None if x is None else x[:, i::2, j::2]
-            if p == 0:
-                phases.append(first.code(inside, known))
-                rest.see(phases[0])
-            else:
-                phases.append(rest.code_phase(p, inside, known))
-        return interleave(phases)
+        layers = self.luma_features, self.luma_trunks[:4], [self.luma_heads[0]] * 4
+        quarters = [None if luma_context is None else luma_context[:, i::2, j::2] for i, j in PHASES]
+        first = PlaneWalk(coder, conditioning, (rows // 4, columns // 4), *layers, priors.luma[:4], quarters)
+        layers = self.luma_features, self.luma_trunks[3:], self.luma_heads
+        walk = PlaneWalk(coder, conditioning, (rows // 2, columns // 2), *layers, priors.luma[3:], [luma_context] * 4)
+        return Picture(walk.code(shape.luma, picture.luma if picture else None, first), tuple(chroma))
 
     def walk_hyperprior(
         self, coder: SymbolCoder, shape: Shape, tables: Tensor, picture: Picture | None = None

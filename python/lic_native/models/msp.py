@@ -22,14 +22,12 @@ from ..nn.transforms import STRIDE, AnalysisTransform, SynthesisTransform, init_
 from . import base, context
 from .base import State
 from .context import Conditioning, GroupHead, Units
-from .rate_points import BETWEEN, LARGEST, LAST, LEVELS, MIDDLE, QUALITIES, initial_log_gains, power
+from .rate_points import BETWEEN, LAST, LEVELS, MIDDLE, QUALITIES, power
 
 __all__ = [
     "BALANCED",
     "CALIBRATION_BATCHES",
     "CONDITIONING",
-    "GAIN_RATE",
-    "PRIOR_RATE",
     "PROFILES",
     "SCALES",
     "Config",
@@ -82,8 +80,6 @@ PROFILES = {
 SCALES = 2
 #: Batches that ranges of activations are observed over.
 CALIBRATION_BATCHES = 32
-#: Learning rates of the prior and of the gains, relative to the transforms'.
-PRIOR_RATE, GAIN_RATE = 3.0, 6.0
 #: Channels of the embedding of quality and scale.
 CONDITIONING = 32
 
@@ -251,7 +247,7 @@ class Prior(nn.Module):
             trunk.quantize_weights(self.conditioning.output, self.embedding.output, fine)
 
 
-class Msp(base.Model):
+class Msp(base.ImageModel):
     """A codec of images with a multi-scale progressive (MSP) probability model.
 
     Zhang, Cricri, Rezazadegan Tavakoli, Aksu, Hannuksela, "Leveraging progressive model and overfitting for efficient
@@ -281,44 +277,26 @@ class Msp(base.Model):
 
     CONFIG = Config
     STRIDE, TILE = STRIDE, 128
+    PRIOR_RATE = 3.0
 
     def __init__(self, config: Config = PROFILES["fast"]) -> None:
-        super().__init__(config)
         c = config
-        self.g_a = AnalysisTransform(c.transform_width, c.g_a_blocks, c.y_channels)
-        self.g_s = SynthesisTransform(c.transform_width, c.g_s_blocks, c.y_channels)
-        self.log_gain, self.log_inverse_gain = (
-            nn.Parameter(torch.tensor([[sign * gain] * c.y_channels for gain in initial_log_gains()]))
-            for sign in (1, -1)
-        )
+        g_a = AnalysisTransform(c.transform_width, c.g_a_blocks, c.y_channels)
+        super().__init__(c, g_a, SynthesisTransform(c.transform_width, c.g_s_blocks, c.y_channels), c.y_channels)
         self.prior = Prior(c)
-
-    @property
-    def channels(self) -> int:
-        return self.prior.channels
-
-    @property
-    def reach(self) -> tuple[int, int]:
-        """How many vectors away the pixels are that a latent depends on, and the latents that a pixel depends on."""
-        return self.g_a.reach, self.g_s.reach
 
     @property
     def exact_part(self) -> nn.Module:
         """The probability model."""
         return self.prior
 
-    def encode(self, pixels: Tensor, index: Tensor) -> Tensor:
-        """Return latents `[B, C, H, W]`, not yet rounded, of samples from 0 to 1, `[B, 3, 16H, 16W]`."""
-        y = self.g_a(pixels - 0.5, index).float()
-        frozen = self.state is State.FROZEN
-        gain = gains_at(self.prior.gain_levels.float() * (math.log(2) / LEVELS) if frozen else self.log_gain, index)
-        result: Tensor = (y * gain).clamp(-LARGEST, LARGEST)
-        return result
+    @property
+    def trained_prior(self) -> nn.Module:
+        return self.prior
 
-    def decode(self, symbols: Tensor, index: Tensor) -> Tensor:
-        """Return the samples that rounded latents stand for: the input of `encode` up to the loss."""
-        pixels: Tensor = self.g_s(symbols * gains_at(self.log_inverse_gain, index), index)
-        return pixels.float() + 0.5
+    def gain(self, index: Tensor) -> Tensor:
+        frozen = self.state is State.FROZEN
+        return gains_at(self.prior.gain_levels.float() * (math.log(2) / LEVELS) if frozen else self.log_gain, index)
 
     def walk(self, coder: SymbolCoder, index: Tensor, size: tuple[int, int], symbols: Tensor | None = None) -> Tensor:
         """Code latents of `size` (H, W) through `coder`: integers as floats `[B, C, H, W]`, None when decoding."""
@@ -335,18 +313,9 @@ class Msp(base.Model):
         unit = level.exp()
         return Units(unit, 1 / unit, level)
 
-    def parameter_groups(self) -> list[tuple[list[nn.Parameter], float]]:
-        """Return parameters, and their learning rates relative to the transforms'."""
-        transforms = [*self.g_a.parameters(), *self.g_s.parameters()]
-        gains = [self.log_gain, self.log_inverse_gain]
-        return [(transforms, 1.0), (list(self.prior.parameters()), PRIOR_RATE), (gains, GAIN_RATE)]
-
     @torch.no_grad()
     def init_from_pca(self, pixels: Tensor) -> None:
-        """Set the first weights: transforms of principal components, and the deviations of their latents.
-
-        pixels: as of `encode`, a few dozen crops.
-        """
+        """Set the first weights: transforms of principal components, and the deviations of their latents."""
         init_from_pca(self.g_a, self.g_s, pixels - 0.5, MIDDLE)
         y = self.g_a(pixels - 0.5, torch.full((len(pixels),), LAST // 2, device=pixels.device))
         deviation = y.float().std((0, 2, 3)).clamp_min(2.0**-6)

@@ -26,6 +26,7 @@ __all__ = [
     "AnalysisTransform",
     "Block",
     "SynthesisTransform",
+    "Transform",
     "init_from_pca",
     "principal_components",
 ]
@@ -59,47 +60,47 @@ class Block(nn.Module):
         return result
 
 
-class AnalysisTransform(nn.Module):
+class Transform(nn.Module):
+    """Residual blocks at the resolution of patches, between two 1x1 convolutions: of (inputs, outputs) channels."""
+
+    def __init__(self, first: tuple[int, int], width: int, blocks: int, last: tuple[int, int]) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(*first, 1)
+        self.blocks = nn.ModuleList(Block(width) for _ in range(blocks))
+        self.last = nn.Conv2d(*last, 1)
+
+    def through_blocks(self, x: Tensor, index: Tensor) -> Tensor:
+        for block in self.blocks:
+            x = block(x, index)
+        return x
+
+    @property
+    def reach(self) -> int:
+        """How many vectors of y away the pixels are that a vector depends on, and the vectors that a pixel does."""
+        return -(-len(self.blocks) // PAIR)
+
+
+class AnalysisTransform(Transform):
     """g_a: samples around 0, `[B, 3, 16H, 16W]`, to y `[B, channels, H, W]`."""
 
     def __init__(self, width: int, blocks: int, channels: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(3 * PATCH**2, width, 1)
-        self.blocks = nn.ModuleList(Block(width) for _ in range(blocks))
-        self.last = nn.Conv2d(PAIR**2 * width, channels, 1)
+        super().__init__((3 * PATCH**2, width), width, blocks, (PAIR**2 * width, channels))
 
     def forward(self, pixels: Tensor, index: Tensor) -> Tensor:
-        x = self.first(F.pixel_unshuffle(pixels, PATCH))
-        for block in self.blocks:
-            x = block(x, index)
-        result: Tensor = self.last(F.pixel_unshuffle(x, PAIR))
-        return result
-
-    @property
-    def reach(self) -> int:
-        """How many vectors beyond its own a vector of y depends on the pixels of."""
-        return -(-len(self.blocks) // PAIR)
+        patches = self.through_blocks(self.first(F.pixel_unshuffle(pixels, PATCH)), index)
+        y: Tensor = self.last(F.pixel_unshuffle(patches, PAIR))
+        return y
 
 
-class SynthesisTransform(nn.Module):
+class SynthesisTransform(Transform):
     """g_s: y_hat `[B, channels, H, W]` to samples around 0, `[B, 3, 16H, 16W]`."""
 
     def __init__(self, width: int, blocks: int, channels: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(channels, PAIR**2 * width, 1)
-        self.blocks = nn.ModuleList(Block(width) for _ in range(blocks))
-        self.last = nn.Conv2d(width, 3 * PATCH**2, 1)
+        super().__init__((channels, PAIR**2 * width), width, blocks, (width, 3 * PATCH**2))
 
     def forward(self, y_hat: Tensor, index: Tensor) -> Tensor:
-        x = F.pixel_shuffle(self.first(y_hat), PAIR)
-        for block in self.blocks:
-            x = block(x, index)
-        return F.pixel_shuffle(self.last(x), PATCH)
-
-    @property
-    def reach(self) -> int:
-        """How many vectors of y_hat beyond its own a pixel depends on."""
-        return -(-len(self.blocks) // PAIR)
+        patches = self.through_blocks(F.pixel_shuffle(self.first(y_hat), PAIR), index)
+        return F.pixel_shuffle(self.last(patches), PATCH)
 
 
 @torch.no_grad()
