@@ -420,16 +420,18 @@ class Mlcc(base.Model):
             planes: list[Tensor] = []
             for c in range(2):
                 conditioning, phases = Conditioning(embedding, units[c]), slice(4 * c, 4 * c + 4)
-                layers: Any = self.chroma_features, self.chroma_trunks[phases], [self.chroma_heads[c]] * 4
-                walk = PlaneWalk(coder, conditioning, grid, *layers, priors.chroma[phases], planes=planes)
+                features, trunks, head = self.chroma_features, self.chroma_trunks[phases], self.chroma_heads[c]
+                walk = PlaneWalk(coder, conditioning, grid, features, trunks, [head] * 4, priors.chroma[phases])
+                walk.planes = planes
                 chroma.append(walk.code(shape.chroma, picture.chroma[c] if picture else None))
             luma_context = self.chroma_context(shape.sampling, self._features_of_chroma(chroma, units))
         conditioning = Conditioning(embedding, self._units(0, tables[:, 0]))
-        layers = self.luma_features, self.luma_trunks[:4], [self.luma_heads[0]] * 4
+        features, trunks, heads = self.luma_features, self.luma_trunks, self.luma_heads
         quarters = [None if luma_context is None else luma_context[:, i::2, j::2] for i, j in PHASES]
-        first = PlaneWalk(coder, conditioning, (rows // 4, columns // 4), *layers, priors.luma[:4], quarters)
-        layers = self.luma_features, self.luma_trunks[3:], self.luma_heads
-        walk = PlaneWalk(coder, conditioning, (rows // 2, columns // 2), *layers, priors.luma[3:], [luma_context] * 4)
+        grid = rows // 4, columns // 4
+        first = PlaneWalk(coder, conditioning, grid, features, trunks[:4], [heads[0]] * 4, priors.luma[:4], quarters)
+        grid = rows // 2, columns // 2
+        walk = PlaneWalk(coder, conditioning, grid, features, trunks[3:], heads, priors.luma[3:], [luma_context] * 4)
         return Picture(walk.code(shape.luma, picture.luma if picture else None, first), tuple(chroma))
 
     def walk_hyperprior(
