@@ -177,6 +177,27 @@ def test_every_parameter_learns(crops, quantized, meter):
     assert set(learned) == set(model.parameters()) and len(learned) == len(set(learned))
 
 
+def test_a_model_is_calibrated_before_it_is_quantized_or_frozen(crops, small_msp, tmp_path):
+    model = random_msp(crops)
+    for change in (model.enable_quantization, model.freeze):
+        with pytest.raises(ValueError, match="calibrate the model first"):
+            change()
+    small_msp.save(tmp_path / "small.safetensors")
+    again = Msp.load(tmp_path / "small.safetensors", trainable=True)
+    assert (again.state, again.calibrated, small_msp.state) == (State.FLOAT, False, State.FROZEN)
+    assert all(parameter.requires_grad for parameter in again.parameters())
+    assert not any(parameter.requires_grad for parameter in small_msp.parameters())
+
+
+def test_coders_refuse_symbols_that_they_cannot_use():
+    mixture = Mixture(torch.zeros(1, 2, 5), None, torch.ones(1), torch.zeros(1))
+    for coder in (StreamEncoder(), RateMeter(), training.NoisyMeter(), training.RoundingMeter()):
+        with pytest.raises(ValueError, match="symbols"):
+            coder.code(mixture, None)
+    with pytest.raises(ValueError, match="takes no symbols"):
+        StreamDecoder([b""]).code(mixture, torch.zeros(1, 2))
+
+
 def test_configurations_are_kept_as_text():
     for config in msp.PROFILES.values():
         assert Config.from_json(config.to_json()) == config

@@ -98,7 +98,7 @@ class Model(nn.Module):
 
     @property
     def calibrated(self) -> bool:
-        """Whether there are quantizers and all their ranges are known."""
+        """True if there are quantizers and all their ranges are known."""
         quantizers = self.quantizers
         return bool(quantizers) and all(quantizer.calibrated for quantizer in quantizers)
 
@@ -114,7 +114,7 @@ class Model(nn.Module):
         return self
 
     def enable_quantization(self) -> None:
-        """Round activations as in a file from now on. The model must be calibrated."""
+        """Round activations as in a file from now on. Raises ValueError if the model is not calibrated."""
         for quantizer in self.quantizers:
             quantizer.enable()
         self.state = State.QUANTIZED
@@ -124,12 +124,12 @@ class Model(nn.Module):
         """Turn a calibrated model into the one that files refer to, in place and on the CPU.
 
         Raises:
-            ValueError: the partial sums of a layer could leave the range in which they are exact.
+            ValueError: the model is not calibrated, or the partial sums of a layer could be inexact.
         """
         self.cpu()
         self._to_frozen_form()
-        self._quantize_weights()
         self._become_frozen()
+        self._quantize_weights()
         return self
 
     def _become_frozen(self) -> None:

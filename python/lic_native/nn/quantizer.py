@@ -69,7 +69,7 @@ class Quantizer(nn.Module):
 
     @property
     def calibrated(self) -> bool:
-        """Whether the range is known."""
+        """True if the range is known."""
         return float(self.limit) > 0
 
     def observe(self) -> None:
@@ -84,7 +84,9 @@ class Quantizer(nn.Module):
         self.step.fill_(limit / 2**self.bits)
 
     def enable(self) -> None:
-        """Quantize from now on, over the range that `limit` and `step` hold."""
+        """Quantize from now on, over the range that `limit` and `step` hold. Raises ValueError if it is unknown."""
+        if not self.calibrated:
+            raise ValueError("a quantizer has not observed its range: calibrate the model first")
         step = float(self.step)
         self.scale = (1 / step, float(self.limit) / step, step)
         self.enabled = True
