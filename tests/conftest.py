@@ -21,8 +21,14 @@ if Path(lic_native.__file__).parent != TREE:
 
 #: Of a model that is quick, with something of everything: groups that skip guesses wholly, in part, and not at all.
 SMALL_MSP = msp.Config(
-    channels=12, width=16, groups=((0, 3), (3, 8), (8, 12)), embed=8, trunk=16, head=8, skip=6
-)  # fmt: skip
+    y_channels=12,
+    transform_width=16,
+    groups=((0, 3), (3, 8), (8, 12)),
+    embedding_width=8,
+    trunk_width=16,
+    head_width=8,
+    skip_channels=6,
+)
 #: The profiles that are networks.
 NETWORKS = [profile for profile, name in registry.PROFILES.items() if name != registry.NATIVE]
 
@@ -89,7 +95,7 @@ def random_msp(crops: torch.Tensor, config: msp.Config = SMALL_MSP) -> msp.Msp:
     """As training begins, but nothing is zero."""
     torch.manual_seed(0)
     model = msp.Msp(config)
-    model.start(crops)
+    model.init_from_pca(crops)
     for parameter in (p for p in model.parameters() if not p.any()):
         torch.nn.init.normal_(parameter, std=0.1)
     return model
@@ -97,7 +103,7 @@ def random_msp(crops: torch.Tensor, config: msp.Config = SMALL_MSP) -> msp.Msp:
 
 @pytest.fixture(scope="session")
 def small_msp(crops) -> msp.Msp:
-    return random_msp(crops).fix([crops])
+    return random_msp(crops).calibrate([crops]).freeze()
 
 
 @pytest.fixture(scope="module")

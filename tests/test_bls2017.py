@@ -10,7 +10,8 @@ import pytest
 import torch
 from conftest import check_reach, pixels
 
-from lic_native.coding.coder import RateMeter, StreamDecoder, StreamEncoder
+from lic_native.coding.coder import StreamDecoder, StreamEncoder
+from lic_native.coding.rate import RateMeter
 from lic_native.models.bls2017 import Bls2017, Config, Relaxed, Tabled
 from lic_native.models.rate_points import LAST, LEVELS, index_of, power
 from lic_native.nn.gdn import GDN, Root, root_of
@@ -20,11 +21,11 @@ SMALL = Config((8, 12, 16))
 
 @pytest.fixture(scope="module")
 def codec(crops):
-    """Small, untrained but for the pyramid that training begins with, and fixed."""
+    """Small, untrained but for the pyramid that training begins with, and frozen."""
     torch.manual_seed(0)
     model = Bls2017(SMALL)
-    model.start(crops)
-    return model.fix([crops])
+    model.init_from_pca(crops)
+    return model.calibrate([crops]).freeze()
 
 
 @pytest.mark.parametrize("inverse", [False, True])
@@ -76,7 +77,7 @@ def test_the_prior_is_the_distribution_it_was_fitted_to():
     model.prior.fit(y, model.density, model.log_gain)
     fresh = torch.from_numpy(rng.laplace(means[:, None], scales[:, None], (3, 200_000))).float()
     for index in (0, 77, 200, LAST):
-        gain = np.exp2(model.prior.level(index) / LEVELS)
+        gain = np.exp2(model.prior.levels(index) / LEVELS)
         symbols = (fresh * torch.from_numpy(gain).float()[:, None]).round()[None, :, None]
         cost = float(Tabled(model.prior.tables(index), symbols.shape, model.device).bits(symbols))
         _, counts = zip(*(np.unique(row, return_counts=True) for row in symbols[0, :, 0].numpy()))
@@ -90,7 +91,7 @@ def test_stored_gains_are_the_trained_ones():
     with torch.no_grad():
         model.log_gain.add_(torch.randn_like(model.log_gain))
     stored = copy.deepcopy(model)
-    stored.prior.levels.copy_((model.log_gain / math.log(2) * LEVELS).round())
+    stored.prior.gain_levels.copy_((model.log_gain / math.log(2) * LEVELS).round())
     stored.density = None
     latents = torch.randn(1, SMALL.channels[-1], 2, 2)
     for quality in (1.0, 1.5, 3.3, 7.9, 8.0):
@@ -126,7 +127,7 @@ def test_the_relaxed_rate_is_about_that_of_a_file(crops):
     """The density in training and the tables that are counted say the same of the same photographs."""
     torch.manual_seed(0)
     model = Bls2017(SMALL)
-    model.start(crops)
+    model.init_from_pca(crops)
     density, index = model.density, torch.full((len(crops),), index_of(4))
     # As wide as it can be fitted in a moment.
     optimizer = torch.optim.Adam(density.parameters(), 0.05)
@@ -137,7 +138,7 @@ def test_the_relaxed_rate_is_about_that_of_a_file(crops):
         loss = Relaxed(density, model.gain(index).detach(), y.shape, y.device).bits(noisy).mean()
         loss.backward()
         optimizer.step()
-    symbols = model.fix([crops]).encode(crops, index).round()
+    symbols = model.calibrate([crops]).freeze().encode(crops, index).round()
     meter = RateMeter()
     model.walk(meter, index, (4, 6), symbols)
     assert float(loss.detach()) == pytest.approx(float(meter.bits().mean()), rel=0.1)
@@ -149,20 +150,20 @@ def test_training_begins_near_a_transform_that_inverts_itself(crops):
     index = torch.full((len(crops),), LAST)
     with torch.no_grad():
         untrained = (model.decode(model.encode(crops, index), index) - crops).square().mean()
-        model.start(crops)
+        model.init_from_pca(crops)
         started = (model.decode(model.encode(crops, index), index) - crops).square().mean()
     assert started < untrained / 8
     assert started < 0.5 * crops.var()
 
 
-def test_a_fixed_codec_is_what_was_saved(codec, tmp_path):
+def test_a_frozen_codec_is_what_was_saved(codec, tmp_path):
     codec.save(tmp_path / "codec.safetensors")
     again = Bls2017.load(tmp_path / "codec.safetensors")
     assert again.config == SMALL
     assert again.fingerprint() == codec.fingerprint()
     assert again.prior.tables(99).fingerprint() == codec.prior.tables(99).fingerprint()
     assert torch.equal(again.encode(pixels(), torch.tensor([99])), codec.encode(pixels(), torch.tensor([99])))
-    again.prior.cumulative[0, 5] += 1
+    again.prior.cdf[0, 5] += 1
     again._fingerprint = None
     assert again.fingerprint() != codec.fingerprint()
 
@@ -171,7 +172,7 @@ def test_a_copy_has_its_own_tables():
     model = Bls2017(SMALL)
     another = copy.deepcopy(model)
     for codec, scale in ((model, 1.0), (another, 9.0)):
-        codec.fix([scale * torch.randn(4, 3, 320, 320, generator=torch.Generator().manual_seed(7))])
+        codec.calibrate([scale * torch.randn(4, 3, 320, 320, generator=torch.Generator().manual_seed(7))]).freeze()
     again = Bls2017(SMALL)
     again.load_state_dict(again.state_dict() | another.state_dict())
     assert another.prior.tables(9).fingerprint() == again.prior.tables(9).fingerprint()
@@ -180,7 +181,7 @@ def test_a_copy_has_its_own_tables():
 
 def test_noise_has_no_tables():
     model = Bls2017(SMALL)
-    with pytest.raises(TypeError, match="fix the codec first"):
+    with pytest.raises(TypeError, match="freeze the codec first"):
         model.walk(StreamEncoder(), torch.tensor([0]), (2, 2), torch.zeros(1, 16, 2, 2))
 
 

@@ -21,7 +21,15 @@ from lic_native.evaluation.latency import REFERENCE, STAGES, Timing, codecs, tab
 from lic_native.models import registry
 from lic_native.models.msp import Config, Msp
 
-TINY = Config(channels=8, width=16, groups=((0, 2), (2, 8)), embed=8, trunk=8, head=8, skip=2)
+TINY = Config(
+    y_channels=8,
+    transform_width=16,
+    groups=((0, 2), (2, 8)),
+    embedding_width=8,
+    trunk_width=8,
+    head_width=8,
+    skip_channels=2,
+)
 CPU = torch.device("cpu")
 
 
@@ -29,7 +37,7 @@ CPU = torch.device("cpu")
 def model():
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(0)
-        return Msp(TINY).fix([torch.rand(2, 3, 64, 64)])
+        return Msp(TINY).calibrate([torch.rand(2, 3, 64, 64)]).freeze()
 
 
 @pytest.fixture

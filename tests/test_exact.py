@@ -25,16 +25,20 @@ from torch import nn
 
 from lic_native import _native, image, jpeg
 from lic_native.coding import coder
+from lic_native.coding.mixture import Mixture, to_params
+from lic_native.coding.rate import RateMeter
 from lic_native.errors import InexactDeviceError
 from lic_native.image import codec
 from lic_native.jpeg import network, tiles
-from lic_native.models import mlcc, registry
+from lic_native.models import mlcc, msp, registry
 from lic_native.models.rate_points import LAST
 from lic_native.models.sampling import Picture, Shape
-from lic_native.nn import exact
+from lic_native.nn import exact, quantizer
 
+#: The modules whose layers convolve in exact networks.
+CONVOLVING = mlcc, msp
 #: A picture, coded through a coder as in a file.
-Walk = Callable[[coder.Coder], object]
+Walk = Callable[[coder.SymbolCoder], object]
 
 
 class Subject(NamedTuple):
@@ -120,19 +124,19 @@ class Recorder:
         self.params = []
 
     def code(self, mixture, symbols):
-        self.params.append(coder.to_params(mixture))
+        self.params.append(to_params(mixture))
         return symbols
 
 
 @given(st.integers(0, 2**32), st.integers(1, 300), st.floats(-8, 8), st.booleans())
-def test_fixed_layers_add_exactly_in_any_order(seed, inputs, log_size, with_bias):
+def test_quantized_layers_add_exactly_in_any_order(seed, inputs, log_size, with_bias):
     generator = torch.Generator().manual_seed(seed)
     layer = nn.Linear(inputs, 5, bias=with_bias).requires_grad_(False)
     layer.weight.copy_(torch.randn(5, inputs, generator=generator) * 2**log_size)
     before = layer.weight.clone()
     steps = torch.exp2(torch.randint(-12, 1, (inputs,), generator=generator).float())
     limits = steps * 2.0 ** torch.randint(1, 10, (inputs,), generator=generator)
-    exact.fix_weight(layer.weight, layer.bias, steps, limits)
+    exact.quantize_weight(layer.weight, layer.bias, steps, limits)
     # The error of a weight is below what its smallest inputs could show.
     assert (layer.weight - before).abs().max() <= before.abs().max()
     # The worst case of every partial sum, all inputs at their limits with the weights' signs, is exact: it equals the
@@ -150,7 +154,7 @@ def test_layers_that_cannot_be_exact_are_refused():
     weight = torch.full((1, 2**20), 1.0)
     steps, limits = torch.full((2**20,), 2.0**-8), torch.full((2**20,), 2.0)
     with pytest.raises(ValueError, match="cannot be made exact"):
-        exact.fix_weight(weight, None, steps, limits)
+        exact.quantize_weight(weight, None, steps, limits)
 
 
 def test_every_product_of_the_model_is_exact(subject, monkeypatch):
@@ -170,7 +174,8 @@ def test_every_product_of_the_model_is_exact(subject, monkeypatch):
         convolutions += 1
         return result
 
-    monkeypatch.setattr(sys.modules[type(subject.model).__module__], "conv3x3", conv3x3)
+    for module in CONVOLVING:
+        monkeypatch.setattr(module, "conv3x3", conv3x3)
     layers = [m for m in subject.model.modules() if isinstance(m, nn.Linear)]
     with hooked(layers, linear):
         for walk in subject.walks[:: max(1, len(subject.walks) // 4)]:
@@ -252,31 +257,31 @@ def both_ways(function) -> tuple:
 def loaded():
     """Of each kind, a module of an exact network."""
     modules = {
-        "normalise": exact.Normalise(),
+        "normalize": quantizer.Normalize(),
         "luma": mlcc.Features(28, mlcc.luma_pools()),
         "chroma": mlcc.Features(15, mlcc.chroma_pools()),
     }
     for module in modules.values():
-        module.exact = True
-        for snap in (m for m in module.modules() if isinstance(m, exact.Snap)):
-            snap.load()
+        module.frozen = True
+        for part in (m for m in module.modules() if isinstance(m, quantizer.Quantizer)):
+            part.enable()
     return modules
 
 
 @given(st.lists(FLOATS | HALVES, max_size=40), st.integers(1, 22), st.integers(-20, 30))
 def test_activations_in_one_pass(values, bits, log_limit):
-    snap = exact.Snap(bits, 2.0**log_limit)
-    snap.load()
-    step = float(snap.step)
+    rounding = quantizer.Quantizer(bits, 2.0**log_limit)
+    rounding.enable()
+    step = float(rounding.step)
     x = torch.tensor(values)
-    for y in (x, x * step, x * step / exact.SLOPE):
+    for y in (x, x * step, x * step / quantizer.SLOPE):
         y = y.clamp(-torch.finfo().max, torch.finfo().max)
-        assert torch.equal(*both_ways(lambda y=y: snap.rectified(y.clone())))
+        assert torch.equal(*both_ways(lambda y=y: rounding.leaky_relu(y.clone())))
 
 
 @given(blocks(9), units(9))
 def test_normalisation_in_one_pass(loaded, x, unit):
-    for one, many in zip(*both_ways(lambda: loaded["normalise"](x, 1 / unit))):
+    for one, many in zip(*both_ways(lambda: loaded["normalize"](x, 1 / unit))):
         assert torch.equal(one, many)
 
 
@@ -293,11 +298,11 @@ def test_mixtures_in_one_pass(data, unit, with_mean):
     values = torch.tensor(rows).view(1, len(rows), 1, 3, 6)
     mean = values[..., 5] if with_mean else None
     level = unit.log2().mul(256).round() / 256 * math.log(2)
-    for mixture in (
-        coder.Mixture(values[..., :5], mean, unit, level),
-        coder.Mixture(values[..., :5], mean, unit[..., :1].view(1), level[..., :1].view(1)),
+    for each in (
+        Mixture(values[..., :5], mean, unit, level),
+        Mixture(values[..., :5], mean, unit[..., :1].view(1), level[..., :1].view(1)),
     ):
-        assert torch.equal(*both_ways(lambda mixture=mixture: coder.to_params(mixture)))
+        assert torch.equal(*both_ways(lambda each=each: to_params(each)))
 
 
 def test_onednn_and_torch_agree(subject):
@@ -351,7 +356,7 @@ def transformed(x, weight):
 
 def test_every_shape_that_a_model_has_is_tried(probes, subject):
     """Of its exact part: in other layers floats may be rounded as a library likes."""
-    model = subject.model.prior if hasattr(subject.model, "synthesis") else subject.model
+    model = subject.model.exact_part
     exact.check_exact(model, torch.device("cpu"))
     before = [probe.cache_info().misses for probe in probes]
     linear = {(m.in_features, m.out_features) for m in model.modules() if isinstance(m, exact.Linear)}
@@ -368,9 +373,9 @@ def test_every_shape_that_a_model_has_is_tried(probes, subject):
 
 
 def walk_convolutions(subject, see):
-    module = sys.modules[type(subject.model).__module__]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "conv3x3", lambda x, weight: (see(x, weight), exact.conv3x3(x, weight))[1])
+        for module in CONVOLVING:
+            patch.setattr(module, "conv3x3", lambda x, weight: (see(x, weight), exact.conv3x3(x, weight))[1])
         subject.walks[0](Recorder())
 
 
@@ -404,7 +409,8 @@ def test_where_products_are_inexact_the_layer_is_named(probes, model, monkeypatc
     monkeypatch.setattr(exact.F, "linear", rounded(before))
     exact._product_is_exact.cache_clear()
     with pytest.raises(
-        InexactDeviceError, match=r"products on cpu are not exact here, of layer tables.0 from 132 to 64 channels"
+        InexactDeviceError,
+        match=r"products on cpu are not exact here, of layer conditioning.first from 132 to 64 channels",
     ):
         exact.check_exact(model, torch.device("cpu"))
 
@@ -554,7 +560,7 @@ def test_log2_is_right_to_a_256th(q):
 
 
 def test_the_meters_rate_is_the_streams_size(subject, small_msp):
-    meter = coder.RateMeter()
+    meter = RateMeter()
     subject.walks[0](meter)
     (stream,) = coded(subject.walks[0])
     # The states of its lanes are more than a hundredth of what the small model makes.

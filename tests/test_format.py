@@ -368,8 +368,8 @@ class MspDecoder:
         self.decoder = lic_native.Decoder(stream)
         s = min(index // 64, 6)
         t = index - 64 * s
-        gains = weights["levels"].astype(int)
-        levels = ((64 - t) * gains[s] + t * gains[s + 1]) // 64 + weights["spread"]
+        gains = weights["gain_levels"].astype(int)
+        levels = ((64 - t) * gains[s] + t * gains[s + 1]) // 64 + weights["deviation_levels"]
         self.unit = np.array([power(int(level) + 16 * 256) / 2**32 for level in levels], np.float32)
         self.inverse, self.level = np.float32(1) / self.unit, np.float32(levels * (math.log(2) / 256))
 
@@ -382,12 +382,12 @@ class MspDecoder:
         rows, columns = x.shape[:2]
         return sum(padded[y : y + rows, x : x + columns] @ kernel[..., y, x].T for y in range(3) for x in range(3))
 
-    def rounded(self, name: str, x: np.ndarray) -> np.ndarray:
+    def quantized(self, name: str, x: np.ndarray) -> np.ndarray:
         step, limit = self.w[f"{name}.step"], self.w[f"{name}.limit"]
         return np.clip(np.rint(x / step) * step, -limit, limit)
 
-    def rectified(self, name: str, x: np.ndarray) -> np.ndarray:
-        return self.rounded(name, np.where(x < 0, x / np.float32(8), x))
+    def leaky_relu(self, name: str, x: np.ndarray) -> np.ndarray:
+        return self.quantized(name, np.where(x < 0, x / np.float32(8), x))
 
     def seen(self, x: np.ndarray, channels: slice) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         z = x.astype(np.float32) * self.inverse[channels]
@@ -399,9 +399,10 @@ class MspDecoder:
 
     def grid(self, rows: int, columns: int, depth: int = 0) -> np.ndarray:
         basis = [max(0, 1 - abs(self.index / 64 - j)) for j in range(8)]
-        told = self.rectified("told", self.linear("tell", np.array([*basis, *np.eye(3)[depth]])))
+        inputs = np.array([*basis, *np.eye(3)[depth]])
+        conditioning = self.leaky_relu("conditioning.output", self.linear("conditioning.linear", inputs))
         if depth == 2:
-            return self.phase(0, None, told, rows, columns)
+            return self.phase(0, None, conditioning, rows, columns)
         half = -(-rows // 2), -(-columns // 2)
         result = np.zeros((2 * half[0], 2 * half[1], len(self.unit)), int)
         planes = []
@@ -414,38 +415,43 @@ class MspDecoder:
             else:
                 context = sum(
                     np.float32(self.conv(f"trunks.{p}.{name}", np.concatenate(parts, -1)))
-                    for name, parts in zip(("context", "fine"), zip(*planes))
+                    for name, parts in zip(("context", "fine_context"), zip(*planes))
                 )
-                coded = self.phase(p, context, told, *inside)
+                coded = self.phase(p, context, conditioning, *inside)
             plane = np.pad(coded, ((0, half[0] - inside[0]), (0, half[1] - inside[1]), (0, 0)))
             result[i::2, j::2] = plane
             fine, coarse, magnitude = self.seen(plane, slice(None))
-            embedded = self.linear("embed", np.concatenate([coarse, magnitude, np.ones_like(fine[..., :1])], -1))
-            skip = self.config["skip"]
-            planes.append((self.rectified("embedded", embedded).astype(float), fine[..., :skip].astype(float)))
+            embedded = self.linear(
+                "embedding.linear", np.concatenate([coarse, magnitude, np.ones_like(fine[..., :1])], -1)
+            )
+            skip = self.config["skip_channels"]
+            embedded = self.leaky_relu("embedding.output", embedded)
+            planes.append((embedded.astype(float), fine[..., :skip].astype(float)))
         return result[:rows, :columns]
 
-    def phase(self, p: int, context: np.ndarray | None, told: np.ndarray, rows: int, columns: int) -> np.ndarray:
-        trunk, width, skip = f"trunks.{p}.", self.config["trunk"], self.config["skip"]
-        gain, shift = np.split(self.linear(trunk + "film", told), 2)
+    def phase(self, p: int, context: np.ndarray | None, conditioning: np.ndarray, *size: int) -> np.ndarray:
+        trunk, width, skip = f"trunks.{p}.", self.config["trunk_width"], self.config["skip_channels"]
+        gain, shift = np.split(self.linear(trunk + "film", conditioning), 2)
+        rows, columns = size
         if context is None:
             t = np.broadcast_to(shift, (rows, columns, width))
         else:
             context = context[:rows, :columns]
             t = context[..., :width] * (np.float32(1) + gain) + shift
-        t = self.rectified(trunk + "input", t)
-        hidden = self.rectified(trunk + "middle", self.linear(trunk + "inner", t))
-        states = self.linear("head.state", self.rounded("head.input", t + self.linear(trunk + "outer", hidden)))
+        t = self.leaky_relu(trunk + "blocks.0.input", t)
+        hidden = self.leaky_relu(trunk + "blocks.0.hidden", self.linear(trunk + "blocks.0.first", t))
+        t = t + self.linear(trunk + "blocks.0.second", hidden)
+        states = self.linear("head.context", self.quantized("head.input", t))
         coded, fines, rest = [], [], []
         for k, (a, b) in enumerate(self.config["groups"]):
-            hidden = states[..., k * self.config["head"] : (k + 1) * self.config["head"]]
+            hidden = states[..., k * self.config["head_width"] : (k + 1) * self.config["head_width"]]
             mean = np.zeros((rows, columns, b - a), np.float32)
             if k:
-                hidden = hidden + self.linear(f"head.known.{k - 1}", np.concatenate(rest, -1))
-                mean = self.linear(f"head.mean.{k - 1}", np.concatenate(fines, -1))
+                hidden = hidden + self.linear(f"head.group_context.{k - 1}", np.concatenate(rest, -1))
+                mean = self.linear(f"head.group_mean.{k - 1}", np.concatenate(fines, -1))
             if context is not None and a < skip:
                 mean[..., : skip - a] += context[..., width:][..., a:b]
-            raw = self.linear(f"head.out.{k}", self.rectified(f"head.middle.{k}", hidden))
+            raw = self.linear(f"head.output.{k}", self.leaky_relu(f"head.hidden.{k}", hidden))
             raw = raw.reshape(rows, columns, b - a, 5)
             unit, level = self.unit[a:b, None], self.level[a:b, None]
             octave = np.float32(8 / math.log(2))
@@ -586,7 +592,7 @@ def test_images(quality):
     assert index == round(64 * (quality - 1))
     checksum = file.integer(4)
     assert file.varint() == 0
-    prior = [buffer.tolist() for buffer in (model.prior.levels.T, model.prior.centre, model.prior.cumulative)]
+    prior = [buffer.tolist() for buffer in (model.prior.gain_levels.T, model.prior.median, model.prior.cdf)]
     rows = [image_row(*numbers, index) for numbers in zip(*prior)]
     grid = 3 * 4
     symbols = decode_group(data[file.position : -4], len(rows) * grid, lambda i: rows[i // grid])

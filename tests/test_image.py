@@ -19,7 +19,7 @@ from PIL import Image
 
 import lic_native
 from lic_native import _native, image, jpeg
-from lic_native.coding.coder import RateMeter
+from lic_native.coding.rate import RateMeter
 from lic_native.errors import CorruptError, LicError, LimitExceededError, TruncatedError, UnsupportedError
 from lic_native.evaluation.engine import measure_call
 from lic_native.image import formats, metadata

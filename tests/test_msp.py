@@ -12,9 +12,11 @@ import torch
 from conftest import SMALL_MSP, photograph, pixels, random_msp, trained
 from PIL import Image
 
-from lic_native.coding import coder
-from lic_native.coding.coder import Mixture, RateMeter, StreamDecoder, StreamEncoder
+from lic_native.coding.coder import LANES, StreamDecoder, StreamEncoder
+from lic_native.coding.mixture import Mixture, to_params
+from lic_native.coding.rate import RateMeter
 from lic_native.models import msp
+from lic_native.models.base import State
 from lic_native.models.msp import Config, Msp
 from lic_native.models.rate_points import BETWEEN, LARGEST, LAST, LEVELS, QUALITIES
 from lic_native.nn.ambient import known_state
@@ -34,7 +36,7 @@ class Watcher:
         self.steps = []
 
     def code(self, mixture, symbols):
-        self.steps.append((coder.to_params(mixture), symbols))
+        self.steps.append((to_params(mixture), symbols))
         return symbols
 
 
@@ -65,7 +67,7 @@ def test_three_coders_agree_on_every_picture_alone_and_in_a_batch(small_msp, siz
     meter = RateMeter()
     walk(small_msp, meter, index, size, symbols)
     for i, (stream, bits) in enumerate(zip(coded, meter.bits())):
-        assert len(stream) == pytest.approx(float(bits) / 8, rel=0.02, abs=4 * coder.LANES + 16)
+        assert len(stream) == pytest.approx(float(bits) / 8, rel=0.02, abs=4 * LANES + 16)
         alone = slice(i, i + 1)
         assert streams(small_msp, symbols[alone], index[alone]) == [stream]
         decoder = StreamDecoder([stream])
@@ -109,18 +111,18 @@ def test_a_symbol_is_seen_only_after_its_step(small_msp):
 def test_units_are_powers_of_two_by_integers(small_msp):
     """Whatever the library of mathematics: rounded as exact arithmetic says."""
     model = Msp(SMALL_MSP)
-    model.prior.levels.copy_(torch.randint(-600, 600, (QUALITIES, 12)))
-    model.prior.spread.copy_(torch.randint(-1500, 2500, (12,)))
-    model.fixed = True
+    model.prior.gain_levels.copy_(torch.randint(-600, 600, (QUALITIES, 12)))
+    model.prior.deviation_levels.copy_(torch.randint(-1500, 2500, (12,)))
+    model.state = State.FROZEN
     index = torch.tensor([0, 1, 63, 64, 200, LAST])
     unit, inverse, natural = (x[:, 0, 0] for x in model.units(index))
     with localcontext() as context:
         context.prec = 60
         for b, i in enumerate(index.tolist()):
             stop = min(i // BETWEEN, QUALITIES - 2)
-            low, high = (model.prior.levels[s].tolist() for s in (stop, stop + 1))
-            for c, spread in enumerate(model.prior.spread.tolist()):
-                level = (low[c] * (BETWEEN * (stop + 1) - i) + high[c] * (i - BETWEEN * stop)) // BETWEEN + spread
+            low, high = (model.prior.gain_levels[s].tolist() for s in (stop, stop + 1))
+            for c, deviation in enumerate(model.prior.deviation_levels.tolist()):
+                level = (low[c] * (BETWEEN * (stop + 1) - i) + high[c] * (i - BETWEEN * stop)) // BETWEEN + deviation
                 whole, part = divmod(level, LEVELS)
                 root = int(Decimal(2) ** (30 + Decimal(part) / LEVELS))
                 exact = root * 2.0 ** (whole - 30) if whole >= -2 else (root >> -2 - whole) * 2.0**-32
@@ -129,7 +131,7 @@ def test_units_are_powers_of_two_by_integers(small_msp):
                 assert float(natural[b, c]) == np.float32(float(Decimal(2).ln() * level / LEVELS))
 
 
-def test_a_fixed_codec_is_what_was_saved(small_msp, tmp_path):
+def test_a_frozen_codec_is_what_was_saved(small_msp, tmp_path):
     path = tmp_path / "codec.safetensors"
     small_msp.save(path)
     again, index = Msp.load(path), torch.tensor([99])
@@ -140,11 +142,11 @@ def test_a_fixed_codec_is_what_was_saved(small_msp, tmp_path):
     assert torch.equal(again.decode(y.round(), index), small_msp.decode(y.round(), index))
     assert streams(again, y.round(), index) == streams(small_msp, y.round(), index)
     again._fingerprint = None
-    again.prior.spread[0] += 1
+    again.prior.deviation_levels[0] += 1
     assert again.fingerprint() != small_msp.fingerprint()
 
 
-def test_fixing_changes_little(crops, small_msp):
+def test_freezing_changes_little(crops, small_msp):
     """What training made least is what a file costs, up to the bits of weights and activations."""
     model, index = random_msp(crops), torch.linspace(0, LAST, len(crops)).long()
     with torch.no_grad():
@@ -159,12 +161,12 @@ def test_fixing_changes_little(crops, small_msp):
     torch.testing.assert_close(costs[0], costs[1], rtol=0.01, atol=1)
 
 
-@pytest.mark.parametrize(("watched", "meter"), [(False, training.NoisyMeter), (True, training.RoundingMeter)])
-def test_every_parameter_learns(crops, watched, meter):
+@pytest.mark.parametrize(("quantized", "meter"), [(False, training.NoisyMeter), (True, training.RoundingMeter)])
+def test_every_parameter_learns(crops, quantized, meter):
     model = random_msp(crops)
-    if watched:
-        model.watch([crops])
-    assert model.rounded == watched
+    if quantized:
+        model.calibrate([crops]).enable_quantization()
+    assert (model.state is State.QUANTIZED) == model.calibrated == quantized
     index = torch.linspace(0, LAST, len(crops)).long()
     loss = training.relaxed_loss(model, crops, index, meter(), bf16=False)
     assert loss.shape == (len(crops),) and loss.isfinite().all()
@@ -172,13 +174,34 @@ def test_every_parameter_learns(crops, watched, meter):
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all() and parameter.grad.any(), name
-    learned = [parameter for group, _ in model.learned() for parameter in group]
+    learned = [parameter for group, _ in model.parameter_groups() for parameter in group]
     assert set(learned) == set(model.parameters()) and len(learned) == len(set(learned))
+
+
+def test_a_model_is_calibrated_before_it_is_quantized_or_frozen(crops, small_msp, tmp_path):
+    model = random_msp(crops)
+    for change in (model.enable_quantization, model.freeze):
+        with pytest.raises(ValueError, match="calibrate the model first"):
+            change()
+    small_msp.save(tmp_path / "small.safetensors")
+    again = Msp.load(tmp_path / "small.safetensors", trainable=True)
+    assert (again.state, again.calibrated, small_msp.state) == (State.FLOAT, False, State.FROZEN)
+    assert all(parameter.requires_grad for parameter in again.parameters())
+    assert not any(parameter.requires_grad for parameter in small_msp.parameters())
+
+
+def test_coders_refuse_symbols_that_they_cannot_use():
+    mixture = Mixture(torch.zeros(1, 2, 5), None, torch.ones(1), torch.zeros(1))
+    for coder in (StreamEncoder(), RateMeter(), training.NoisyMeter(), training.RoundingMeter()):
+        with pytest.raises(ValueError, match="symbols"):
+            coder.code(mixture, None)
+    with pytest.raises(ValueError, match="takes no symbols"):
+        StreamDecoder([b""]).code(mixture, torch.zeros(1, 2))
 
 
 def test_configurations_are_kept_as_text():
     for config in msp.PROFILES.values():
-        assert Config.of(config.metadata()) == config
+        assert Config.from_json(config.to_json()) == config
 
 
 @pytest.fixture
@@ -203,9 +226,12 @@ def tiny(monkeypatch):
 def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(data, tiny, tmp_path, monkeypatch):
     """Its activations are rounded from the middle on, and what is exported codes files."""
     rounded, loss = [], training.relaxed_loss
-    monkeypatch.setattr(
-        training, "relaxed_loss", lambda model, *rest: rounded.append(model.rounded) or loss(model, *rest)
-    )
+
+    def watched(model, *rest):
+        rounded.append(model.state is State.QUANTIZED)
+        return loss(model, *rest)
+
+    monkeypatch.setattr(training, "relaxed_loss", watched)
     trained(train_image, data, tmp_path / "whole", steps=6, **tiny)
     assert rounded == [False] * 4 + [True] * 2
 
@@ -280,13 +306,12 @@ def test_rates_have_noise_for_a_share_of_a_run(data, tiny, tmp_path, monkeypatch
 def test_a_wider_and_deeper_profile_begins_as_the_one_that_it_was_grown_from(crops, small_msp, tmp_path, monkeypatch):
     path = tmp_path / "small.safetensors"
     small_msp.save(path)
-    larger = {name: 1 + 2 * getattr(SMALL_MSP, name) for name in ("analysis", "synthesis", "width", "trunk", "head")}
+    names = "g_a_blocks", "g_s_blocks", "transform_width", "trunk_width", "head_width"
+    larger = {name: 1 + 2 * getattr(SMALL_MSP, name) for name in names}
     monkeypatch.setitem(msp.PROFILES, "larger", dataclasses.replace(SMALL_MSP, **larger))
-    before, model = Msp.read(path), training.build(training.configuration("msp-larger"))
-    model.start(crops)
+    before, model = Msp.load(path, trainable=True), training.build(training.configuration("msp-larger"))
+    model.init_from_pca(crops)
     training.load_initial(model, path, crops)
-    for snap in before.prior.snaps():
-        snap.exact = False
     index = torch.linspace(0, LAST, len(crops)).long()
     losses = [training.relaxed_loss(m, crops, index, training.RoundingMeter(), bf16=False) for m in (before, model)]
     torch.testing.assert_close(losses[1], losses[0])
@@ -296,19 +321,20 @@ def test_a_larger_profile_begins_where_a_smaller_ended(crops, small_msp, tmp_pat
     """Its new blocks are the identity; what does not fit begins anew."""
     path = tmp_path / "small.safetensors"
     small_msp.save(path)
-    larger = Config(**{**vars(SMALL_MSP), "analysis": 2, "synthesis": 4, "trunk": 24, "groups": ((0, 2), (2, 12))})
+    wider = {"g_a_blocks": 2, "g_s_blocks": 4, "trunk_width": 24, "groups": ((0, 2), (2, 12))}
+    larger = Config(**{**vars(SMALL_MSP), **wider})
     monkeypatch.setitem(msp.PROFILES, "larger", larger)
     model = training.build(training.configuration("msp-larger"))
-    model.start(crops)
+    model.init_from_pca(crops)
     training.load_initial(model, path, crops)
     index = torch.linspace(0, LAST, len(crops)).long()
-    before = Msp.read(path)
+    before = Msp.load(path, trainable=True)
     with torch.no_grad():
         y = model.encode(crops, index)
         assert torch.equal(y, before.encode(crops, index))
         assert torch.equal(model.decode(y.round(), index), before.decode(y.round(), index))
-    assert torch.equal(model.prior.embed.weight, before.prior.embed.weight)
-    assert not model.rounded and model.prior.told.limit == 0
+    assert torch.equal(model.prior.embedding.linear.weight, before.prior.embedding.linear.weight)
+    assert model.state is State.FLOAT and model.prior.conditioning.output.limit == 0
     assert torch.isfinite(training.relaxed_loss(model, crops, index, training.NoisyMeter(), bf16=False)).all()
 
 

@@ -7,25 +7,26 @@ from torch import nn
 
 from lic_native.models.msp import Config
 from lic_native.models.rate_points import BETWEEN, LAST, MIDDLE
-from lic_native.nn.transforms import Analysis, Block, Synthesis, at_index, start
+from lic_native.nn.gains import gains_at
+from lic_native.nn.transforms import AnalysisTransform, Block, SynthesisTransform, init_from_pca
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
-def whole(crops) -> tuple[Analysis, Synthesis]:
+def whole(crops) -> tuple[AnalysisTransform, SynthesisTransform]:
     """As many components as samples."""
-    transforms = Analysis(192, 2, 768), Synthesis(192, 3, 768)
-    start(*transforms, crops - 0.5, MIDDLE)
+    transforms = AnalysisTransform(192, 2, 768), SynthesisTransform(192, 3, 768)
+    init_from_pca(*transforms, crops - 0.5, MIDDLE)
     return transforms
 
 
 def test_first_weights_invert_each_other(whole, crops):
-    analysis, synthesis = whole
+    g_a, g_s = whole
     index = torch.full((len(crops),), LAST)
     with torch.no_grad():
-        y = analysis(crops - 0.5, index)
-        error = synthesis(y, index) - (crops - 0.5)
+        y = g_a(crops - 0.5, index)
+        error = g_s(y, index) - (crops - 0.5)
     assert error.abs().max() < 1e-3
     # Orthonormal but for the scale, most energy first.
     assert float(y.square().sum()) == pytest.approx(MIDDLE**2 * float((crops - 0.5).square().sum()), rel=1e-3)
@@ -38,10 +39,10 @@ def test_few_components_are_those_of_most_energy(crops):
     errors = []
     index = torch.full((len(crops),), LAST)
     for channels in (8, 32, 128):
-        analysis, synthesis = Analysis(96, 1, channels), Synthesis(96, 1, channels)
-        start(analysis, synthesis, crops - 0.5, MIDDLE)
+        g_a, g_s = AnalysisTransform(96, 1, channels), SynthesisTransform(96, 1, channels)
+        init_from_pca(g_a, g_s, crops - 0.5, MIDDLE)
         with torch.no_grad():
-            errors.append(float((synthesis(analysis(crops - 0.5, index), index) - (crops - 0.5)).square().mean()))
+            errors.append(float((g_s(g_a(crops - 0.5, index), index) - (crops - 0.5)).square().mean()))
     assert errors[0] > errors[1] > errors[2]
     blocks = nn.functional.pixel_unshuffle(crops - 0.5, 16).permute(0, 2, 3, 1).flatten(0, 2)
     energies = torch.linalg.svdvals(blocks).square()
@@ -55,10 +56,10 @@ def test_blocks_begin_as_the_identity():
     assert torch.equal(Block(8)(x, torch.tensor([0, 99])), x)
 
 
-@pytest.mark.parametrize("name", ["analysis", "synthesis"])
+@pytest.mark.parametrize("name", ["g_a", "g_s"])
 def test_blocks_depend_on_the_quality(crops, name):
     transform = getattr(random_msp(crops), name).eval()
-    shape = (1, 3, 32, 48) if name == "analysis" else (1, 12, 2, 3)
+    shape = (1, 3, 32, 48) if name == "g_a" else (1, 12, 2, 3)
     x = torch.rand(shape)
     with torch.no_grad():
         alone = [transform(x, torch.tensor([index])) for index in (0, BETWEEN, LAST)]
@@ -72,10 +73,10 @@ def test_gains_are_linear_in_their_logarithms():
     for index in (0, 1, 63, 64, 100, 447, LAST):
         stop, part = min(index // BETWEEN, 6), index / BETWEEN - min(index // BETWEEN, 6)
         expected = ((1 - part) * logs[stop] + part * logs[stop + 1]).exp()
-        torch.testing.assert_close(at_index(logs, torch.tensor([index]))[0, :, 0, 0], expected)
+        torch.testing.assert_close(gains_at(logs, torch.tensor([index]))[0, :, 0, 0], expected)
 
 
 @pytest.mark.parametrize("blocks", [(0, 1), (1, 2), (2, 3), (4, 0)])
 def test_pixels_and_latents_reach_no_further_than_they_say(crops, blocks):
-    config = Config(8, 8, *blocks, groups=((0, 8),), embed=4, trunk=4, head=4, skip=2)
+    config = Config(8, 8, *blocks, groups=((0, 8),), embedding_width=4, trunk_width=4, head_width=4, skip_channels=2)
     check_reach(random_msp(crops, config))

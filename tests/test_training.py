@@ -211,7 +211,7 @@ def test_an_image_codec_is_trained_resumed_and_exported(shard, tmp_path, few_cro
         (row,) = read_curve(out)
         assert [name for name in row if name.endswith("_psnr")] == ["q3_psnr"]
         begun = Bls2017.load(out / "bls2017.safetensors")
-        assert torch.equal(begun.synthesis[4].weight, codec.synthesis[4].weight)
+        assert torch.equal(begun.g_s[4].weight, codec.g_s[4].weight)
         assert torch.equal(begun.log_gain, codec.log_gain)
 
 
@@ -250,7 +250,7 @@ def test_exported_weights_can_be_trained_on(shard):
 
     path = files("lic_native.weights") / "mlcc-fast.safetensors"
     examples = validation_examples(data.Photographs(shard), 75, 4)
-    exact, trainable = Mlcc.load(path), Mlcc.trainable(path)
+    exact, trainable = Mlcc.load(path), Mlcc.load(path, trainable=True)
     assert validate(trainable, examples)[0] == pytest.approx(validate(exact, examples)[0], rel=0.01)
     assert all(parameter.requires_grad for parameter in trainable.parameters())
 

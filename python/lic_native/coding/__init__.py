@@ -1,1 +1,1 @@
-"""Coders that a model's walk talks to: encoder, decoder and rate meter behind one call."""
+"""Coders that a model is walked with: encoders, decoders and rate meters have one interface."""

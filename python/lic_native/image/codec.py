@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .. import _native, threads
-from ..coding.coder import Coder, StreamDecoder, StreamEncoder
+from ..coding.coder import StreamDecoder, StreamEncoder, SymbolCoder
 from ..errors import CorruptError
 from ..models.base import ImageModel
 from ..nn.ambient import known_state
@@ -131,7 +131,9 @@ def decode_tile(model: ImageModel, stream: bytes, index: int, size: Sequence[int
     return symbols
 
 
-def walk(model: ImageModel, coder: Coder, index: int, size: Sequence[int], symbols: Tensor | None = None) -> Tensor:
+def walk(
+    model: ImageModel, coder: SymbolCoder, index: int, size: Sequence[int], symbols: Tensor | None = None
+) -> Tensor:
     """Call `model.walk` in the state of torch that makes encoder and decoder compute exactly the same."""
     with known_state(), torch.inference_mode():
         at = torch.tensor([index], device=model.device)

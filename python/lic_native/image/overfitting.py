@@ -25,7 +25,7 @@ from torch import Tensor
 
 from .. import threads
 from ..arguments import to_count
-from ..coding.coder import RateMeter
+from ..coding.rate import RateMeter
 from ..models.base import ImageModel
 from ..models.rate_points import LARGEST, LAST, tradeoff
 from ..nn.ambient import known_state

@@ -36,13 +36,13 @@ __all__ = [
     "present_device",
 ]
 
-#: What a user picks from for JPEG files, and for images.
+#: Profiles that a user can choose for JPEG files, and for images.
 JpegProfile: TypeAlias = Literal["native", "fast", "best"]
 ImageProfile: TypeAlias = Literal["balanced", "fast", "best", "bls2017"]
 
-#: The model that is no network, and needs no torch.
+#: The context model in Rust: not a network, so it needs no torch.
 NATIVE = "native"
-#: The same, of coefficients that are divided by their steps: for pictures without their last refinement scans.
+#: The same model of coefficients divided by their steps: for pictures without their last refinement scans.
 NATIVE_STEPS = "native-steps"
 #: Model numbers as they stand in files. A number is never used again for another model.
 NUMBERS = {
@@ -55,16 +55,16 @@ NUMBERS = {
     "msp-best": 7,
     NATIVE_STEPS: 8,
 }
-#: The models of profiles for JPEG files.
+#: The model of each profile for JPEG files.
 PROFILES: dict[JpegProfile, str] = {"native": NATIVE, "fast": "mlcc-fast", "best": "mlcc-best"}
-#: Those of profiles for images, coded from their pixels.
+#: The model of each profile for images, which are coded from their pixels.
 IMAGE_PROFILES: dict[ImageProfile, str] = {
     "balanced": "msp-balanced",
     "fast": "msp-fast",
     "best": "msp-best",
     "bls2017": "bls2017",
 }
-#: Their models that latents can be overfitted with: rates of theirs have a gradient.
+#: The models for images whose latents can be overfitted, because their rates have a gradient.
 OVERFITTED = ("msp-balanced", "msp-fast", "msp-best")
 
 
@@ -83,7 +83,7 @@ def check_weights(name: str, installed: int, needed: int) -> None:
 
 
 def of_profile(profile: str | None, device: Device = None) -> str:
-    """Return a profile's model. Without one: "best" if `device` asks for CUDA, else "native".
+    """Return a profile's model; without a profile that of "best" if `device` asks for CUDA, else of "native".
 
     Raises:
         TypeError, ValueError: there is no such profile or device.
@@ -99,13 +99,13 @@ def of_profile(profile: str | None, device: Device = None) -> str:
 
 
 def check_profile(profile: str | None) -> None:
-    """Raise TypeError or ValueError if it is neither a profile for JPEG files nor None. This does not take torch."""
+    """Raise TypeError or ValueError if it is neither a profile for JPEG files nor None. This needs no torch."""
     if profile is not None:
         check_choice(profile, PROFILES, "profile")
 
 
 def of_image_profile(profile: str | None) -> str:
-    """Return the model of a profile for images, by default of the first.
+    """Return the model of a profile for images, by default of the first profile.
 
     Raises:
         TypeError, ValueError: there is no such profile.
@@ -119,22 +119,22 @@ def of_image_profile(profile: str | None) -> str:
 
 
 def check_overfitting(name: str, iterations: int) -> None:
-    """Raise TypeError or ValueError if an image model can't have so many iterations of latent overfitting."""
+    """Raise TypeError or ValueError if a model for images can't have that number of iterations of overfitting."""
     if to_count(iterations, "lof") and name not in OVERFITTED:
         raise ValueError(f"model {name} has no latent overfitting; {', '.join(OVERFITTED)} have")
 
 
-#: Why torch could not be loaded: another try would take as long, and fail otherwise.
+#: Why torch could not be loaded. It is remembered: another try would take as long, and fail in another way.
 _failures: list[str] = []
 
 
 def need_torch(what: str) -> None:
     """Load torch.
 
-    what: says who needs it, e.g. "model mlcc-fast".
+    what: needs it, as the error message says, e.g. "model mlcc-fast".
 
     Raises:
-        UnsupportedError: torch, or safetensors beside it, is not installed or can't be loaded; in one line.
+        UnsupportedError: torch or safetensors is not installed or can't be loaded; the message is one line.
     """
     for package in ("torch", "safetensors"):
         if not _failures:
@@ -155,10 +155,10 @@ def _reason(package: str, error: Exception) -> str:
 
 
 def load(name: str, device: Device = None) -> Mlcc:
-    """Return a model with its shipped weights on `device` (by default "cuda" if there is one), kept for the next call.
+    """Return a model with its shipped weights on `device`, by default "cuda" if there is one. Later calls share it.
 
     Raises:
-        TypeError, ValueError: `device` is neither "cpu" nor "cuda", or there is none.
+        TypeError, ValueError: `device` is neither "cpu" nor "cuda", or the machine does not have it.
         UnsupportedError: torch is not installed, or can't be loaded.
         InexactDeviceError: the device does not compute exactly (`nn.exact.check_exact`).
     """
@@ -170,7 +170,7 @@ def load(name: str, device: Device = None) -> Mlcc:
 
 
 def load_image(name: str, device: Device = None) -> ImageModel:
-    """Return a codec for images, as `load`."""
+    """Return a codec for images, as `load` does for JPEG files."""
     where = present_device(device, f"model {name}")
     from .bls2017 import Bls2017
     from .msp import Msp
@@ -183,10 +183,10 @@ def load_image(name: str, device: Device = None) -> ImageModel:
 def present_device(device: Device, what: str) -> str:
     """Return the name of a device that torch has, by default "cuda" if there is one.
 
-    what: says who needs torch (`need_torch`).
+    what: needs torch, as error messages say (`need_torch`).
 
     Raises:
-        TypeError, ValueError: it is none, or not there.
+        TypeError, ValueError: it is not a device, or the machine does not have it.
         UnsupportedError: torch is not installed, or can't be loaded.
     """
     name = to_device(device)

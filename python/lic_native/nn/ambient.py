@@ -1,4 +1,4 @@
-"""The state of torch and NumPy that a program has made, and the one that models are loaded and run in."""
+"""The state of torch and NumPy that models are loaded and run in, whatever the program around has set."""
 
 from __future__ import annotations
 
@@ -17,14 +17,17 @@ __all__ = ["Shared", "known_state", "single_thread"]
 
 
 class Shared:
-    """A change of torch's global state that lasts while any thread is inside; `switch` makes it, yielding its undos."""
+    """A change of torch's global state that lasts while any thread is inside.
+
+    switch: makes the change, and yields functions that undo it.
+    """
 
     def __init__(self, switch: Callable[[], Iterable[Callable[[], None]]]) -> None:
         self._switch = switch
         self._lock = threading.Lock()
         self._inside = 0
         self._undo: list[Callable[[], None]] = []
-        # Of the parent's threads none is left in a forked child to open the lock.
+        # In a forked child the thread that holds the lock does not exist, so nothing would open it.
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=lambda: setattr(self, "_lock", threading.Lock()))
 
@@ -43,7 +46,7 @@ class Shared:
 
 
 def _full_precision() -> Iterator[Callable[[], None]]:
-    """Turn off what trades precision for speed: TF32, bfloat16."""
+    """Turn off TF32 and bfloat16, which trade precision for speed."""
     if not hasattr(torch.backends.cuda.matmul, "fp32_precision"):  # before torch 2.9
         if torch.get_float32_matmul_precision() != "highest":
             yield partial(torch.set_float32_matmul_precision, torch.get_float32_matmul_precision())
@@ -56,7 +59,7 @@ def _full_precision() -> Iterator[Callable[[], None]]:
 
 
 def _set_precision(backend: Any, precision: str) -> None:
-    """Of a backend, which goes on following `torch.backends.fp32_precision` if that says the same."""
+    """Set a backend's precision; it goes on following `torch.backends.fp32_precision` if that says the same."""
     backend.fp32_precision = "none"
     if backend.fp32_precision != precision:
         backend.fp32_precision = precision
@@ -69,10 +72,10 @@ _precision = Shared(_full_precision)
 def known_state(grad: bool = False) -> Iterator[None]:
     """Make torch and NumPy compute in this thread as they do in a new program, and leave them as they were.
 
-    What the program around may have chosen and what is undone inside: autocast, inference mode, whether gradients are
-    recorded, a default device, precision below float32, numbers near zero taken for zero, and errors that NumPy raises.
-    The default dtype and the number of threads are as the program has them, since other threads would see a change:
-    what runs inside names its dtypes, and computes the same on any number of threads. Random generators are not used.
+    Inside, these settings of the program do not count: autocast, inference mode, recording of gradients, a default
+    device, precision below float32, flushing of denormal numbers, and errors that NumPy raises. The default dtype and
+    the number of threads stay as the program has them, since other threads would see a change: code that runs inside
+    names its dtypes, and computes the same on any number of threads. Random generators are not used.
 
     grad: record gradients.
     """
@@ -88,7 +91,7 @@ def known_state(grad: bool = False) -> Iterator[None]:
             np.errstate(all="ignore"),
         ):
             stack.enter_context(context)
-        # Each call of torch takes longer inside such a context.
+        # Calls of torch take longer inside this context, so it is entered only where it matters.
         if torch.get_default_device().type != "cpu":
             stack.enter_context(torch.device("cpu"))
         if flushed:
@@ -98,7 +101,7 @@ def known_state(grad: bool = False) -> Iterator[None]:
 
 
 def _flushes_denormals() -> bool:
-    """Whether this thread takes numbers near zero for zero: torch can set that, and doesn't tell."""
+    """Return whether this thread flushes denormal numbers to zero: torch can set that, but not report it."""
     return sys.float_info.min / 2 == 0.0
 
 
@@ -107,13 +110,13 @@ _counts = threading.Lock()
 
 @contextmanager
 def single_thread() -> Iterator[None]:
-    """Let torch use one thread for each operation of this thread, which the caller has started and which ends after.
+    """Let torch use one thread for each operation of this thread, which the caller started and which ends soon after.
 
-    `torch.set_num_threads` sets two numbers: the thread's own, and the one that threads begin with. The second is put
-    back at once by a thread that lives no longer than that.
+    `torch.set_num_threads` sets two numbers: the thread's own, and the one that threads begin with. A short-lived
+    thread puts back the second at once.
     """
     with _counts:
-        # In a thread that has not asked before, this is what threads begin with.
+        # In a thread that has not asked before, this is the number that threads begin with.
         before = torch.get_num_threads()
         if before > 1:
             torch.set_num_threads(1)
@@ -122,12 +125,12 @@ def single_thread() -> Iterator[None]:
                 back.start()
                 back.join()
             except RuntimeError:
-                # No more threads can be started: slower, but nothing is changed.
+                # No more threads can be started: work is slower, but nothing has changed.
                 torch.set_num_threads(before)
     yield
 
 
-#: The thread that has forked, in a child: torch's threads, which worked for it, exist in the parent alone.
+#: In a forked child, the thread that forked: the threads that torch used for it exist in the parent alone.
 _forked: int | None = None
 
 
@@ -141,6 +144,6 @@ if hasattr(os, "register_at_fork"):
 
 
 def _spare_a_fork() -> None:
-    """Let torch do without the threads that a forked child has lost, for which it would wait for ever."""
+    """Make torch work without the threads that a forked child has lost; it would wait for them endlessly."""
     if _forked == threading.get_ident() and torch.get_num_threads() > 1:
         torch.set_num_threads(1)

@@ -2,9 +2,10 @@
 
 Every activation and weight of an exact network is a multiple of a power of two. A matrix product of such numbers is
 itself exact in float32, in whatever order a kernel adds, as long as the largest partial sum it could meet stays below
-2^24 units; `fix` rounds a layer's weights to the finest grid for which that can be proved from the weights alone. All
-that stands between two products is single IEEE operations (one multiplication, one addition, a comparison), which are
-correctly rounded and so the same everywhere; transcendental functions become comparisons with stored thresholds.
+2^24 units; `quantize_weight` rounds a layer's weights to the finest grid for which that can be proved from the weights
+alone. All that stands between two products is single IEEE operations (one multiplication, one addition, a comparison),
+which are correctly rounded and so the same everywhere; transcendental functions become comparisons with stored
+thresholds.
 """
 
 from __future__ import annotations
@@ -18,28 +19,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .. import _native
 from ..errors import InexactDeviceError
 from .ambient import known_state
+from .quantizer import Quantizer
 
 __all__ = [
     "EXACT",
     "GRID",
     "ROWS",
-    "SLOPE",
-    "Compand",
     "Linear",
-    "Normalise",
-    "Snap",
     "check_exact",
-    "constant",
     "conv3x3",
     "conv3x3_as_product",
-    "fix_linear",
-    "fix_weight",
-    "in_one_pass",
     "log2_table",
-    "straight_through",
+    "quantize_linear",
+    "quantize_weight",
+    "uniform_range",
 ]
 
 _log = logging.getLogger(__name__)
@@ -48,121 +43,8 @@ _log = logging.getLogger(__name__)
 EXACT = 2.0**24
 
 
-#: Of the leaky rectifier below zero: a power of two.
-SLOPE = 0.125
-
-
-def in_one_pass(x: Tensor) -> bool:
-    """Whether the native functions, which do in one pass what torch does in many, can take x."""
-    return x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_grad_enabled()
-
-
-class Snap(nn.Module):
-    """Rounds to multiples of 2^-bits within +-limit once the network is exact; before that, only watches the range.
-
-    limit: largest magnitude, a power of two; None takes the smallest that covers what was seen, at 2^-`bits` of it.
-    """
-
-    def __init__(self, bits: int, limit: float | None = None) -> None:
-        super().__init__()
-        self.bits = bits
-        self.register_buffer("limit", torch.tensor(limit or 0.0, dtype=torch.float32))
-        self.register_buffer("step", torch.tensor(limit / 2**bits if limit else 0.0, dtype=torch.float32))
-        self.watching = False
-        self.exact = False
-        #: 1 / step, limit / step, step
-        self.scale = (0.0, 0.0, 0.0)
-
-    def forward(self, x: Tensor) -> Tensor:
-        if self.exact:
-            inverse, bound, step = self.scale
-            if x.requires_grad:
-                value = (x.detach() * inverse).round_().clamp_(-bound, bound).mul_(step)
-                return straight_through(x.clamp(-bound * step, bound * step), value)
-            return (x * inverse).round_().clamp_(-bound, bound).mul_(step)
-        if self.watching:
-            self.limit.copy_(torch.maximum(self.limit, x.detach().abs().amax()))
-        return x
-
-    def rectified(self, x: Tensor) -> Tensor:
-        """This, of the leaky rectifier of x, which may be overwritten."""
-        if self.exact and in_one_pass(x):
-            x = x.contiguous()
-            _native.activate(x.numpy(), SLOPE, self.scale)
-            return x
-        return self.forward(F.leaky_relu(x, SLOPE))
-
-    def fix(self) -> None:
-        limit = 2.0 ** math.ceil(math.log2(max(float(self.limit), 2.0**-20)))
-        self.limit.fill_(limit)
-        self.step.fill_(limit / 2**self.bits)
-
-    def load(self) -> None:
-        """Take up the stored limit and step."""
-        step = float(self.step)
-        self.scale = (1 / step, float(self.limit) / step, step)
-        self.exact = True
-
-
-def straight_through(x: Tensor, value: Tensor) -> Tensor:
-    """The value, with the gradient of x, which it is near."""
-    return x + (value - x).detach()
-
-
-class Compand(nn.Module):
-    """log2(1 + x) of x >= 0, linear between powers of two, on a grid of 1/32: the leading bits of a float32."""
-
-    step = 1 / 32
-    limit = 12.0
-
-    def forward(self, x: Tensor) -> Tensor:
-        bits = (x.detach().float() + 1).view(torch.int32)
-        # Exponent and the mantissa's first five bits, rounded; 127 is the exponent's bias.
-        level = ((bits + (1 << 17)) >> 18) - (127 << 5)
-        value = level.clamp_(max=int(self.limit / self.step)).to(torch.float32).mul_(self.step)
-        return straight_through(torch.log2(1 + x.float()), value) if x.requires_grad else value
-
-
-class Normalise(nn.Module):
-    """Integers in units of their standard deviation: finely, coarsely, and their companded magnitudes.
-
-    Linear predictions of a mean need the fine value; as inputs of a network the coarse one is as good, and leaves its
-    weights more bits.
-    """
-
-    LIMIT = 6.0
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.fine = Snap(15, 8.0)
-        self.coarse = Snap(8, 8.0)
-        self.compand = Compand()
-
-    def forward(self, x: Tensor, inverse: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """x `[..., n]` integers, inverse `[..., n]` or broadcast -> three tensors `[..., n]`."""
-        if self.in_one_pass(x, inverse):
-            arrays = _native.normalise(x.contiguous().numpy(), inverse.reshape(-1).numpy(), *self.grids())
-            fine, coarse, magnitude = map(torch.from_numpy, arrays)
-            return fine, coarse, magnitude
-        x = x * inverse
-        fine = self.fine(x.clamp(-self.LIMIT, self.LIMIT))
-        return fine, self.coarse(fine), self.compand(2 * x.abs())
-
-    def in_one_pass(self, x: Tensor, inverse: Tensor) -> bool:
-        """Whether the native functions can take x: those of one picture on the CPU."""
-        return self.fine.exact and in_one_pass(x) and inverse.numel() == inverse.shape[-1]
-
-    def ranges(self) -> list[tuple[float, float]]:
-        """(step, limit) of the three results of an exact network."""
-        steps = float(self.fine.step), float(self.coarse.step)
-        return [*((step, self.LIMIT) for step in steps), (self.compand.step, self.compand.limit)]
-
-    def grids(self) -> tuple[float, tuple[float, float, float], tuple[float, float, float]]:
-        return self.LIMIT, self.fine.scale, self.coarse.scale
-
-
 def log2_table(q: Tensor) -> Tensor:
-    """floor(256 log2 q) / 256 of integers 1 <= q < 2^16, by integer arithmetic alone."""
+    """Return floor(256 log2 q) / 256 of integers 1 <= q < 2^16, by integer arithmetic alone."""
     x = q.to(torch.int64)
     if bool(((x < 1) | (x > 0xFFFF)).any()):
         raise ValueError("a quantiser is outside 1 .. 65535")
@@ -180,8 +62,8 @@ def log2_table(q: Tensor) -> Tensor:
 def check_exact(model: nn.Module, device: torch.device) -> None:
     """Try every shape of product and of convolution that the layers of an exact network have, on `device`.
 
-    An environment variable or a replaced library can make products inexact where no switch of torch shows it, and for
-    some shapes only. Where a faster way is, the exact one is taken.
+    An environment variable or a replaced library can make products inexact, for some shapes only, and no switch of
+    torch shows it. Where the faster of two ways is inexact, the other one is used.
 
     Raises:
         InexactDeviceError: a product is not what integer arithmetic gives.
@@ -192,7 +74,7 @@ def check_exact(model: nn.Module, device: torch.device) -> None:
             outputs, inputs = layer.weight.shape
             fast = on_cpu and _has_onednn() and _onednn_is_exact(inputs, outputs)
         elif isinstance(layer, nn.Conv2d) and layer.kernel_size == (3, 3):
-            # Of an exact network the weights have more inputs than the layer was made with.
+            # In an exact network the weights have more inputs than the layer was built with.
             outputs, inputs = layer.weight.shape[0], 9 * layer.weight.shape[1]
             fast = on_cpu and _convolution_is_exact(inputs // 9, outputs)
         else:
@@ -210,14 +92,14 @@ def check_exact(model: nn.Module, device: torch.device) -> None:
     _log.debug("%d shapes of products and convolutions on %s are exact", len(tried), device)
 
 
-#: Vectors that a product is tried with: of a few and of many, libraries choose their ways.
+#: Numbers of vectors that a product is tried with: libraries choose an algorithm by them.
 ROWS = (1, 64)
-#: Positions that a convolution is tried at.
+#: Height and width of the grid that a convolution is tried on.
 GRID = (13, 21)
 
 
 def _numbers(inputs: int, outputs: int, rows: int) -> tuple[Tensor, Tensor]:
-    """Integers as floats, `[rows, inputs]` and `[outputs, inputs]`, whose sums of products take almost 24 bits."""
+    """Return integers as floats, `[rows, inputs]` and `[outputs, inputs]`, whose sums of products fill 24 bits."""
     most = int(EXACT - 1) // (3 * inputs)
     x = torch.arange(rows * inputs) * 7919 % 7 - 3
     weight = torch.arange(outputs * inputs) * 104729 % (2 * most + 1) - most
@@ -225,7 +107,7 @@ def _numbers(inputs: int, outputs: int, rows: int) -> tuple[Tensor, Tensor]:
 
 
 def _is_exact(product: Callable[[Tensor, Tensor], Tensor], inputs: int, outputs: int, device: torch.device) -> bool:
-    """Whether the product of `[rows, inputs]` and `[outputs, inputs]` is what integers give."""
+    """Return whether the product of `[rows, inputs]` and `[outputs, inputs]` is the one of integers."""
     for rows in ROWS:
         x, weight = _numbers(inputs, outputs, rows)
         if not torch.equal(product(x.to(device), weight.to(device)).cpu().double(), x.double() @ weight.double().T):
@@ -247,7 +129,7 @@ def _onednn_is_exact(inputs: int, outputs: int) -> bool:
 
 @cache
 def _convolution_is_exact(inputs: int, outputs: int) -> bool:
-    """Whether torch's convolution on the CPU is what the sum over the nine neighbours is."""
+    """Return whether torch's convolution on the CPU equals the sum over the nine neighbours."""
     with known_state():
         x, weight = _numbers(9 * inputs, outputs, -(-math.prod(GRID) // 9))
         x, weight = x.flatten()[: inputs * math.prod(GRID)].view(1, *GRID, inputs), weight.view(outputs, inputs, 3, 3)
@@ -260,7 +142,7 @@ def _has_onednn() -> bool:
 
 
 class Linear(nn.Linear):
-    """A matrix product by oneDNN where torch's own choice on a CPU is MKL, which takes twice as long on AMD's."""
+    """A matrix product by oneDNN, where torch would use MKL on a CPU, which takes twice as long on AMD's."""
 
     def forward(self, x: Tensor) -> Tensor:
         if (
@@ -278,7 +160,7 @@ def _onednn_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return y
 
 
-def fix_weight(weight: Tensor, bias: Tensor | None, steps: Tensor, limits: Tensor) -> None:
+def quantize_weight(weight: Tensor, bias: Tensor | None, steps: Tensor, limits: Tensor) -> None:
     """Round weights `[outputs, inputs, ...]` in place so that every partial sum is exact in float32.
 
     steps, limits: `[inputs]` grid and largest magnitude of each input. Each output has one unit, the value of its
@@ -299,20 +181,22 @@ def fix_weight(weight: Tensor, bias: Tensor | None, steps: Tensor, limits: Tenso
     rounded = (w / grid).round() * grid
     total = (rounded.abs() * limits).sum(flat)
     if bias is not None:
-        fixed = (bias.double() / unit).round() * unit
-        total = total + fixed.abs()
-        bias.copy_(fixed)
+        quantized = (bias.double() / unit).round() * unit
+        total = total + quantized.abs()
+        bias.copy_(quantized)
     if bool((total / unit >= EXACT).any()):
         raise ValueError("a partial sum of this layer could exceed 2^24 units: it cannot be made exact")
     weight.copy_(rounded)
 
 
-def fix_linear(layer: Linear, snap: Snap) -> None:
-    ranges = constant(layer.in_features, float(snap.step), float(snap.limit))
-    fix_weight(layer.weight, layer.bias, *ranges)
+def quantize_linear(layer: Linear, quantizer: Quantizer) -> None:
+    """Quantize the weights of a layer whose inputs are what `quantizer` gives."""
+    ranges = uniform_range(layer.in_features, float(quantizer.step), float(quantizer.limit))
+    quantize_weight(layer.weight, layer.bias, *ranges)
 
 
-def constant(count: int, step: float, limit: float) -> tuple[Tensor, Tensor]:
+def uniform_range(count: int, step: float, limit: float) -> tuple[Tensor, Tensor]:
+    """Return steps and limits `[count]` of inputs that all have one range."""
     return torch.full((count,), step, dtype=torch.float32), torch.full((count,), limit, dtype=torch.float32)
 
 
@@ -320,7 +204,7 @@ def conv3x3(x: Tensor, weight: Tensor) -> Tensor:
     """3x3 convolution of `[B, H, W, C]` with zero padding.
 
     Libraries may transform its input (Winograd) or round it, which is not exact. On the CPU torch convolves directly,
-    which is three times as fast as the product over the nine neighbours that is taken elsewhere.
+    three times as fast as the product over the nine neighbours that is used elsewhere.
     """
     outputs, inputs = weight.shape[:2]
     if torch.is_grad_enabled() or (x.device.type == "cpu" and _convolution_is_exact(inputs, outputs)):
@@ -333,6 +217,7 @@ def _direct_convolution(x: Tensor, weight: Tensor) -> Tensor:
 
 
 def conv3x3_as_product(x: Tensor, weight: Tensor) -> Tensor:
+    """Convolve as `conv3x3` does, by one matrix product over the nine neighbours."""
     height, width = x.shape[1:3]
     padded = F.pad(x, (0, 0, 1, 1, 1, 1))
     neighbours = [padded[:, i : i + height, j : j + width] for i in range(3) for j in range(3)]

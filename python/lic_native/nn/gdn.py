@@ -3,8 +3,8 @@
     GDN:   y_i = x_i / sqrt(beta_i + sum_j gamma_ij x_j^2)
     IGDN:  y_i = x_i * sqrt(beta_i + sum_j gamma_ij x_j^2)
 
-beta and gamma are never negative. Their roots are what is learned, each kept above a bound (the square of a root has no
-slope at zero, where a parameter would stay for ever); the gradient passes the bound where it leads back inside.
+beta and gamma are never negative. Their roots are learned, each above a bound (the square of a root has no slope at
+zero, where a parameter would get stuck); the gradient passes the bound where it leads back inside.
 """
 
 from __future__ import annotations
@@ -17,15 +17,16 @@ from torch import Tensor, nn
 
 __all__ = ["BETA_MIN", "GAMMA_INIT", "GDN", "PEDESTAL", "Bound", "Root", "root_of"]
 
-#: What is added below the roots: enough for them to move away from zero.
+#: Added below the roots: enough for them to move away from zero.
 PEDESTAL = 2.0**-36
 BETA_MIN = 1e-6
-#: Of gamma's diagonal at first; elsewhere it is zero. Little, so that a pyramid of linear stages is nearly inverted.
+#: First values of gamma's diagonal; elsewhere it is zero. They are small, so that a pyramid of linear stages is nearly
+#: inverted.
 GAMMA_INIT = 0.02
 
 
 class Bound(torch.autograd.Function):
-    """max(x, bound), whose gradient passes also where x is below, if it would raise it."""
+    """max(x, bound); where x is below the bound, a gradient that would raise it passes, too."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, bound: float) -> Tensor:
@@ -40,6 +41,7 @@ class Bound(torch.autograd.Function):
 
 
 def root_of(value: float) -> float:
+    """Return the root that `Root` stores for a value."""
     return float((value + PEDESTAL) ** 0.5)
 
 

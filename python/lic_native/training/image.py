@@ -11,26 +11,25 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
 from torch import Tensor
 
 from ..arguments import check_choice, to_count, to_number
-from ..coding.coder import Mixture, Params, RateMeter
+from ..coding.rate import NoisyMeter, RateMeter, RoundingMeter
 from ..models import bls2017, msp
-from ..models.bls2017 import Bls2017, Relaxed
+from ..models.bls2017 import Bls2017
 from ..models.msp import Msp
 from ..models.rate_points import LAST, index_of, tradeoff
-from ..nn.exact import straight_through
+from ..nn.checkpoint import read_weights
 from ..nn.transforms import STRIDE
 from .data import Photographs
 from .loop import Crops, Task, read_checkpoint
 from .widen import contains, widen
 
-__all__ = ["ImageTask", "NoisyMeter", "RoundingMeter", "build", "load_initial", "relaxed_loss"]
+__all__ = ["ImageTask", "build", "configuration", "load_initial", "relaxed_loss"]
 
 VALIDATION_QUALITIES = (1.0, 4.0, 8.0)
 #: Share of a run after which activations that lead to a probability are rounded as in a file.
-ROUNDED_FROM = 0.5
+QUANTIZED_FROM = 0.5
 #: Crops that first weights are computed from, and those that the ranges of an export are measured over.
 START_CROPS, COUNTED_CROPS = 192, 8000
 
@@ -65,7 +64,7 @@ class ImageTask(Task[Model]):
     def build(self, crops: Crops, start: Path | str | None) -> Model:
         model = build(self._config)
         first = _pixels(crops.draw(START_CROPS, alter=False)).cpu()
-        model.start(first)
+        model.init_from_pca(first)
         if start:
             load_initial(model, start, first)
         return model.to(memory_format=torch.channels_last)
@@ -74,20 +73,21 @@ class ImageTask(Task[Model]):
         model, average = (build(type(self._config)(**saved["config"])) for _ in range(2))
         for restored, name in ((model, "model"), (average, "average")):
             restored.load_state_dict(saved[name])
-            restored.round()
+            if restored.calibrated:
+                restored.enable_quantization()
             restored.to(memory_format=torch.channels_last)
         return model, average
 
     def optimizer(self, model: Model, rate: float) -> torch.optim.Optimizer:
-        groups = [{"params": parameters, "lr": factor * rate} for parameters, factor in model.learned()]
+        groups = [{"params": parameters, "lr": factor * rate} for parameters, factor in model.parameter_groups()]
         # Gradients of norm 1 over millions of parameters: the usual epsilon is not small next to them.
         return torch.optim.Adam(groups, betas=(0.9, 0.99), eps=1e-12)
 
     def advance(self, progress: float, models: tuple[Model, Model]) -> bool:
-        if progress <= ROUNDED_FROM or models[0].rounded:
+        if progress <= QUANTIZED_FROM or models[0].calibrated or not models[0].quantizers:
             return False
         for model in models:
-            model.watch(self._counted())
+            model.calibrate(self._counted()).enable_quantization()
         return True
 
     def _counted(self) -> Iterator[Tensor]:
@@ -113,7 +113,10 @@ class ImageTask(Task[Model]):
         return mean, {**row, "loss": round(mean, 4)}
 
     def export(self, model: Model, path: Path) -> None:
-        copy.deepcopy(model).fix(self._counted()).save(path)
+        frozen = copy.deepcopy(model)
+        if not frozen.calibrated:
+            frozen.calibrate(self._counted())
+        frozen.freeze().save(path)
 
 
 def configuration(name: str, channels: tuple[int, int, int] | None = None) -> Config:
@@ -155,58 +158,19 @@ def load_initial(model: Model, path: str | Path, pixels: Tensor) -> None:
     """
     path = Path(path)
     if path.suffix == ".safetensors" and isinstance(model, Msp):
-        narrow = Msp.read(path)
+        narrow = Msp.load(path, trainable=True)
         if contains(model.config, narrow.config):
             widen(model, narrow)
         known = narrow.state_dict()
     elif path.suffix == ".safetensors":
-        known = load_file(path)
+        _, known = read_weights(path)
     else:
         known = read_checkpoint(path, "cpu")["average"]
     state = model.state_dict()
     fitting = {n: v.to(state[n].dtype) for n, v in known.items() if n in state and v.shape == state[n].shape}
     model.load_state_dict(state | {n: v for n, v in fitting.items() if not n.endswith((".limit", ".step"))})
     if isinstance(model, Bls2017) and not any(name.startswith("density") for name in known):
-        model.density.start(model.analysis(pixels - 0.5))
-
-
-class NoisyMeter(RateMeter):
-    """Measures the rate of symbols with uniform noise in place of rounding, and returns rounded symbols to the decoder.
-
-    Minnen and Singh 2020, arXiv 2007.08739: a decoder that saw noise, as in eq. 9 of Ballé et al. 2017, would learn
-    to damp values that it can trust.
-    """
-
-    def code(self, params: Params, symbols: Tensor | None) -> Tensor:
-        assert symbols is not None, "a rate is measured over known symbols"
-        super().code(params, symbols + torch.rand_like(symbols) - 0.5)
-        return straight_through(symbols, symbols.detach().round())
-
-
-class RoundingMeter(RateMeter):
-    """Measures the rate of rounded symbols; its slope is the cost half a step up less the cost half a step down.
-
-    The slope equals the mean of the slopes that noise gives, without their variance (Agustsson and Theis 2020, arXiv
-    2006.09952, integrate noise out in the same way). Distributions that have learned noise are too wide for integers,
-    most of all for latents that vary little. With a straight-through slope a zero would have none, and rates creep up.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._slopes: list[Tensor] = []
-
-    def code(self, params: Params, symbols: Tensor | None) -> Tensor:
-        assert symbols is not None, "a rate is measured over known symbols"
-        assert isinstance(params, Mixture | Relaxed), "a table has no slope"
-        with torch.no_grad():
-            slope = params.costs(symbols + 0.5) - params.costs(symbols - 0.5)
-        self._slopes.append((slope * (symbols - symbols.detach()).flatten(1)).sum(1))
-        rounded = symbols.detach().round()
-        super().code(params, rounded)
-        return straight_through(symbols, rounded)
-
-    def bits(self) -> Tensor:
-        return super().bits() + torch.stack(self._slopes).sum(0)
+        model.density.init_from(model.g_a(pixels - 0.5))
 
 
 def relaxed_loss(model: Model, pixels: Tensor, index: Tensor, meter: RateMeter, bf16: bool) -> Tensor:

@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..arguments import check_choice, to_count
-from ..coding.coder import RateMeter
+from ..coding.rate import RateMeter
 from ..models.mlcc import PROFILES, Config, Mlcc
 from ..models.sampling import Picture, Shape
 from .data import SAMPLING_SHARES, Photographs, annex_k, quantised, random_tables
@@ -38,17 +38,21 @@ class JpegTask(Task[Mlcc]):
 
     def __init__(self, profile: str, hyper: int) -> None:
         check_choice(profile, PROFILES, "profile")
-        self._config = replace(PROFILES[profile], hyper=to_count(hyper, "hyper"))
+        self._config = replace(PROFILES[profile], z_channels=to_count(hyper, "hyper"))
 
     def prepare(self, crops: Crops) -> None:
         self._examples = {quality: validation_examples(crops.photographs, quality) for quality in VALIDATION_QUALITIES}
         self._calibration = calibration_pictures(crops)
 
     def build(self, crops: Crops, start: Path | str | None) -> Mlcc:
-        return widened(Mlcc.trainable(start), self._config) if start else Mlcc(measure_sigma(crops), self._config)
+        return (
+            widened(Mlcc.load(start, trainable=True), self._config)
+            if start
+            else Mlcc(self._config, measure_sigma(crops))
+        )
 
     def restore(self, saved: dict[str, Any]) -> tuple[Mlcc, Mlcc]:
-        model, average = (Mlcc(saved["model"]["sigma"], Config(**saved["config"])) for _ in range(2))
+        model, average = (Mlcc(Config(**saved["config"]), saved["model"]["sigma"]) for _ in range(2))
         model.load_state_dict(saved["model"])
         average.load_state_dict(saved["average"])
         return model, average
@@ -83,8 +87,8 @@ class JpegTask(Task[Mlcc]):
     def export(self, model: Mlcc, path: Path) -> None:
         # On the CPU, so that the fingerprint is the same wherever the model was trained.
         exact = copy.deepcopy(model).cpu()
-        exact.fix((shape, tables.cpu(), picture.to("cpu")) for shape, tables, picture in self._calibration)
-        exact.save(path)
+        exact.calibrate((shape, tables.cpu(), picture.to("cpu")) for shape, tables, picture in self._calibration)
+        exact.freeze().save(path)
 
     def finish(self, path: Path) -> None:
         exact = Mlcc.load(path, self._calibration[0][1].device)
@@ -162,8 +166,8 @@ def validate(model: Mlcc, examples: list[Example]) -> Score:
         meter, side = RateMeter(), RateMeter()
         model.walk(meter, example.shape, example.tables, example.picture)
         bits += float(meter.bits())
-        if model.hyper is not None:
-            model.walk_hyper(side, example.shape, example.tables, example.picture)
+        if model.hyperprior is not None:
+            model.walk_hyperprior(side, example.shape, example.tables, example.picture)
             side_bits += float(side.bits())
     jpeg_bytes, pixels = sum(e.jpeg_bytes for e in examples), sum(e.pixels for e in examples)
     saving = 100 * (1 - (bits / 8 + 100 * len(examples)) / jpeg_bytes)

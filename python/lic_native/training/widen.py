@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..models import mlcc, msp
+from ..models import context, mlcc, msp
 from ..models.mlcc import Mlcc
 
 __all__ = ["contains", "implant", "outputs", "trunks", "widen", "widened"]
@@ -20,15 +20,15 @@ def widened(narrow: Mlcc, config: mlcc.Config) -> Mlcc:
     Raises:
         ValueError: a width of `config` is below that of `narrow`.
     """
-    if config.hyper < narrow.config.hyper:
-        raise ValueError(f"{config.hyper} channels of side information are less than {narrow.config.hyper}")
-    wide = Mlcc(narrow.sigma, config)
+    if config.z_channels < narrow.config.z_channels:
+        raise ValueError(f"{config.z_channels} channels of side information are less than {narrow.config.z_channels}")
+    wide = Mlcc(config, narrow.sigma)
     widen(wide, narrow)
     for trunk, old_trunk in zip(trunks(wide), trunks(narrow)):
         if trunk.context is not None:
             trunk.context.weight[trunk.width + old_trunk.skip :] = 0
-    if wide.hyper is not None and narrow.hyper is None:
-        for layer in (*wide.hyper.chroma_trunks, *wide.hyper.luma_trunks):
+    if wide.hyperprior is not None and narrow.hyperprior is None:
+        for layer in (*wide.hyperprior.chroma_priors, *wide.hyperprior.luma_priors):
             layer.weight.zero_()
     return wide
 
@@ -50,7 +50,8 @@ def widen(wide: nn.Module, narrow: nn.Module) -> None:
 
 def contains(wide: msp.Config, narrow: msp.Config) -> bool:
     """Return whether `widen` can make a codec of `wide` compute the function of one of `narrow`."""
-    equal, wider = ("channels", "groups", "embed", "skip"), ("width", "analysis", "synthesis", "trunk", "head")
+    equal = "y_channels", "groups", "embedding_width", "skip_channels"
+    wider = "transform_width", "g_a_blocks", "g_s_blocks", "trunk_width", "head_width"
     return all(getattr(wide, name) == getattr(narrow, name) for name in equal) and all(
         getattr(wide, name) >= getattr(narrow, name) for name in wider
     )
@@ -62,11 +63,11 @@ def trunks(model: Mlcc) -> list[mlcc.Trunk]:
 
 def outputs(module: nn.Module, layer: str) -> list[int] | None:
     """Return the sizes of the parts of a layer's outputs, or None if they are one part."""
-    if isinstance(module, mlcc.Trunk | msp.Trunk):
+    if isinstance(module, context.Trunk):
         guessed = [module.width, module.skip]
-        return {"context": guessed, "fine": guessed, "film": [module.width] * 2}.get(layer)
-    if isinstance(module, mlcc.Head | msp.Head) and layer == "state":
-        return [module.hidden] * len(module.groups)
+        return {"context": guessed, "fine_context": guessed, "film": [module.width] * 2}.get(layer)
+    if isinstance(module, context.GroupHead) and layer == "context":
+        return [module.width] * len(module.groups)
     return None
 
 
