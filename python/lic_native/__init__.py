@@ -11,13 +11,13 @@ torch is imported when a model runs, not before.
 """
 
 from . import errors, image, jpeg
+from ._native import __version__ as __version__
 from .distributions import Categorical, Distribution, Gaussian, Laplace, Logistic, Mixture, Tables
 from .errors import CorruptError, LicError, LimitExceededError, TruncatedError, UnsupportedError
 from .limits import Limits
 from .stream import Decoder, Encoder
 from .tensor import decode, decode_batch, encode, encode_batch
 
-__version__ = "0.1.0"
 __all__ = [
     "Categorical",
     "CorruptError",

@@ -12,12 +12,16 @@ __all__ = [
     "Encoder",
     "Frame",
     "Image",
+    "InexactDeviceError",
     "LicError",
     "LimitExceededError",
     "Model",
     "Tables",
     "TruncatedError",
+    "UnknownModelError",
     "UnsupportedError",
+    "VersionError",
+    "WeightsMismatchError",
     "activate",
     "available_parallelism",
     "document_layout",
@@ -46,11 +50,17 @@ __all__ = [
     "verify",
 ]
 
+__version__: str
+
 class LicError(Exception): ...
 class TruncatedError(LicError): ...
 class CorruptError(LicError): ...
 class UnsupportedError(LicError): ...
+class VersionError(UnsupportedError): ...
+class UnknownModelError(UnsupportedError): ...
+class WeightsMismatchError(UnsupportedError): ...
 class LimitExceededError(LicError): ...
+class InexactDeviceError(LicError): ...
 
 @final
 class Tables:

@@ -1,6 +1,7 @@
 //! The seeds of the fuzz targets for files and what these found, replayed by the ordinary tests.
 
 #[path = "src/hostile.rs"]
+#[allow(unreachable_pub)]
 mod hostile;
 
 use std::fs;

@@ -49,7 +49,7 @@ impl ImageBody {
 ///
 /// # Errors
 /// [`Error::InvalidArgument`] if the image has no pixels, no such number of channels, or alpha where it has none;
-/// [`Error::LimitExceeded`] if its metadata is longer than [`MAX_METADATA`].
+/// [`Error::LimitExceeded`] if its metadata is longer than `MAX_METADATA`.
 pub fn pack_image(image: &ImageBody) -> Result<Vec<u8>> {
     let (width, height, channels) = (image.width, image.height, image.channels);
     if width == 0 || height == 0 || !(1..=4).contains(&channels) {
