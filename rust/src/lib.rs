@@ -16,7 +16,7 @@
 //! let mut encoder = Encoder::new();
 //! encoder.put(&symbols, &model)?;
 //! let bytes = encoder.finish();
-//! assert_eq!(bytes, [0u8; 0]);
+//! assert_eq!(bytes, [64, 205, 218, 44, 29]);
 //!
 //! let mut decoded = [0; 4];
 //! let mut decoder = Decoder::new(&bytes)?;
