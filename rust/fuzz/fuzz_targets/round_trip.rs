@@ -75,8 +75,7 @@ impl Visitor for Parts<'_> {
         with_symbols!(self.0.symbol_type, S => {
             let symbols = self.0.symbols::<S>();
             let encode = |backend| {
-                let parts = ans::encode(backend, &symbols, model, self.1)?;
-                Ok((parts.to_vec(), parts.sum()))
+                ans::encode(backend, &symbols, model, self.1).map(|parts| (parts.to_vec(), parts.sum()))
             };
             let (bytes, sum) = on_all(encode)?;
             let decode = |backend| {
