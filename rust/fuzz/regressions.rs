@@ -1,6 +1,7 @@
 //! Replay of the fuzz targets for files: their seeds, and the inputs that they found.
 
 #[path = "src/hostile.rs"]
+#[allow(unreachable_pub)]
 mod hostile;
 
 use std::fs;

@@ -1,75 +1,74 @@
-//! What an exact network does to each number between two matrix products, in one pass over memory.
+//! The layers of an exact network between two matrix products, each in one pass over memory.
 //!
-//! Each operation is a single correctly rounded one of IEEE 754, in the order in which the network's definition
-//! (docs/format.md, section 4) has them, so the results are the same as those of any other program that does so. Inputs
-//! are finite.
+//! Each step is one correctly rounded operation of IEEE 754, in the order of the network's definition (docs/format.md,
+//! section 4). So any other program that follows the definition computes the same results. Inputs must be finite.
 
 /// Rounding to multiples of `step` within ±`bound` steps.
 #[derive(Debug, Clone, Copy)]
 pub struct Grid {
     /// 1 / `step`, a power of two.
     pub inverse: f32,
-    /// A whole number up to [`Grid::LARGEST_BOUND`].
+    /// A whole number, at most [`Grid::LARGEST_BOUND`].
     pub bound: f32,
-    /// The distance of neighbours, a power of two.
+    /// The distance of neighbouring multiples, a power of two.
     pub step: f32,
 }
 
 impl Grid {
-    /// Up to here [`WHOLE`] rounds.
+    /// The largest bound for which [`nearest`] rounds correctly.
     pub const LARGEST_BOUND: f32 = (1 << 22) as f32;
 
-    /// The nearest multiple; of two, the even one.
+    /// Returns the nearest multiple, the even one of two.
     #[inline]
     fn snap(self, x: f32) -> f32 {
         nearest(x * self.inverse, self.bound) * self.step
     }
 }
 
-/// Where floats are whole numbers: adding this rounds. Unlike `round_ties_even` that needs no instruction beyond SSE2.
+/// Floats of this size are whole numbers, so adding this rounds. Unlike `round_ties_even`, that needs only SSE2.
 const WHOLE: f32 = (3 << 22) as f32;
 
-/// The whole number nearest to x within ±bound, bound being at most 2^22; of two, the even one.
+/// Returns the whole number within ±`bound` that is nearest to `x`, the even one of two. `bound` is at most 2^22.
 #[inline]
 fn nearest(x: f32, bound: f32) -> f32 {
     x.clamp(-bound, bound) + WHOLE - WHOLE
 }
 
-/// The leaky rectifier, whose slope below zero is given, then the grid, in place.
+/// Applies a leaky rectifier with this slope below zero, then the grid, in place.
 pub fn activate(x: &mut [f32], slope: f32, grid: Grid) {
     for x in x {
         *x = grid.snap(if *x > 0.0 { *x } else { *x * slope });
     }
 }
 
-/// Steps of companded values.
+/// The step of companded values.
 const COMPAND_STEP: f32 = 1.0 / 32.0;
-/// Their largest value, in steps.
+/// The largest companded value, in steps.
 const COMPAND_LEVELS: i32 = 12 * 32;
 
-/// log2(1 + x) of x >= 0, linear between powers of two.
+/// Returns log2(1 + x) of x >= 0, linear between powers of two.
 #[inline]
 fn compand(x: f32) -> f32 {
-    // Exponent and the mantissa's first five bits, rounded; 127 is the exponent's bias.
+    // The exponent and the first five bits of the mantissa, rounded; 127 is the exponent's bias.
     let level = ((((x + 1.0).to_bits() as i32) + (1 << 17)) >> 18) - (127 << 5);
     level.min(COMPAND_LEVELS) as f32 * COMPAND_STEP
 }
 
-/// How coefficients become inputs of a network.
+/// The conversion of coefficients to inputs of a network.
 #[derive(Debug, Clone, Copy)]
 pub struct Normaliser<'a> {
-    /// For each frequency, a coefficient's unit as a factor.
+    /// For each frequency, the reciprocal of a coefficient's unit.
     pub inverse: &'a [f32],
-    /// Values are within ± this.
+    /// Values are clamped to ± this.
     pub limit: f32,
-    /// Of linear predictions.
+    /// The grid of linear predictions.
     pub fine: Grid,
-    /// Of everything else.
+    /// The grid of all other inputs.
     pub coarse: Grid,
 }
 
 impl Normaliser<'_> {
-    /// (fine, coarse, companded magnitude) of a coefficient.
+    /// Returns `(fine, coarse, companded magnitude)` of a coefficient.
     #[inline]
     fn at(&self, x: f32, inverse: f32) -> (f32, f32, f32) {
         let x = x * inverse;
@@ -77,7 +76,7 @@ impl Normaliser<'_> {
         (fine, self.coarse.snap(fine), compand(2.0 * x.abs()))
     }
 
-    /// Coefficients `[N, n]` -> their fine and coarse values and their companded magnitudes, all `[N, n]`.
+    /// Computes the fine and coarse values and the companded magnitudes, all `[N, n]`, of coefficients `[N, n]`.
     pub fn normalise(&self, x: &[f32], fine: &mut [f32], coarse: &mut [f32], magnitude: &mut [f32]) {
         let n = self.inverse.len();
         let out = fine.chunks_exact_mut(n).zip(coarse.chunks_exact_mut(n)).zip(magnitude.chunks_exact_mut(n));
@@ -89,9 +88,11 @@ impl Normaliser<'_> {
         }
     }
 
-    /// Blocks of coefficients `[N, 64]` -> channels of context `[N, 2 bands + P + 1 + remainders]`: of the first `bands`
-    /// coefficients the coarse values and the magnitudes, the companded sums of magnitudes over the pools `[P, 64]`, one,
-    /// and what the first `remainders` fine values are above the coarse ones.
+    /// Computes channels of context `[N, 2 bands + P + 1 + remainders]` of blocks of coefficients `[N, 64]`.
+    ///
+    /// The channels are: the coarse values and the magnitudes of the first `bands` coefficients, the companded sums of
+    /// magnitudes over the pools `[P, 64]`, the constant 1, and the differences of the first `remainders` fine values and
+    /// coarse values.
     pub fn features(&self, x: &[f32], pools: &[f32], remainders: usize, out: &mut [f32]) {
         let bands = self.inverse.len();
         let pool_count = pools.len() / BLOCK;
@@ -118,8 +119,8 @@ impl Normaliser<'_> {
 /// Coefficients of a block.
 const BLOCK: usize = 64;
 
-/// Of the coefficients whose factor in `pool` is 1. They are whole numbers, so the order of adding is free: 16 sums at a
-/// time suit vectors.
+/// Returns the sum of the magnitudes of the coefficients whose factor in `pool` is 1. They are whole numbers, so the order
+/// of additions does not matter: 16 sums at a time suit vectors.
 #[inline]
 fn sum_of_magnitudes(x: &[f32], pool: &[f32; BLOCK]) -> f32 {
     let mut sums = [0.0; 16];
@@ -131,19 +132,20 @@ fn sum_of_magnitudes(x: &[f32], pool: &[f32; BLOCK]) -> f32 {
     sums.iter().sum()
 }
 
-/// What a network says of mixtures -> their integer parameters (see [`crate::tables::LogisticMixture`]).
+/// The conversion of a network's outputs to integer parameters of [`LogisticPair`](crate::ans::LogisticPair).
 #[derive(Debug, Clone, Copy)]
 pub struct MixtureUnits<'a> {
-    /// For each frequency, 1/16 steps in a unit of the means.
+    /// For each frequency, the unit of the means in 1/16 steps.
     pub gain: &'a [f32],
-    /// For each frequency, what is added to the index of a scale.
+    /// For each frequency, a constant that is added to the index of a scale.
     pub offset: &'a [f32],
-    /// Indices of scales in a unit of their natural logarithm.
+    /// The number of scale indices in one unit of the natural logarithm.
     pub octave: f32,
 }
 
 impl MixtureUnits<'_> {
-    /// `raw` `[N, n, 5]` and what is added to both means, `[N, n]` or nothing -> `[N, n, 5]`.
+    /// Computes the parameters `[N, n, 5]` of outputs `raw` `[N, n, 5]`. If `mean` `[N, n]` is given, it is added to both
+    /// means of an element.
     pub fn params(&self, raw: &[f32], mean: Option<&[f32]>, out: &mut [i16]) {
         // All five are (raw + shift) * gain + offset, rounded and clamped: one loop over them suits vectors.
         let gains = self.fives(|k| [self.gain[k], self.gain[k], self.octave, self.octave, 8.0]);
@@ -167,7 +169,7 @@ impl MixtureUnits<'_> {
                 let value = (raw[i] + shifts[i]) * gains[i] + offsets[i];
                 let value = if value > floors[i] { value } else { floors[i] };
                 let value = if value < bounds[i] { value } else { bounds[i] };
-                // The integer stands in the sum's last bits, those of `WHOLE` itself being 0.
+                // The integer is in the last bits of the sum, since those of `WHOLE` are 0.
                 out[i] = (value + WHOLE).to_bits() as i16;
             }
         }

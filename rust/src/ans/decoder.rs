@@ -108,10 +108,10 @@ impl<D: AsRef<[u8]>> Decoder<D> {
         let bytes = self.data.as_ref();
         for (b, out) in out.chunks_mut(BLOCK).enumerate() {
             let first = first + b * BLOCK;
-            if let Ok(out) = out.try_into() {
-                if self.lanes.get_fused(bytes, fused, first, out)? {
-                    continue;
-                }
+            if let Ok(out) = out.try_into()
+                && self.lanes.get_fused(bytes, fused, first, out)?
+            {
+                continue;
             }
             let (model, mut params) = (&fused.model, LocatedBatch::default());
             model.load(first, out.len(), &mut params)?;

@@ -132,15 +132,15 @@ impl Encoder {
     pub(super) fn stream_with(&self, lanes: usize) -> Stream {
         let Queue { slots, outside } = &self.queue;
         let mut lanes = LaneWriter::new(self.backend, lanes, slots.len() / 4);
-        let (mut end, mut unasked) = (slots.len(), 0);
+        let (mut end, mut unchecked) = (slots.len(), 0);
         'groups: for start in self.group_ends.iter().rev().skip(1).chain(&[0]) {
             for slots in slots[*start..end].chunks(PIECE).rev() {
                 lanes.put(slots);
-                unasked += slots.len();
-                if unasked > PIECE && !interrupt::is_wanted() {
+                unchecked += slots.len();
+                if unchecked > PIECE && !interrupt::is_wanted() {
                     break 'groups;
                 }
-                unasked %= PIECE;
+                unchecked %= PIECE;
             }
             end = *start;
         }
@@ -195,16 +195,16 @@ pub(super) fn estimate_cost<S: Symbol, M: EntropyModel>(
     model: &M,
 ) -> Result<u64> {
     let step = symbols.len().div_ceil(BLOCK).div_ceil(SAMPLE).max(1);
-    let (mut cost, mut judged) = (0, 0);
+    let (mut cost, mut sampled) = (0, 0);
     let (mut slots, mut outside) = ([Slots::default(); BLOCK], Vec::new());
     for (i, symbols) in symbols.chunks(BLOCK).enumerate().step_by(step) {
         let slots = &mut slots[..symbols.len()];
         fill_slots(backend, symbols, model, i * BLOCK, slots, &mut outside)?;
         // The exact costs are in a table, which would have to be loaded into the cache first.
         cost += slots.iter().map(|slots| approximate_cost(*slots)).sum::<u64>();
-        judged += slots.len() as u128;
+        sampled += slots.len() as u128;
     }
-    Ok((u128::from(cost) * symbols.len() as u128 / judged.max(1)) as u64)
+    Ok((u128::from(cost) * symbols.len() as u128 / sampled.max(1)) as u64)
 }
 
 /// Returns the cost of a symbol within 0.1 bits.

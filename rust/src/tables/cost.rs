@@ -6,10 +6,10 @@ use super::exact_math;
 use super::slots::{PRECISION, TOTAL};
 
 /// Costs are in units of 2^−26 bits.
-pub const COST_BITS: u32 = 26;
+pub(crate) const COST_BITS: u32 = 26;
 
 /// Returns −log2 of the probability for each frequency 0..=2^15. Frequency 0 never occurs.
-pub fn cost_table() -> &'static [u32] {
+pub(crate) fn cost_table() -> &'static [u32] {
     static TABLE: OnceLock<Vec<u32>> = OnceLock::new();
     TABLE.get_or_init(|| {
         let unit = f64::from(1 << COST_BITS);

@@ -9,7 +9,7 @@ const LN2_LOW: f64 = 1.908_214_929_270_587_7e-10;
 const FRAC_1_SQRT_2PI: f64 = 0.398_942_280_401_432_7;
 
 /// Returns e^x, with `x` clamped to at most 700; 0 for `x` below −700.
-pub fn exp(x: f64) -> f64 {
+pub(crate) fn exp(x: f64) -> f64 {
     if x < -700.0 {
         return 0.0;
     }
@@ -21,7 +21,7 @@ pub fn exp(x: f64) -> f64 {
 }
 
 /// Returns the natural logarithm of a positive normal number.
-pub fn ln(x: f64) -> f64 {
+pub(crate) fn ln(x: f64) -> f64 {
     let bits = x.to_bits();
     let mut exponent = (bits >> 52) as i64 - 1023;
     let mut mantissa = f64::from_bits(bits & ((1 << 52) - 1) | 1023 << 52);
@@ -34,18 +34,18 @@ pub fn ln(x: f64) -> f64 {
 }
 
 /// Returns ln((1 + s) / (1 − s)) for small s.
-pub fn log_ratio(s: f64) -> f64 {
+pub(crate) fn log_ratio(s: f64) -> f64 {
     let square = s * s;
     2.0 * s * (0..=13).rev().fold(0.0, |sum, n| sum * square + 1.0 / f64::from(2 * n + 1))
 }
 
 /// Returns the logistic function 1 / (1 + e^−x), with relative accuracy in the lower tail.
-pub fn sigmoid(x: f64) -> f64 {
+pub(crate) fn sigmoid(x: f64) -> f64 {
     1.0 / (1.0 + exp(-x))
 }
 
 /// Returns the cumulative distribution of the standard normal, with relative accuracy in the lower tail.
-pub fn normal_cdf(x: f64) -> f64 {
+pub(crate) fn normal_cdf(x: f64) -> f64 {
     if x > 0.0 {
         return 1.0 - normal_cdf(-x);
     }
@@ -70,7 +70,7 @@ fn odd_factorial_series(t: f64) -> f64 {
 }
 
 /// Returns the cumulative distribution of the Laplace distribution with scale 1.
-pub fn laplace_cdf(x: f64) -> f64 {
+pub(crate) fn laplace_cdf(x: f64) -> f64 {
     if x > 0.0 {
         1.0 - 0.5 * exp(-x)
     } else {

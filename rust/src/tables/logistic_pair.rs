@@ -29,7 +29,7 @@ const SCALE_BITS: u32 = 8;
 
 /// The integer tables from which [`PairCdf`] is computed.
 #[derive(Debug)]
-pub struct PairConstants {
+pub(crate) struct PairConstants {
     /// 2^24 / scale.
     reciprocals: [i32; LEVELS],
     /// Scales in 1/4096 symbol steps, for guesses.
@@ -43,7 +43,7 @@ pub struct PairConstants {
 
 impl PairConstants {
     /// Returns the only instance, which the first call builds.
-    pub fn get() -> &'static Self {
+    pub(crate) fn get() -> &'static Self {
         static CONSTANTS: OnceLock<Box<PairConstants>> = OnceLock::new();
         CONSTANTS.get_or_init(|| Box::new(Self::build()))
     }
@@ -141,7 +141,7 @@ fn radius(scale: f64) -> i32 {
 
 /// The distribution of one element: a mixture of two logistic distributions.
 #[derive(Debug, Clone, Copy)]
-pub struct PairCdf<'a> {
+pub(crate) struct PairCdf<'a> {
     constants: &'a PairConstants,
     means: [i32; 2],
     reciprocals: [i32; 2],
@@ -155,7 +155,7 @@ pub struct PairCdf<'a> {
 impl<'a> PairCdf<'a> {
     /// Returns the distribution for these parameters, which may have any value.
     #[inline(always)]
-    pub fn new(constants: &'a PairConstants, params: &[i16; PAIR_PARAMS]) -> Self {
+    pub(crate) fn new(constants: &'a PairConstants, params: &[i16; PAIR_PARAMS]) -> Self {
         let &[mean1, mean2, scale1, scale2, weight] = params;
         let index = |i: i16| i.clamp(0, LEVELS as i16 - 1) as usize;
         let (scale1, scale2) = (index(scale1), index(scale2));
@@ -193,7 +193,7 @@ impl<'a> PairCdf<'a> {
 
     /// Returns the slots of a symbol. If these are an escape's, the symbol's distance from the support is returned as well.
     #[inline]
-    pub fn slots(&self, symbol: i32) -> (Slots, Option<u64>) {
+    pub(crate) fn slots(&self, symbol: i32) -> (Slots, Option<u64>) {
         self.support.slots(symbol, |j| self.start(j))
     }
 

@@ -4,10 +4,10 @@
 //! |---|---|
 //! | [`Tables`] | rows of a table, computed once; see [`gaussian`], [`laplace`], [`logistic`], [`Tables::from_pmf`] |
 //! | [`ScaleTables`] | the rows of a [`Family`] for any mean and scale |
-//! | [`MixtureCdf`], [`PairCdf`] | mixtures, computed for each element |
 //!
 //! A row of [`Tables`] gives symbol `offset + j` the slots `cdf[j]..cdf[j + 1]`. The last interval of a row is the
-//! *escape*: all symbols outside the row share it. The computed distributions have an escape on either side instead.
+//! *escape*: all symbols outside the row share it. Mixtures have no rows: they are computed for each element (see
+//! [`ans::Mixture`](crate::ans::Mixture)), and have an escape on either side.
 
 mod buckets;
 mod cdf;

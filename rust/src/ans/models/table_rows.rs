@@ -85,11 +85,11 @@ impl<I: Index> BatchModel for TableRows<'_, I> {
         );
         // No index is larger than the union of all bits, which is computed faster than the highest index.
         let rows = self.tables.len();
-        if union.row() as usize >= rows {
-            if let Some(j) = indexes.iter().position(|index| index.row() as usize >= rows) {
-                let what = format!("the index of element {} is outside the {rows} rows", first + j);
-                return Err(Error::InvalidArgument(what));
-            }
+        if union.row() as usize >= rows
+            && let Some(j) = indexes.iter().position(|index| index.row() as usize >= rows)
+        {
+            let what = format!("the index of element {} is outside the {rows} rows", first + j);
+            return Err(Error::InvalidArgument(what));
         }
         Ok(())
     }

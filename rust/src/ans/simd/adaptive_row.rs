@@ -28,7 +28,7 @@ mod arch {
     }
 
     #[inline(always)]
-    pub fn find(row: &[i16; SYMBOLS], slot: i16) -> usize {
+    pub(super) fn find(row: &[i16; SYMBOLS], slot: i16) -> usize {
         let [low, high] = load(row);
         // SAFETY: every x86-64 processor has SSE2.
         let above = unsafe {
@@ -39,7 +39,7 @@ mod arch {
     }
 
     #[inline(always)]
-    pub fn approach(row: &mut [i16; SYMBOLS], goal: &[i16; SYMBOLS], rate: u32) {
+    pub(super) fn approach(row: &mut [i16; SYMBOLS], goal: &[i16; SYMBOLS], rate: u32) {
         let (now, goal) = (load(row), load(goal));
         let row = row.as_mut_ptr();
         // SAFETY: every x86-64 processor has SSE2; the stored vectors are as long as the loaded ones.
@@ -67,7 +67,7 @@ mod arch {
     }
 
     #[inline(always)]
-    pub fn find(row: &[i16; SYMBOLS], slot: i16) -> usize {
+    pub(super) fn find(row: &[i16; SYMBOLS], slot: i16) -> usize {
         let [low, high] = load(row);
         // SAFETY: this is compiled for processors with NEON.
         let begun = unsafe {
@@ -81,7 +81,7 @@ mod arch {
     }
 
     #[inline(always)]
-    pub fn approach(row: &mut [i16; SYMBOLS], goal: &[i16; SYMBOLS], rate: u32) {
+    pub(super) fn approach(row: &mut [i16; SYMBOLS], goal: &[i16; SYMBOLS], rate: u32) {
         let (now, goal) = (load(row), load(goal));
         let row = row.as_mut_ptr();
         // SAFETY: this is compiled for processors with NEON; the stored vectors are as long as the loaded ones.
@@ -104,12 +104,12 @@ mod scalar {
     use super::SYMBOLS;
 
     #[inline(always)]
-    pub fn find(row: &[i16; SYMBOLS], slot: i16) -> usize {
+    pub(super) fn find(row: &[i16; SYMBOLS], slot: i16) -> usize {
         row.iter().map(|&start| usize::from(start <= slot)).sum::<usize>() - 1
     }
 
     #[inline(always)]
-    pub fn approach(row: &mut [i16; SYMBOLS], goal: &[i16; SYMBOLS], rate: u32) {
+    pub(super) fn approach(row: &mut [i16; SYMBOLS], goal: &[i16; SYMBOLS], rate: u32) {
         for (now, &goal) in row.iter_mut().zip(goal) {
             *now += (goal - *now).saturating_add(1 << (rate - 1)) >> rate;
         }

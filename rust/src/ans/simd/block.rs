@@ -25,7 +25,7 @@ impl BlockRows<'_> {
 
 /// The places of a block in scale tables, and the shifts that are subtracted from its symbols.
 #[derive(Debug, Clone, Copy)]
-pub struct LocatedBlock {
+pub(in crate::ans) struct LocatedBlock {
     pub(in crate::ans) places: [u16; BLOCK],
     pub(in crate::ans) shifts: [i32; BLOCK],
 }

@@ -18,6 +18,5 @@ mod prefetch;
 
 pub use backend::Backend;
 pub(super) use backend::MIN_LANES;
-pub(super) use block::set_bits;
-pub use block::{BlockRows, LocatedBlock};
+pub(super) use block::{set_bits, BlockRows, LocatedBlock};
 pub(super) use prefetch::prefetch;
