@@ -24,13 +24,13 @@ demo: .venv/installed ## Compress and restore a photograph, and compare: PHOTO=p
 
 # The compiler leaves one of two cores idle at times, in which torch is installed and the package linted.
 test: ## Run all tests and linters on this processor
-	$(MAKE) --jobs 2 --output-sync=target rust lint
+	$(MAKE) --jobs 2 rust lint
 	$(MAKE) python
 
-# One profile for all, so that C code and macros are compiled once.
+# One profile for all, so that C code and macros are compiled once. Tests and benchmarks are linted in the second call.
 rust: doc ## Format check, Clippy, documentation and tests of the crate
 	cargo fmt --check
-	cargo clippy --quiet --locked --profile checked --all-targets -- -D warnings
+	cargo clippy --quiet --locked --profile checked -- -D warnings
 	cargo clippy --quiet --locked --profile checked --all-targets --features python -- -D warnings
 	cargo test --quiet --locked --profile checked
 	! cargo tree --locked --edges normal | grep pyo3
