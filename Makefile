@@ -107,11 +107,12 @@ lock: $(BIN)/uv ## Pin the developer tools anew, in requirements-dev.txt
 
 # For Linux, Zig links against an old C library, so that the wheel runs on old systems:
 # make wheel WHEEL_FLAGS="--zig --compatibility manylinux_2_17" (or musllinux_1_2, --target aarch64-unknown-linux-gnu)
-wheel: .venv/tested ## Build a wheel in dist: WHEEL_FLAGS="--zig --compatibility manylinux_2_17"
-	$(PIP) ziglang==0.17.1
+wheel: $(BIN)/uv ## Build a wheel in dist: WHEEL_FLAGS="--zig --compatibility manylinux_2_17"
+	$(PIP) --constraint requirements-dev.txt maturin ziglang==0.17.1
 	$(BIN)/maturin build --locked --release --out dist $(WHEEL_FLAGS)
 
-sdist: .venv/tested ## Build a source distribution in dist
+sdist: $(BIN)/uv ## Build a source distribution in dist
+	$(PIP) --constraint requirements-dev.txt maturin
 	$(BIN)/maturin sdist --out dist
 
 check-wheel: $(BIN)/uv ## Restore golden files with the wheel in dist, without torch
@@ -122,10 +123,10 @@ check-wheel: $(BIN)/uv ## Restore golden files with the wheel in dist, without t
 	cp -r tests/restore_golden.py tests/golden "$$folder" && \
 	"$$folder/$(BIN:.%=%)/python" "$$folder/restore_golden.py"
 
-check-sdist: .venv/tested ## Build a wheel offline from the source distribution in dist
+check-sdist: sdist ## Build a wheel offline from the source distribution in dist
 	cargo fetch --locked
-	CARGO_NET_OFFLINE=true $(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist/from-sdist \
-		dist/lic_native-*.tar.gz
+	PATH="$(CURDIR)/$(BIN):$$PATH" CARGO_NET_OFFLINE=true $(BIN)/python -m pip wheel --quiet --no-deps \
+		--no-build-isolation --wheel-dir dist/from-sdist dist/lic_native-*.tar.gz
 
 bench: .venv/tested ## Measure the crate's and the package's speed
 	$(PIP) --editable ".[bench]"
