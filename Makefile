@@ -9,7 +9,7 @@ SECONDS ?= 60
 UV := $(BIN)/uv pip install --quiet
 PIP := $(UV) --python .venv
 
-.PHONY: help demo test rust doc simd aarch64 s390x msrv print-msrv miri deny fuzz python golden lint oldest lock wheel sdist \
+.PHONY: help demo test rust doc simd aarch64 s390x msrv print-msrv miri deny fuzz python golden lint lowest oldest lock wheels wheel sdist \
 	check-wheel check-sdist bench peers table rd domains compat latency
 
 help: ## List these commands
@@ -98,12 +98,16 @@ golden: .venv/installed ## Restore the files of earlier releases
 	cargo test --quiet --locked --profile checked --test golden
 	$(BIN)/python tests/restore_golden.py
 
-oldest: .venv-oldest/installed ## Tests of bytes with the oldest supported dependencies, in .venv-oldest
-	OMP_NUM_THREADS=1 .venv-oldest/bin/python -m pytest -q $(OLDEST_TESTS)
+lowest: .venv-lowest/installed ## Tests with the oldest supported dependencies: LOWEST_TESTS=tests/test_golden.py
+	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest -q --numprocesses auto --dist worksteal $(LOWEST_TESTS)
+
+oldest: lowest
 
 lock: $(BIN)/uv ## Pin the developer tools anew, in requirements-dev.txt
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --group test --group dev --no-annotate \
 		--custom-compile-command "make lock" --output-file requirements-dev.txt
+
+wheels: wheel check-wheel ## Build a wheel for this machine, and restore golden files with it
 
 # For Linux, Zig links against an old C library, so that the wheel runs on old systems:
 # make wheel WHEEL_FLAGS="--zig --compatibility manylinux_2_17" (or musllinux_1_2, --target aarch64-unknown-linux-gnu)
@@ -204,7 +208,7 @@ $(BIN)/uv:
 	touch $@
 
 # The lowest versions that pyproject.toml allows, on the lowest Python.
-.venv-oldest/installed: $(SOURCES) | $(BIN)/uv
-	$(BIN)/uv venv --quiet --allow-existing --python 3.11 .venv-oldest
-	$(UV) --python .venv-oldest --resolution lowest-direct --group test --editable .
+.venv-lowest/installed: $(SOURCES) | $(BIN)/uv
+	$(BIN)/uv venv --quiet --allow-existing --python 3.11 .venv-lowest
+	$(UV) --python .venv-lowest --resolution lowest-direct --group test --editable .
 	touch $@
