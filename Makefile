@@ -1,42 +1,82 @@
-# Everything a developer runs. `make demo` and `make test` set up all they need, in .venv.
+# Everything a developer runs; `make help` lists it. `make demo` and `make test` set up all they need, in .venv.
 PYTHON ?= python3
-BIN := .venv/bin
+BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 QUALITY ?= 75
 SAMPLING ?= 4:2:0
 PHOTO ?= tests/data/grace_hopper.jpg
 SECONDS ?= 60
-# Where torch has CPU builds of its own, name their index: PIP_FLAGS="--extra-index-url ..."
-PIP := $(BIN)/pip install --quiet --disable-pip-version-check $(PIP_FLAGS)
+# UV_TORCH_BACKEND=cpu in the environment installs torch without CUDA, which is much smaller.
+UV := $(BIN)/uv pip install --quiet
+PIP := $(UV) --python .venv
 
-.PHONY: demo test rust aarch64 fuzz python oldest lint bench peers table rd domains compat latency
+.PHONY: help demo test rust doc simd aarch64 s390x msrv print-msrv miri deny fuzz python golden lint lowest oldest lock wheels wheel sdist \
+	check-wheel check-sdist bench peers table rd domains compat latency
 
-demo: .venv/installed
+help: ## List these commands
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 14
+
+demo: .venv/installed ## Compress and restore a photograph, and compare: PHOTO=photo.jpg
 	@folder=$$(mktemp -d) && trap 'rm -r "$$folder"' EXIT && set -ex && \
 	$(BIN)/lic-native compress "$(PHOTO)" -o "$$folder/small.lic" && \
 	$(BIN)/lic-native inspect "$$folder/small.lic" && \
 	$(BIN)/lic-native decompress "$$folder/small.lic" -o "$$folder/restored" && \
 	cmp "$(PHOTO)" "$$folder/restored" && echo "restored byte for byte"
 
-test: rust aarch64 lint python
+# The compiler leaves one of two cores idle at times, in which torch is installed and the package linted.
+test: ## Run all tests and linters on this processor
+	$(MAKE) --jobs 2 rust lint
+	$(MAKE) python
 
-rust:
+# One profile for all, so that C code and macros are compiled once. Tests and benchmarks are linted in the second call.
+rust: doc ## Format check, Clippy, documentation and tests of the crate
 	cargo fmt --check
-	cargo clippy --quiet --all-targets -- -D warnings
-	cargo clippy --quiet --all-targets --features python -- -D warnings
-	cargo test --quiet --profile checked
-	! cargo tree --edges normal | grep pyo3
+	cargo clippy --quiet --locked --profile checked -- -D warnings
+	cargo clippy --quiet --locked --profile checked --all-targets --features python -- -D warnings
+	cargo test --quiet --locked --profile checked
+	! cargo tree --locked --edges normal | grep pyo3
 
-# The Rust tests on an emulated ARM processor, where tests/aarch64.sh finds what that takes; else it says what to install.
-aarch64:
-	tests/aarch64.sh
+doc: export RUSTDOCFLAGS := -D warnings
+doc: ## Build the crate's documentation without a warning
+	cargo doc --quiet --locked --profile checked --no-deps
 
-# Hostile input, each target for so many seconds, e.g. make fuzz SECONDS=600; needs cargo-fuzz. What fails is kept in
-# rust/fuzz/artifacts, and its place once it is mended is rust/fuzz/regressions/TARGET. No target has use for an
-# allocation of 64 MB. GCC sees a scope end where zstd's constants live on: hence the flag.
+# A named level that the processor lacks is an error; the default omits AVX-512 where it is missing.
+AVX512 := $(if $(shell grep -sw avx512_vbmi2 /proc/cpuinfo),avx512)
+SIMD ?= scalar $(if $(filter x86_64,$(shell uname -m)),avx2 $(AVX512),neon)
+simd: ## Run the crate's tests on each instruction set: SIMD="scalar avx2"
+	set -e; for level in $(SIMD); do \
+		LIC_SIMD=$$level LIC_REQUIRE_SIMD=$$level cargo test --quiet --locked --profile checked; \
+	done
+
+aarch64: ## Run the crate's tests on an emulated 64-bit ARM processor
+	tests/emulated.sh aarch64
+
+s390x: ## Run the crate's tests on an emulated big-endian processor
+	tests/emulated.sh s390x
+
+# Clippy's incompatible_msrv, part of `make rust`, finds newer library calls without the old compiler.
+MSRV := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+print-msrv:
+	@echo $(MSRV)
+
+msrv: ## Compile with the oldest supported Rust, which rustup must have installed
+	cargo +$(MSRV) check --locked --features python --target-dir target/msrv
+
+# Miri runs no C code: these are the modules that need none.
+miri: export MIRIFLAGS := -Zmiri-disable-isolation
+miri: export PROPTEST_CASES := 2
+miri: export LIC_SIMD := scalar
+miri: ## Run the coder's tests in Miri, which needs a nightly Rust with miri and rust-src
+	cargo +nightly miri test --locked --lib ans:: tables:: varint::
+
+deny: ## Check licences, advisories, duplicates and sources of dependencies; needs cargo-deny
+	cargo deny --all-features check $(DENY)
+
+# Inputs that fail are kept in rust/fuzz/artifacts; move each to rust/fuzz/regressions/TARGET when its fault is fixed. No
+# target needs an allocation of 64 MB. The flag is for zstd's constants, which GCC takes to be out of scope.
 FUZZ := $(notdir $(basename $(wildcard rust/fuzz/fuzz_targets/*.rs)))
 fuzz: export RUSTC_BOOTSTRAP := 1
 fuzz: export CFLAGS := -fno-sanitize-address-use-after-scope
-fuzz:
+fuzz: ## Feed each decoder hostile input for SECONDS=60 each; needs cargo-fuzz
 	set -e; for target in $(FUZZ); do \
 		mkdir -p rust/fuzz/corpus/$$target; \
 		cargo fuzz run --fuzz-dir rust/fuzz $$target rust/fuzz/corpus/$$target rust/fuzz/seeds -- \
@@ -44,79 +84,115 @@ fuzz:
 			-max_len=4096; \
 	done
 
-lint: .venv/tested
+# import-linter's contract will be checked here: $(BIN)/lint-imports
+lint: .venv/tested ## Ruff, mypy and stubtest
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/python -m mypy.stubtest lic_native._native
 
-python: .venv/tested
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q --numprocesses auto --dist worksteal
+python: .venv/tested ## Tests of the package, examples in documents included: PYTEST_FLAGS="-k jpeg"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q --numprocesses auto --dist worksteal $(PYTEST_FLAGS)
 
-# The same bytes on the oldest torch that is supported: in .venv-oldest. The wheel that PyPI has is large (5 GB with
-# CUDA); a CPU's index, named in PIP_FLAGS, has a smaller one.
-oldest: .venv-oldest/installed
-	.venv-oldest/bin/python -m pytest -q tests/test_golden.py tests/test_exact.py
+golden: .venv/installed ## Restore the files of earlier releases
+	cargo test --quiet --locked --profile checked --test golden
+	$(BIN)/python tests/restore_golden.py
 
-bench: .venv/tested
+lowest: .venv-lowest/installed ## Tests with the oldest supported dependencies: LOWEST_TESTS=tests/test_golden.py
+	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest -q --numprocesses auto --dist worksteal $(LOWEST_TESTS)
+
+oldest: lowest
+
+lock: $(BIN)/uv ## Pin the developer tools anew, in requirements-dev.txt
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --group test --group dev --no-annotate \
+		--custom-compile-command "make lock" --output-file requirements-dev.txt
+
+wheels: wheel check-wheel ## Build a wheel for this machine, and restore golden files with it
+
+# For Linux, Zig links against an old C library, so that the wheel runs on old systems:
+# make wheel WHEEL_FLAGS="--zig --compatibility manylinux_2_17" (or musllinux_1_2, --target aarch64-unknown-linux-gnu)
+wheel: $(BIN)/uv ## Build a wheel in dist: WHEEL_FLAGS="--zig --compatibility manylinux_2_17"
+	$(PIP) --constraint requirements-dev.txt maturin ziglang==0.17.1
+	$(BIN)/maturin build --locked --release --out dist $(WHEEL_FLAGS)
+
+sdist: $(BIN)/uv ## Build a source distribution in dist
+	$(PIP) --constraint requirements-dev.txt maturin
+	$(BIN)/maturin sdist --out dist
+
+check-wheel: $(BIN)/uv ## Restore golden files with the wheel in dist, without torch
+	folder=$$(mktemp -d) && trap 'rm -r "$$folder"' EXIT && set -ex && \
+	$(BIN)/uv venv --quiet --python $(PYTHON) "$$folder/venv" && \
+	$(UV) --python "$$folder/venv" numpy pillow typer && \
+	$(UV) --python "$$folder/venv" --no-deps --no-index --find-links dist --only-binary lic-native lic-native && \
+	cp -r tests/restore_golden.py tests/golden "$$folder" && \
+	"$$folder/$(BIN:.%=%)/python" "$$folder/restore_golden.py"
+
+check-sdist: sdist ## Build a wheel offline from the source distribution in dist
+	cargo fetch --locked
+	PATH="$(CURDIR)/$(BIN):$$PATH" CARGO_NET_OFFLINE=true $(BIN)/python -m pip wheel --quiet --no-deps \
+		--no-build-isolation --wheel-dir dist/from-sdist dist/lic_native-*.tar.gz
+
+bench: .venv/tested ## Measure the crate's and the package's speed
 	$(PIP) --editable ".[bench]"
 	cargo bench --quiet
 	$(BIN)/pytest -q benches
 
-# Saving and speed beside Lepton, JPEG XL and brunsli, and other peers on the PATH; several qualities, samplings (4:2:0,
-# 4:2:2, 4:4:4, gray) and other options if asked for, e.g.
+# Saving and speed next to Lepton, JPEG XL, brunsli and other peers on the PATH. Qualities, samplings (4:2:0, 4:2:2,
+# 4:4:4, gray) and options can be listed, e.g.
 # make table IMAGES=photographs QUALITY="50 75" SAMPLING="4:2:0 4:4:4" TABLE_FLAGS="--stages --plot table.png"
-table: .venv/installed
+table: .venv/installed ## Compare JPEG recompression with its peers: IMAGES=photographs
 	$(PIP) --editable ".[bench]"
 	$(BIN)/lic-native evaluate jpeg "$(IMAGES)" $(QUALITY:%=--quality %) $(SAMPLING:%=--sampling %) $(TABLE_FLAGS)
 
-# Rate and distortion beside Pillow's codecs and JPEG XL, and published curves, e.g.
+# Rate and distortion next to Pillow's codecs, JPEG XL and published curves, e.g.
 # make rd IMAGES=kodak RD_FLAGS="--anchors rd_kodak.json --means docs/rd.csv --plot docs/rd.png"
-rd: .venv/installed
+rd: .venv/installed ## Compare lossy images with classic codecs: IMAGES=kodak
 	$(PIP) --editable ".[bench]"
 	$(BIN)/lic-native evaluate image "$(IMAGES)" $(RD_FLAGS)
 
-# What latent overfitting gains on images unlike those of the training, profile fast, e.g.
+# The gain of latent overfitting with profile fast on images unlike the training images, e.g.
 # make domains DOMAINS_FLAGS="--lof 200"
 DOMAINS_FLAGS ?= --lof 30 --quality 2 --quality 4 --quality 6
 DOMAINS_CODECS ?= --codec "lic_native fast" --codec "lic_native fast LOF 30"
-domains: .venv/installed
+domains: .venv/installed ## Measure latent overfitting on unusual images
 	$(PIP) --editable ".[bench]" scikit-image pooch
 	@folder=$$(mktemp -d) && trap 'rm -r "$$folder"' EXIT && $(BIN)/python benches/domains.py "$$folder" && \
 	for domain in medical screen cartoon; do \
 		$(BIN)/lic-native evaluate image "$$folder/$$domain" $(DOMAINS_FLAGS) $(DOMAINS_CODECS); \
 	done
 
-# The drop-in for CompressAI's coder inside CompressAI itself, which needs an older NumPy: in .venv-compressai.
-compat: .venv-compressai/installed
+compat: .venv-compressai/installed ## Tests of the drop-in inside CompressAI, in .venv-compressai
 	.venv-compressai/bin/python -m pytest -q tests/test_compat_compressai.py
 
-# Time of our image profiles by stage beside CompressAI's models, in .venv-compressai too, e.g.
+# Times by stage, in .venv-compressai too, e.g.
 # make latency LATENCY_FLAGS="--device cpu --threads 1 --csv latency.csv"
-latency: .venv-compressai/installed
+latency: .venv-compressai/installed ## Compare the time of image profiles with CompressAI's models
 	.venv-compressai/bin/python -m lic_native evaluate latency $(LATENCY_FLAGS)
 
-# The entropy coder beside its peers; Debian's libhtscodecs2 joins in where it is installed. Without their dependencies:
-# all are here but CompressAI's, which are many, and would take NumPy back to 1.
-peers: .venv/tested
+# Debian's libhtscodecs2 is compared too if it is installed. The peers are installed without their dependencies, because
+# CompressAI's would take NumPy back to version 1.
+peers: .venv/tested ## Compare the entropy coder with its peers
 	$(PIP) --editable ".[bench]"
 	$(PIP) --no-deps torch_ans==0.4.0 compressai==1.2.8 constriction==0.5.0 torchac==0.9.3
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python benches/entropy.py $(PEERS_FLAGS)
 
-# Installs are editable: Python runs the files of this tree, and what is built of Rust lies beside them.
+# Installs are editable: Python runs the files of this tree, and the compiled extension module is stored among them.
 SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find rust/src -name '*.rs' -o -name '*.bin')
 
-.venv/installed: $(SOURCES)
+$(BIN)/uv:
 	test -d .venv || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements-dev.txt uv
+
+.venv/installed: $(SOURCES) | $(BIN)/uv
 	$(PIP) --editable .
 	touch $@
 
-# torchjpeg's wheels are tied to old releases of torch; its source builds against any (needs g++ and make), but asks for
-# C++17, which the headers of torch 2.15 refuse.
-.venv/tested: .venv/installed
-	$(PIP) --editable ".[test,dev]" setuptools wheel ninja poetry-core
+# The wheels of torchjpeg are tied to old releases of torch; its source builds against any (needs g++ and make), but asks
+# for C++17, which the headers of torch 2.15 refuse.
+.venv/tested: .venv/installed requirements-dev.txt
+	$(PIP) --requirement requirements-dev.txt
 	@folder=$$(mktemp -d) && trap 'rm -r "$$folder"' EXIT && set -ex && \
-	$(BIN)/pip download --quiet --disable-pip-version-check $(PIP_FLAGS) --no-build-isolation --no-deps \
+	$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-build-isolation --no-deps \
 		--no-binary torchjpeg --dest "$$folder" torchjpeg==0.9.33 && \
 	tar -xzf "$$folder"/*.tar.gz -C "$$folder" && sed -i s/c++17/c++20/ "$$folder"/*/build.py && \
 	$(PIP) --no-build-isolation --no-deps "$$folder"/*/
@@ -124,17 +200,15 @@ SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find rust/src -name '*.r
 
 # Without lic_native's own dependencies: its NumPy is too new for CompressAI, but an older one does. CompressAI takes
 # any torch and torchvision, but these two must fit each other.
-.venv-compressai/installed: $(SOURCES)
-	test -d .venv-compressai || $(PYTHON) -m venv .venv-compressai
-	.venv-compressai/bin/pip install --quiet --disable-pip-version-check $(PIP_FLAGS) \
+.venv-compressai/installed: $(SOURCES) | $(BIN)/uv
+	$(BIN)/uv venv --quiet --allow-existing --python $(PYTHON) .venv-compressai
+	$(UV) --python .venv-compressai \
 		compressai==1.2.8 torch==2.14.1 torchvision==0.29.2 safetensors pillow typer pytest pytest-benchmark hypothesis
-	.venv-compressai/bin/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(UV) --python .venv-compressai --no-deps --editable .
 	touch $@
 
-# Without lic_native's own dependencies, which would do with any newer torch: of the others what these tests use.
-.venv-oldest/installed: $(SOURCES)
-	test -d .venv-oldest || $(PYTHON) -m venv .venv-oldest
-	.venv-oldest/bin/pip install --quiet --disable-pip-version-check $(PIP_FLAGS) \
-		torch==2.4.1 numpy safetensors pillow pytest hypothesis
-	.venv-oldest/bin/pip install --quiet --disable-pip-version-check --no-deps --editable .
+# The lowest versions that pyproject.toml allows, on the lowest Python.
+.venv-lowest/installed: $(SOURCES) | $(BIN)/uv
+	$(BIN)/uv venv --quiet --allow-existing --python 3.11 .venv-lowest
+	$(UV) --python .venv-lowest --resolution lowest-direct --group test --editable .
 	touch $@
