@@ -6,8 +6,9 @@ use std::fs;
 use std::path::Path;
 
 use lic_native::container::{self, Body, CodedPicture, JpegBody};
-use lic_native::jpeg::{native, Frame};
-use lic_native::{document, tensor, Limits};
+use lic_native::jpeg::context_model;
+use lic_native::tensor::{fitted, Values};
+use lic_native::{carve, Limits};
 
 fn golden(prefix: &str) -> Vec<(String, Vec<u8>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
@@ -29,19 +30,26 @@ fn restore(data: &[u8]) -> (Vec<u8>, Option<JpegBody>) {
         Body::Stored(restored) => (restored, None),
         Body::Image(image) => panic!("an image of model {}", image.model),
         Body::Jpeg(body) => {
-            let frames = document::layout(&body.skeleton, &limits).unwrap();
-            let decode = |(frame, coded): (&Frame, &CodedPicture)| {
-                assert_eq!(coded.fingerprint, native::fingerprint());
-                native::decode(frame, &coded.data, 1).unwrap()
-            };
-            let planes: Vec<_> = frames.iter().zip(&body.pictures).map(decode).collect();
-            let encode = |((frame, planes), coded): ((&Frame, &Vec<_>), &CodedPicture)| CodedPicture {
-                data: native::encode(frame, planes, 1).unwrap(),
-                ..coded.clone()
-            };
-            let pictures = frames.iter().zip(&planes).zip(&body.pictures).map(encode).collect();
-            let restored = document::write(&body.skeleton, &planes, &limits).unwrap();
-            (restored, Some(JpegBody { pictures, skeleton: body.skeleton }))
+            let frames = carve::layout(&body.reconstruction, &limits).unwrap();
+            let mut planes: Vec<Vec<Vec<i16>>> = Vec::new();
+            let mut pictures = Vec::new();
+            for (frame, picture) in frames.iter().zip(&body.pictures) {
+                match picture {
+                    CodedPicture::DuplicateOf(index) => {
+                        planes.push(planes[usize::from(*index)].clone());
+                        pictures.push(picture.clone());
+                    }
+                    &CodedPicture::Coded { coder, fingerprint, ref data } => {
+                        assert_eq!(fingerprint, context_model::fingerprint());
+                        let decoded = context_model::decode(frame, data, 1).unwrap();
+                        let data = context_model::encode(frame, &decoded, 1).unwrap();
+                        pictures.push(CodedPicture::Coded { coder, fingerprint, data });
+                        planes.push(decoded);
+                    }
+                }
+            }
+            let restored = carve::write(&body.reconstruction, &planes, &limits).unwrap();
+            (restored, Some(JpegBody { pictures, reconstruction: body.reconstruction }))
         }
     };
     container::verify(&restored, container.size, container.checksum).unwrap();
@@ -63,8 +71,8 @@ fn files_are_restored_and_written_again() {
 #[test]
 fn tensors_are_decoded_and_written_again() {
     for (name, data) in golden("v1.lit") {
-        let tensor::Tensor { library, shape, values } = tensor::decode(&data, &Limits::default()).unwrap();
-        let tensor::Values::I16(values) = values else { panic!("{name}: {values:?}") };
-        assert!(tensor::encode(&values, &shape, library, None).unwrap() == data, "{name}: other bytes");
+        let fitted::Tensor { library, shape, values } = fitted::decode(&data, &Limits::default()).unwrap();
+        let Values::I16(values) = values else { panic!("{name}: {values:?}") };
+        assert!(fitted::encode(&values, &shape, library, None).unwrap() == data, "{name}: other bytes");
     }
 }
