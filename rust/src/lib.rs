@@ -36,8 +36,9 @@
 //!
 //! let values = [3i16, 3, 3, 3, 3, 4, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3];
 //! let bytes = fitted::encode(&values, &[4, 4], Library::NumPy, None)?;
-//! assert_eq!(bytes[..4], *b"\x89LIT");
-//! assert_eq!(bytes.len(), 31);
+//! assert_eq!(bytes[..9], *b"\x89LIT\x01\x03\x02\x04\x04"); // version 1, type i16, 2 dimensions: 4 and 4
+//! assert_eq!(bytes[9..19], [3, 8, 16, 1, 6, 7, 48, 84, 30, 85]); // method 3, a payload of 8 bytes
+//! assert_eq!(bytes[19..], [39, 27, 43, 180, 194, 242, 83, 65, 10, 56, 7, 75]); // checksums
 //!
 //! let tensor = fitted::decode(&bytes, &Limits::default())?;
 //! assert_eq!((tensor.shape, tensor.values), (vec![4, 4], Values::I16(values.to_vec())));
