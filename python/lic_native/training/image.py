@@ -15,6 +15,7 @@ from torch import Tensor
 from ..arguments import Device, check_choice, to_count, to_number
 from ..coding.rate import NoisyMeter, RateMeter, RoundingMeter
 from ..models import bls2017, msp, registry
+from ..models.base import State
 from ..models.bls2017 import Bls2017
 from ..models.msp import Msp
 from ..models.rate_points import LAST, index_of, tradeoff
@@ -153,7 +154,7 @@ def train(
     while not run.over:
         for group, peak in zip(optimizer.param_groups, peaks):
             group["lr"] = peak * run.schedule()
-        if run.progress > QUANTIZED_FROM and network.quantizers and not network.calibrated:
+        if run.progress > QUANTIZED_FROM and network.quantizers and network.state is State.FLOAT:
             for each in (network, average):
                 each.calibrate(counted()).enable_quantization()
             run.resume()
