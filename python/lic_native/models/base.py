@@ -44,10 +44,8 @@ class Config:
         A field that is zero by default is left out when it is zero: a part that a model does not have. So a later
         release can add optional parts, and models without them keep their fingerprints.
         """
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        optional = {field.name for field in fields(self) if not field.default}
-        present = {name: value for name, value in values.items() if value or name not in optional}
-        return json.dumps(present, sort_keys=True)
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return json.dumps({f.name: values[f.name] for f in fields(self) if f.default or values[f.name]}, sort_keys=True)
 
     @classmethod
     def from_json(cls: type[C], text: str) -> C:

@@ -16,6 +16,7 @@ from torch import Tensor
 from ..arguments import check_choice, to_count, to_number
 from ..coding.rate import NoisyMeter, RateMeter, RoundingMeter
 from ..models import bls2017, msp
+from ..models.base import State
 from ..models.bls2017 import Bls2017
 from ..models.msp import Msp
 from ..models.rate_points import LAST, index_of, tradeoff
@@ -84,7 +85,7 @@ class ImageTask(Task[Model]):
         return torch.optim.Adam(groups, betas=(0.9, 0.99), eps=1e-12)
 
     def advance(self, progress: float, models: tuple[Model, Model]) -> bool:
-        if progress <= QUANTIZED_FROM or models[0].calibrated or not models[0].quantizers:
+        if progress <= QUANTIZED_FROM or models[0].state is not State.FLOAT or not models[0].quantizers:
             return False
         for model in models:
             model.calibrate(self._counted()).enable_quantization()
