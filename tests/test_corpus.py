@@ -151,7 +151,7 @@ def test_altered_skeletons_are_noticed(name):
         try:
             packed = _native.pack_jpeg(data, flipped(container.reconstruction, picker), container.pictures)
         except (lic_native.LicError, ValueError):
-            return "no skeleton of so many pictures"
+            return "reconstruction data of another number of pictures"
         return right_or_refused(packed, data)
 
     for _ in range(400 * SWEEP):

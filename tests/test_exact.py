@@ -25,6 +25,8 @@ from torch import nn
 
 from lic_native import _native, image, jpeg
 from lic_native.coding import coder
+from lic_native.errors import InexactDeviceError
+from lic_native.image import codec
 from lic_native.jpeg import network, tiles
 from lic_native.models import mlcc, registry
 from lic_native.models.rate_points import LAST
@@ -83,7 +85,7 @@ def subject(request, photo, small_msp) -> Subject:
     for quality, (height, width) in ((230, (224, 256)), (0, (112, 144)), (77, (16, 48)), (LAST, (112, 144))):
         with torch.inference_mode():
             symbols = model.encode(pixels[..., :height, :width], torch.tensor([quality])).round()
-        walks.append(partial(image._walk, model, quality=quality, size=symbols.shape[2:], symbols=symbols))
+        walks.append(partial(codec.walk, model, index=quality, size=symbols.shape[2:], symbols=symbols))
     return Subject(model, walks)
 
 
@@ -402,7 +404,7 @@ def test_where_products_are_inexact_the_layer_is_named(probes, model, monkeypatc
     monkeypatch.setattr(exact.F, "linear", rounded(before))
     exact._product_is_exact.cache_clear()
     with pytest.raises(
-        RuntimeError, match=r"products on cpu are not exact here, of layer tables.0 from 132 to 64 channels"
+        InexactDeviceError, match=r"products on cpu are not exact here, of layer tables.0 from 132 to 64 channels"
     ):
         exact.check_exact(model, torch.device("cpu"))
 
@@ -513,7 +515,9 @@ def test_bytes_do_not_depend_on_the_instruction_set(photo, tmp_path, setting):
     code = """if True:
         import pathlib, sys
         import numpy as np, torch
-        from lic_native import _native, image, jpeg
+        from lic_native import image, jpeg
+        from lic_native.image import container
+        from lic_native.image.codec import encode_tile
         for small in pathlib.Path(sys.argv[1]).glob("*.lic"):
             data = small.with_suffix(".jpg").read_bytes()
             assert jpeg.decompress(small.read_bytes()) == data
@@ -521,10 +525,9 @@ def test_bytes_do_not_depend_on_the_instruction_set(photo, tmp_path, setting):
         for small in pathlib.Path(sys.argv[1]).glob("*.image"):
             latents = image.latents(small.read_bytes(), device="cpu")
             assert np.array_equal(latents, np.load(small.with_suffix(".npy")))
-            body = image.unpacked(small.read_bytes(), image.DEFAULT_LIMITS)
+            body, codec = container.open_file(small.read_bytes(), "cpu", image.DEFAULT_LIMITS)
             symbols = torch.from_numpy(latents)[None].float()
-            stream = image._coded(image._model(body, "cpu"), symbols, body.quality)
-            assert [stream] == _native.split_streams(body.latents, 1)
+            assert encode_tile(codec.model, symbols, body.quality) == body.latents
     """
     subprocess.run([sys.executable, "-c", code, tmp_path], check=True, env=os.environ | setting)
 

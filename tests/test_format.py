@@ -14,6 +14,7 @@ from conftest import photograph
 import lic_native
 from lic_native import _native, image
 from lic_native.entropy.distributions import LogisticPairs
+from lic_native.image.container import unpack
 from lic_native.limits import DEFAULT_LIMITS
 from lic_native.models import registry
 
@@ -565,7 +566,7 @@ def test_images_of_msp(profile, quality, size):
     data = lic_native.image.compress(photograph(*size), quality=quality, profile=profile, device="cpu")
     model = registry.load_image(f"msp-{profile}", "cpu")
     weights = {name.removeprefix("prior."): value.numpy() for name, value in model.state_dict().items()}
-    parts = image.unpacked(data, DEFAULT_LIMITS)
+    parts = unpack(data, DEFAULT_LIMITS)
     rows, columns = (-(-n // 16) for n in size)
     decoder = MspDecoder(parts.latents, weights, asdict(model.config), parts.quality)
     decoded = decoder.grid(rows, columns)

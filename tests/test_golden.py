@@ -42,8 +42,8 @@ def test_this_release_still_writes_the_same_bytes(name):
     data = (FOLDER / name).read_bytes()
     if name.endswith(".lic"):
         profiles = {model: profile for profile, model in registry.PROFILES.items()}
-        pictures = lic_native.jpeg.inspect(data).pictures
-        profile = profiles[pictures[0].model] if pictures else "native"
+        info = lic_native.jpeg.inspect(data)
+        profile = profiles[info.pictures[0].model] if info.kind == "jpeg" else "native"
         with networks_alone():
             assert lic_native.jpeg.compress(lic_native.jpeg.decompress(data), profile=profile) == data
     else:
@@ -68,6 +68,7 @@ def test_there_are_images_of_every_profile():
 
 def test_there_are_files_of_every_profile_and_sampling():
     infos = [lic_native.jpeg.inspect((FOLDER / name).read_bytes()) for name in FILES if name.endswith(".lic")]
+    infos = [info for info in infos if info.kind == "jpeg"]
     pictures = [picture for info in infos for picture in info.pictures]
     for model in registry.PROFILES.values():
         samplings = {picture.sampling for picture in pictures if picture.model == model}

@@ -115,9 +115,9 @@ def test_files_of_all_samplings_and_sizes_decode_with_one_thread_and_two(fixed, 
 
 def test_a_file_is_restored_byte_for_byte(fixed):
     data = jpeg_bytes(75, 139, subsampling=1, progressive=True)
-    frame, planes, skeleton = _native.jpeg_read(data)
+    frame, planes, reconstruction = _native.jpeg_read(data)
     streams = network.encode_planes(fixed, frame, planes)
-    assert _native.jpeg_write(skeleton, network.decode_planes(fixed, frame, streams)) == data
+    assert _native.jpeg_write(reconstruction, network.decode_planes(fixed, frame, streams)) == data
 
 
 @pytest.mark.parametrize("subsampling", [0, 1, 2])

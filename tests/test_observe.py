@@ -1,10 +1,13 @@
 """Stages of compression and decompression on the clock."""
 
+import time
 from itertools import count
 
 import pytest
+from conftest import jpeg_bytes, networks_alone
 
-from lic_native import observe, threads
+from lic_native import jpeg, observe, threads
+from lic_native.models.registry import JpegProfile
 
 
 def test_time_counts_for_the_innermost_stage() -> None:
@@ -45,3 +48,18 @@ def test_stages_of_threads_add_up_to_the_wall_clock() -> None:
         threads.share(work, range(8), 3)
     assert stages.calls == {"network": 8, "coder": 8, "all": 1}
     assert sum(stages.values()) == pytest.approx(3 + 4 * 8) and stages["all"] == 2
+
+
+@pytest.mark.parametrize("profile", ["native", "fast"])
+def test_stages_of_jpeg_files(profile: JpegProfile) -> None:
+    data = jpeg_bytes()
+    expected = {"parse", "coder", "write", "verification", *(["network"] if profile == "fast" else [])}
+    with networks_alone():
+        start = time.perf_counter()
+        with observe.record() as encoding:
+            small = jpeg.compress(data, profile=profile, device="cpu")
+        with observe.record() as decoding:
+            assert jpeg.decompress(small, device="cpu") == data
+        seconds = time.perf_counter() - start
+    assert set(encoding) == set(decoding) == expected
+    assert 0 < sum(encoding.values()) + sum(decoding.values()) <= seconds

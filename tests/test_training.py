@@ -65,9 +65,9 @@ def test_a_run_is_resumed_and_its_export_codes_files(shard, tmp_path, capsys):
 
     model = Mlcc.load(out / "mlcc.safetensors")
     data = jpeg_bytes(64, 64)
-    frame, planes, skeleton = _native.jpeg_read(data)
+    frame, planes, reconstruction = _native.jpeg_read(data)
     streams = network.encode_planes(model, frame, planes)
-    assert _native.jpeg_write(skeleton, network.decode_planes(model, frame, streams)) == data
+    assert _native.jpeg_write(reconstruction, network.decode_planes(model, frame, streams)) == data
 
 
 @pytest.fixture

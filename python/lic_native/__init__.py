@@ -11,14 +11,24 @@ torch is imported when a model runs, not before.
 """
 
 from . import errors, image, jpeg
+from ._native import __version__ as __version__
 from .entropy.distributions import Categorical, Distribution, Gaussian, Laplace, Logistic, Mixture, Tables
 from .entropy.stream import Decoder, Encoder
 from .entropy.tensor import decode, decode_batch, encode, encode_batch
-from .errors import CorruptError, LicError, LimitExceededError, TruncatedError, UnsupportedError
+from .errors import (
+    CorruptError,
+    InexactDeviceError,
+    LicError,
+    LimitExceededError,
+    TruncatedError,
+    UnknownModelError,
+    UnsupportedError,
+    VersionError,
+    WeightsMismatchError,
+)
 from .inspection import inspect, kind
 from .limits import Limits
 
-__version__ = "0.1.0"
 __all__ = [
     "Categorical",
     "CorruptError",
@@ -26,6 +36,7 @@ __all__ = [
     "Distribution",
     "Encoder",
     "Gaussian",
+    "InexactDeviceError",
     "Laplace",
     "LicError",
     "LimitExceededError",
@@ -34,7 +45,10 @@ __all__ = [
     "Mixture",
     "Tables",
     "TruncatedError",
+    "UnknownModelError",
     "UnsupportedError",
+    "VersionError",
+    "WeightsMismatchError",
     "decode",
     "decode_batch",
     "encode",

@@ -1,5 +1,25 @@
-"""What lic_native raises for data that it can't decode; wrong arguments raise ValueError or TypeError."""
+"""The errors that lic_native raises for data that it can't decode. Wrong arguments raise ValueError or TypeError."""
 
-from ._native import CorruptError, LicError, LimitExceededError, TruncatedError, UnsupportedError
+from ._native import (
+    CorruptError,
+    InexactDeviceError,
+    LicError,
+    LimitExceededError,
+    TruncatedError,
+    UnknownModelError,
+    UnsupportedError,
+    VersionError,
+    WeightsMismatchError,
+)
 
-__all__ = ["CorruptError", "LicError", "LimitExceededError", "TruncatedError", "UnsupportedError"]
+__all__ = [
+    "CorruptError",
+    "InexactDeviceError",
+    "LicError",
+    "LimitExceededError",
+    "TruncatedError",
+    "UnknownModelError",
+    "UnsupportedError",
+    "VersionError",
+    "WeightsMismatchError",
+]

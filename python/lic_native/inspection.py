@@ -1,4 +1,4 @@
-"""One door to all data that lic_native writes: their kind, and a description."""
+"""One door to all data that lic_native writes: their kind, and a description without decoding."""
 
 from __future__ import annotations
 
@@ -9,8 +9,12 @@ from . import _native, image, jpeg
 from .arguments import Bytes, check_instance, to_bytes
 from .limits import DEFAULT_LIMITS, Limits
 
-__all__ = ["Kind", "TensorInfo", "inspect", "kind"]
+__all__ = ["HEAD_BYTES", "MAGIC", "Kind", "TensorInfo", "inspect", "kind"]
 
+#: The first bytes of every `.lic` file.
+MAGIC = b"\x89LIC"
+#: Bytes that tell the kind of data.
+HEAD_BYTES = 6
 #: Kinds of data: `.lic` files that store a file, code its JPEG pictures, or hold an image with loss; tensors from
 #: `encode` without a distribution, and with one.
 Kind: TypeAlias = Literal["stored", "jpeg", "image", "tensor", "symbols"]
@@ -32,19 +36,19 @@ class TensorInfo:
 
 
 def kind(head: Bytes) -> Kind:
-    """Return the kind of data that begin with `head`; six bytes are enough.
+    """Return the kind of data that begin with `head`; `HEAD_BYTES` are enough.
 
     Raises:
         TypeError: `head` is not a bytes-like object.
         TruncatedError: `head` is too short to tell.
         UnsupportedError: lic_native has not written the data, or a newer version has.
     """
-    return cast(Kind, _native.kind(to_bytes(head, "head")[:6]))
+    return cast(Kind, _native.kind(to_bytes(head, "head")[:HEAD_BYTES]))
 
 
 def inspect(
     data: Bytes, *, limits: Limits = DEFAULT_LIMITS
-) -> jpeg.StoredInfo | jpeg.JpegInfo | image.Info | TensorInfo:
+) -> jpeg.StoredInfo | jpeg.JpegInfo | image.ImageInfo | TensorInfo:
     """Describe a `.lic` file or a tensor.
 
     Raises:
@@ -61,9 +65,6 @@ def inspect(
         return image.inspect(data, limits=limits)
     if kind_ in ("stored", "jpeg"):
         return jpeg.inspect(data, limits=limits)
-    if kind_ == "symbols":
-        dtype, is_torch, shape = _native.message_head(data)
-    else:
-        array, is_torch = _native.tensor_decode(data, limits.max_output_bytes)
-        dtype, shape = array.dtype.name, array.shape
+    head = _native.message_head if kind_ == "symbols" else _native.tensor_head
+    dtype, is_torch, shape = head(data)
     return TensorInfo(kind_, len(data), dtype, shape, "torch" if is_torch else "numpy")

@@ -33,6 +33,7 @@ class Stages(dict[str, float]):
         self._lock = threading.Lock()
 
     def add(self, name: str, seconds: float, calls: int = 1) -> None:
+        """Add the time of a stage that has ended."""
         with self._lock:
             self[name] = self.get(name, 0.0) + seconds
             self.calls[name] += calls

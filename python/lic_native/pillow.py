@@ -1,4 +1,4 @@
-"""Pillow's `Image.open` and `save` for `.lic` files; importing this module is what registers them.
+"""Pillow's `Image.open` and `save` for `.lic` files; importing this module registers them.
 
     import lic_native.pillow
     Image.open("photo.png").save("photo.lic", quality=4)
@@ -7,20 +7,20 @@
 `save` takes
 
 - quality, profile, device and lof as `lic_native.image.compress` does;
-- exif, icc_profile and xmp in place of the image's own (`None` or `b""`: none). Without `exif`, what `getexif()` says
-  is written, once it has been changed;
+- exif, icc_profile and xmp in place of the image's own (`None` or `b""` leaves them out). Without `exif`, the image's
+  Exif is written, or that of `getexif()` if it was changed;
 - dpi, which is kept inside Exif.
 
-Anything else is refused: `lossless=True` too, since a `.lic` file of an image is one with loss, and `save_all`. A
-resolution in the image's `info["dpi"]` is kept if the image has no Exif, whose own counts otherwise, and if it is not
-72 dpi, which Pillow takes for granted. Of `info`, nothing else is kept.
+Other options are refused, among them `save_all` and `lossless=True`, since a `.lic` file of an image is lossy. A
+resolution in the image's `info["dpi"]` is kept if the image has no Exif, which has its own, and if it is not 72 dpi,
+Pillow's default. Nothing else of `info` is kept.
 
-A file that `lic_native.jpeg.compress` made opens as the JPEG file that it restores, also with `formats=["LIC"]`. Files
-of other formats are not opened, whatever `formats` allows: `lic_native.jpeg.decompress` returns their bytes. What was
-opened so is without loss, and saving it as `.lic` would not be: this needs `quality`.
+A file that `lic_native.jpeg.compress` made opens as the JPEG file that it restores, also with `formats=["LIC"]`. If it
+restores a file of another format, it is not opened, whatever `formats` allows: `lic_native.jpeg.decompress` returns the
+bytes. To save an image that was opened from such a lossless file as `.lic`, with loss, pass `quality`.
 
-What is damaged, or not for this release, raises what Pillow's own formats raise: `UnidentifiedImageError` when it is
-opened, `OSError` when its samples are loaded; either has the `LicError` as its cause.
+Damaged files, and files that this release does not read, raise what Pillow's own formats raise:
+`UnidentifiedImageError` when they are opened, `OSError` when their samples are loaded; the `LicError` is the cause.
 """
 
 from __future__ import annotations
@@ -35,26 +35,28 @@ from PIL import Image, ImageFile, JpegImagePlugin, MpoImagePlugin, UnidentifiedI
 
 from . import image, jpeg
 from .errors import LicError
-from .image.pixels import METADATA, MODES, as_bytes, info_of, pixels_of, unpack_metadata, with_dpi
+from .image import container
+from .image.metadata import METADATA, as_bytes, info_of, with_dpi
+from .image.samples import MODES, to_pixels
+from .inspection import HEAD_BYTES, MAGIC, kind
 from .limits import DEFAULT_LIMITS, Limits
 
-__all__ = ["FORMAT", "LicImageFile"]
+__all__ = ["FORMAT", "LicImageFile", "register_lic_opener"]
 
 FORMAT = "LIC"
-MAGIC = image.HEAD[:4]
-#: Options of `save` that `lic_native.image.compress` has.
+#: Options of `save` that are passed to `lic_native.image.compress`.
 SETTINGS = ("quality", "profile", "device", "lof")
 OPTIONS = (*SETTINGS, *METADATA, "dpi")
 
 
 class _Opened(ImageFile.ImageFile):
-    """What a `.lic` file opens as."""
+    """An image that was opened from a `.lic` file."""
 
     def save(self, fp: Any, format: str | None = None, **params: Any) -> None:
         if isinstance(fp, str | bytes | os.PathLike):
             path = Path(os.fsdecode(fp))
             if (format or Image.registered_extensions().get(path.suffix.lower(), "")).upper() == FORMAT:
-                # Pillow empties a file before it asks whether it can be written. It may be the one that this is of.
+                # Pillow empties the file before it loads the samples, which may be in this very file.
                 buffer = io.BytesIO()
                 super().save(buffer, FORMAT, **params)
                 path.write_bytes(buffer.getvalue())
@@ -63,7 +65,7 @@ class _Opened(ImageFile.ImageFile):
 
 
 class LicImageFile(_Opened):
-    """A `.lic` file of an image. Its samples are decoded when they are asked for."""
+    """A `.lic` file of an image, whose samples are decoded when they are first used."""
 
     format = FORMAT
     format_description = "lic_native image"
@@ -72,12 +74,13 @@ class LicImageFile(_Opened):
     def _open(self) -> None:
         assert self.fp is not None
         data = self.fp.read(DEFAULT_LIMITS.max_input_bytes + 1)
-        body = image.unpacked(data, DEFAULT_LIMITS)
+        body = container.unpack(data, DEFAULT_LIMITS)
         self._size, self._mode = (body.width, body.height), MODES[body.channels]
-        self.info.update(info_of(unpack_metadata(body.metadata)))
+        self.info.update(info_of(body.metadata))
         self._data = data
 
     def load(self) -> Any:
+        """Decode the samples, the first time. Raises OSError if the file is damaged."""
         if self._data:
             try:
                 self.im = image.decompress(self._data).im
@@ -102,41 +105,40 @@ def _accept(prefix: bytes) -> bool:
     return prefix.startswith(MAGIC)
 
 
-def _opened(file: IO[bytes], name: str | bytes) -> ImageFile.ImageFile:
+def _open(file: IO[bytes], name: str | bytes) -> ImageFile.ImageFile:
     try:
-        head = file.read(len(image.HEAD))
+        head = file.read(HEAD_BYTES)
         file.seek(0)
-        return LicImageFile(file, name) if image.is_image(head) else _restored(file, name)
+        return LicImageFile(file, name) if kind(head) == "image" else _restored(file, name)
     except LicError as error:
         raise UnidentifiedImageError(str(error)) from error
 
 
 def _restored(file: IO[bytes], name: str | bytes) -> ImageFile.ImageFile:
-    """The JPEG file that a `.lic` file restores. Pillow's limit holds before it is restored."""
+    """Return the JPEG file that a `.lic` file restores, if its size is within Pillow's own limit."""
     bomb = int(2 * Image.MAX_IMAGE_PIXELS) if Image.MAX_IMAGE_PIXELS else DEFAULT_LIMITS.max_pixels
     data = jpeg.decompress(file.read(DEFAULT_LIMITS.max_input_bytes + 1), limits=Limits(max_pixels=bomb))
-    # What the caller has allowed with `formats=` is not known here, so other formats are not opened: EPS would run
-    # Ghostscript.
+    # Other formats are not opened, since the caller's `formats=` is not known here: EPS would run Ghostscript.
     if not data.startswith(b"\xff\xd8\xff"):
         raise UnidentifiedImageError(
-            "what the .lic file restores is no JPEG file: lic_native.jpeg.decompress returns it"
+            "the .lic file restores a file that is not JPEG: lic_native.jpeg.decompress returns it"
         )
     opened = JpegImagePlugin.jpeg_factory(io.BytesIO(data), name)
     opened.__class__ = _RestoredMpo if isinstance(opened, MpoImagePlugin.MpoImageFile) else _RestoredJpeg
-    # Pillow has opened what has a name, and would close what is returned in its place.
+    # Pillow has opened a file that has a name, and would close the returned image instead.
     if name:
         file.close()
     return opened
 
 
 def _check(picture: Image.Image, options: dict[str, Any]) -> None:
-    """Raise ValueError for options of `save` that are none, or would lose what the user means to keep."""
+    """Raise ValueError for unknown options of `save`, and for those that would lose what the user means to keep."""
     remedy = "lic_native.jpeg.compress(data) keeps the bytes of a JPEG file without loss"
     if options.get("lossless"):
-        raise ValueError(f"a .lic file of an image is one with loss; {remedy}")
+        raise ValueError(f"a .lic file of an image is lossy; {remedy}")
     if isinstance(picture, _RestoredJpeg | _RestoredMpo) and "quality" not in options:
         raise ValueError(
-            "this image is of a .lic file without loss, and would be saved with loss: say so with quality= (1 to 8), "
+            "this image is of a .lic file without loss, and would be saved with loss: pass quality= (1 to 8) for that, "
             f"or copy the file; {remedy}"
         )
     unknown = sorted(options.keys() - {*SETTINGS, *METADATA, "dpi", "lossless"})
@@ -147,7 +149,7 @@ def _check(picture: Image.Image, options: dict[str, Any]) -> None:
 def _save(picture: Image.Image, file: IO[bytes], name: str | bytes) -> None:
     options = picture.encoderinfo
     _check(picture, options)
-    pixels = pixels_of(picture)
+    pixels = to_pixels(picture)
     metadata = {**pixels.metadata, **{name: as_bytes(name, options[name]) for name in METADATA if name in options}}
     if options.get("dpi") is not None:
         metadata["exif"] = with_dpi(metadata.get("exif", b""), options["dpi"])
@@ -159,8 +161,13 @@ def _save_all(picture: Image.Image, file: IO[bytes], name: str | bytes) -> None:
     raise ValueError("a .lic file holds one image: save each frame by itself, without save_all and append_images")
 
 
-Image.register_open(FORMAT, _opened, _accept)
-Image.register_save(FORMAT, _save)
-Image.register_save_all(FORMAT, _save_all)
-Image.register_extension(FORMAT, ".lic")
-Image.register_mime(FORMAT, "image/x-lic")
+def register_lic_opener() -> None:
+    """Register the format with Pillow. Importing this module has done so already; more calls change nothing."""
+    Image.register_open(FORMAT, _open, _accept)
+    Image.register_save(FORMAT, _save)
+    Image.register_save_all(FORMAT, _save_all)
+    Image.register_extension(FORMAT, ".lic")
+    Image.register_mime(FORMAT, "image/x-lic")
+
+
+register_lic_opener()

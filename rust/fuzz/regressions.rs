@@ -42,3 +42,8 @@ fn context_model() {
 fn lic() {
     replay(hostile::lic, "lic");
 }
+
+#[test]
+fn image() {
+    replay(hostile::image, "image");
+}

@@ -12,7 +12,8 @@ import typer
 
 from .. import _native, arguments, files, image, jpeg, threads
 from ..errors import LicError
-from ..image import pixels
+from ..image import formats, samples
+from ..inspection import kind
 from ..limits import DEFAULT_LIMITS, Limits
 from ..models import registry
 from ..models.rate_points import index_of
@@ -186,7 +187,7 @@ def restores(packed: Path, original: Path, limits: Limits = DEFAULT_LIMITS) -> b
     """Return whether a `.lic` file restores another: by size, and by time or checksum."""
     try:
         data = files.read(packed, limits)
-        if image.is_image(data):
+        if kind(data) == "image":
             return False
         status = original.stat()
         container = _native.unpack(data, max(status.st_size, 1))
@@ -213,7 +214,7 @@ def lossy_task(quality: float, profile: str | None, device: str | None, limits: 
 
     def work(data: bytes, job: Job) -> Result:
         notes = ["with loss"]
-        picture = pixels.pixels_of(pixels.read_file(data, limits), limits, tell=notes.append)
+        picture = samples.to_pixels(formats.read_file(data, limits), limits, warn=notes.append)
         settings: dict[str, Any] = {"quality": quality, "profile": profile, "device": device, "limits": limits}
         with overfitting(job) if lof else nullcontext() as watch:
             packed = image.compress(picture, **settings, lof=lof, on_lof=watch)
@@ -222,7 +223,7 @@ def lossy_task(quality: float, profile: str | None, device: str | None, limits: 
     def is_done(source: Path, target: Path) -> bool:
         try:
             data = files.read(target)
-            if not image.is_image(data):
+            if kind(data) != "image":
                 container = _native.unpack(data, limits.max_output_bytes)
                 there = f"{target} restores {container.size:,} bytes without loss"
             else:
@@ -237,13 +238,13 @@ def lossy_task(quality: float, profile: str | None, device: str | None, limits: 
 
 
 @contextmanager
-def overfitting(job: Job) -> Iterator[Callable[[image.Overfitting], None]]:
+def overfitting(job: Job) -> Iterator[Callable[[image.OverfitProgress], None]]:
     """Show how far latent overfitting is, if nothing else shows progress, and in the end what it has gained."""
     from rich.console import Console
     from rich.errors import LiveError
     from rich.progress import Progress
 
-    last: list[image.Overfitting] = []
+    last: list[image.OverfitProgress] = []
     with ExitStack() as stack:
         bar = Progress(console=Console(stderr=True), transient=True)
         with suppress(LiveError):
@@ -251,7 +252,7 @@ def overfitting(job: Job) -> Iterator[Callable[[image.Overfitting], None]]:
                 stack.enter_context(bar)
         task = bar.add_task("overfitting", total=None)
 
-        def watch(state: image.Overfitting) -> None:
+        def watch(state: image.OverfitProgress) -> None:
             last[:] = [state]
             bar.update(task, completed=state.done, total=state.total)
 

@@ -13,7 +13,8 @@ import typer
 
 from .. import _native, arguments, files, image, jpeg, threads
 from ..errors import CorruptError, LicError, UnsupportedError
-from ..image import pixels
+from ..image import formats
+from ..inspection import kind
 from ..limits import DEFAULT_LIMITS, Limits
 from . import batch, console, options, sources
 from .batch import Result, Task
@@ -70,17 +71,17 @@ def decompress(
     def accept(data: bytes, _: Job) -> None:
         if not data.startswith(sources.LIC):
             _native.unpack(data, 0)  # It says what the file is.
-        if remove and image.is_image(data):
+        if remove and kind(data) == "image":
             raise UnsupportedError(
                 "--rm is for files that come back byte for byte, and this one holds an image with loss"
             )
 
     def work(data: bytes, job: Job) -> Result:
         accept(data, job)
-        if not image.is_image(data):
+        if kind(data) != "image":
             restored = jpeg.decompress(data, device=device, limits=limits, threads=share)
             if job.target_named and job.target is not None:
-                pixels.check_suffix(restored, job.target)
+                formats.check_suffix(restored, job.target)
             return Result(restored)
         notes: list[str] = []
         return Result(shown(data, job, notes.append), tuple(notes))
@@ -88,8 +89,8 @@ def decompress(
     def shown(data: bytes, job: Job, tell: Callable[[str], None]) -> bytes:
         """Return the image file of a `.lic` file with loss."""
         suffix = ".png" if job.target is None else job.target.suffix
-        pixels.format_of(suffix)
-        return pixels.write_file(image.decompress(data, device=device, limits=limits), suffix, tell=tell)
+        formats.format_of(suffix)
+        return formats.write_file(image.decompress(data, device=device, limits=limits), suffix, warn=tell)
 
     def is_done(source: Path, target: Path) -> bool:
         if not sources.holds_image(source):
@@ -104,7 +105,7 @@ def decompress(
             return False
 
     def check(packed: bytes, restored: bytes) -> None:
-        if image.is_image(packed):
+        if kind(packed) == "image":
             raise ValueError("kept, since it holds an image with loss")
         if jpeg.decompress(packed, device=device, limits=limits, threads=share) != restored:
             raise ValueError("kept, since what was restored before is another file")
@@ -120,7 +121,7 @@ def restored_name(lic: Path) -> str:
         return name if named else name + ".restored"
     try:
         info = image.inspect(files.read(lic))
-        kept = pixels.keeps(Path(name).suffix, info.mode, info.metadata)
+        kept = formats.keeps(Path(name).suffix, info.mode, info.metadata)
     except (LicError, OSError):
         kept = False  # It is reported when it is its turn.
     return name if kept else name + ".png"
@@ -162,7 +163,7 @@ def check_files(
     share = batch.threads_each(plan, settings)
 
     def work(data: bytes, job: Job) -> Result:
-        lossy = image.is_image(data)
+        lossy = kind(data) == "image"
         if lossy:
             picture = image.decompress(data, device=device, limits=limits)
             size = picture.width * picture.height * len(picture.getbands())

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from .. import files, image, jpeg
+from ..inspection import kind
 from ..limits import DEFAULT_LIMITS
 from . import batch, console, options, sources
 
@@ -89,7 +90,7 @@ def _infos(paths: list[Path | None]) -> Iterator[tuple[Path | None, dict[str, An
     for path in paths:
         try:
             data = console.read_stdin(DEFAULT_LIMITS) if path is None else files.read(path)
-            info = asdict((image if image.is_image(data) else jpeg).inspect(data))
+            info = asdict((image if kind(data) == "image" else jpeg).inspect(data))
         except Exception as error:
             console.complain(console.describe(error, str(path or "stdin")))
             yield path, None

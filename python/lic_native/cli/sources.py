@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .. import files
-from ..image import HEAD as IMAGE_HEAD
-from ..image import pixels
-from ..jpeg import SUFFIXES as JPEG_SUFFIXES
+from ..errors import LicError
+from ..image import formats
+from ..image.formats import JPEG_SUFFIXES
+from ..inspection import MAGIC as LIC
+from ..inspection import kind
 from ..limits import DEFAULT_LIMITS
 from . import console
 
@@ -36,7 +38,7 @@ SUFFIX = ".lic"
 #: Prefix of the names of files that are being written (`files.Output`).
 TEMPORARY = ".lic-"
 #: First bytes of files.
-LIC, JPEG = b"\x89LIC", b"\xff\xd8\xff"
+JPEG = b"\xff\xd8\xff"
 #: Signatures of other images that Pillow reads, with their positions.
 _IMAGES = (
     (0, b"\x89PNG\r\n\x1a\n"),
@@ -94,7 +96,7 @@ def is_jpeg(path: Path) -> bool:
 
 def is_image(path: Path) -> bool:
     """Return whether a file of a folder is an image that Pillow reads, by its name or its content."""
-    if path.suffix.lower() in pixels.SUFFIXES:
+    if path.suffix.lower() in formats.SUFFIXES:
         return True
     start = head(path)
     return start.startswith(JPEG) or any(start[at : at + len(magic)] == magic for at, magic in _IMAGES)
@@ -108,8 +110,8 @@ def is_lic(path: Path) -> bool:
 def holds_image(path: Path) -> bool:
     """Return whether a `.lic` file holds an image with loss, rather than a file; no, if it can't be read."""
     try:
-        return head(path).startswith(IMAGE_HEAD)
-    except OSError:
+        return kind(head(path)) == "image"
+    except (OSError, LicError):
         return False
 
 

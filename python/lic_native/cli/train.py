@@ -77,7 +77,7 @@ def train_image(
 @app.command("native")
 def train_native(
     data: Annotated[Path, typer.Option(help="Folder of photographs, plain or in .tar shards.")],
-    out: Annotated[Path, typer.Option(help="The file to write: rust/src/jpeg/native/prior.bin.")],
+    out: Annotated[Path, typer.Option(help="The file to write: rust/src/jpeg/context_model/prior.bin.")],
     files: Annotated[int, typer.Option(help="JPEG files to make of the photographs.")] = 6000,
     steps: Annotated[int, typer.Option(help="Steps of the regression, for luma and for chroma.")] = 1500,
     limit: Annotated[int | None, typer.Option(help="Read at most this many images.")] = None,

@@ -18,7 +18,7 @@ from PIL import Image
 
 from ..arguments import Device
 from ..errors import UnsupportedError
-from ..image.pixels import bits_of
+from ..image.samples import bits_of
 from . import bd_rate, plot
 from .codecs import image_codecs
 from .distortion import decibels, ms_ssim, psnr

@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import CorruptError
+from ..image.formats import LOSSLESS_SUFFIXES
 
 __all__ = ["IMAGE_SUFFIXES", "files_below", "naming", "noise"]
 
 #: Suffixes of images that are not JPEG files.
-IMAGE_SUFFIXES = {".png", ".webp", ".tif", ".tiff", ".bmp"}
+IMAGE_SUFFIXES = LOSSLESS_SUFFIXES | {".webp"}
 
 
 def files_below(folder: Path, suffixes: Set[str]) -> list[Path]:

@@ -1,24 +1,24 @@
-"""Latents that are fitted to one image by its encoder: Zhang et al. 2022, latent representation overfitting (LOF).
+"""Latent representation overfitting (LOF, Zhang et al. 2022): the encoder fits the latents to one image.
 
-    analysis --> y -- random rounding, ever harder --> walk, synthesis --> bits per pixel + lambda * error
-                 ^------------------ Adam ---------------------------------------------------'
+    analysis --> y -- annealed: random rounding, ever harder --> walk, synthesis --> bits per pixel + lambda * error
+                 ^------------------------------- Adam -----------------------------------------------'
 
-An analysis transform knows its image only as one of all it was trained on, and its latents are not the best for a
-decoder: those are searched by gradient descent, with the decoder and its prior as they are (Campos et al. 2019, Content
-adaptive optimization for neural image compression, arXiv 1906.01223). Files need no other decoder.
+An analysis transform is trained on many images, and its latents are not the best for any one of them. Gradient descent
+improves them while the decoder and its prior stay fixed (Campos et al. 2019, Content adaptive optimization for neural
+image compression, arXiv 1906.01223), so any decoder reads the files.
 
-What has to come out are integers, and descent needs something smooth: stochastic Gumbel annealing (Yang, Bamler, Mandt
-2020, Improving inference for neural image compression, arXiv 2006.04240). A latent stands between the two nearest
-integers, at random and ever nearer to one of them. With as much noise as there, that takes thousands of iterations;
-with less of it, a few hundred go as far. What arXiv 2210.04112 does is not public; the name is theirs.
+Of the greedy search in Zhang et al. 2022 (arXiv 2210.04112) only the name and results are public, so this is another
+method, stochastic Gumbel annealing (Yang, Bamler, Mandt 2020, Improving inference for neural image compression,
+arXiv 2006.04240): a latent stands between its two nearest integers, at random and ever closer to one of them. With the
+noise of that paper it takes thousands of iterations; with less noise, a few hundred gain as much.
 """
 
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -29,34 +29,89 @@ from ..coding.coder import RateMeter
 from ..models.base import ImageModel
 from ..models.rate_points import LARGEST, LAST, tradeoff
 from ..nn.ambient import known_state
+from ..observe import stage
+from .analysis import Analysis
+from .grid import Area
+from .progress import OverfitProgress, Score
 
-__all__ = ["Overfitted", "Score", "overfit"]
+__all__ = ["OverfitResult", "TileSearch", "overfit"]
 
-#: Of the first iteration, in integer steps; it falls as a cosine to zero.
+#: Step size of the first iteration, in integers; it falls to zero as a cosine.
 RATE = 0.006
 #: Temperature of the first and of the last iteration.
 WARM, COLD = 0.5, 0.05
-#: The most noise, beside that of a choice at random, and the iterations that average it out.
+#: Noise at most, where 1 is that of Yang et al. 2020, and the number of iterations from which on it is that much.
 NOISE, PATIENCE = 0.5, 300
-#: Latents that nearly are integers count as so far from them: their slope is infinite.
+#: Distance from integers that latents keep, since the slope is infinite there.
 EDGE = 1e-4
 
 
-class Score(NamedTuple):
-    """bpp: bits per pixel. mse: mean squared error of samples from 0 to 255. loss: bpp + lambda * mse."""
-
-    bpp: float
-    mse: float
-    loss: float
-
-
 @dataclass(frozen=True)
-class Overfitted:
-    """symbols: integers as floats, `[1, C, h, w]`. before, after: of the rounded latents they began as, and of them."""
+class OverfitResult:
+    """The latents that `overfit` has chosen.
+
+    symbols: integers as floats, `[1, C, h, w]`.
+    before, after: scores of the rounded latents and of `symbols`.
+    """
 
     symbols: Tensor
     before: Score
     after: Score
+
+
+class TileSearch:
+    """Overfit the latents of an image tile by tile, each with the latents that were chosen for its neighbours.
+
+    analysis: of the image.
+    iterations: number of iterations for each tile.
+    on_progress: called after each iteration and after each tile.
+    """
+
+    def __init__(
+        self, analysis: Analysis, iterations: int, on_progress: Callable[[OverfitProgress], None] | None = None
+    ) -> None:
+        self._analysis, self._iterations, self._on_progress = analysis, iterations, on_progress
+        self._finished: list[tuple[Area, OverfitResult]] = []
+
+    def __call__(self, tile: Area) -> Tensor:
+        """Return the latents of a tile, integers as floats `[1, C, h, w]`. Tiles must come in raster order."""
+        analysis = self._analysis
+        # All latents that the pixels depend on which depend on the tile.
+        area = analysis.grid.padded(tile, 2 * analysis.model.reach[1])
+        y = analysis.latents(area).clone()
+        for other, finished in self._finished:
+            if shared := other.overlap(area):
+                y[..., *shared.within(area)] = finished.symbols[..., *shared.within(other)]
+        with stage("overfitting", whole=True):
+            result = overfit(
+                analysis.model,
+                analysis.planes(area),
+                analysis.index,
+                self._iterations,
+                symbols=y,
+                tile=tile.within(area),
+                on_step=lambda done, _: self._report(done),
+            )
+        self._finished.append((tile, result))
+        self._report(0)
+        return result.symbols
+
+    def _report(self, done: int) -> None:
+        """Report progress; `done` counts iterations of the current tile."""
+        if self._on_progress is None:
+            return
+        weights = [math.prod(tile.size) for tile, _ in self._finished]
+        before = _mean([result.before for _, result in self._finished], weights)
+        after = _mean([result.after for _, result in self._finished], weights)
+        total = self._iterations * self._analysis.grid.count
+        self._on_progress(OverfitProgress(done + self._iterations * len(self._finished), total, before, after))
+
+
+def _mean(scores: list[Score], weights: list[int]) -> Score | None:
+    """Return the weighted mean of scores, None if there are none."""
+    if not scores:
+        return None
+    return Score(*(sum(map(operator.mul, weights, values)) / sum(weights) for values in zip(*scores)))
 
 
 def overfit(
@@ -68,114 +123,108 @@ def overfit(
     symbols: Tensor | None = None,
     tile: tuple[slice, slice] | None = None,
     on_step: Callable[[int, float], None] | None = None,
-) -> Overfitted:
-    """Search the integers that cost least bits per pixel + lambda * mean squared error: never worse than rounded ones.
+) -> OverfitResult:
+    """Search integer latents of low bits per pixel + lambda * mean squared error, never higher than that of rounding.
 
-    Of an image in tiles, each is searched with what surrounds it: `pixels` is the tile's and of twice `model.reach[1]`
-    vectors on each side where there are any, `symbols` has around it what has been chosen so far, and `tile` says which
-    are searched. The error is that of all pixels the tile's latents have a part in, so that each tile makes the
-    whole image better. Bits are those of the tile, walked by itself.
+    A tile of a larger image is searched together with its surroundings: `pixels` covers the tile and, as far as the
+    image goes, twice `model.reach[1]` vectors more on each side; `symbols` holds the latents that the surroundings have
+    so far; `tile` says which latents are searched. The error counts all pixels that depend on the tile's latents, so
+    each tile improves the whole image. The bits are those of the tile, coded by itself.
 
-    The same call gives the same integers on the same machine. Nothing of torch's state is changed.
+    The same call returns the same integers on the same machine. The state of torch stays unchanged.
 
     Args:
-        model: a fixed codec whose walk is differentiable under `RateMeter`. It is not changed.
+        model: a codec with fixed weights whose walk is differentiable under `RateMeter`. It stays unchanged.
         pixels: `[1, 3, 16H, 16W]` from 0 to 1, on the model's device.
-        index: of the quality.
+        index: the quality as files name it (`models/rate_points.py`).
         iterations: steps of descent; each takes as long as encoding and decoding a few times. 0 only rounds.
-        symbols: `[1, C, H, W]`: what is searched as it was before rounding, integers around. Default: `model.encode`'s.
-        tile: rows and columns of the latents that are searched, `h` and `w` of them. Default: all.
-        on_step: called after each iteration with how many are done and the loss, of latents not quite rounded.
+        symbols: `[1, C, H, W]`: the tile's latents before rounding, and those around it. Default: of `model.encode`.
+        tile: rows and columns of the searched latents. Default: all.
+        on_step: called after each iteration with the number of iterations and the loss of the annealed latents.
 
     Raises:
-        TypeError, ValueError: shapes or numbers that are none of these.
+        TypeError, ValueError: a shape or number does not fit.
         KeyboardInterrupt: the work is no longer wanted (`threads.check`).
     """
     index, iterations = to_count(index, "index"), to_count(iterations, "iterations")
-    height, width = _grid(model, pixels)
+    height, width = _latent_size(model, pixels)
     if index > LAST:
-        raise ValueError(f"index {index} of a quality is not from 0 to {LAST}")
+        raise ValueError(f"index must be from 0 to {LAST}, not {index}")
     if symbols is not None and symbols.shape != (1, model.channels, height, width):
-        raise ValueError(f"latents {tuple(symbols.shape)}, not {(1, model.channels, height, width)}")
-    rows, columns = tile or (slice(0, height), slice(0, width))
-    for piece, size in ((rows, height), (columns, width)):
-        if piece.step is not None or not 0 <= piece.start < piece.stop <= size:
-            raise ValueError(f"a tile of {piece} in {size} latents")
+        raise ValueError(f"symbols must be {(1, model.channels, height, width)}, not {tuple(symbols.shape)}")
+    area = Area(*tile) if tile else Area(slice(0, height), slice(0, width))
+    for part, size in zip(area, (height, width)):
+        if part.step is not None or not 0 <= part.start < part.stop <= size:
+            raise ValueError(f"tile must lie within {size} latents, not at {part}")
 
-    # The caller may be in inference mode, whose tensors have no gradients: hence the clones.
+    # The clones have gradients even if the caller's tensors were made in inference mode.
     with known_state(grad=True):
         pixels, at = pixels.clone(), torch.tensor([index], device=pixels.device)
         with torch.no_grad():
             y = model.encode(pixels, at) if symbols is None else symbols.clone()
-        objective = _Objective(model, pixels, at, _rounded(y), (rows, columns))
-        y = y[..., rows, columns].clone()
+        objective = _Objective(model, pixels, at, _rounded(y), area)
+        y = y[..., *area].clone()
         best = _rounded(y)
-        before = after = objective.measured(best)
+        before = after = objective.score(best)
         if iterations:
-            found = _rounded(_descended(objective, y, iterations, on_step))
-            score = objective.measured(found)
+            fitted = _rounded(_descend(objective, y, iterations, on_step))
+            score = objective.score(fitted)
             if score.loss < before.loss:
-                best, after = found, score
-        return Overfitted(best, before, after)
+                best, after = fitted, score
+        return OverfitResult(best, before, after)
 
 
-def _grid(model: ImageModel, pixels: Tensor) -> tuple[int, int]:
-    """Of the latents of these pixels. Raises ValueError if there are none."""
+def _latent_size(model: ImageModel, pixels: Tensor) -> tuple[int, int]:
+    """Return rows and columns of the latents of these pixels. Raises ValueError if there are none."""
     shape = tuple(pixels.shape)
     if len(shape) != 4 or shape[:2] != (1, 3) or any(not n or n % model.STRIDE for n in shape[2:]):
-        raise ValueError(f"pixels {shape}, not (1, 3, H, W) with sides of multiples of {model.STRIDE}")
+        raise ValueError(f"pixels must be [1, 3, H, W] with H and W multiples of {model.STRIDE}, not {shape}")
     return shape[2] // model.STRIDE, shape[3] // model.STRIDE
 
 
 def _rounded(y: Tensor) -> Tensor:
-    """To integers that a file can hold."""
+    """Return the nearest integers that a file can hold."""
     return y.detach().round().clamp(-LARGEST, LARGEST)
 
 
 class _Objective:
-    """Bits per pixel and mean squared error of a tile."""
+    """Bits per pixel and mean squared error of a tile, as functions of its latents."""
 
-    def __init__(
-        self, model: ImageModel, pixels: Tensor, index: Tensor, around: Tensor, tile: tuple[slice, slice]
-    ) -> None:
-        self.model, self.index, self.around, self.tile = model, index, around, tile
+    def __init__(self, model: ImageModel, pixels: Tensor, index: Tensor, symbols: Tensor, tile: Area) -> None:
+        self.model, self.index, self.symbols, self.tile = model, index, symbols, tile
         self.weight = float(tradeoff(float(index)))
-        self.size = tile[0].stop - tile[0].start, tile[1].stop - tile[1].start
-        self.count = model.STRIDE**2 * math.prod(self.size)
+        self.count = model.STRIDE**2 * math.prod(tile.size)
         reach = model.reach[1]
-        # Slices may well end behind the last pixel.
-        self.rows, self.columns = (
-            slice(model.STRIDE * max(piece.start - reach, 0), model.STRIDE * (piece.stop + reach)) for piece in tile
-        )
-        self.pixels = pixels[..., self.rows, self.columns]
+        # A slice may end beyond the last pixel.
+        affected = Area(*(slice(max(part.start - reach, 0), part.stop + reach) for part in tile))
+        self.affected = affected.scaled(model.STRIDE)
+        self.pixels = pixels[..., *self.affected]
 
     def __call__(self, symbols: Tensor, half: bool = False) -> tuple[Tensor, Tensor]:
-        """half: synthesis in bfloat16."""
+        """Return bits per pixel and mean squared error, differentiably; `half` computes the synthesis in bfloat16."""
         meter = RateMeter()
-        self.model.walk(meter, self.index, self.size, symbols)
-        whole = self.around.clone()
-        whole[:, :, *self.tile] = symbols
+        self.model.walk(meter, self.index, self.tile.size, symbols)
+        whole = self.symbols.clone()
+        whole[..., *self.tile] = symbols
         with torch.autocast(symbols.device.type, torch.bfloat16, enabled=half):
-            decoded = self.model.decode(whole, self.index)[..., self.rows, self.columns]
+            decoded = self.model.decode(whole, self.index)[..., *self.affected]
         error = 255 * (decoded.clamp(0, 1) - self.pixels)
         return meter.bits().sum() / self.count, error.square().sum() / (3 * self.count)
 
-    def measured(self, symbols: Tensor) -> Score:
-        """Of integers, as in a file."""
+    def score(self, symbols: Tensor) -> Score:
+        """Return the score of integers, as a file would hold them."""
         with torch.no_grad():
             bpp, mse = map(float, self(symbols))
         return Score(bpp, mse, bpp + self.weight * mse)
 
 
-def _descended(
-    objective: _Objective, y: Tensor, iterations: int, on_step: Callable[[int, float], None] | None
-) -> Tensor:
-    """Latents that are nearly integers."""
+def _descend(objective: _Objective, y: Tensor, iterations: int, on_step: Callable[[int, float], None] | None) -> Tensor:
+    """Return latents of low loss that are nearly integers. `y` is changed."""
     y.requires_grad_()
     half = has_bfloat16(y.device)
     generator = torch.Generator(y.device).manual_seed(0)
     noise = NOISE * math.sqrt(min(1, iterations / PATIENCE))
-    # Gradients of a bit per pixel are small: next to them the usual epsilon is not.
+    # Gradients of bits per pixel are small, so the usual epsilon would dominate them.
     optimizer = torch.optim.Adam([y], betas=(0.9, 0.99), eps=1e-12)
     for step in range(iterations):
         threads.check()
@@ -191,9 +240,10 @@ def _descended(
 
 
 def annealed(y: Tensor, temperature: float, noise: float, generator: torch.Generator) -> Tensor:
-    """Between the two integers next to y, mostly near the nearer; near one of them if the temperature is low.
+    """Return random values between the two integers next to y, more often close to the nearer one.
 
-    Of noise 1, the probabilities are those of Yang 2020; the difference of two Gumbel variables is a logistic one.
+    The lower the temperature, the closer they are to integers. With noise 1 the probabilities are those of Yang et al.
+    2020, since the difference of two Gumbel variables is logistic.
     """
     floor = y.detach().floor()
     above = (y - floor).clamp(EDGE, 1 - EDGE)
@@ -203,7 +253,7 @@ def annealed(y: Tensor, temperature: float, noise: float, generator: torch.Gener
 
 
 def has_bfloat16(device: torch.device) -> bool:
-    """Whether products in bfloat16 take less time there than in float32."""
+    """Return whether products in bfloat16 take less time on a device than in float32."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported())
     return bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())

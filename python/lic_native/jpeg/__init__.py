@@ -16,9 +16,9 @@ import numpy as np
 
 from .. import _native, files, threads
 from ..arguments import Bytes, Device, check_instance, to_bytes, to_count, to_device
-from ..errors import LicError, LimitExceededError, UnsupportedError
+from ..errors import InexactDeviceError, LicError, LimitExceededError, UnsupportedError
 from ..files import File
-from ..image import pixels
+from ..image import formats
 from ..limits import DEFAULT_LIMITS, Limits
 from ..models import registry
 from ..models.registry import JpegProfile
@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 #: Suffixes of JPEG files.
-SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif"}
+SUFFIXES = formats.JPEG_SUFFIXES
 #: Bits of a file per block below which its pictures are nearly blank, and are left to the context coder.
 BLANK_FILE_BITS = 5
 #: Bytes of the index that stands for a duplicate's coefficients.
@@ -119,7 +119,7 @@ def compress(
         TypeError, ValueError: an argument has the wrong type, or the profile or device does not exist.
         LimitExceededError: `data` is longer than `limits.max_input_bytes`.
         UnsupportedError: the profile needs torch, which is not installed or can't be loaded.
-        RuntimeError: the device does not compute exactly, so that a network's files would not decode elsewhere.
+        InexactDeviceError: the device does not compute exactly, so that a network's files would not decode elsewhere.
     """
     return compress_explained(data, profile=profile, device=device, limits=limits, threads=threads)[0]
 
@@ -167,10 +167,10 @@ def decompress(data: Bytes, *, device: Device = None, limits: Limits = DEFAULT_L
     Raises:
         TypeError, ValueError: an argument has the wrong type, or the device does not exist.
         TruncatedError, CorruptError: the file is damaged. Checksums cover the file and the restored bytes.
-        UnsupportedError: the file has a newer version, or needs a model that this release lacks, or torch, which is
-            not installed.
+        UnsupportedError: this release can't read the file: VersionError, UnknownModelError or WeightsMismatchError; or
+            it needs torch, which is not installed.
         LimitExceededError: the file or its pictures exceed `limits`.
-        RuntimeError: the file needs a network, and the device does not compute exactly.
+        InexactDeviceError: the file needs a network, and the device does not compute exactly.
     """
     data, device = to_bytes(data), to_device(device)
     to_count(threads, "threads")
@@ -206,7 +206,7 @@ def compress_file(
     Raises:
         FileExistsError: the target exists and `overwrite` is false, or it is the source.
         OSError: a file can't be read or written.
-        TypeError, ValueError, LimitExceededError, UnsupportedError, RuntimeError: as `compress` does.
+        TypeError, ValueError, LicError: as `compress` does.
     """
     check_instance(limits, Limits, "limits")
     options: dict[str, Any] = {"profile": profile, "device": device, "limits": limits, "threads": threads}
@@ -231,7 +231,7 @@ def decompress_file(
     Raises:
         FileExistsError, OSError: as `compress_file` does.
         UnsupportedError: the target's suffix is that of another image format.
-        LicError, TypeError, ValueError, RuntimeError: as `decompress` does.
+        LicError, TypeError, ValueError: as `decompress` does.
     """
     check_instance(limits, Limits, "limits")
     options: dict[str, Any] = {"device": device, "limits": limits, "threads": threads}
@@ -239,7 +239,7 @@ def decompress_file(
     def work(data: bytes) -> bytes:
         restored = decompress(data, **options)
         if isinstance(target, str | os.PathLike):
-            pixels.check_suffix(restored, target)
+            formats.check_suffix(restored, target)
         return restored
 
     files.transform(work, source, target, overwrite=overwrite, limits=limits)
@@ -377,6 +377,8 @@ def _compressed(
             container = _native.unpack(packed, len(data))
             same = container.pictures == coded
             same = same and _native.carve_write(container.reconstruction, decoded, len(data)) == data
+    except InexactDeviceError:
+        raise
     except LicError:
         return None, NOT_REBUILT
     return (packed, None) if same else (None, NOT_REBUILT)

@@ -27,15 +27,18 @@ CONTEXT_THREADS = 4
 
 
 class PictureCoder(Protocol):
-    """A coder of the coefficients of one picture.
-
-    name, number: how it is registered in `models.registry`.
-    """
+    """A coder of the coefficients of one picture."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The name in `models.registry`."""
+        ...
+
     @property
-    def number(self) -> int: ...
+    def number(self) -> int:
+        """The number in `models.registry`, which files refer to."""
+        ...
+
     def fingerprint(self) -> int:
         """Return a 32-bit hash of everything encoder and decoder must share: weights, tables, configuration."""
         ...
@@ -144,14 +147,12 @@ def decode(frame: _native.Frame, coded: Coded, device: Device, threads: int) -> 
 
     Raises:
         CorruptError, TruncatedError: the bytes do not fit the frame.
-        UnsupportedError: this release has no such coder for JPEG files, or other weights for it.
+        UnknownModelError, UnsupportedError: this release has no such coder for JPEG files, or torch is not installed.
+        WeightsMismatchError: this release has other weights for the coder.
     """
     number, fingerprint, data = coded
     coder = _coder_of_number(number, device)
-    if coder.fingerprint() != fingerprint:
-        raise UnsupportedError(
-            f"the file needs weights {fingerprint:08x} of model {coder.name}, not {coder.fingerprint():08x} as here"
-        )
+    registry.check_weights(coder.name, coder.fingerprint(), fingerprint)
     return coder.decode(frame, data, threads)
 
 

@@ -344,7 +344,7 @@ class Mlcc(nn.Module):
     @classmethod
     @known_state()
     def load(cls, path: str | Path, device: torch.device | str = "cpu") -> Mlcc:
-        """Return an exact model as `save` wrote it. Raises RuntimeError as `nn.exact.check_exact` does."""
+        """Return an exact model as `save` wrote it. Raises InexactDeviceError as `nn.exact.check_exact` does."""
         config, tensors = read_weights(path)
         with torch.device("meta"):
             model = cls(tensors["sigma"], Config(**json.loads(config)))

@@ -494,7 +494,7 @@ class Msp(nn.Module):
     @classmethod
     @known_state()
     def load(cls, path: str | Path, device: torch.device | str = "cpu") -> Msp:
-        """Return a fixed codec as `save` wrote it. Raises RuntimeError as `nn.exact.check_exact` does."""
+        """Return a fixed codec as `save` wrote it. Raises InexactDeviceError as `nn.exact.check_exact` does."""
         model = cls.read(path)
         model._become_fixed()
         check_exact(model.prior, torch.device(device))

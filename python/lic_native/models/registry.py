@@ -8,7 +8,7 @@ from importlib.resources import as_file, files
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 
 from ..arguments import Device, check_choice, to_count, to_device
-from ..errors import UnsupportedError
+from ..errors import UnknownModelError, UnsupportedError, WeightsMismatchError
 
 if TYPE_CHECKING:
     from .base import ImageModel
@@ -26,6 +26,7 @@ __all__ = [
     "JpegProfile",
     "check_overfitting",
     "check_profile",
+    "check_weights",
     "load",
     "load_image",
     "model_name",
@@ -68,11 +69,17 @@ OVERFITTED = ("msp-balanced", "msp-fast", "msp-best")
 
 
 def model_name(number: int) -> str:
-    """Return the name of a file's model. Raises UnsupportedError if this release has none of that number."""
+    """Return the name of a file's model. Raises UnknownModelError if this release has none of that number."""
     for name, known in NUMBERS.items():
         if known == number:
             return name
-    raise UnsupportedError(f"model number {number} is not in this release; it has {NUMBERS}")
+    raise UnknownModelError(f"model number {number} is not in this release; it has {NUMBERS}")
+
+
+def check_weights(name: str, installed: int, needed: int) -> None:
+    """Raise WeightsMismatchError if the fingerprint of a model's installed weights is not the one that a file needs."""
+    if installed != needed:
+        raise WeightsMismatchError(f"the file needs weights {needed:08x} of model {name}, not {installed:08x} as here")
 
 
 def of_profile(profile: str | None, device: Device = None) -> str:
@@ -153,7 +160,7 @@ def load(name: str, device: Device = None) -> Mlcc:
     Raises:
         TypeError, ValueError: `device` is neither "cpu" nor "cuda", or there is none.
         UnsupportedError: torch is not installed, or can't be loaded.
-        RuntimeError: the device does not compute exactly (`nn.exact.check_exact`).
+        InexactDeviceError: the device does not compute exactly (`nn.exact.check_exact`).
     """
     where = present_device(device, f"model {name}")
     from .mlcc import Mlcc

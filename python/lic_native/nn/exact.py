@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .. import _native
+from ..errors import InexactDeviceError
 from .ambient import known_state
 
 __all__ = [
@@ -183,7 +184,7 @@ def check_exact(model: nn.Module, device: torch.device) -> None:
     some shapes only. Where a faster way is, the exact one is taken.
 
     Raises:
-        RuntimeError: a product is not what integer arithmetic gives.
+        InexactDeviceError: a product is not what integer arithmetic gives.
     """
     on_cpu, tried = device.type == "cpu", set()
     for name, layer in model.named_modules():
@@ -202,7 +203,7 @@ def check_exact(model: nn.Module, device: torch.device) -> None:
                 "layer %s, %d -> %d: the faster way is not exact here, a product is taken", name, inputs, outputs
             )
         if not fast and not _product_is_exact(inputs, outputs, device):
-            raise RuntimeError(
+            raise InexactDeviceError(
                 f"float32 matrix products on {device} are not exact here, of layer {name} from {inputs} to {outputs} "
                 "channels: files would not decode elsewhere; another device or version of torch may do"
             )

@@ -4,7 +4,7 @@
 //! the crate only, so that the ordinary tests can replay what the fuzzers found (`regressions.rs`).
 
 use lic_native::carve::{self, EmbeddedJpeg};
-use lic_native::container::{self, Body, CodedPicture, JpegBody};
+use lic_native::container::{self, Body, CodedPicture, ImageBody, JpegBody, Metadata};
 use lic_native::jpeg::{self, context_model, Component, Frame, Plane, Steps};
 use lic_native::Limits;
 use lic_native::{Error, Result};
@@ -122,6 +122,35 @@ pub fn lic(data: &[u8]) {
             assert!(!edits.is_empty(), "{error}");
             assert_typed(&error);
         }
+    }
+}
+
+/// Reads any bytes as the metadata of an image, and unpacks a file with them before and after it is altered.
+pub fn image(data: &[u8]) {
+    let (data, edits) = with_edits(data);
+    let metadata = Metadata::from_bytes(data).unwrap_or_else(|error| {
+        assert_typed(&error);
+        Metadata { xmp: data.to_vec(), ..Metadata::default() }
+    });
+    let sections = metadata.to_bytes();
+    assert_eq!(Metadata::from_bytes(&sections).as_ref(), Ok(&metadata));
+    let image = ImageBody {
+        width: 3,
+        height: 200,
+        channels: 4,
+        model: 5,
+        fingerprint: 0xfeed_f00d,
+        quality: 192,
+        checksum: 0xdead_beef,
+        metadata,
+        alpha: sections.iter().copied().chain([0]).collect(),
+        latents: data.to_vec(),
+    };
+    let mut packed = container::pack_image(&image).expect("it has all that it needs");
+    assert_eq!(container::unpack(&packed, &LIMITS).expect("it was packed").body, Body::Image(image));
+    edits.iter().for_each(|edit| edit.apply(&mut packed));
+    if let Err(error) = container::unpack(&resealed(&packed), &LIMITS) {
+        assert_typed(&error);
     }
 }
 

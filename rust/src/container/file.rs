@@ -1,6 +1,6 @@
 //! A whole `.lic` file.
 
-use super::header::{open, KIND_IMAGE, KIND_JPEG, KIND_STORED};
+use super::header::{check_end, open, KIND_IMAGE, KIND_JPEG, KIND_STORED};
 use super::{image, jpeg, stored, ImageBody, JpegBody};
 use crate::{Error, Limits, Result, Unsupported};
 use xxhash_rust::xxh3::xxh3_64;
@@ -51,11 +51,7 @@ pub fn unpack(data: &[u8], limits: &Limits) -> Result<Container> {
         KIND_JPEG => Body::Jpeg(jpeg::read(&mut cursor, limits)?),
         other => return Err(Unsupported::Kind(other).into()),
     };
-    let extra = cursor.rest().len();
-    if extra > 0 {
-        let what = format!("{extra} bytes after the last section");
-        return Err(Error::Corrupt { what, offset: cursor.position() });
-    }
+    check_end(&cursor)?;
     Ok(Container { size, checksum, body })
 }
 

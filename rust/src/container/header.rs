@@ -132,3 +132,14 @@ pub(super) fn take_rest<'a>(cursor: &mut Cursor<'a>) -> &'a [u8] {
     let rest = cursor.rest();
     cursor.take(rest.len(), "rest").unwrap_or_default()
 }
+
+/// Checks that no bytes are left.
+pub(super) fn check_end(cursor: &Cursor) -> Result<()> {
+    match cursor.rest().len() {
+        0 => Ok(()),
+        extra => {
+            let what = format!("{extra} bytes after the last section");
+            Err(Error::Corrupt { what, offset: cursor.position() })
+        }
+    }
+}

@@ -13,7 +13,7 @@ mod tiles;
 pub use crate::streams::{join as join_streams, split as split_streams};
 pub use file::{unpack, verify, Body, Container};
 pub use header::{kind, Kind, MAGIC, VERSION};
-pub use image::{pack_image, ImageBody};
+pub use image::{pack_image, ImageBody, LatentsChecksum, Metadata};
 pub use jpeg::{duplicates, frames, pack_jpeg, CodedPicture, JpegBody};
 pub use stored::store;
 pub use tiles::cuts;

@@ -6,8 +6,9 @@ use pyo3::types::PyBytes;
 
 use super::arrays::slice;
 use super::enter;
+use super::image::Image;
 use super::jpeg::{limits, Frame};
-use crate::container::{self, Body, CodedPicture, ImageBody, JpegBody, Kind};
+use crate::container::{self, Body, CodedPicture, JpegBody, Kind};
 
 /// A picture's coder, the coder's fingerprint, and the coded coefficients; or the index of an earlier picture that has the
 /// same coefficients.
@@ -92,22 +93,10 @@ impl Container {
 
     /// The content of a file of kind "image".
     #[getter]
-    fn image(&self, py: Python<'_>) -> Option<Image> {
-        let bytes = |data: &[u8]| PyBytes::new(py, data).unbind();
+    fn image(&self, py: Python<'_>) -> PyResult<Option<Image>> {
         match &self.0.body {
-            Body::Image(image) => Some(Image {
-                width: image.width,
-                height: image.height,
-                channels: image.channels,
-                model: image.model,
-                fingerprint: image.fingerprint,
-                quality: image.quality,
-                checksum: image.checksum,
-                metadata: bytes(&image.metadata),
-                alpha: bytes(&image.alpha),
-                latents: bytes(&image.latents),
-            }),
-            _ => None,
+            Body::Image(image) => Image::new(py, image).map(Some),
+            _ => Ok(None),
         }
     }
 
@@ -117,21 +106,6 @@ impl Container {
         let frames = enter(py, || body.frames(self.0.size, &limits(Some(max_blocks), None)))?;
         Ok(frames.into_iter().map(Frame::from).collect())
     }
-}
-
-/// The content of an image's file: see [`ImageBody`].
-#[pyclass(frozen, get_all, module = "lic_native._native")]
-pub(super) struct Image {
-    width: u32,
-    height: u32,
-    channels: u8,
-    model: u64,
-    fingerprint: u32,
-    quality: u32,
-    checksum: u32,
-    metadata: Py<PyBytes>,
-    alpha: Py<PyBytes>,
-    latents: Py<PyBytes>,
 }
 
 fn name(kind: Kind) -> &'static str {
@@ -166,38 +140,6 @@ pub(super) fn pack_jpeg<'py>(
 ) -> PyResult<Bound<'py, PyBytes>> {
     let body = JpegBody { reconstruction, pictures: pictures.into_iter().map(CodedPicture::from).collect() };
     Ok(PyBytes::new(py, &enter(py, || container::pack_jpeg(original, &body))?))
-}
-
-/// Return a file of an image: see [`ImageBody`].
-#[pyfunction]
-#[pyo3(signature = (width, height, channels, model, fingerprint, quality, checksum, metadata, alpha, latents))]
-#[allow(clippy::too_many_arguments)] // one for each field; Python names them
-pub(super) fn pack_image(
-    py: Python<'_>,
-    width: u32,
-    height: u32,
-    channels: u8,
-    model: u64,
-    fingerprint: u32,
-    quality: u32,
-    checksum: u32,
-    metadata: Vec<u8>,
-    alpha: Vec<u8>,
-    latents: Vec<u8>,
-) -> PyResult<Bound<'_, PyBytes>> {
-    let image = ImageBody {
-        width,
-        height,
-        channels,
-        model,
-        fingerprint,
-        quality,
-        checksum,
-        metadata,
-        alpha,
-        latents,
-    };
-    Ok(PyBytes::new(py, &enter(py, || container::pack_image(&image))?))
 }
 
 /// Read a `.lic` file; nothing larger than `max_output` bytes is unpacked.

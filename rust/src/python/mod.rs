@@ -6,6 +6,7 @@ mod container;
 mod context_model;
 mod exact_layers;
 mod exceptions;
+mod image;
 mod jpeg;
 mod message;
 mod model;
@@ -68,7 +69,7 @@ mod _native {
     #[pymodule_export]
     use super::container::{cuts, duplicates, frames, join_streams, kind, split_streams};
     #[pymodule_export]
-    use super::container::{pack_image, pack_jpeg, store, unpack, verify, Container, Image};
+    use super::container::{pack_jpeg, store, unpack, verify, Container};
     #[pymodule_export]
     use super::context_model::{context_decode, context_encode, context_fingerprint, context_statistics};
     #[pymodule_export]
@@ -78,6 +79,8 @@ mod _native {
         CorruptError, InexactDeviceError, LicError, LimitExceededError, TruncatedError, UnknownModelError,
         UnsupportedError, VersionError, WeightsMismatchError,
     };
+    #[pymodule_export]
+    use super::image::{pack_image, Image, LatentsChecksum};
     #[pymodule_export]
     use super::jpeg::{carve_read, carve_write};
     #[pymodule_export]
