@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from .. import _native, threads
-from ..entropy.distributions import Distribution, LogisticPairs
+from ..entropy.base import Distribution
+from ..entropy.distributions import LogisticPair
 from ..entropy.stream import Decoder, Encoder
 from ..nn.exact import in_one_pass
 
@@ -70,7 +71,7 @@ class Mixture(NamedTuple):
 
     def distributions(self) -> Iterable[Distribution]:
         # What leaves the device is 16 bits wide.
-        return map(LogisticPairs, to_params(self).cpu().contiguous().numpy())
+        return map(LogisticPair, to_params(self).cpu().contiguous().numpy())
 
     def bits(self, symbols: Tensor) -> Tensor:
         return self.costs(symbols).sum(1)

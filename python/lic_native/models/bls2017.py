@@ -30,8 +30,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ..coding.coder import FLOOR, Coder
-from ..entropy.distributions import Rows, Tables
 from ..entropy.stream import Encoder
+from ..entropy.tables import Rows, Tables
 from ..nn.ambient import known_state
 from ..nn.checkpoint import fingerprint, read_weights
 from ..nn.gdn import GDN
