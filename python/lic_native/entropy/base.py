@@ -38,7 +38,7 @@ class Distribution:
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
             return NotImplemented
-        return self is other or equal(self._parameters(), other._parameters())
+        return self is other or equal([*self._parameters().values()], [*other._parameters().values()])
 
     def __hash__(self) -> int:
         # The arrays belong to the caller, who may change the numbers in them.
@@ -49,11 +49,9 @@ class Distribution:
 
 
 def equal(one: Any, other: Any) -> bool:
-    """Return whether two parameters (arrays, numbers, tables, or lists or dicts of them) are equal."""
+    """Return whether two parameters (arrays, numbers, distributions, tables or lists of them) are equal."""
     if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
         return np.array_equal(one, other)
-    if isinstance(one, dict):
-        one, other = list(one.values()), list(other.values())
     if isinstance(one, list):
         return len(one) == len(other) and all(map(equal, one, other))
     return bool(one == other)

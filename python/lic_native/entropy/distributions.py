@@ -264,7 +264,7 @@ def check_distribution(distribution: object) -> None:
 
 
 def _common_shape(**parameters: Any) -> tuple[int, ...]:
-    """Return the shape that parameters broadcast to. Raises ValueError, which names them, if there is none."""
+    """Return the shape that parameters broadcast to. Raises ValueError, which names them, if they do not."""
     shapes = {name: parameter.shape for name, parameter in parameters.items()}
     try:
         return np.broadcast_shapes(*shapes.values())

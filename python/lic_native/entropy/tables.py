@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -70,6 +70,17 @@ class Tables:
         return tables
 
     @classmethod
+    def _of_scales(cls, build: Callable[[list[float]], _native.Tables], scales: ArrayLike) -> Tables:
+        """Return tables with a row for each of `[rows]` scales."""
+        array, _ = to_numpy(list(scales) if isinstance(scales, Iterator) else scales)
+        if array.dtype.kind not in "fiu":
+            raise TypeError(f"scales must be numbers, not {array.dtype}")
+        if array.ndim != 1:
+            raise ValueError(f"scales of shape {array.shape}, not [rows]")
+        array = array.astype(np.float64)
+        return cls._of(build(array.tolist()), array)
+
+    @classmethod
     def gaussian(cls, scales: ArrayLike) -> Tables:
         """Return a row for each standard deviation: a normal distribution of mean 0, integrated over each integer.
 
@@ -80,8 +91,7 @@ class Tables:
             TypeError: the scales are not numbers.
             ValueError: a scale is out of range, or the scales do not have one dimension.
         """
-        scales = _scales(scales)
-        return cls._of(_native.Tables.gaussian(scales.tolist()), scales)
+        return cls._of_scales(_native.Tables.gaussian, scales)
 
     @classmethod
     def logistic(cls, scales: ArrayLike) -> Tables:
@@ -89,8 +99,7 @@ class Tables:
 
         Scales and errors are as for `gaussian`.
         """
-        scales = _scales(scales)
-        return cls._of(_native.Tables.logistic(scales.tolist()), scales)
+        return cls._of_scales(_native.Tables.logistic, scales)
 
     @classmethod
     def laplace(cls, scales: ArrayLike) -> Tables:
@@ -98,8 +107,7 @@ class Tables:
 
         Scales and errors are as for `gaussian`.
         """
-        scales = _scales(scales)
-        return cls._of(_native.Tables.laplace(scales.tolist()), scales)
+        return cls._of_scales(_native.Tables.laplace, scales)
 
     @classmethod
     def from_pmf(cls, pmf: ArrayLike, offsets: ArrayLike | None = None) -> Tables:
@@ -248,16 +256,6 @@ def _row_integers(rows: int, values: ArrayLike | None, default: int, name: str) 
     if array.shape != (rows,):
         raise ValueError(f"{name} of shape {array.shape} for {rows} rows")
     return array
-
-
-def _scales(scales: ArrayLike) -> NDArray[np.float64]:
-    """Return the scales of a table's rows as `[rows]` numbers."""
-    array, _ = to_numpy(list(scales) if isinstance(scales, Iterator) else scales)
-    if array.dtype.kind not in "fiu":
-        raise TypeError(f"scales must be numbers, not {array.dtype}")
-    if array.ndim != 1:
-        raise ValueError(f"scales of shape {array.shape}, not [rows]")
-    return array.astype(np.float64)
 
 
 def _positive(low: float, high: float) -> bool:
