@@ -1,4 +1,4 @@
-"""Synthetic pictures and the JPEG files made of them."""
+"""Fixtures: synthetic photographs, JPEG files of them, and a small model."""
 
 import io
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ TREE = Path(__file__).parents[1] / "python" / "lic_native"
 if Path(lic_native.__file__).parent != TREE:
     pytest.exit(f"these are the tests of {TREE}, but {lic_native.__file__} is imported: pip install --editable .", 4)
 
-#: Of a model that is quick, with something of everything: groups that skip guesses wholly, in part, and not at all.
+#: Configuration of a small, fast model whose groups skip guesses entirely, partly and not at all.
 SMALL_MSP = msp.Config(
     y_channels=12,
     transform_width=16,
@@ -29,16 +29,16 @@ SMALL_MSP = msp.Config(
     head_width=8,
     skip_channels=6,
 )
-#: The profiles that are networks.
+#: Profiles that are networks.
 NETWORKS = [profile for profile, name in registry.PROFILES.items() if name != registry.NATIVE]
 
-# The first example of a property pays for torch's start.
+# The first example of a property includes the start of torch, so there is no deadline.
 settings.register_profile("lic_native", deadline=None)
 settings.load_profile("lic_native")
 
 
 def photograph(height: int, width: int, seed: int = 0) -> np.ndarray:
-    """uint8 `[height, width, 3]`: smooth shapes, an edge and some grain, different for each seed."""
+    """Return uint8 `[height, width, 3]`: smooth shapes, an edge and some grain, which depend on the seed."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[:height, :width] / 40.0
     waves = [np.sin(x * a + y * b + c) for a, b, c in rng.uniform(-2, 2, (3, 3))]
@@ -47,7 +47,7 @@ def photograph(height: int, width: int, seed: int = 0) -> np.ndarray:
 
 
 def pixels(height: int = 64, width: int = 96, seed: int = 0) -> torch.Tensor:
-    """A photograph as models for images take it, `[1, 3, height, width]`."""
+    """Return a photograph as float32 `[1, 3, height, width]` in 0 to 1, the input of image models."""
     return torch.from_numpy(photograph(height, width, seed)).permute(2, 0, 1)[None].float() / 255
 
 
@@ -58,7 +58,7 @@ def jpeg_bytes(height: int = 96, width: int = 128, seed: int = 0, mode: str = "R
 
 
 def cut(photo: bytes, width: int, height: int, mode: str = "RGB", **options) -> bytes:
-    """The middle of a photograph, as a JPEG file of its own."""
+    """Return the middle of a photograph as a JPEG file."""
     image = Image.open(io.BytesIO(photo))
     left, top = (image.width - width) // 2, (image.height - height) // 2
     buffer = io.BytesIO()
@@ -68,7 +68,7 @@ def cut(photo: bytes, width: int, height: int, mode: str = "RGB", **options) -> 
 
 @contextmanager
 def networks_alone():
-    """Pictures are coded by a profile's network even where the native coder would make them smaller."""
+    """Code pictures with a profile's network, even if the native coder would make them smaller."""
 
     def network(frame, profile, device):
         name = registry.of_profile(profile, device)
@@ -81,18 +81,18 @@ def networks_alone():
 
 @pytest.fixture(scope="session")
 def photo() -> bytes:
-    """A real photograph, 4:2:0."""
+    """Return a real photograph with 4:2:0 sampling as a JPEG file."""
     return (Path(__file__).parent / "data" / "grace_hopper.jpg").read_bytes()
 
 
 @pytest.fixture(scope="session")
 def crops() -> torch.Tensor:
-    """What first weights are made of, `[12, 3, 64, 96]`."""
+    """Return crops `[12, 3, 64, 96]` from which a model is initialised."""
     return torch.cat([pixels(seed=seed) for seed in range(12)])
 
 
 def random_msp(crops: torch.Tensor, config: msp.Config = SMALL_MSP) -> msp.Msp:
-    """As training begins, but nothing is zero."""
+    """Return an initialised model whose zero parameters are random instead."""
     torch.manual_seed(0)
     model = msp.Msp(config)
     model.init_from_pca(crops)
@@ -108,7 +108,7 @@ def small_msp(crops) -> msp.Msp:
 
 @pytest.fixture(scope="module")
 def one_thread():
-    """Tests share their machine; threads that wait for each other on it are slow."""
+    """Use one thread of torch, because threads that wait for each other are slow on a shared machine."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -116,7 +116,7 @@ def one_thread():
 
 
 def check_reach(model) -> None:
-    """No latent depends on pixels, and no pixel on latents, that are further than a model says: halos rest on it."""
+    """Assert that latents and pixels depend on each other within the model's `reach`, which sets the halos of tiles."""
     side, middle, index = 13, 6, torch.tensor([100])
     for transform, shape, stride, reach in (
         (model.encode, (1, 3, model.STRIDE * side, model.STRIDE * side), (model.STRIDE, 1), model.reach[0]),
@@ -131,9 +131,9 @@ def check_reach(model) -> None:
             assert (lines - middle).abs().max() == reach
 
 
-def trained(train, data, out, minutes=None, **given):
-    """Call a training with the options of a run and its own."""
+def trained(train, data, out, minutes=None, **options):
+    """Call a training, and pass options of any run as `Options`."""
     from lic_native.training import Options
 
-    run = {field.name: given.pop(field.name) for field in fields(Options) if field.name in given}
-    return train(Options(data, out, minutes, **run), **given)
+    run = {field.name: options.pop(field.name) for field in fields(Options) if field.name in options}
+    return train(Options(data, out, minutes, **run), **options)

@@ -1,4 +1,4 @@
-"""Whatever a program has made of torch and NumPy, every call gives the same and leaves all as it was."""
+"""Calls give equal results in every state of torch and NumPy, and leave the state unchanged."""
 
 import io
 import locale
@@ -27,7 +27,7 @@ PIXELS = photograph(16, 24)
 
 @contextmanager
 def changed(get, set_, value):
-    """A setting for a while."""
+    """Change a setting within a `with` block."""
     before = get()
     set_(value)
     try:
@@ -52,10 +52,10 @@ class Counting(TorchFunctionMode):
 
 @contextmanager
 def fine_precision(value):
-    """As torch 2.9 and later have it."""
+    """Change the precision of float32 products, by the interface of torch 2.9 and later."""
     backends = [torch.backends.cuda.matmul, torch.backends.mkldnn.matmul, torch.backends.mkldnn.conv]
     if not hasattr(backends[0], "fp32_precision"):
-        pytest.skip("this torch has one precision for all")
+        pytest.skip("this torch has one precision for all backends")
     for backend in backends[1:]:
         backend.fp32_precision = value
     try:
@@ -69,7 +69,7 @@ def dtype(value):
     return changed(torch.get_default_dtype, torch.set_default_dtype, value)
 
 
-#: Each makes a state for a while.
+#: Contexts that change the state.
 STATES = {
     "none": nullcontext,
     "default float64": lambda: dtype(torch.float64),
@@ -108,7 +108,7 @@ STATES = {
 }  # fmt: skip
 
 
-#: They change nothing in how a model is read from its file.
+#: States that do not affect how a model is loaded.
 ALIKE = {"none", "two threads", "enable grad", "set grad enabled", "NumPy prints", "anomalies", "another locale"}
 
 
@@ -120,7 +120,7 @@ def warnings_raise():
 
 
 def state() -> dict[str, object]:
-    """All that a call could have left otherwise."""
+    """Return all settings that a call could have changed."""
     matmul = torch.backends.cuda.matmul
     fine = (
         [matmul, torch.backends.mkldnn.matmul, torch.backends.mkldnn.conv] if hasattr(matmul, "fp32_precision") else []
@@ -138,7 +138,7 @@ def state() -> dict[str, object]:
         "deterministic": torch.are_deterministic_algorithms_enabled(),
         "threads": torch.get_num_threads(),
         "threads of a new thread": in_a_thread(torch.get_num_threads),
-        "precision": [each.fp32_precision for each in fine] or torch.get_float32_matmul_precision(),
+        "precision": [backend.fp32_precision for backend in fine] or torch.get_float32_matmul_precision(),
         "oneDNN": torch.backends.mkldnn.enabled,
         "denormals": sys.float_info.min / 2,
         "numpy": (np.geterr(), np.get_printoptions()),
@@ -176,7 +176,7 @@ def latents():
     return image.latents(SMALL["fast"], device="cpu")
 
 
-#: Filled in once, in a state that nothing has changed.
+#: Compressed files, made once in the default state.
 SMALL: dict[str, bytes] = {}
 CALLS = {
     "jpeg.compress": packed_jpeg,
@@ -198,20 +198,20 @@ def expected():
 
 @pytest.mark.filterwarnings("ignore:TF32 acceleration on top of oneDNN", "ignore:Anomaly Detection")
 @pytest.mark.parametrize("name", STATES)
-def test_calls_give_the_same_in_every_state_and_leave_it_as_it_was(expected, name):
-    """With models that have been loaded before."""
+def test_calls_neither_depend_on_the_state_nor_change_it(expected, name):
+    """The models have been loaded before."""
     with STATES[name]():
         before = state()
-        for call, what in CALLS.items():
-            # Overfitting with two threads takes long where others are at work, and is the same on one machine alone.
+        for call, function in CALLS.items():
+            # On a busy machine overfitting with two threads is slow, and its result is the same only on one machine.
             if (name, call) != ("two threads", "image.compress with lof"):
-                assert np.array_equal(what(), expected[call]), call
+                assert np.array_equal(function(), expected[call]), call
                 assert state() == before, call
 
 
 @pytest.mark.filterwarnings("ignore:TF32 acceleration on top of oneDNN", "ignore:Anomaly Detection")
 @pytest.mark.parametrize("name", [name for name in STATES if name not in ALIKE])
-def test_models_that_were_loaded_in_any_state_work_in_none(expected, name):
+def test_models_that_were_loaded_in_any_state_work_in_the_default_state(expected, name):
     registry._load.cache_clear()
     with STATES[name]():
         before = state()
@@ -223,7 +223,7 @@ def test_models_that_were_loaded_in_any_state_work_in_none(expected, name):
         assert np.array_equal(CALLS[call](), expected[call]), call
 
 
-def test_a_model_of_other_tensors_is_not_kept():
+def test_a_model_of_fake_tensors_is_not_cached():
     fake = pytest.importorskip("torch._subclasses.fake_tensor")
     registry._load.cache_clear()
     with fake.FakeTensorMode(), pytest.raises(Exception):  # noqa: B017 (whatever torch raises)
@@ -231,8 +231,8 @@ def test_a_model_of_other_tensors_is_not_kept():
     assert image.compress(PIXELS, profile="fast", device="cpu")
 
 
-def test_concurrent_calls_leave_every_threads_number_of_threads():
-    """Fault of the past: who ended last restored the number of who began first."""
+def test_concurrent_calls_keep_the_number_of_threads():
+    """Calls that overlap must not restore the number of threads that another call has set."""
     large = jpeg_bytes(200, 300)
     with changed(torch.get_num_threads, torch.set_num_threads, 4), networks_alone():
         seen = []
@@ -255,13 +255,13 @@ def test_concurrent_calls_leave_every_threads_number_of_threads():
         assert in_a_thread(torch.get_num_threads) == torch.get_num_threads() == 4
 
 
-def test_one_thread_is_of_the_thread_that_asked_alone():
+def test_single_thread_affects_the_calling_thread_alone():
     with changed(torch.get_num_threads, torch.set_num_threads, 3), ExitStack() as stack:
         inside = in_a_thread(lambda: (stack.enter_context(single_thread()), torch.get_num_threads())[1])
         assert inside == 1 and torch.get_num_threads() == 3 and in_a_thread(torch.get_num_threads) == 3
 
 
-def test_denormals_count_inside():
+def test_denormals_are_kept_in_the_known_state():
     with STATES["flush denormals"]():
         assert sys.float_info.min / 2 == 0
         with known_state():
@@ -271,7 +271,7 @@ def test_denormals_count_inside():
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_forked_child_works():
-    """Threads of torch are lost in it: without care it waits for them for ever."""
+    """The child lacks the threads of torch, and must not wait for them."""
     code = """if True:
         import os, sys, warnings
         warnings.simplefilter("ignore")
@@ -294,8 +294,8 @@ def test_a_forked_child_works():
     subprocess.run([sys.executable, "-c", code], check=True, timeout=90, env=os.environ | {"PYTHONPATH": paths})
 
 
-def test_images_of_both_ways_are_alike(expected):
-    """The matrix above compares what is worth comparing."""
+def test_the_expected_results_are_plausible(expected):
+    """The expected results differ between ways of compression, and decode to nearly the same picture."""
     assert expected["image.compress"] != expected["image.compress with lof"]
     shown = np.asarray(Image.fromarray(expected["image.decompress"]))
     assert shown.shape == PIXELS.shape and np.abs(shown.astype(int) - PIXELS).mean() < 20

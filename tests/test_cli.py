@@ -1,4 +1,4 @@
-"""The command, run as a user runs it."""
+"""The command `lic-native`, run in a process of its own."""
 
 import io
 import json
@@ -26,7 +26,7 @@ def photo_file(tmp_path):
     return path
 
 
-def test_a_file_and_back(photo_file):
+def test_a_file_round_trips(photo_file):
     original = photo_file.read_bytes()
     done = lic("compress", photo_file)
     assert done.returncode == 0 and b"% saved" in done.stderr
@@ -38,7 +38,7 @@ def test_a_file_and_back(photo_file):
     assert photo_file.read_bytes() == original
 
 
-def test_profiles_make_files_that_say_so(photo_file):
+def test_files_name_the_model_of_their_profile(photo_file):
     original = photo_file.read_bytes()
     for profile, model in {"native": "native", "fast": "mlcc-fast", "best": "mlcc-best"}.items():
         packed = photo_file.with_suffix(f".{profile}.lic")
@@ -49,7 +49,7 @@ def test_profiles_make_files_that_say_so(photo_file):
     assert done.returncode == 2 and b"unknown profile 'better'; choose from: native, fast, best" in done.stderr
 
 
-def test_a_folder_and_back(tmp_path):
+def test_a_folder_round_trips(tmp_path):
     originals = {f"{i}/{i}.jpg": jpeg_bytes(seed=i) for i in range(3)}
     for name, data in originals.items():
         path = tmp_path / "in" / name
@@ -82,7 +82,7 @@ def test_inspect(photo_file):
     assert both.stdout.startswith(str(packed).encode())
 
 
-def test_nothing_is_overwritten_unasked(photo_file):
+def test_files_are_replaced_only_with_force(photo_file):
     packed = photo_file.with_name("photo.jpg.lic")
     packed.write_bytes(b"something else")
     refused = lic("compress", photo_file)
@@ -118,7 +118,7 @@ def test_limits_are_named(photo_file):
     assert photo_file.read_bytes() == jpeg_bytes()
 
 
-def test_one_bad_file_does_not_keep_the_others_from_being_done(tmp_path):
+def test_a_failure_does_not_stop_the_other_files(tmp_path):
     (tmp_path / "a.jpg").write_bytes(jpeg_bytes())
     lic("compress", tmp_path / "a.jpg")
     (tmp_path / "a.jpg").unlink()
@@ -135,8 +135,8 @@ def test_missing_files_are_named(tmp_path):
     assert done.returncode == 1 and f"{tmp_path}: there is no JPEG file to compress".encode() in done.stderr
 
 
-def test_results_never_meet(tmp_path, photo_file):
-    """Neither each other, nor the file they are made from, nor, without --force, any file."""
+def test_results_never_replace_sources_or_each_other(tmp_path, photo_file):
+    """A result never replaces another result or its source, nor, without --force, any other file."""
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     for folder in "ab":
@@ -145,7 +145,7 @@ def test_results_never_meet(tmp_path, photo_file):
     assert twice.returncode == 1 and b"written twice" in twice.stderr
     assert not (tmp_path / "out").exists()
     onto_itself = lic("compress", photo_file, "-o", photo_file, "-f")
-    assert onto_itself.returncode == 1 and b"the file to be read" in onto_itself.stderr
+    assert onto_itself.returncode == 1 and b"the output is the source itself" in onto_itself.stderr
     assert photo_file.read_bytes() == jpeg_bytes()
     (tmp_path / "photo.jpg.lic").symlink_to("nowhere")
     assert lic("compress", photo_file).returncode == 1
@@ -187,7 +187,7 @@ def picture(tmp_path):
     return path
 
 
-def test_an_image_and_back(picture):
+def test_an_image_round_trips(picture):
     packed = picture.with_name("small.lic")
     done = lic("compress", picture, "-q", "4.5", "-o", packed)
     assert done.returncode == 0 and b"% saved" in done.stderr
@@ -209,7 +209,7 @@ def test_an_image_and_back(picture):
     )
 
 
-def test_a_profile_of_both_kinds_loses_nothing_unless_there_is_a_quality(photo_file):
+def test_a_profile_of_both_kinds_is_lossless_without_a_quality(photo_file):
     packed = photo_file.with_name("small.lic")
     for options, kind in (([], "jpeg"), (["-q", "4", "-f"], "image")):
         assert lic("compress", photo_file, "--profile", "fast", *options, "-o", packed).returncode == 0
@@ -227,7 +227,7 @@ def test_overfitting_says_what_it_has_gained(picture):
 
 
 def test_an_image_is_written_in_the_format_of_its_name(picture):
-    """If Pillow has one that takes it; in PNG, if there is no name."""
+    """The suffix of the output selects the format. Without a name it is PNG."""
     lic("compress", picture, "--profile", "bls2017", "-q", "4")
     packed = picture.with_name("picture.png.lic")
     info = json.loads(lic("inspect", packed, "--json").stdout)
@@ -245,7 +245,7 @@ def test_an_image_is_written_in_the_format_of_its_name(picture):
         assert not target.exists()
 
 
-def test_a_folder_of_images_and_back(tmp_path):
+def test_a_folder_of_images_round_trips(tmp_path):
     folder = tmp_path / "in"
     (folder / "deep").mkdir(parents=True)
     sizes = {"a.png": (40, 30), "deep/b.jpg": (33, 50), "deep/c.webp": (16, 16), "d.TIF": (20, 20)}
@@ -265,7 +265,7 @@ def test_a_folder_of_images_and_back(tmp_path):
     assert {name: shown(path).size for name, path in made.items()} == {names[k]: v for k, v in sizes.items()}
 
 
-def test_without_a_quality_nothing_is_lost(picture):
+def test_compression_is_lossless_without_a_quality(picture):
     done = lic("compress", picture)
     assert done.returncode == 0 and b"; stored: " in done.stderr and b"with loss" not in done.stderr
     packed = picture.with_name("picture.png.lic")
@@ -278,18 +278,18 @@ def test_without_a_quality_nothing_is_lost(picture):
         (["-q", "9"], b"quality 9.0 is not from 1 to 8"),
         (["-q", "4", "--profile", "native"], b"profile 'native' loses nothing and has no quality"),
         (["-q", "4", "--profile", "better"], b"unknown profile 'better'; choose from: balanced, fast, best, bls2017"),
-        (["--profile", "balanced"], b"profile 'balanced' codes images with loss: say how much with -q"),
-        (["-q", "4", "--rm"], b"--rm is for results without loss"),
+        (["--profile", "balanced"], b"profile 'balanced' codes images with loss: add a quality"),
+        (["-q", "4", "--rm"], b"--rm with --quality would lose the originals"),
         (["-j", "-1"], b"threads must be 0 or more"),
-        (["-c", "-o", "x"], b"name two places"),
-        (["-c", "--json"], b"--json goes to stdout"),
+        (["-c", "-o", "x"], b"--stdout and --output contradict each other"),
+        (["-c", "--json"], b"--json and the result would both go to stdout"),
         (["-q", "4", "--device", "toaster"], b"toaster"),
         (["-q", "4", "--profile", "bls2017", "--lof", "9"], b"model bls2017 has no latent overfitting"),
         (["--lof", "9"], b"--lof is for images with loss"),
         (["--profile", "better"], b"unknown profile 'better'; choose from: native, fast, best, balanced, bls2017"),
     ],
 )
-def test_settings_that_do_not_fit_are_one_line(picture, options, complaint):
+def test_contradicting_options_are_one_line(picture, options, complaint):
     done = lic("compress", picture, *options)
     assert done.returncode == 2 and complaint in done.stderr and done.stderr.count(b"\n") == 1
     assert not picture.with_name("picture.png.lic").exists()

@@ -1,4 +1,4 @@
-"""Ways in which people call the command: the exit status of each, and the last line that it says."""
+"""Command lines that people type: the exit status and the last line of output of each."""
 
 import io
 import os
@@ -11,13 +11,14 @@ import pytest
 from conftest import jpeg_bytes, photograph
 from PIL import Image
 
+import lic_native
 from lic_native import jpeg
 
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(jpeg.__file__).parents[1])}
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(lic_native.__file__).parents[1])}
 SAVED = r"bytes, [\d.]+ % saved$"
 USAGE = r"^lic-native: "
 
-#: Command line, exit status, what the last line of stderr (of stdout, if that is empty) is like.
+#: Command line, exit status, and a pattern for the last line of stderr, or of stdout if stderr is empty.
 CASES = [
     # The command itself
     ("", 2, "128|stopped"),
@@ -38,11 +39,11 @@ CASES = [
     ("evaluate jpeg -h", 0, "help"),
     ("train -h", 0, "native"),
     ("train jpeg -h", 0, "help"),
-    ("compress", 2, "no file or folder is named"),
-    ("decompress", 2, "no file or folder is named"),
-    ("test", 2, "no file or folder is named"),
-    ("list", 2, "no file or folder is named"),
-    ("inspect", 2, "no file or folder is named"),
+    ("compress", 2, "name a file or a folder"),
+    ("decompress", 2, "name a file or a folder"),
+    ("test", 2, "name a file or a folder"),
+    ("list", 2, "name a file or a folder"),
+    ("inspect", 2, "name a file or a folder"),
     # One file
     ("compress a.jpg", 0, rf"^a\.jpg -> a\.jpg\.lic: {SAVED}".replace("bytes", r"[\d,]+ -> [\d,]+ bytes")),
     ("compress ./a.jpg", 0, SAVED),
@@ -55,16 +56,16 @@ CASES = [
     ("compress a.jpg -o -", 0, SAVED),
     ("compress a.jpg -c", 0, SAVED),
     ("compress a.jpg --stdout", 0, SAVED),
-    ("compress a.jpg -c -o b", 2, "two places"),
-    ("compress a.jpg -c --json", 2, "--json goes to stdout"),
+    ("compress a.jpg -c -o b", 2, "--stdout and --output contradict each other"),
+    ("compress a.jpg -c --json", 2, "--json and the result would both go to stdout"),
     ("compress a.jpg -c --rm", 2, "--rm can't read back"),
-    ("compress a.jpg -o ''", 2, "name of the output is empty"),
+    ("compress a.jpg -o ''", 2, "--output is empty"),
     ("compress ''", 2, "is a variable not set"),
     ("compress a.jpg ''", 2, "is a variable not set"),
     ("compress - <a.jpg", 0, "^- -> -: "),
     ("compress - -o b.lic <a.jpg", 0, r"^- -> b\.lic: "),
-    ("compress - -o photos <a.jpg", 2, "has no name"),
-    ("compress - -o new/ <a.jpg", 2, "has no name"),
+    ("compress - -o photos <a.jpg", 2, "stdin has no name for its result"),
+    ("compress - -o new/ <a.jpg", 2, "stdin has no name for its result"),
     ("compress - a.jpg", 2, "- stands for one file"),
     ("compress photos -o -", 2, "- stands for one file"),
     ("compress -- -dash.jpg", 0, r"^-dash\.jpg -> -dash\.jpg\.lic"),
@@ -72,13 +73,13 @@ CASES = [
     ("compress -dash.jpg", 2, "No such option"),
     ("compress none.jpg", 1, r"^lic-native: none\.jpg: No such file or directory$"),
     ("compress '*.gif'", 1, r"\*\.gif: No such file"),
-    ("compress done.jpg", 0, r"skipped: done\.jpg\.lic is there already$"),
+    ("compress done.jpg", 0, r"skipped: done\.jpg\.lic exists already$"),
     ("compress done.jpg -f", 0, SAVED),
     ("compress done.jpg --force", 0, SAVED),
     ("compress a.jpg -o text.txt", 1, r"text\.txt: exists, and holds something else; --force replaces it$"),
     ("compress a.jpg -o text.txt -f", 0, SAVED),
-    ("compress a.jpg -o a.jpg", 1, "is the file to be read"),
-    ("compress a.jpg -o a.jpg -f", 1, "is the file to be read"),
+    ("compress a.jpg -o a.jpg", 1, "the output is the source itself"),
+    ("compress a.jpg -o a.jpg -f", 1, "the output is the source itself"),
     ("compress a.jpg -o text.txt/b.lic", 1, r"text\.txt/b\.lic: Not a directory"),
     ("compress a.jpg -o /dev/null", 0, SAVED),
     ("compress a.jpg -o /dev/null -f", 0, SAVED),
@@ -105,12 +106,12 @@ CASES = [
     ("compress a.jpg --max-input 64MiB", 0, SAVED),
     ("compress a.jpg --max-input 1MB", 0, SAVED),
     ("compress a.jpg --max-input 1.5G", 0, SAVED),
-    ("compress a.jpg --max-input much", 2, "is no size"),
-    ("compress a.jpg --max-input -5", 2, "is no size"),
+    ("compress a.jpg --max-input much", 2, "is not a size"),
+    ("compress a.jpg --max-input -5", 2, "is not a size"),
     ("compress a.jpg --max-pixels 100", 0, "stored: .*limit"),
     ("compress a.jpg --profile native", 0, SAVED),
     ("compress a.jpg --profile turbo", 2, "unknown profile 'turbo'; choose from: native, fast, best"),
-    ("compress a.jpg --profile balanced", 2, "codes images with loss: say how much with -q"),
+    ("compress a.jpg --profile balanced", 2, "codes images with loss: add a quality"),
     ("compress a.jpg --profile bls2017", 2, "codes images with loss"),
     ("compress a.jpg --device gpu", 2, "unknown device 'gpu'; choose from: cpu, cuda"),
     ("compress a.jpg --device cpu", 0, SAVED),
@@ -119,11 +120,11 @@ CASES = [
     ("compress a.jpg -q high", 2, "Invalid value"),
     ("compress a.jpg -q 4 --profile native", 2, "has no quality"),
     ("compress a.jpg -q 4 --profile turbo", 2, "unknown profile 'turbo'; choose from: balanced"),
-    ("compress a.jpg -q 4 --rm", 2, "the originals would be lost"),
+    ("compress a.jpg -q 4 --rm", 2, "would lose the originals"),
     ("compress a.jpg -q 4 --lof -1", 2, "lof|overfitting"),
     ("compress picture.png", 0, "stored: "),
     # Several files
-    ("compress a.jpg done.jpg", 0, r"^1 files: .*% saved, [\d.]+ s; 1 done already$"),
+    ("compress a.jpg done.jpg", 0, r"^1 file: .*% saved, [\d.]+ s; 1 done already$"),
     ("compress a.jpg none.jpg", 1, "1 of 2 files failed$"),
     ("compress none.jpg none.gif", 1, "all 2 files failed$"),
     ("compress a.jpg a.jpg", 0, SAVED),
@@ -138,20 +139,20 @@ CASES = [
     ("compress a.jpg -o /dev/stdout", 0, "^a.jpg -> -: "),
     ("compress a.jpg done.jpg -o out", 0, "^2 files: "),
     ("compress a.jpg done.jpg -o out/", 0, "^2 files: "),
-    ("compress a.jpg done.jpg -o text.txt", 2, r"several files need a folder, but text\.txt is a file"),
-    ("compress photos", 0, r"^2 files: .*% saved, [\d.]+ s; 2 of other kinds left alone$"),
+    ("compress a.jpg done.jpg -o text.txt", 2, r"several results need a folder, but --output text\.txt is a file"),
+    ("compress photos", 0, r"^2 files: .*% saved, [\d.]+ s; 2 of other kinds ignored$"),
     ("compress photos/", 0, "^2 files: "),
     ("compress photos -o packed", 0, "^2 files: "),
     ("compress photos -v", 0, "^2 files: "),
     ("compress photos --quiet", 0, "^$"),
     ("compress photos -n", 0, "^2 files: would be compressed"),
-    ("compress empty", 1, "^lic-native: empty: there is no JPEG file to compress: it is empty$"),
-    ("compress texts", 1, "texts: there is no JPEG file to compress among its 1 files$"),
+    ("compress empty", 1, "^lic-native: empty: there is no JPEG file to compress: the folder is empty$"),
+    ("compress texts", 1, "texts: there is no JPEG file to compress among 1 file$"),
     ("compress --files0-from list", 0, "^2 files: "),
     ("compress --files0-from - <list", 0, "^2 files: "),
     ("compress --files0-from none", 1, "none: No such file"),
-    # Back
-    ("decompress done.jpg.lic", 0, r"skipped: done\.jpg is there already"),
+    # Decompression
+    ("decompress done.jpg.lic", 0, r"skipped: done\.jpg exists already"),
     ("decompress done.jpg.lic -f", 0, r"^done\.jpg\.lic -> done\.jpg: "),
     ("decompress done.jpg.lic -o x.jpg", 0, r"-> x\.jpg: "),
     ("decompress done.jpg.lic -o x.png", 1, "restores a JPEG file.* rename it"),
@@ -169,10 +170,10 @@ CASES = [
     ("decompress flipped.lic", 1, r"^lic-native: flipped\.lic: corrupt"),
     ("decompress none.lic", 1, "No such file"),
     ("decompress folder -o back", 0, "^2 files: "),
-    ("decompress texts", 1, r"texts: there is no \.lic file to decompress among its 1 files$"),
+    ("decompress texts", 1, r"texts: there is no \.lic file to decompress among 1 file$"),
     ("decompress done.jpg.lic --max-output 1K -f", 1, "exceeds the limit of 1024"),
     ("decompress done.jpg.lic -q 4", 2, "No such option"),
-    # Looking
+    # Commands that only read
     ("test done.jpg.lic", 0, r"^done\.jpg\.lic: good$"),
     ("test folder", 0, "^2 files: good"),
     ("test - <done.jpg.lic", 0, "^-: good$"),

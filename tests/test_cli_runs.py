@@ -1,4 +1,4 @@
-"""Runs of the command over many files: what is skipped, replaced, removed, named and counted."""
+"""Runs of the command over many files: which are skipped, replaced, removed, named and counted."""
 
 import fcntl
 import json
@@ -16,9 +16,10 @@ from conftest import jpeg_bytes, photograph
 from PIL import Image
 from test_cli import lic
 
+import lic_native
 from lic_native import image, jpeg, kind
 
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(jpeg.__file__).parents[1])}
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(lic_native.__file__).parents[1])}
 
 
 def last_line(done: subprocess.CompletedProcess) -> str:
@@ -31,7 +32,7 @@ def events(done: subprocess.CompletedProcess) -> list[dict]:
 
 @pytest.fixture
 def photos(tmp_path):
-    """Three photographs, one of them without a suffix, and a text."""
+    """A folder of three photographs, one of them without a suffix, and a text file."""
     folder = tmp_path / "photos"
     (folder / "deep").mkdir(parents=True)
     for i, name in enumerate(("a.jpg", "deep/B.JPG", "nameless")):
@@ -40,12 +41,12 @@ def photos(tmp_path):
     return folder
 
 
-def test_what_is_done_is_skipped_and_the_rest_is_done(photos, tmp_path):
+def test_finished_files_are_skipped(photos, tmp_path):
     packed = tmp_path / "packed"
     assert lic("compress", photos, "-o", packed).returncode == 0
     assert {p.name for p in packed.rglob("*.*")} == {"a.jpg.lic", "B.JPG.lic", "nameless.lic"}
     (photos / "new.jpg").write_bytes(jpeg_bytes(48, 64, seed=9))
-    # The same content under another time is known by its checksum; another content is not.
+    # A changed time does not matter, because checksums are compared; changed content does.
     os.utime(photos / "a.jpg", (1, 1))
     (photos / "nameless").write_bytes(jpeg_bytes(48, 64, seed=8))
     done = lic("compress", photos, "-o", packed, "--json")
@@ -65,7 +66,7 @@ def test_what_is_done_is_skipped_and_the_rest_is_done(photos, tmp_path):
     assert last_line(lic("decompress", packed, "-o", tmp_path / "back")) == "0 files; 4 done already"
 
 
-def test_a_failure_of_all_is_told_from_one_of_some(photos, tmp_path):
+def test_the_last_line_counts_failures(photos, tmp_path):
     for name in ("x.lic", "y.lic"):
         (tmp_path / name).write_bytes(b"broken")
     done = lic("decompress", tmp_path / "x.lic", tmp_path / "y.lic")
@@ -84,7 +85,7 @@ def test_sources_are_removed_only_after_a_result_was_verified(photos, tmp_path):
         "notes.txt",
     }
     (photos / "a.jpg").write_bytes(original)
-    # It was compressed before: it is removed once that file is seen to restore it.
+    # Its .lic file exists: the source is removed after that file has restored it.
     assert lic("compress", photos / "a.jpg", "--rm").returncode == 0
     assert not (photos / "a.jpg").exists()
     os.utime(photos / "a.jpg.lic", (5, 5))
@@ -100,7 +101,7 @@ def test_sources_are_removed_only_after_a_result_was_verified(photos, tmp_path):
     assert {p.name for p in photos.rglob("*.lic")} == {"a.jpg.lic"}
 
 
-def test_loss_is_said_and_never_replaces_what_has_none(tmp_path):
+def test_lossy_results_are_marked_and_never_replace_lossless_ones(tmp_path):
     source = tmp_path / "p.png"
     Image.fromarray(photograph(32, 48)).save(source)
     packed = tmp_path / "p.png.lic"
@@ -138,7 +139,7 @@ def test_devices_and_links_are_written_through(tmp_path):
     assert done.returncode == 0 and (tmp_path / "x.jpg.lic").is_file()
 
 
-def test_a_full_device_is_no_success(tmp_path):
+def test_a_full_device_is_an_error(tmp_path):
     if not Path("/dev/full").exists():
         pytest.skip("there is no /dev/full here")
     source = tmp_path / "x.jpg"
@@ -147,25 +148,24 @@ def test_a_full_device_is_no_success(tmp_path):
     assert done.returncode == 1 and done.stderr == b"lic-native: /dev/full: No space left on device\n"
 
 
-def test_another_run_at_work_is_left_alone(photos, tmp_path):
+def test_files_of_another_run_are_skipped(photos, tmp_path):
     packed = tmp_path / "packed"
     assert lic("compress", photos, "-o", packed).returncode == 0
     (packed / "a.jpg.lic").unlink()
     (packed / "deep/B.JPG.lic").unlink()
-    # What the other run, and one that was killed, have of a.jpg.lic and of B.JPG.lic.
     from lic_native.files import Output
 
     with Output(packed / "a.jpg.lic"):
         (temporary,) = packed.glob(".lic-*")
         name = temporary.name
         done = lic("compress", photos, "-o", packed)
-        assert done.returncode == 0 and "1 in work by another run" in last_line(done)
+        assert done.returncode == 0 and "1 being written by another run" in last_line(done)
         assert not (packed / "a.jpg.lic").exists() and (packed / "deep/B.JPG.lic").exists()
     assert not temporary.exists()
     with (packed / name).open("wb") as left, (packed / "other").open("wb") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
         left.write(b"half")
-    assert last_line(lic("compress", photos, "-o", packed)).startswith("1 files: ")
+    assert last_line(lic("compress", photos, "-o", packed)).startswith("1 file: ")
     assert (packed / "a.jpg.lic").exists() and not (packed / name).exists()
 
 
@@ -195,11 +195,11 @@ def test_a_signal_ends_a_run_and_leaves_nothing_half_written(tmp_path, number):
     run.send_signal(number)
     _, said = run.communicate(timeout=20)
     assert run.returncode == 128 + number
-    assert b"a.jpg.lic" in said and b"1 files left" in said and b"Traceback" not in said
+    assert b"a.jpg.lic" in said and b"1 file left" in said and b"Traceback" not in said
     assert [path.name for path in packed.iterdir()] == ["a.jpg.lic"]
 
 
-def test_paths_come_from_a_list_and_odd_names_stay_one_line(tmp_path):
+def test_paths_come_from_a_list_and_odd_names_are_one_line(tmp_path):
     odd = tmp_path / "new\nline \u202e.jpg"
     odd.write_bytes(jpeg_bytes(48, 64))
     undecodable = os.fsencode(tmp_path) + b"/\xff.jpg"
@@ -214,16 +214,16 @@ def test_paths_come_from_a_list_and_odd_names_stay_one_line(tmp_path):
     assert lic("compress", "--files0-from", tmp_path / "none").returncode == 1
 
 
-def test_a_dry_run_does_nothing(photos, tmp_path):
+def test_a_dry_run_writes_nothing(photos, tmp_path):
     done = lic("compress", photos, "-o", tmp_path / "packed", "-n")
     assert done.returncode == 0 and done.stderr.count(b" -> ") == 3 and b"would be compressed" in done.stderr
     assert not (tmp_path / "packed").exists()
 
 
-def test_what_can_not_be_read_is_named_and_the_rest_is_done(photos):
+def test_dangling_links_are_named_and_the_other_files_are_done(photos):
     (photos / "gone.jpg").symlink_to("nowhere")
     done = lic("compress", photos)
-    assert done.returncode == 1 and b"gone.jpg: is a link to nothing" in done.stderr
+    assert done.returncode == 1 and b"gone.jpg: is a link to a missing file" in done.stderr
     assert (photos / "a.jpg.lic").exists()
 
 
@@ -279,7 +279,7 @@ def test_files_are_listed_with_sums(photos):
     assert sums["original_bytes"] == sum(event["restored_bytes"] for event in events(done)[:-1])
 
 
-def test_quiet_says_nothing_but_failures(photos):
+def test_quiet_prints_only_failures(photos):
     done = lic("compress", photos, "--quiet")
     assert done.returncode == 0 and not done.stderr and not done.stdout
     assert lic("compress", photos / "none", "--quiet").stderr.count(b"\n") == 1
@@ -294,8 +294,8 @@ def test_threads_are_bounded(photos):
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_what_is_cut_short_is_no_success(tmp_path, unbuffered):
-    """With a closed stdout, stderr or stdin, a full device, and a reader that is gone; buffered or not."""
+def test_truncated_input_or_output_is_an_error(tmp_path, unbuffered):
+    """The exit status is 1 if stdin or stdout is closed, a device is full or a reader has gone, buffered or not."""
     source, packed = tmp_path / "x", tmp_path / "x.lic"
     source.write_bytes(np.random.default_rng(0).bytes(200_000))
     packed.write_bytes(jpeg.compress(source.read_bytes()))
@@ -323,7 +323,7 @@ def test_what_is_cut_short_is_no_success(tmp_path, unbuffered):
         assert done.returncode == 1 and done.stderr.count(b"\n") == 1, (script, done.stderr)
     done = shell("LIC list x.lic x.lic --json | true; exit ${PIPESTATUS[0]}")
     assert done.returncode == 1 and done.stderr == b"lic-native: stdout: Broken pipe\n"
-    # The file goes on behind what is in it, and so does what is written later.
+    # /dev/stdout appends to the output of earlier commands, and later ones append to it.
     done = shell("(echo before; LIC decompress x.lic -f -o /dev/stdout; echo after) >log 2>/dev/null; cat log")
     assert done.stdout == b"before\n" + source.read_bytes() + b"after\n"
     done = shell("LIC decompress x.lic -c 2>&-")
@@ -370,7 +370,7 @@ def test_runs_that_remove_sources_share_the_work(photos):
     assert not list(photos.rglob("*.jpg"))
 
 
-def test_images_of_another_quality_are_not_there_already(tmp_path):
+def test_images_of_another_quality_are_not_skipped(tmp_path):
     source, packed, shown = tmp_path / "x.png", tmp_path / "s.lic", tmp_path / "out.png"
     Image.fromarray(photograph(24, 24)).save(source)
     for quality in ("1", "8"):
@@ -390,7 +390,7 @@ from lic_native.cli import main
 arguments = sys.argv[1:]
 sys.argv = ["lic-native", "compress", "a/a.jpg", "-o", "/dev/null"]
 try:
-    main()  # imports what only root may read here
+    main()  # Imports modules that only root may be allowed to read.
 except SystemExit:
     pass
 if os.geteuid() == 0:
@@ -400,7 +400,7 @@ main()
 """
 
 
-def test_what_may_not_be_looked_at_is_named_and_the_rest_is_done(tmp_path):
+def test_unreadable_files_are_named_and_the_other_files_are_done(tmp_path):
     tmp_path.chmod(0o777)
     for name in ("a", "locked", "listed", "z"):
         (tmp_path / name).mkdir()

@@ -1,4 +1,4 @@
-"""What the coder is given: bytes, distributions, counts, arrays of every layout, batches; and what it refuses."""
+"""Arguments of the entropy coder: bytes, distributions, counts, arrays of every layout and batches."""
 
 from pathlib import Path
 
@@ -32,7 +32,7 @@ READERS = {
 
 
 @pytest.mark.parametrize("name", READERS)
-def test_only_bytes_are_taken_for_bytes(name):
+def test_only_bytes_like_objects_are_decoded(name):
     data, call = READERS[name]
     for value in (data, bytearray(data), memoryview(data), np.frombuffer(data, np.uint8)):
         assert np.array_equal(call(value), SYMBOLS)
@@ -59,16 +59,16 @@ WITH_DISTRIBUTION = {
 
 
 @pytest.mark.parametrize("name", WITH_DISTRIBUTION)
-def test_what_is_no_distribution_is_told_what_to_write(name):
+def test_other_types_than_distributions_are_refused_with_advice(name):
     for value, advice in [
         (TABLES, r"not Tables: give each element a row of them, tables\[indexes\]"),
         ((0.0, 1.0), r"not tuple: write Gaussian\(mean, scale\)"),
         ([0.0, 1.0], r"not list: write Gaussian\(mean, scale\)"),
         (lic_native.Laplace, r"write Laplace\(\.\.\.\)"),
-        (torch.distributions.Normal(0, 1), "not Normal: it is"),
-        (5, "not int: it is"),
-        ("gaussian", "not str: it is"),
-        (np.zeros(3), "not ndarray: it is"),
+        (torch.distributions.Normal(0, 1), "not Normal; choose from: tables"),
+        (5, "not int; choose from"),
+        ("gaussian", "not str; choose from"),
+        (np.zeros(3), "not ndarray; choose from"),
     ]:
         with pytest.raises(TypeError, match=f"distribution must .*{advice}"):
             WITH_DISTRIBUTION[name](value)
@@ -77,8 +77,8 @@ def test_what_is_no_distribution_is_told_what_to_write(name):
 @pytest.mark.parametrize(
     ("error", "message", "call"),
     [
-        (TypeError, "axis is for tables", lambda: lic_native.encode(SYMBOLS, GAUSSIAN, axis=0)),
-        (TypeError, "axis is for tables", lambda: lic_native.encode(SYMBOLS, GAUSSIAN, axis="no")),
+        (TypeError, "axis is for fitted tables", lambda: lic_native.encode(SYMBOLS, GAUSSIAN, axis=0)),
+        (TypeError, "axis is for fitted tables", lambda: lic_native.encode(SYMBOLS, GAUSSIAN, axis="no")),
         (ValueError, "max_lanes must be 1 or more, not 0", lambda: lic_native.Encoder(max_lanes=0)),
         (ValueError, "max_lanes must be 1 or more, not -1", lambda: lic_native.Encoder(max_lanes=-1)),
         (ValueError, "max_lanes must be 64 or less, not 65", lambda: lic_native.Encoder(max_lanes=65)),
@@ -126,7 +126,7 @@ def test_what_is_no_distribution_is_told_what_to_write(name):
         (TypeError, "not set", lambda: lic_native.encode({1}, GAUSSIAN)),
         (TypeError, "not range", lambda: lic_native.Encoder().put(range(3), GAUSSIAN)),
         (ValueError, "axis of items", lambda: lic_native.encode_batch(np.int16(5), GAUSSIAN)),
-        (ValueError, "no strings", lambda: lic_native.decode_batch([], GAUSSIAN)),
+        (ValueError, "strings is empty", lambda: lic_native.decode_batch([], GAUSSIAN)),
     ],
 )
 def test_wrong_arguments_are_named(error, message, call):
@@ -135,12 +135,12 @@ def test_wrong_arguments_are_named(error, message, call):
 
 
 COUNTED = {
-    "encode": lambda **given: lic_native.encode(SYMBOLS, GAUSSIAN, **given),
-    "encode without": lambda **given: lic_native.encode(SYMBOLS, **given),
-    "decode": lambda **given: lic_native.decode(MESSAGE, GAUSSIAN, **given),
-    "decode without": lambda **given: lic_native.decode(lic_native.encode(SYMBOLS), **given),
-    "encode_batch": lambda **given: lic_native.encode_batch(SYMBOLS, GAUSSIAN, **given),
-    "decode_batch": lambda **given: lic_native.decode_batch([MESSAGE], GAUSSIAN, **given),
+    "encode": lambda **options: lic_native.encode(SYMBOLS, GAUSSIAN, **options),
+    "encode without": lambda **options: lic_native.encode(SYMBOLS, **options),
+    "decode": lambda **options: lic_native.decode(MESSAGE, GAUSSIAN, **options),
+    "decode without": lambda **options: lic_native.decode(lic_native.encode(SYMBOLS), **options),
+    "encode_batch": lambda **options: lic_native.encode_batch(SYMBOLS, GAUSSIAN, **options),
+    "decode_batch": lambda **options: lic_native.decode_batch([MESSAGE], GAUSSIAN, **options),
 }
 
 
@@ -177,7 +177,7 @@ def test_limits_are_limits(name):
 
 
 def layouts(values: np.ndarray) -> dict[str, np.ndarray]:
-    """The same values as they can lie in memory."""
+    """Return arrays of equal values that lie differently in memory."""
     backwards = values[::-1].copy()[::-1]
     raw = bytearray(values.nbytes + 1)
     unaligned = np.frombuffer(raw, np.uint8)[1:].view(values.dtype).reshape(values.shape)
@@ -200,7 +200,7 @@ def layouts(values: np.ndarray) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64"])
-def test_symbols_lie_in_memory_as_they_like(dtype):
+def test_memory_layout_of_symbols_does_not_change_bytes(dtype):
     values = np.arange(24).reshape(2, 3, 4).astype(dtype)
     plain, at_once = lic_native.encode(values), lic_native.encode(values, GAUSSIAN)
     batch, in_steps = lic_native.encode_batch(values, GAUSSIAN), stream(values.astype(np.int32))
@@ -220,7 +220,7 @@ def test_symbols_lie_in_memory_as_they_like(dtype):
             assert restored.shape == value.shape and restored.dtype == dtype and np.array_equal(restored, value)
 
 
-def test_parameters_lie_in_memory_as_they_like():
+def test_memory_layout_of_parameters_does_not_change_bytes():
     symbols = np.zeros((3, 4), np.int32)
     for make, values in [
         *(
@@ -245,7 +245,7 @@ def test_parameters_lie_in_memory_as_they_like():
 
 
 class Copying:
-    """An array by a copy alone."""
+    """An object whose array is always a copy."""
 
     def __init__(self):
         self.values = np.zeros(6, np.int32)
@@ -255,7 +255,7 @@ class Copying:
 
 
 class Exporting(Copying):
-    """Of DLPack, by a copy too."""
+    """An object whose DLPack capsule is a copy, too."""
 
     def __dlpack__(self, **options):
         return self.values.copy().__dlpack__()
@@ -291,7 +291,7 @@ class Exporting(Copying):
         (ValueError, "contiguous", torch.zeros(12, dtype=torch.int32)[::2]),
     ],
 )
-def test_memory_that_would_stay_as_it_was_is_refused(error, message, out):
+def test_out_that_cannot_be_filled_is_refused(error, message, out):
     with pytest.raises(error, match=message):
         lic_native.decode(MESSAGE, GAUSSIAN, out=out)
     with pytest.raises(error, match=message):
@@ -299,29 +299,29 @@ def test_memory_that_would_stay_as_it_was_is_refused(error, message, out):
 
 
 def test_a_batch_has_parameters_for_its_items():
-    def of(n):
-        shape = (n, 2, 4)
+    def distributions(items):
+        shape = (items, 2, 4)
         return [
             lic_native.Gaussian(np.zeros(shape), 1.0),
-            lic_native.Laplace(0, np.ones((n, 1, 1))),
+            lic_native.Laplace(0, np.ones((items, 1, 1))),
             lic_native.Categorical(np.ones((*shape, 5))),
-            lic_native.Mixture([lic_native.Laplace(np.zeros((n, 1, 4)), 1.0)], [1.0]),
-            lic_native.Mixture([lic_native.Laplace(0, 1.0)], [np.ones((n, 1, 1))]),
+            lic_native.Mixture([lic_native.Laplace(np.zeros((items, 1, 4)), 1.0)], [1.0]),
+            lic_native.Mixture([lic_native.Laplace(0, 1.0)], [np.ones((items, 1, 1))]),
             TABLES[np.zeros(shape, np.uint8)],
         ]
 
     symbols = np.ones((3, 2, 4), np.int32)
-    for right, more, fewer, one in zip(of(3), of(4), of(2), of(1)):
+    for right, more, fewer, one in zip(*map(distributions, (3, 4, 2, 1))):
         strings = lic_native.encode_batch(symbols, right)
         for wrong in (more, fewer):
-            with pytest.raises(ValueError, match=rf"parameters of shape \({wrong.shape[0]}, .* for 3 items"):
+            with pytest.raises(ValueError, match=rf"parameters of shape \({wrong.shape[0]}, .* do not fit 3 items"):
                 lic_native.encode_batch(symbols, wrong)
-            with pytest.raises(ValueError, match=rf"parameters of shape \({wrong.shape[0]}, .* for 3 items"):
+            with pytest.raises(ValueError, match=rf"parameters of shape \({wrong.shape[0]}, .* do not fit 3 items"):
                 lic_native.decode_batch(strings, wrong)
-        with pytest.raises(ValueError, match="for 2 items"):
+        with pytest.raises(ValueError, match="do not fit 2 items"):
             lic_native.decode_batch(strings[:2], right)
         assert np.array_equal(lic_native.decode_batch(strings, one), symbols)
-    with pytest.raises(ValueError, match="for 3 items"):
+    with pytest.raises(ValueError, match="do not fit 3 items"):
         lic_native.encode_batch(symbols, lic_native.Gaussian(np.zeros((1, 3, 2, 4)), 1.0))
 
 
@@ -343,7 +343,7 @@ def test_a_batch_is_of_one_shape_dtype_and_size():
 
 
 @pytest.mark.parametrize("bad", [np.nan, -1.0, 0.0, -0.0, np.inf, -np.inf])
-def test_scales_that_are_none_have_no_row(bad):
+def test_invalid_scales_have_no_row(bad):
     scale = np.ones((20, 5))
     scale[15, 2:] = bad
     for dtype in "efd":
@@ -356,7 +356,7 @@ def test_scales_that_are_none_have_no_row(bad):
         TABLES.indexes([1.0, bad])
 
 
-def test_scales_of_any_kind_have_rows():
+def test_scales_of_any_dtype_and_shape_have_rows():
     for zero in (np.array([3, 0]), torch.tensor([3, 0])):
         with pytest.raises(ValueError, match="element 1 "):
             TABLES.indexes(zero)

@@ -1,4 +1,4 @@
-"""What Python expects of tables, distributions and coders: iteration, copies, equality, and threads."""
+"""Python's protocols for tables, distributions and coders: iteration, copies, equality, repr and threads."""
 
 import copy
 import importlib
@@ -16,7 +16,7 @@ import torch
 
 import lic_native
 from lic_native import Tables
-from lic_native.entropy.distributions import LogisticPairs
+from lic_native.entropy.distributions import LogisticPair
 
 SCALES = np.geomspace(0.11, 64, 64)
 TABLES = Tables.gaussian(SCALES)
@@ -38,8 +38,8 @@ def test_tables_are_a_collection_of_rows():
             tables[wrong]
 
 
-def made() -> dict[str, lic_native.Distribution | Tables | lic_native.Limits]:
-    """One of each class, the same with every call."""
+def examples() -> dict[str, lic_native.Distribution | Tables | lic_native.Limits]:
+    """Return an object of each class; the objects of two calls are equal."""
     arrays = np.arange(1, 13, dtype=np.float32).reshape(3, 4)
     own = Tables([[0, 20000, 30000, 32768], [0, 100, 32768, 0]], [4, 3], [0, -1])
     return {
@@ -55,8 +55,8 @@ def made() -> dict[str, lic_native.Distribution | Tables | lic_native.Limits]:
         "Logistic": lic_native.Logistic(0, torch.from_numpy(arrays)),
         "Mixture": lic_native.Mixture([lic_native.Laplace(0, arrays), lic_native.Gaussian(1, 2)], [1, arrays[0]]),
         "Categorical": lic_native.Categorical([1, 2, 3]),
-        "Categorical of each": lic_native.Categorical(arrays),
-        "LogisticPairs": LogisticPairs(np.ones((3, 5), np.int16)),
+        "Categorical of many": lic_native.Categorical(arrays),
+        "LogisticPair": LogisticPair(np.ones((3, 5), np.int16)),
         "Limits": lic_native.Limits(5, max_output_bytes=7),
     }
 
@@ -73,8 +73,8 @@ def saved(value):
     [*(lambda x, p=p: pickle.loads(pickle.dumps(x, p)) for p in range(2, 6)), copy.copy, copy.deepcopy, saved],
     ids=["2", "3", "4", "5", "copy", "deepcopy", "torch.save"],
 )
-def test_what_is_copied_is_equal_and_codes_the_same(again):
-    for name, value in made().items():
+def test_copies_are_equal_and_code_the_same(again):
+    for name, value in examples().items():
         other = again(value)
         assert other == value and hash(other) == hash(value) and repr(other) == repr(value), name
         if isinstance(value, Tables):
@@ -86,8 +86,8 @@ def test_what_is_copied_is_equal_and_codes_the_same(again):
             assert lic_native.encode(symbols, other) == lic_native.encode(symbols, value), name
 
 
-def test_what_is_made_alike_is_equal_and_nothing_else():
-    first, second = made(), made()
+def test_objects_are_equal_only_if_their_arguments_are():
+    first, second = examples(), examples()
     for name, value in first.items():
         assert value == second[name] and hash(value) == hash(second[name]), name
         assert [other for other in second if second[other] == value] == [name]
@@ -98,7 +98,7 @@ def test_what_is_made_alike_is_equal_and_nothing_else():
     assert Tables.gaussian([1.0]) != Tables([[0, 1, 32768]]) and Tables.gaussian([1.0]) != Tables.laplace([1.0])
 
 
-def test_what_a_notebook_shows():
+def test_repr():
     tables = Tables.gaussian(SCALES)
     for shown, value in {
         "Gaussian(mean=[2, 3], scale=1.5)": lic_native.Gaussian(np.array([2.0, 3.0], np.float32), 1.5),
@@ -135,14 +135,14 @@ def test_coders_say_that_they_cannot_be_copied(again):
             again(value._native)
 
 
-def test_processes_have_distributions():
+def test_distributions_can_be_sent_to_other_processes():
     rows = TABLES[[3, 60, 63]]
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         assert pool.apply(lic_native.encode, (np.arange(3), rows)) == lic_native.encode(np.arange(3), rows)
 
 
 def longest_wait(work) -> tuple[float, float]:
-    """Seconds for which another thread could not run meanwhile, and of the whole."""
+    """Return the longest time, in seconds, that `work` blocked another thread, and its duration."""
     waits, done, begun = [], threading.Event(), threading.Event()
 
     def watch():
@@ -180,7 +180,7 @@ BUILDERS = {
 @pytest.mark.parametrize("name", BUILDERS)
 def test_other_threads_run_while_tables_are_built(name):
     build, argument = BUILDERS[name]
-    # A busy machine may stop the watcher for once.
+    # On a busy machine the watcher may pause for another reason.
     waits = [longest_wait(lambda: build(argument)) for _ in range(3)]
     assert any(wait < 0.5 * whole for wait, whole in waits), waits
 
@@ -197,7 +197,7 @@ def test_batches_need_no_other_thread(monkeypatch):
 
 
 @pytest.mark.parametrize(("allowed", "started"), [("1", 0), ("2", 2)])
-def test_batches_take_no_more_threads_than_they_may(monkeypatch, allowed, started):
+def test_batches_start_no_more_threads_than_allowed(monkeypatch, allowed, started):
     count, start = [], threading.Thread.start
     monkeypatch.setattr(threading.Thread, "start", lambda thread: count.append(thread) or start(thread))
     monkeypatch.setenv("LIC_THREADS", allowed)
@@ -224,8 +224,21 @@ def later():
     assert (done.stdout, done.stderr) == ("(8, 100)\n", "")
 
 
-@pytest.mark.parametrize("module", ["arguments", "arrays", "distributions", "limits", "stream", "tensor", "threads"])
-def test_modules_say_what_is_theirs(module):
+@pytest.mark.parametrize(
+    "module",
+    [
+        "arguments",
+        "entropy.arrays",
+        "entropy.base",
+        "entropy.distributions",
+        "entropy.stream",
+        "entropy.tables",
+        "entropy.tensor",
+        "limits",
+        "threads",
+    ],
+)
+def test_public_names_are_in_all(module):
     module = importlib.import_module(f"lic_native.{module}")
     own = {name for name, value in vars(module).items() if getattr(value, "__module__", None) == module.__name__}
     assert {name for name in own if name[0] != "_"} - {"T", "R"} <= set(module.__all__)

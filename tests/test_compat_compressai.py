@@ -1,4 +1,4 @@
-"""lic_native.compat.compressai: its classes alone, and in CompressAI's models if that is installed (`make compat`)."""
+"""`lic_native.compat.compressai`: its classes, and CompressAI's models if it is installed (`make compat`)."""
 
 import copy
 import pathlib
@@ -30,7 +30,7 @@ def latents(count: int, seed: int = 0) -> tuple[list[int], list[int]]:
     rng = np.random.default_rng(seed)
     indexes = rng.integers(0, 3, count)
     symbols = np.rint(rng.normal(0, 1, count) * np.array([0.3, 9, 2])[indexes]) + np.array([0, 0, 7])[indexes]
-    symbols[::97] *= 100_000  # far outside, and int16 as well
+    symbols[::97] *= 100_000  # escapes that exceed int16
     return symbols.astype(int).tolist(), indexes.tolist()
 
 
@@ -71,7 +71,7 @@ def test_arrays_and_tensors_give_the_bytes_of_lists(library, dtype):
     assert np.array_equal(decoded, symbols)
 
 
-def test_streams_are_read_in_other_pieces_than_they_were_written():
+def test_streams_are_read_in_pieces_of_any_size():
     symbols, indexes = latents(64_000)
     encoder = BufferedRansEncoder()
     for start, end in ((0, 10), (10, 10), (10, 40_001), (40_001, 64_000)):
@@ -141,7 +141,7 @@ def test_wrong_arguments_are_named():
 @pytest.mark.parametrize(
     "encoded", [pathlib.Path("x"), "x", 5, True, None, [1, 2], iter(b"x")], ids=lambda given: type(given).__name__
 )
-def test_only_bytes_are_taken_for_bytes(encoded):
+def test_only_bytes_like_objects_are_decoded(encoded):
     for call in (RansDecoder().set_stream, lambda encoded: RansDecoder().decode_with_indexes(encoded, [0], *TABLES)):
         with pytest.raises(TypeError, match="encoded must be a bytes-like object, not"):
             call(encoded)
@@ -155,7 +155,7 @@ def test_coders_say_that_they_cannot_be_copied(again):
     again(RansEncoder())
 
 
-def test_arrays_lie_in_memory_as_they_like():
+def test_memory_layout_of_arrays_does_not_change_bytes():
     symbols, indexes = latents(300)
     stream = RansEncoder().encode_with_indexes(symbols, indexes, *TABLES)
     for kind in (">i4", ">i8", "<i8"):
@@ -166,7 +166,7 @@ def test_arrays_lie_in_memory_as_they_like():
             assert RansDecoder().decode_with_indexes(stream, arrays[1], cdfs, *arrays[2:]).tolist() == symbols
 
 
-def test_symbols_without_slots_are_coded_all_the_same():
+def test_symbols_without_slots_are_escaped():
     cdfs = [[0, 0, 30_000, 30_000, 65_535, 65_536]]
     assert round_trip([0, 1, 2, 3, 4], [0] * 5, (cdfs, [6], [0])) == [0, 1, 2, 3, 4]
 
@@ -215,14 +215,15 @@ def compressai():
 
 
 def network(compressai, name):
-    """(A model of random weights whose latents and scales are around 4, a batch of pictures)."""
+    """Return a model of random weights whose latents and scales are around 4, and a batch of pictures."""
     torch.manual_seed(1)
     net, pictures = getattr(compressai, name)(1, pretrained=False).eval(), torch.rand(2, 3, 64, 128)
     with torch.no_grad():
         net.g_a[-1].weight *= 4 / net.g_a(pictures).std()
         if name != "bmshj2018_factorized":
             layers = getattr(net, "entropy_parameters", net.h_s)
-            parameters = [layer.bias for layer in layers if hasattr(layer, "bias")][-1]  # of scales, then any of means
+            # The last biases are those of the scales, then those of the means if there are any.
+            parameters = [layer.bias for layer in layers if hasattr(layer, "bias")][-1]
             parameters[: net.g_a[-1].out_channels] += 4
     net.update(force=True)
     return net, pictures
@@ -253,7 +254,7 @@ def test_models_decode_to_the_same_picture(compressai, name):
     assert coded(net, x)[0] == theirs
 
 
-def test_what_use_changes_is_changed_back(compressai):
+def test_undo_restores_the_classes(compressai):
     (net, x), (other, _) = network(compressai, "mbt2018"), network(compressai, "mbt2018")
     before = [type(module) for module in net.modules()]
     handle = use(net)
@@ -300,7 +301,7 @@ def test_means_shapes_and_dtypes_are_honoured(compressai):
             gaussian.decompress([string[:-2] for string in strings], indexes)
 
 
-def test_decorated_methods_and_those_that_name_the_module(compressai):
+def test_decorated_methods_and_uses_of_the_module_are_replaced(compressai):
     from compressai import ans
     from compressai.models import FactorizedPrior
 

@@ -1,7 +1,7 @@
-"""Odd, broken and altered files: whatever is compressed is restored, and whatever is decompressed is right or refused.
+"""Odd, broken and altered files: compression is always undone, and decompression gives the original or an error.
 
 `LIC_JPEG_CORPUS` names a folder of real files, valid and broken. `LIC_SWEEP=50` alters fifty times as many bits;
-`pytest -rP` says what came of it all.
+`pytest -rP` prints the outcomes.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ from lic_native import _native, jpeg
 
 CORPUS = Path(os.environ.get("LIC_JPEG_CORPUS", Path(__file__).parents[2] / "shared" / "jpeg-corpus"))
 SWEEP = int(os.environ.get("LIC_SWEEP", "1"))
-#: Of all cores together, for a file of a few kilobytes: torch's start, where a file is said to be coded by a network.
+#: CPU time allowed for a file of a few kilobytes. Torch starts within it if a file names a network.
 MAX_SECONDS = 5
 ARITHMETIC = Path(__file__).parents[1] / "rust" / "src" / "jpeg" / "tests" / "data"
 
@@ -58,7 +58,7 @@ FILES: dict[str, Callable[[], bytes]] = {
 
 
 class Sweep:
-    """Counts cases by what came of them, and the longest time that one took on all cores together."""
+    """Counts cases by outcome, and measures the longest CPU time of a case."""
 
     def __init__(self) -> None:
         self.outcomes: Counter[str] = Counter()
@@ -76,7 +76,7 @@ class Sweep:
 
 
 def restored(data: bytes) -> jpeg.StoredInfo | jpeg.JpegInfo:
-    """Compress, restore, compare; what was made of it."""
+    """Check that a file is restored after compression, and return the compressed file's `Info`."""
     packed = jpeg.compress(data, profile="native")
     assert jpeg.decompress(packed) == data
     assert len(packed) <= len(data) + 32
@@ -84,7 +84,7 @@ def restored(data: bytes) -> jpeg.StoredInfo | jpeg.JpegInfo:
 
 
 def flipped(data: bytes, picker: random.Random, first: int = 0) -> bytes:
-    """One bit, or a few, are others now, from byte `first` on."""
+    """Return a copy in which one or a few bits from byte `first` on are flipped."""
     altered = bytearray(data)
     for bit in picker.sample(range(8 * first, 8 * len(data)), picker.choice((1, 1, 1, 2, 8))):
         altered[bit // 8] ^= 1 << bit % 8
@@ -92,7 +92,7 @@ def flipped(data: bytes, picker: random.Random, first: int = 0) -> bytes:
 
 
 def sealed(content: bytes) -> bytes:
-    """A `.lic` file with the right checksum of itself."""
+    """Return a `.lic` file with this content and a valid checksum."""
     return content + zlib.crc32(content).to_bytes(4, "little")
 
 
@@ -125,8 +125,8 @@ def test_flipped_bits_of_a_jpeg_file_are_restored(name):
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_flipped_bits_of_a_compressed_file_are_noticed(name):
-    """By the file's checksum, and where that has been made right again, by what reads the file, or in the end."""
+def test_flipped_bits_of_a_compressed_file_are_detected(name):
+    """The checksum of the file detects them or, if it is made valid again, the decoder or the original's checksum."""
     data, picker, sweep = FILES[name](), random.Random(name), Sweep()
     packed = jpeg.compress(data, profile="native")
     assert jpeg.inspect(packed).kind == "jpeg"
@@ -142,8 +142,8 @@ def test_flipped_bits_of_a_compressed_file_are_noticed(name):
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_altered_skeletons_are_noticed(name):
-    """In a `.lic` file its compressor protects it: an altered byte there is many, or none that can be read."""
+def test_altered_skeletons_are_detected(name):
+    """The skeleton is altered before zstd compresses it, because few alterations survive decompression."""
     data, picker, sweep = FILES[name](), random.Random(name), Sweep()
     container = _native.unpack(jpeg.compress(data, profile="native"), len(data))
 
@@ -167,7 +167,7 @@ def corpus() -> Iterator[tuple[str, bytes]]:
 
 
 def reason(data: bytes) -> str:
-    """Why no picture of a file is coded."""
+    """Return the reason why no picture of a file is coded."""
     if _native.carve_read(data)[0]:
         return "not smaller"
     try:
@@ -191,5 +191,5 @@ def test_every_file_of_the_corpus_is_restored():
     with (CORPUS / "manifest.csv").open() as file:
         rows = [row for row in csv.DictReader(file) if row["valid"] == "ok"]
     huffman = [row["file"] for row in rows if row["sof"] in ("SOF0", "SOF1", "SOF2", "SOF9", "SOF10")]
-    # What follows the standard is coded, unless there is nothing to gain.
+    # Files that follow the standard are coded, unless that makes them larger.
     assert [name for name in huffman if "Error" in stored.get(name, "")] == []

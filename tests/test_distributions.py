@@ -29,10 +29,10 @@ def latents(shape=(2, 3, 40, 50), seed=0):
 def test_values_dtype_shape_and_library_come_back(dtype, library):
     symbols, indexes = latents((5, 7))
     symbols = np.abs(symbols % 100).astype(dtype)
-    given = torch.from_numpy(symbols) if library == "torch" else symbols
+    tensor = torch.from_numpy(symbols) if library == "torch" else symbols
     rows = TABLES[torch.from_numpy(indexes) if library == "torch" else indexes]
-    restored = lic_native.decode(lic_native.encode(given, rows), rows)
-    assert type(restored) is type(given) and restored.dtype == given.dtype and restored.shape == given.shape
+    restored = lic_native.decode(lic_native.encode(tensor, rows), rows)
+    assert type(restored) is type(tensor) and restored.dtype == tensor.dtype and restored.shape == tensor.shape
     assert np.array_equal(np.asarray(restored), symbols)
 
 
@@ -56,7 +56,7 @@ def test_strided_and_foreign_memory():
     assert lic_native.encode(symbols.T, TABLES[indexes.T]) == data
     assert lic_native.encode(symbols.astype(">i4").T, TABLES[indexes.T]) == data
 
-    class Exporter:  # of DLPack and of nothing else
+    class Exporter:  # It has no other interface than DLPack.
         def __init__(self, array):
             self.array = array
 
@@ -81,7 +81,7 @@ def test_parameters_broadcast():
 
 
 @pytest.mark.parametrize("dtype", ["int8", "int16", "int32"])
-def test_decode_into_memory_of_ones_own(dtype):
+def test_decode_into_out(dtype):
     symbols, indexes = latents((100,))
     symbols %= 100
     data = lic_native.encode(symbols, TABLES[indexes])
@@ -103,7 +103,7 @@ def test_symbols_too_wide_for_out_are_an_error():
         lic_native.decode(data, TABLES[[63]], out=np.zeros(1, np.int8))
 
 
-def test_what_is_not_taken():
+def test_invalid_arguments_are_refused():
     with pytest.raises(TypeError, match="round first"):
         lic_native.encode(np.zeros(3), TABLES[[0, 0, 0]])
     with pytest.raises(TypeError, match="integers"):
@@ -122,7 +122,7 @@ def test_what_is_not_taken():
         lic_native.encode(np.ma.masked_array([1], [True]), TABLES[[0]])
 
 
-def test_another_distribution_is_noticed():
+def test_another_distribution_is_detected():
     symbols, indexes = latents((500,))
     data = lic_native.encode(symbols, TABLES[indexes])
     with pytest.raises(lic_native.CorruptError, match="distribution"):
@@ -160,10 +160,10 @@ def test_noise_is_a_typed_error(data):
             lic_native.decode(noise, TABLES[[1, 2, 3]])
 
 
-def test_a_promised_size_is_not_allocated():
+def test_a_large_shape_in_damaged_bytes_is_not_allocated():
     import tracemalloc
 
-    # 2^28 int8, where parameters would be copied for each: refused by the hash before.
+    # A head with 2^28 int8: the hash is checked before parameters are copied for each element.
     head = bytes([0xD1, 1, 1, 0x80, 0x80, 0x80, 0x80, 1])
     for distribution in (TABLES[[1]], lic_native.Gaussian([0.0], 1), lic_native.Categorical([[1, 1]])):
         tracemalloc.start()
@@ -209,7 +209,7 @@ def test_batches():
     assert wide.dtype == np.int64 and np.array_equal(wide, symbols)
 
 
-def test_steps():
+def test_groups_in_steps():
     groups = [latents(shape, len(shape)) for shape in [(3, 4), (), (0,), (1000,), (64,)]]
     encoder = lic_native.Encoder()
     for symbols, indexes in groups:
@@ -245,7 +245,7 @@ FAMILIES = [lic_native.Gaussian, lic_native.Laplace, lic_native.Logistic]
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_located(family, dtype):
+def test_location_scale_families_round_trip(family, dtype):
     rng = np.random.default_rng(0)
     mean = rng.normal(0, 10, (4, 3, 200)).astype(dtype)
     scale = np.exp(rng.uniform(-3, 5, (3, 1))).astype(dtype)
@@ -273,7 +273,7 @@ def test_floats_of_any_width_and_layout_mean_the_same(family):
 
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -1.0, 0.0])
-def test_parameters_that_are_none(family, bad):
+def test_invalid_parameters_are_named(family, bad):
     scale = np.ones(100, np.float32)
     scale[77] = bad
     with pytest.raises(ValueError, match="element 77"):
@@ -299,7 +299,7 @@ def test_scales_at_the_ends_of_floats(family, scale):
         assert len(bytes_of(symbols, family(0.3, array))) == len(number)
     mixed = bytes_of(symbols, lic_native.Mixture([family(0.3, scale)], [2.0]))
     assert mixed == bytes_of(symbols, lic_native.Mixture([family(0.3, np.full(4, scale))], [2.0]))
-    # 0 and infinity it is not, nor is float32's nearest taken for them.
+    # Other scales become 0 or infinity in float32 and are accepted; 0 and infinity are not.
     for bad in (0.0, -scale, np.inf):
         for values in (bad, np.full(4, bad)):
             for distribution in (family(0, values), lic_native.Mixture([family(0, values)], [1])):
@@ -326,16 +326,16 @@ def test_means_that_are_large_integers_are_exact(family, base):
 @pytest.mark.parametrize("mean", [2.0**30 + 32, -(2.0**30) - 32, 2**31, -(2**62), 1e39, -1e300])
 def test_means_beyond_the_range_are_refused_however_they_come(mean):
     for values in (mean, np.full(4, mean), torch.full((4,), mean, dtype=torch.float64)):
-        located = lic_native.Gaussian(values, 1.0)
-        for distribution in (located, lic_native.Mixture([located, located], [1, 1])):
+        gaussian = lic_native.Gaussian(values, 1.0)
+        for distribution in (gaussian, lic_native.Mixture([gaussian, gaussian], [1, 1])):
             with pytest.raises(ValueError, match=r"mean \S+ of .*element 0 is beyond 2\^30$"):
                 lic_native.encode(np.zeros(4, np.int32), distribution)
 
 
 def test_weights_beyond_float32_keep_their_proportion():
-    symbols, located = np.arange(9) - 4, [lic_native.Gaussian(0, 0.5), lic_native.Laplace(0, 3.0)]
-    large = bytes_of(symbols, lic_native.Mixture(located, [3e300, 1e300]))
-    assert large == bytes_of(symbols, lic_native.Mixture(located, [3, 1]))
+    symbols, components = np.arange(9) - 4, [lic_native.Gaussian(0, 0.5), lic_native.Laplace(0, 3.0)]
+    large = bytes_of(symbols, lic_native.Mixture(components, [3e300, 1e300]))
+    assert large == bytes_of(symbols, lic_native.Mixture(components, [3, 1]))
 
 
 def test_messages_have_short_floats_and_name_one_fault():
@@ -374,9 +374,9 @@ def test_parameters_of_any_alignment_and_byte_order(order):
     for dtype in ("f2", "f4", "f8", "i2", "i4", "i8"):
         values = np.arange(1, 6).astype(dtype)
         for make in (
-            lambda given: lic_native.Gaussian(given, 1.5),
-            lambda given: lic_native.Gaussian(1.5, given),
-            lambda given: lic_native.Mixture([lic_native.Laplace(given, given)], [given]),
+            lambda values: lic_native.Gaussian(values, 1.5),
+            lambda values: lic_native.Gaussian(1.5, values),
+            lambda values: lic_native.Mixture([lic_native.Laplace(values, values)], [values]),
         ):
             assert bytes_of(symbols, make(foreign(values))) == bytes_of(symbols, make(values))
 
@@ -390,7 +390,7 @@ def test_indexes_outside_the_rows_are_refused(bad, dtype):
         lic_native.encode(np.zeros(200, np.int32), Tables.gaussian([0.5, 2.0])[indexes])
 
 
-def test_wide_indexes_are_no_rows_by_their_lowest_bits():
+def test_wide_indexes_are_not_truncated():
     for bad in (2**32, 2**16, -(2**32), 2**63 - 1):
         with pytest.raises(ValueError, match="index of element 0"):
             lic_native.encode(np.zeros(3, np.int32), Tables.gaussian([0.5, 2.0])[np.full(3, bad, np.int64)])
@@ -444,34 +444,34 @@ def test_categorical():
     pmf = rng.dirichlet(np.ones(7), (40, 50))
     symbols = np.array([[rng.choice(7, p=p) for p in row] for row in pmf], np.uint8)
     ideal = -np.log2(np.take_along_axis(pmf, symbols[..., None].astype(int), -1)).sum() / 8
-    each = lic_native.Categorical(pmf)
-    assert ideal < len(lic_native.encode(symbols, each)) < 1.005 * ideal + 16
-    symbols[3, 3] = 200  # none of the seven
-    one = lic_native.Categorical(pmf.sum((0, 1)))
-    each = lic_native.Categorical(torch.from_numpy(pmf))
+    elementwise = lic_native.Categorical(pmf)
+    assert ideal < len(lic_native.encode(symbols, elementwise)) < 1.005 * ideal + 16
+    symbols[3, 3] = 200  # an escape
+    shared = lic_native.Categorical(pmf.sum((0, 1)))
+    elementwise = lic_native.Categorical(torch.from_numpy(pmf))
     sizes = []
-    for distribution in (one, each, lic_native.Categorical(pmf[:, :1])):
+    for distribution in (shared, elementwise, lic_native.Categorical(pmf[:, :1])):
         data = lic_native.encode(symbols, distribution)
         sizes.append(len(data))
         assert np.array_equal(lic_native.decode(data, distribution), symbols)
     assert sizes[1] < sizes[0]
-    strings = lic_native.encode_batch(symbols, each)
-    assert np.array_equal(lic_native.decode_batch(strings, each), symbols)
+    strings = lic_native.encode_batch(symbols, elementwise)
+    assert np.array_equal(lic_native.decode_batch(strings, elementwise), symbols)
     for bad in ([1, -1], [np.nan, 1], [0.0, 0.0]):
         with pytest.raises(ValueError):
             lic_native.encode(symbols, lic_native.Categorical(np.tile(bad, (40, 50, 1))))
 
 
-def test_scalars_and_hidden_symbols():
+def test_scalars_and_escaped_symbols():
     assert lic_native.decode(lic_native.encode(np.int16(5), lic_native.Gaussian(5, 1)), lic_native.Gaussian(5, 1)) == 5
     wide = np.array([2**31 - 1, -(2**31)])
     for distribution in [*(family(0, 1) for family in FAMILIES), lic_native.Categorical([1, 1]), TABLES[0]]:
         assert np.array_equal(lic_native.decode(lic_native.encode(wide, distribution), distribution), wide)
 
 
-@pytest.mark.parametrize("module", ["distributions", "stream", "tensor"])
+@pytest.mark.parametrize("module", ["distributions", "stream", "tables", "tensor"])
 def test_examples(module):
-    module = importlib.import_module(f"lic_native.{module}")
+    module = importlib.import_module(f"lic_native.entropy.{module}")
     names = {name: getattr(lic_native, name) for name in lic_native.__all__} | {"np": np, "torch": torch}
     result = doctest.testmod(module, extraglobs=names)
     assert result.attempted > 0 and result.failed == 0

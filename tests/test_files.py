@@ -27,7 +27,7 @@ def test_no_more_is_read_than_the_limit_allows(tmp_path):
 
 
 class Dribbling(io.RawIOBase):
-    """Takes and gives three bytes at a time, as sockets and raw pipes may."""
+    """A file that reads and writes three bytes at a time, as sockets and raw pipes may."""
 
     def __init__(self, data: bytes = b"") -> None:
         self.data = data
@@ -45,7 +45,7 @@ class Dribbling(io.RawIOBase):
 
 
 class Empty(io.RawIOBase):
-    """A pipe that does not block, and has nothing or takes nothing now."""
+    """A pipe that does not block, and is empty or full."""
 
     def readable(self):
         return True
@@ -98,7 +98,7 @@ def test_a_file_that_takes_nothing_is_an_error():
     assert taken == [b"abc"]
 
 
-def test_short_reads_and_writes_are_gone_on_with():
+def test_short_reads_and_writes_are_continued():
     assert files.read(Dribbling(bytes(range(100)))) == bytes(range(100))
     target = Dribbling()
     files.write_all(target, bytes(range(100)))
@@ -116,7 +116,7 @@ def test_a_file_appears_when_it_is_complete(tmp_path):
     assert path.read_bytes() == b"content" and [p.name for p in path.parent.iterdir()] == ["x"]
 
 
-def test_nothing_is_replaced_unasked_even_if_it_comes_later(tmp_path):
+def test_files_are_replaced_only_with_overwrite(tmp_path):
     path = tmp_path / "x"
     with files.Output(path) as output:
         path.write_bytes(b"another's")
@@ -130,7 +130,7 @@ def test_nothing_is_replaced_unasked_even_if_it_comes_later(tmp_path):
     assert path.read_bytes() == b"ours" and list(tmp_path.iterdir()) == [path]
 
 
-def test_one_output_of_a_file_at_a_time(tmp_path):
+def test_a_file_has_one_output_at_a_time(tmp_path):
     with files.Output(tmp_path / "x") as output:
         with pytest.raises(files.Busy, match="another run"), files.Output(tmp_path / "x"):
             pass
@@ -140,7 +140,7 @@ def test_one_output_of_a_file_at_a_time(tmp_path):
     assert (tmp_path / "x").read_bytes() == b"2"
 
 
-def test_where_there_are_no_locks_and_no_links(tmp_path, monkeypatch):
+def test_output_without_locks_and_links(tmp_path, monkeypatch):
     def refuse(*_):
         raise OSError(errno.EOPNOTSUPP, "not supported")
 
@@ -167,7 +167,7 @@ def test_times_and_mode_are_kept(tmp_path):
     assert status.st_mtime_ns == 1_234_567_890 and stat.S_IMODE(status.st_mode) == 0o640
 
 
-def test_files_by_functions(tmp_path, photo):
+def test_jpeg_file_functions(tmp_path, photo):
     source, packed, back = tmp_path / "a.jpg", tmp_path / "a.lic", tmp_path / "b.jpg"
     source.write_bytes(photo)
     jpeg.compress_file(source, packed, profile="native")
@@ -201,7 +201,7 @@ def test_files_by_functions(tmp_path, photo):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.jpg", "a.lic", "b.jpg"]
 
 
-def test_images_by_functions(tmp_path):
+def test_image_file_functions(tmp_path):
     source, packed, shown = tmp_path / "a.jpg", tmp_path / "a.lic", tmp_path / "a.png"
     source.write_bytes(jpeg_bytes(32, 48))
     image.compress_file(source, packed, quality=2, profile="fast")

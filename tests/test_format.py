@@ -13,7 +13,7 @@ from conftest import photograph
 
 import lic_native
 from lic_native import _native, image
-from lic_native.entropy.distributions import LogisticPairs
+from lic_native.entropy.distributions import LogisticPair
 from lic_native.image.container import unpack
 from lic_native.limits import DEFAULT_LIMITS
 from lic_native.models import registry
@@ -462,7 +462,7 @@ class MspDecoder:
             ]
             params = np.rint(np.concatenate(parts, -1)).astype(np.int16)
             x = np.empty(params.shape[:-1], np.int16)
-            self.decoder.get(LogisticPairs(params), out=x)
+            self.decoder.get(LogisticPair(params), out=x)
             coded.append(x)
             fine, coarse, magnitude = self.seen(x, slice(a, b))
             fines.append(fine)

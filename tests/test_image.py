@@ -1,4 +1,4 @@
-"""`lic_native.image` as its users see it, and what it makes of files that mean harm."""
+"""The public functions of `lic_native.image`, with valid, damaged and hostile files."""
 
 import io
 import math
@@ -61,7 +61,7 @@ def scene(photo) -> Image.Image:
 
 @pytest.fixture(scope="module")
 def small(profile) -> bytes:
-    """A file with every section."""
+    """Return a `.lic` file that has every section."""
     picture = Image.fromarray(np.dstack([COLOUR, ALPHA]))
     picture.info.update(METADATA)
     return compress(picture, profile=profile, quality=2)
@@ -80,7 +80,7 @@ def psnr(a, b) -> float:
 
 
 def analysed(model, samples: np.ndarray, quality: float) -> np.ndarray:
-    """The latents of RGB samples, in one pass without tiles."""
+    """Return the latents of RGB samples, computed in one pass without tiles."""
     height, width, _ = samples.shape
     padded = np.pad(samples, ((0, -height % STRIDE), (0, -width % STRIDE), (0, 0)), "edge")
     with torch.inference_mode():
@@ -89,7 +89,7 @@ def analysed(model, samples: np.ndarray, quality: float) -> np.ndarray:
 
 
 def synthesised(model, latents: np.ndarray, quality: float) -> np.ndarray:
-    """RGB samples of latents, in one pass without tiles."""
+    """Return the RGB samples of latents, computed in one pass without tiles."""
     with torch.inference_mode():
         decoded = model.decode(torch.from_numpy(latents)[None].float(), torch.tensor([index_of(quality)]))[0]
     return (255 * decoded).round().clamp(0, 255).byte().permute(1, 2, 0).numpy()
@@ -100,7 +100,7 @@ def largest_difference(a, b) -> int:
 
 
 def repacked(data: bytes, **changes) -> bytes:
-    """A file with other parts, and checksums that fit."""
+    """Return a `.lic` file with changed sections and valid checksums."""
     body = unpack(data, Limits())
     names = [name for name in dir(body) if not name.startswith("_")]
     return _native.pack_image(**{name: getattr(body, name) for name in names} | changes)
@@ -220,14 +220,14 @@ def chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def png(row: bytes, size: tuple[int, int], bits: int, colour: int, *chunks: bytes) -> bytes:
-    """A PNG file whose rows are all alike."""
+    """Return a PNG file of equal rows."""
     head = struct.pack(">IIBBBBB", *size, bits, colour, 0, 0, 0)
     body = chunk(b"IDAT", zlib.compress((b"\0" + row) * size[1]))
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + b"".join(chunks) + body + chunk(b"IEND", b"")
 
 
 def tiff(bits: int) -> bytes:
-    """A TIFF file of RGB samples, 6x4."""
+    """Return a TIFF file of 6x4 RGB samples."""
     data = bytes(range(6 * 4 * 3)) * (bits // 8)
     entries = [(256, 3, 1, 6), (257, 3, 1, 4), (258, 3, 3, 122), (259, 3, 1, 1), (262, 3, 1, 2), (273, 4, 1, 128)]
     entries += [(277, 3, 1, 3), (278, 3, 1, 4), (279, 4, 1, len(data))]
@@ -242,7 +242,7 @@ def encoded(picture: Image.Image, format: str, **options) -> Image.Image:
 
 
 def jpeg2000(bits: int) -> bytes:
-    """Whose header tells another number of bits than its samples have."""
+    """Return a JPEG 2000 file whose header has this number of bits, whatever its samples have."""
     data = bytearray(encoded(Image.fromarray(COLOUR), "JPEG2000").fp.getvalue())
     start = data.index(b"\xff\x4f\xff\x51") + 42
     data[start : start + 9 : 3] = [bits - 1] * 3
@@ -292,7 +292,7 @@ def test_8_bits_and_fewer_are_taken():
 
 
 def test_an_avif_file_tells_its_bits_in_its_decoders_configuration():
-    """Pillow writes none of 10, so what it writes is changed where they are told."""
+    """Pillow can't write AVIF of 10 bits, so the test changes the number of bits in the configuration."""
     if "AVIF" not in Image.SAVE:
         pytest.skip("this Pillow writes no AVIF")
     opened = encoded(Image.fromarray(COLOUR), "AVIF")
@@ -383,7 +383,7 @@ def test_profiles_and_devices_are_named():
 
 
 def test_a_photograph_is_recognised(scene, profile):
-    """Rate and distortion that no codec reaches whose parts don't fit."""
+    """Rate and distortion are in a range that only a working model reaches."""
     before = np.asarray(scene)
     shown = {quality: decompress(compress(scene, quality=quality, profile=profile)) for quality in (1, 8)}
     assert psnr(shown[1], before) > 20
@@ -423,7 +423,7 @@ def test_every_size_is_what_the_network_makes_of_it_padded(size, scene, model, p
 
 @pytest.mark.parametrize("size", [(64, 65), (63, 129), (130, 200), (48, 16), (197, 66)])
 def test_tiles_leave_no_seams(size, scene, model, profile, monkeypatch):
-    """Around their borders of 64 pixels, and of less where they are made even."""
+    """Tiled and untiled coding agree at borders of tiles of 64 pixels, and of fewer where tiles are made even."""
     monkeypatch.setattr(type(model), "TILE", 4)
     samples = np.asarray(scene)[150 : 150 + size[0], 100 : 100 + size[1]]
     data = compress(samples, quality=6, profile=profile)
@@ -434,7 +434,7 @@ def test_tiles_leave_no_seams(size, scene, model, profile, monkeypatch):
 
 @pytest.mark.parametrize("tile", [64, 4])
 def test_overfitted_latents_cost_less_and_decode_as_any(tile, scene, profile, model, monkeypatch):
-    """In one tile and in several: what is told is what the file has."""
+    """The reported score is that of the file, for one tile and for several."""
     if registry.IMAGE_PROFILES[profile] not in registry.OVERFITTED:
         with pytest.raises(ValueError, match="model bls2017 has no latent overfitting"):
             image.compress(scene, profile=profile, lof=1)
@@ -470,7 +470,7 @@ def test_tiles_cover_every_side_evenly(most):
 
 
 def test_memory_is_that_of_one_tile_at_a_time(model, profile, monkeypatch):
-    """Of sixteen times the pixels, less than three times as much."""
+    """Sixteen times as many pixels need less than three times the memory."""
     monkeypatch.setattr(type(model), "TILE", 4)
     peaks = []
     for width in (64, 16 * 64):
@@ -530,7 +530,7 @@ def test_metadata_is_kept_bit_for_bit(names):
 
 
 def test_a_tiffs_exif_is_what_tells_of_the_picture():
-    """Not how its samples lie in the file. What is turned upright on loading is not turned once more."""
+    """Tags that describe the samples in the file are dropped, as is an orientation that loading has applied."""
     exif = Image.Exif()
     exif[274], exif[270] = 6, "a shed"
     exif[0x8769] = {0x829A: 0.5}
@@ -548,7 +548,7 @@ def test_a_tiffs_exif_is_what_tells_of_the_picture():
 
 
 def test_files_of_phones_are_taken(photo):
-    """Of two pictures: the first."""
+    """The first of two pictures is coded."""
     buffer = io.BytesIO()
     first = Image.fromarray(COLOUR)
     first.save(buffer, "MPO", save_all=True, append_images=[Image.fromarray(COLOUR[:20])])
@@ -643,7 +643,7 @@ def test_exif_that_only_pillow_could_read_is_refused():
 
 
 def test_exif_counts_before_a_resolution_beside_it():
-    """It is kept bit for bit."""
+    """EXIF is kept byte for byte, and the resolution next to it is ignored."""
     picture = Image.fromarray(COLOUR)
     picture.info.update({"exif": METADATA["exif"], "dpi": (300, 300)})
     assert metadata.metadata_of(picture) == {"exif": METADATA["exif"]}
@@ -704,14 +704,14 @@ GPS, MAKE, IMAGE = 0x8825, 271, 270
 
 
 def located(**options) -> bytes:
-    """A JPEG file whose Exif has a place, and a small picture."""
+    """Return a JPEG file whose EXIF has a location and a thumbnail."""
     exif = Image.Exif()
     exif[MAKE], exif[GPS], exif[0x8769] = "maker", {1: "N", 2: (1.0, 2.0, 3.0)}, {0x829A: 0.5}
     return encoded(Image.fromarray(COLOUR), "JPEG", exif=with_thumbnail(exif.tobytes()), **options).fp.getvalue()
 
 
 def with_thumbnail(exif: bytes) -> bytes:
-    """Exif with a second directory, which Pillow reads and does not write."""
+    """Return EXIF with a second directory, which Pillow reads but does not write."""
     count = int.from_bytes(exif[14:16], "big")
     link = 16 + 12 * count
     second = struct.pack(">HHHII", 1, MAKE, 2, 4, int.from_bytes(b"two\0", "big")) + bytes(4)
@@ -874,7 +874,7 @@ def test_what_is_no_image_file_is_a_typed_error(monkeypatch):
 @pytest.mark.parametrize("error", [ValueError, OSError, struct.error, RecursionError, KeyError, Exception, MemoryError])
 @pytest.mark.parametrize("where", ["open", "load"])
 def test_whatever_pillow_raises_is_a_typed_error(error, where, monkeypatch):
-    """But want of memory, which is not the file's fault."""
+    """A lack of memory is not the file's fault, and remains a MemoryError."""
 
     def fail(*_, **__):
         raise error
@@ -936,7 +936,7 @@ def test_no_truncation_or_flip_goes_unnoticed(small):
 
 
 def test_changes_with_a_right_checksum_are_refused_or_harmless(small):
-    """Where latents come out, they are the ones that the checksum inside is of."""
+    """Latents that are decoded after a change are those of the checksum inside the file."""
     content, latents = small[:-4], image.latents(small, device="cpu")
     picker, outcomes = np.random.default_rng(0), []
     head = picker.permutation(range(8 * 5, 8 * 40))
@@ -983,7 +983,7 @@ def flat(profile: str, side: int) -> bytes:
 @pytest.mark.parametrize("size", [(2**15, 2**14), (2**29, 1), (1, 2**29)])
 @pytest.mark.parametrize("latents", ["none", "few", "one tile"])
 def test_lying_sizes_cost_nothing(size, latents, model, profile, monkeypatch):
-    """Half a gigapixel, of a few bytes: refused before memory is taken for it."""
+    """A few bytes that declare half a gigapixel are refused before memory is allocated."""
     monkeypatch.setattr(type(model), "TILE", 64)
     given = {"none": b"", "few": b"\x13" * 100}.get(latents)
     if given is None:
@@ -1059,6 +1059,6 @@ def test_each_kind_of_file_names_what_reads_it(small):
 
 
 def test_gray_images_that_fill_the_grid_are_not_padded_but_copied():
-    """Pillow's arrays can't be written to, which torch warns of."""
+    """Torch would warn about Pillow's read-only arrays."""
     image = Image.fromarray(photograph(32, 48)[..., 0])
     assert lic_native.image.decompress(lic_native.image.compress(image, device="cpu"), device="cpu").mode == "L"

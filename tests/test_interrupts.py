@@ -15,7 +15,7 @@ from PIL import Image
 import lic_native
 from lic_native import Decoder, Encoder, Gaussian, Mixture, jpeg, threads
 
-#: What each call takes, and the call: it would last several seconds.
+#: Code that makes the arguments of a call, and the call, which would last several seconds.
 CALLS = {
     "compress": ("data = open('large.jpg', 'rb').read()", "jpeg.compress(data, profile='native')"),
     "decompress": ("data = open('coded.lic', 'rb').read()", "jpeg.decompress(data, threads=1)"),
@@ -38,7 +38,7 @@ mixed = Mixture([Gaussian(0.0, 2.0), Gaussian(0.0, 20.0)], [0.5, 0.5])
 
 
 def noise(side: int) -> bytes:
-    """A JPEG file of about a byte for each pixel."""
+    """Return a JPEG file of about a byte for each pixel."""
     tile = np.random.default_rng(0).integers(0, 256, (512, 512, 3), np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(np.tile(tile, (side // 512, side // 512, 1))).save(buffer, "JPEG", quality=90)
@@ -56,10 +56,10 @@ def folder(tmp_path_factory):
 @pytest.mark.skipif(sys.platform == "win32", reason="signals differ there")
 @pytest.mark.parametrize(("call", "shared"), [*((call, False) for call in CALLS), ("compress", True), ("tables", True)])
 def test_one_ctrl_c_ends_a_call(folder, call, shared):
-    """In the main thread, and in others that it shares work among."""
-    given, code = CALLS[call]
+    """The call runs in the main thread, or in two threads that share work."""
+    setup, code = CALLS[call]
     run = f"threads.share(lambda _: {code}, [0, 1], 2)" if shared else code
-    code = f"{PREAMBLE}\n{given}\nprint('ready', flush=True)\n{run}\nprint('done', flush=True)"
+    code = f"{PREAMBLE}\n{setup}\nprint('ready', flush=True)\n{run}\nprint('done', flush=True)"
     paths = os.pathsep.join(filter(None, sys.path))
     with subprocess.Popen(
         [sys.executable, "-c", code],
@@ -78,7 +78,7 @@ def test_one_ctrl_c_ends_a_call(folder, call, shared):
 
 
 def interrupted(call) -> None:
-    """Make a call that is stopped in its midst."""
+    """Stop a call while it runs."""
     group = threads.Group()
     timer = threading.Timer(0.3, group.stop)
     timer.start()
@@ -89,7 +89,7 @@ def interrupted(call) -> None:
     timer.join()
 
 
-def test_an_interrupted_coder_is_as_it_was_before():
+def test_an_interrupted_coder_keeps_its_state():
     few, many = np.arange(-8, 8), np.resize(np.arange(-20, 20, dtype=np.int8), 1 << 25)
     quick, slow = Gaussian(0.0, 9.0), Mixture([Gaussian(0.0, 2.0), Gaussian(0.0, 20.0)], [0.5, 0.5])
     encoder = Encoder()
@@ -104,8 +104,8 @@ def test_an_interrupted_coder_is_as_it_was_before():
     decoder.finish()
 
 
-def test_a_handler_may_raise_what_it_likes_and_code():
-    """And the signal's handler may use the library, also within a call."""
+def test_a_signal_handler_may_raise_and_encode():
+    """A signal's handler may raise any exception and call the library, also during another call."""
     if threading.current_thread() is not threading.main_thread() or sys.platform == "win32":
         pytest.skip("signals go to the main thread")
     coded = []

@@ -1,4 +1,4 @@
-"""`lic_native.jpeg` as its users see it."""
+"""The public functions of `lic_native.jpeg`."""
 
 import contextlib
 import dataclasses
@@ -52,7 +52,7 @@ VARIANTS = {
 
 
 def restored(data: bytes, profile: str = "fast") -> jpeg.StoredInfo | jpeg.JpegInfo:
-    """Compress (by a network and the native coder, whichever is shorter), restore, compare; what was made of it."""
+    """Check that a file is restored after compression, and return the compressed file's `Info`."""
     small = jpeg.compress(data, profile=profile)
     assert jpeg.decompress(small) == data
     assert len(small) <= len(data) + 32
@@ -82,7 +82,7 @@ def test_unusual_samplings_are_coded(factors):
 
 
 def with_luma_factors(data: bytes, h: int, v: int) -> bytes:
-    """A valid file of a sampling that Pillow can't write: another header, and coefficients that fit it."""
+    """Return a valid file of a sampling that Pillow can't write, with another header and coefficients that fit it."""
     _, _, reconstruction = _native.jpeg_read(data)
     frame = reconstruction.index(b"\xff\xc0")
     assert reconstruction[frame + 11] == 0x11
@@ -116,7 +116,7 @@ def test_tiles_cover_pictures_larger_than_one(monkeypatch):
 
 
 def test_tiles_are_even():
-    """Pieces of a side cover it in order; no fewer could, and none could be evener that begins at a multiple of 4."""
+    """Tiles cover a side in order. They are as few and as even as possible, and begin at multiples of 4."""
     for blocks in range(1, 9001):
         pieces = _native.cuts(blocks, tiles.TILE, 4)
         assert pieces[0][0] == 0 and pieces[-1][1] == blocks
@@ -165,7 +165,7 @@ def test_what_no_network_knows_goes_to_the_native_coder(name, monkeypatch):
 
 
 def with_precision(data: bytes, bits: int) -> bytes:
-    """A sequential JPEG that says its samples have so many bits: SOF1, for in SOF0 there can be 8 only."""
+    """Return a sequential JPEG whose header has this number of bits, in SOF1, because SOF0 allows only 8."""
     sof = data.index(b"\xff\xc0")
     return data[:sof] + b"\xff\xc1" + data[sof + 2 : sof + 4] + bytes([bits]) + data[sof + 5 :]
 
@@ -206,7 +206,7 @@ def test_bytes_after_the_end_are_kept():
 
 
 def with_thumbnail(data: bytes, thumbnail: bytes) -> bytes:
-    """`data` with EXIF that holds a thumbnail, as cameras write it: two directories, the second names its place."""
+    """Return `data` with a thumbnail in its EXIF, whose second directory has the offset, as cameras write it."""
     tags = [(0x0103, 3, 6), (0x0201, 4, 8 + 6 + 2 + 3 * 12 + 4), (0x0202, 4, len(thumbnail))]
     directory = struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", tag, kind, 1, v) for tag, kind, v in tags)
     exif = b"Exif\0\0II*\0" + struct.pack("<IHI", 8, 0, 14) + directory + bytes(4) + thumbnail
@@ -265,7 +265,7 @@ def test_a_picture_that_occurs_twice_is_coded_once():
 
 @pytest.mark.parametrize("index", [b"", b"\0", b"\0\0\0", b"\1\0", b"\2\0", b"\0\0"])
 def test_no_picture_repeats_what_is_not_there(index):
-    """The second picture repeats itself, one behind it, or the first, which is larger."""
+    """The second picture may not repeat itself, a later one, or the first, which is larger."""
     data = jpeg_bytes() + jpeg_bytes(**THUMBNAIL)
     container = _native.unpack(jpeg.compress(data, profile="fast"), len(data))
     packed = _native.pack_jpeg(data, container.reconstruction, [container.pictures[0], 0])
@@ -276,7 +276,7 @@ def test_no_picture_repeats_what_is_not_there(index):
 
 
 def test_damage_to_a_file_of_several_pictures_is_noticed():
-    """Even where the checksum of the `.lic` file has been made right again."""
+    """Damage is detected even if the checksum of the `.lic` file is valid."""
     data = with_thumbnail(jpeg_bytes(**THUMBNAIL), jpeg_bytes(32, 32)) + jpeg_bytes(40, 40)
     small = jpeg.compress(data, profile="fast")
     assert len(jpeg.inspect(small).pictures) == 3
@@ -291,7 +291,7 @@ def test_damage_to_a_file_of_several_pictures_is_noticed():
 
 
 def test_thousands_of_false_starts_take_no_time():
-    """Each might be a picture's beginning, and from each the rest of the file would have to be looked at."""
+    """The rest of the file is not searched again after each possible start of a picture."""
     for piece in (b"\xff\xd8\xff", b"\xff\xd8\xff\xe0\0\x04\0\0", jpeg_bytes()[:600]):
         start = time.perf_counter()
         assert restored(piece * (1_000_000 // len(piece))).kind == "stored"
@@ -341,7 +341,7 @@ def test_no_truncation_or_flip_goes_unnoticed(make):
 
 
 def test_limits_are_kept_and_named():
-    """What exceeds one by one is refused, and what meets all is not; errors say by how much."""
+    """Files at the limits are accepted; a file one above a limit is refused, with both numbers."""
     data = jpeg_bytes(96, 128)  # 4:2:0: 192 blocks of Y, 48 of Cb and of Cr, as many as 6144 pixels of 4:4:4 have
     small = jpeg.compress(data, profile="fast")
     exact = lic_native.Limits(max_pixels=96 * 64, max_input_bytes=len(small), max_output_bytes=len(data))
@@ -391,7 +391,7 @@ def test_models_for_images_do_not_code_jpeg_files(name, monkeypatch):
 
 
 def test_coefficients_rebuild_the_picture():
-    """Dequantised and transformed by NumPy alone, they give the pixels that Pillow decodes."""
+    """NumPy dequantises and transforms the coefficients into the pixels that Pillow decodes."""
     data = jpeg_bytes(40, 56, mode="L", quality=80)
     coefficients = jpeg.read_coefficients(data)
     (plane,), (table,) = coefficients.planes, coefficients.tables
@@ -405,7 +405,7 @@ def test_coefficients_rebuild_the_picture():
 
 
 def test_coefficients_of_a_cut_file_are_a_typed_error():
-    """Not fewer rows, nor zeros for what is missing."""
+    """Missing rows or coefficients are not left out or replaced by zeros."""
     for options in ({}, {"progressive": True}, {"mode": "L"}, {"restart_marker_rows": 1}):
         data = jpeg_bytes(64, 80, **options)
         whole = jpeg.read_coefficients(data)
@@ -421,7 +421,7 @@ def test_coefficients_of_a_cut_file_are_a_typed_error():
 
 
 def unfinished(data: bytes) -> dict[str, bytes]:
-    """A progressive file without its last scans, and cut in the middle of one."""
+    """Return progressive files without their last scans, and one that ends within a scan."""
     scans = [i for i in range(len(data)) if data[i : i + 2] == b"\xff\xda"]
     return {
         "5 scans": data[: scans[5]] + b"\xff\xd9",
@@ -444,7 +444,7 @@ def test_unfinished_progressive_files_shrink_as_whole_ones_do(photo):
 
 
 def test_coder_3_codes_unfinished_files_as_before():
-    """Files of releases that did not know of steps are restored."""
+    """Files of releases without steps are restored."""
     data = unfinished(jpeg_bytes(64, 80, progressive=True))["5 scans"]
     pictures, reconstruction = _native.carve_read(data)
     (frame,) = _native.frames(reconstruction, len(data), 1 << 20)
@@ -455,7 +455,7 @@ def test_coder_3_codes_unfinished_files_as_before():
 
 @pytest.mark.parametrize("profile", registry.PROFILES)
 def test_nearly_blank_pictures_are_left_to_the_native_coder(profile, monkeypatch):
-    """A network takes as long for a blank block as for any other."""
+    """A network would spend as much time on a blank block as on another."""
     monkeypatch.delattr(network.NetworkCoder, "encode")
     data = jpeg_bytes(8, 8, quality=50)
     blank = io.BytesIO()
@@ -465,7 +465,7 @@ def test_nearly_blank_pictures_are_left_to_the_native_coder(profile, monkeypatch
 
 
 def test_a_reconstruction_of_a_large_frame_needs_its_coefficients():
-    """The size that a `.lic` file declares is no reason to make room or to compute."""
+    """A declared size alone makes the decoder neither allocate memory nor compute."""
     data = jpeg_bytes(64, 64, mode="L")
     pictures, reconstruction = _native.carve_read(data)
     frame = reconstruction.index(b"\xff\xc0")
@@ -648,7 +648,7 @@ def test_a_network_works_after_the_main_thread_has_ended():
 
 
 def test_work_that_is_no_longer_wanted_ends_soon():
-    """As Ctrl-C ends the command's workers: each is a thread that shares its own work."""
+    """A stopped group ends workers whose calls share their work among threads, like those of the command."""
     data = jpeg_bytes(700, 700)
     jpeg.compress(jpeg_bytes(40, 56), profile="fast", device="cpu")
     ended = []
@@ -708,7 +708,7 @@ def test_inspect_tells_no_saving_where_there_is_none():
     ],
 )
 def test_one_ctrl_c_ends_a_network(call, shared):
-    """In the main thread, and in threads that the command shares files among."""
+    """The network runs in the main thread, or in threads that share files."""
     code = f"""if True:
         import time
         from conftest import jpeg_bytes, photograph
@@ -768,7 +768,7 @@ WITHOUT_TORCH = {
 
 @pytest.mark.parametrize("kind", WITHOUT_TORCH)
 def test_without_torch_one_line_names_model_and_remedy(kind, tmp_path):
-    """Everywhere; and what needs none works."""
+    """Every call that needs torch names the model and the remedy; calls without a network work."""
     source, message = WITHOUT_TORCH[kind]
     (tmp_path / "torch").mkdir()
     (tmp_path / "torch" / "__init__.py").write_text(source)

@@ -1,4 +1,4 @@
-"""Latents that are searched for one image, with models of a few lines."""
+"""Latent overfitting, with models of a few lines."""
 
 import pytest
 import torch
@@ -10,7 +10,7 @@ from lic_native.models.rate_points import LAST
 
 
 class Cost:
-    """What is further from 0 costs more: 1 + 3 |x| bits, far from any coder but differentiable."""
+    """A differentiable rate: a symbol x costs 1 + 3 |x| bits."""
 
     def __init__(self, size):
         self.shape, self.device = (1, 3, *size), torch.device("cpu")
@@ -23,7 +23,7 @@ class Cost:
 
 
 class Toy:
-    """Means of 16x16 pixels and their colours; synthesis spreads them, as a transform that was learned does."""
+    """A model whose latents are mean colours of 16x16 pixels, and whose synthesis mixes neighbours."""
 
     STRIDE, TILE, channels, reach, device = 16, 64, 3, (0, 1), torch.device("cpu")
 
@@ -46,7 +46,7 @@ def pixels(height=96, width=128, seed=0):
 
 
 def score(symbols, picture, index):
-    """Loss by the definition."""
+    """Compute the loss from its definition."""
     from lic_native.models.rate_points import tradeoff
 
     model, at = Toy(), torch.tensor([index])
@@ -69,7 +69,7 @@ def test_loss_falls_and_is_measured_with_integers(index):
 
 
 def test_what_is_found_is_near_the_best():
-    """Against all that one symbol can be, the others as they are."""
+    """No change of a single symbol improves the loss by much more."""
     picture, index = pixels(32, 32), 300
     found = overfit(Toy(), picture, index, 200)
     best = found.after.loss
@@ -82,7 +82,7 @@ def test_what_is_found_is_near_the_best():
 
 
 def test_never_worse_than_rounding():
-    """A gradient that leads astray: what it finds is thrown away."""
+    """With a misleading gradient, the result is that of rounding."""
 
     class Astray(Toy):
         def decode(self, symbols, index):
@@ -121,7 +121,7 @@ def test_every_step_is_told():
 
 
 def test_tile_by_tile_makes_the_whole_better():
-    """Each with its surroundings, as a large image is coded."""
+    """A tile is fitted with its surroundings; what its loss gains is what the whole gains."""
     model, picture, index = Toy(), pixels(96, 160), 200
     reach = model.reach[1]
     y = model.encode(picture, None)
@@ -149,7 +149,7 @@ def test_tile_by_tile_makes_the_whole_better():
 
 
 def test_latents_of_the_surroundings_are_rounded_and_stay():
-    """Decoded as they will be: in the call they are seen with, not searched."""
+    """Synthesis sees the surroundings as a decoder will; they are not fitted."""
     seen = []
 
     class Watched(Toy):

@@ -1,4 +1,4 @@
-"""The native coder as Python sees it: `lic_native.jpeg` with the profile "native", and what is beneath it."""
+"""The native coder: `lic_native.jpeg` with the profile "native", and the native functions that it uses."""
 
 import hashlib
 import io
@@ -14,7 +14,7 @@ from PIL import Image
 import lic_native
 from lic_native import _native, jpeg
 
-#: On four cores: each takes memory for what it works on. What getrusage says would include this process's peak.
+#: The process uses four cores, because each core needs memory. `getrusage` would include the parent's peak memory.
 RUN = """
 import hashlib, os, re, sys
 from pathlib import Path
@@ -31,7 +31,7 @@ print(hashlib.sha256(small).hexdigest(), same, "torch" in sys.modules, peak)
 
 
 def run(path, **environment: str) -> tuple[str, bool, bool, int]:
-    """What a process of its own makes of a file: its hash, whether it is restored, whether torch is used; MiB."""
+    """Compress a file in another process. Return its hash, whether it is restored, whether torch is used, and MiB."""
     command = [sys.executable, "-c", RUN, path]
     done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, check=True)
     digest, same, torch, peak = done.stdout.split()
@@ -46,7 +46,7 @@ def test_every_instruction_set_gives_the_same_bytes_without_torch(tmp_path, phot
         assert run(path, LIC_SIMD=name)[:3] == (expected, True, False)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="what a process has taken at most is found in /proc")
+@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
 def test_33_megapixels_take_256_megabytes(tmp_path, photo):
     path = tmp_path / "large.jpg"
     Image.open(io.BytesIO(photo)).resize((6720, 4928)).save(path, quality=90)
@@ -72,7 +72,7 @@ def test_coefficients_of_any_size_come_back(mode):
             assert all(map(np.array_equal, _native.context_decode(frame, coded, threads), planes))
 
 
-def test_what_does_not_fit_is_refused():
+def test_planes_that_do_not_fit_the_frame_are_refused():
     frame, planes, _ = _native.jpeg_read(jpeg_bytes())
     coded = _native.context_encode(frame, planes, 1)
     for wrong in (planes[:2], [*planes, planes[0]], [plane[:-1] for plane in planes]):

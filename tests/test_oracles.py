@@ -1,4 +1,4 @@
-"""Coefficients as others read them: torchjpeg (libjpeg) and Pillow (libjpeg-turbo)."""
+"""Coefficients and tables equal those of torchjpeg (libjpeg) and Pillow (libjpeg-turbo)."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""The plugin: `.lic` files in Pillow's `open` and `save`."""
+"""The plugin for Pillow, with which `Image.open` and `Image.save` take `.lic` files."""
 
 import copy
 import io
@@ -140,7 +140,7 @@ def test_jpeg_files_inside_are_opened(tmp_path):
 
 
 def test_other_content_is_not_identified(picture):
-    """Files that are kept, among them ours: nothing is unpacked twice."""
+    """Stored files that are not JPEG are refused, also `.lic` files, which are not unpacked twice."""
     for content in (b"a text", saved(picture), jpeg.compress(jpeg_bytes(), profile="native"), b"\x89LIC"):
         with pytest.raises(UnidentifiedImageError):
             opened(jpeg.compress(content))
@@ -148,7 +148,7 @@ def test_other_content_is_not_identified(picture):
 
 @pytest.fixture
 def restoring(tmp_path):
-    """A `.lic` file that restores a JPEG file."""
+    """Return the path of a `.lic` file that restores a JPEG file."""
     path = tmp_path / "x.jpg.lic"
     path.write_bytes(jpeg.compress(jpeg_bytes(), profile="native"))
     return path
@@ -162,7 +162,7 @@ def encoded(picture: Image.Image, format: str, **options) -> bytes:
 
 @pytest.mark.parametrize("format", ["EPS", "PNG", "GIF", "TIFF", "BMP", "WEBP", "PPM"])
 def test_a_restored_file_is_never_opened_as_another_format(format, picture):
-    """Whatever the caller allows: that can't be known."""
+    """The argument `formats` does not matter, because the plugin can't see it."""
     packed = jpeg.compress(encoded(picture, format), profile="native")
     for formats in (None, ["LIC"], ["LIC", format]):
         with pytest.raises(UnidentifiedImageError, match=r"not JPEG: lic_native\.jpeg\.decompress|identify"):
@@ -328,7 +328,7 @@ def test_other_formats_are_left_to_others(picture):
 
 
 def test_damage_is_what_pillow_calls_it(path):
-    """And its cause is what we call it."""
+    """Pillow's error is UnidentifiedImageError; its cause is a LicError with the same message."""
     data = path.read_bytes()
     for damaged in (data[:-1], data[:9], data[:5], data[:60] + b"\0" + data[61:], data + b"\0"):
         with pytest.raises(UnidentifiedImageError) as refused:

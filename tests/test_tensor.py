@@ -1,4 +1,4 @@
-"""`lic_native.encode` and `decode`."""
+"""`lic_native.encode` and `decode` without a distribution, and limits."""
 
 import subprocess
 import sys
@@ -56,7 +56,7 @@ def test_strided_and_swapped_arrays_round_trip():
     assert torch.equal(lic_native.decode(lic_native.encode(tensor)), tensor)
 
 
-def test_latents_come_near_their_entropy():
+def test_latents_are_coded_near_their_entropy():
     array = sample("int32", (16, 100, 100), 2)
     _, counts = np.unique(array, return_counts=True)
     p = counts / counts.sum()
@@ -91,12 +91,12 @@ def test_noise_hardly_grows(dtype):
     ],
     ids=str,
 )
-def test_what_is_no_integer_tensor_is_refused_with_advice(value, hint):
+def test_other_values_than_integer_tensors_are_refused_with_advice(value, hint):
     with pytest.raises(TypeError, match=hint):
         lic_native.encode(value)
 
 
-def test_no_truncation_or_flip_goes_unnoticed():
+def test_every_truncation_and_bit_flip_is_detected():
     data = lic_native.encode(sample("int16", (30, 7)))
     for end in range(len(data)):
         with pytest.raises(lic_native.LicError):
@@ -108,13 +108,13 @@ def test_no_truncation_or_flip_goes_unnoticed():
             lic_native.decode(bytes(flipped))
 
 
-def test_an_axis_can_be_told():
+def test_tables_are_fitted_along_an_axis():
     array = np.rint(np.random.default_rng(0).normal(0, np.geomspace(1, 50, 8)[:, None], (3, 8, 400))).astype(np.int16)
     sizes = [len(lic_native.encode(array, axis=axis)) for axis in (0, 1, -1)]
     assert sizes[1] == len(lic_native.encode(array)) < min(sizes[0], sizes[2])
     assert np.array_equal(lic_native.decode(lic_native.encode(array, axis=0)), array)
     for axis in (3, -4, 2**70):
-        with pytest.raises(IndexError, match=f"no axis {axis} in the shape"):
+        with pytest.raises(IndexError, match=f"axis {axis} is out of range for the shape"):
             lic_native.encode(array, axis=axis)
     for axis in ("no", 1.0, True, slice(1)):
         with pytest.raises(TypeError, match="axis must be an integer"):
@@ -142,7 +142,7 @@ def test_limits_are_integers_from_0_on(field):
     )
 
 
-def test_a_tensor_is_no_file_and_a_message_no_tensor():
+def test_readers_name_the_format_that_they_refuse():
     array = np.arange(9)
     for reader in (lic_native.jpeg.decompress, lic_native.image.decompress):
         with pytest.raises(lic_native.UnsupportedError, match=r"a tensor, which lic_native\.decode restores"):

@@ -1,4 +1,4 @@
-"""Threads that share work, and how they are stopped."""
+"""Threads that share work: order, failures, stopping and number."""
 
 import threading
 import time
@@ -42,7 +42,7 @@ def test_groups_within_a_stopped_group_stop():
     def outer():
         with group.joined(), pytest.raises(KeyboardInterrupt):
             threads.share(inner, range(2), 2)
-        threads.check()  # no longer of the group
+        threads.check()  # The thread has left the group.
 
     thread = threading.Thread(target=outer)
     thread.start()
@@ -54,7 +54,7 @@ def test_groups_within_a_stopped_group_stop():
     threads.check()
 
 
-def test_where_no_thread_can_be_started_the_caller_works(monkeypatch):
+def test_the_caller_works_if_no_thread_can_be_started(monkeypatch):
     def refuse(_):
         raise RuntimeError("can't start new thread")
 

@@ -1,4 +1,4 @@
-"""A run of a few seconds: it starts, stops, goes on, and what it exports codes files."""
+"""Training runs of a few seconds: start, stop, resumption, and export of a model that codes files."""
 
 import csv
 import inspect
@@ -35,7 +35,7 @@ def read_curve(out):
 
 @pytest.fixture
 def shard(tmp_path):
-    """A .tar shard of photographs, as large runs use, and one plain file beside it."""
+    """Return a folder with a .tar shard of photographs, as large runs use, and one plain file."""
     folder = tmp_path / "data"
     folder.mkdir()
     with tarfile.open(folder / "0.tar", "w") as tar:
@@ -72,7 +72,7 @@ def test_a_run_is_resumed_and_its_export_codes_files(shard, tmp_path, capsys):
 
 @pytest.fixture
 def few_pictures(monkeypatch):
-    """Exporting looks at two crops of each sampling instead of 64, validation at one photograph."""
+    """Calibrate with two crops of each sampling instead of 64, and validate with one photograph."""
 
     def pictures(crops):
         generator, tables = torch.Generator().manual_seed(0), data.annex_k(torch.tensor([50.0, 90.0]))
@@ -80,13 +80,13 @@ def few_pictures(monkeypatch):
             shape, picture = data.quantised(crops.photographs.crops(2, 64, generator), sampling, tables)
             yield shape, tables, picture
 
-    every = training.validation_examples
+    examples = training.validation_examples
     monkeypatch.setattr(training, "calibration_pictures", lambda crops: list(pictures(crops)))
-    monkeypatch.setattr(training, "validation_examples", lambda photographs, quality: every(photographs, quality, 1))
+    monkeypatch.setattr(training, "validation_examples", lambda photographs, quality: examples(photographs, quality, 1))
 
 
-def test_runs_of_a_number_of_steps_and_one_seed_are_the_same(shard, tmp_path, few_pictures):
-    """Whether they were stopped on the way or not."""
+def test_runs_of_equal_steps_and_seed_are_equal(shard, tmp_path, few_pictures):
+    """A run that was stopped and resumed is the same, too."""
     options = {"batch": 2, "device": "cpu", "profile": "tiny", "hyper": 4, "seed": 3}
 
     def curve(name):
@@ -98,7 +98,7 @@ def test_runs_of_a_number_of_steps_and_one_seed_are_the_same(shard, tmp_path, fe
     assert [row["steps"] for row in curve("one")] == ["3"]
     assert float(curve("one")[0]["q75_bpp"]) > float(curve("one")[0]["q75_side_bpp"]) > 0
 
-    # A finished run goes on, warmly restarted, where its crops ended.
+    # A finished run continues with a warm restart and the next crops.
     for name in ("one", "two"):
         trained(train_jpeg, shard, tmp_path / name, steps=5, **options)
     assert curve("one") == curve("two")
@@ -138,20 +138,20 @@ def test_a_run_ends_after_minutes_or_after_steps(tmp_path, train):
     ],
     ids=str,
 )
-def test_what_no_run_can_have_is_refused_before_anything_is_done(tmp_path, monkeypatch, options, error, message):
-    """In both trainings, as far as both have it."""
+def test_invalid_options_are_refused_before_anything_is_done(tmp_path, monkeypatch, options, error, message):
+    """Both trainings refuse the options that they have."""
     monkeypatch.setattr(loop, "Photographs", lambda *_: pytest.fail("photographs were read"))
     run = {field.name for field in fields(Options)}
     for train in (train_jpeg, train_image):
         if options.keys() <= run | inspect.signature(train).parameters.keys():
-            given = {"data": tmp_path, "steps": 1} | options
-            given["data"] = tmp_path / given["data"]
+            arguments = {"data": tmp_path, "steps": 1} | options
+            arguments["data"] = tmp_path / arguments["data"]
             with pytest.raises(error, match=message):
-                trained(train, out=tmp_path / "run", **given)
+                trained(train, out=tmp_path / "run", **arguments)
             assert not (tmp_path / "run").exists()
 
 
-def test_what_is_no_photograph_is_named(tmp_path):
+def test_unreadable_photographs_are_named(tmp_path):
     (tmp_path / "a.png").write_bytes(b"no image")
     with pytest.raises(LicError, match=r"a\.png, below .*, can't be read"):
         data.Photographs(tmp_path)
@@ -161,7 +161,7 @@ def test_what_is_no_photograph_is_named(tmp_path):
         data.Photographs(tmp_path)
 
 
-def test_a_checkpoint_that_is_damaged_is_named(tmp_path):
+def test_a_damaged_checkpoint_is_named(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "checkpoint.pt").write_bytes(b"cut")
     for train in (train_jpeg, train_image):
@@ -192,7 +192,7 @@ def test_an_image_codec_is_trained_resumed_and_exported(shard, tmp_path, few_cro
     assert trained(train_image, shard, tmp_path / "two", steps=2, **options) == first
     later = [trained(train_image, shard, tmp_path / name, steps=12, **options) for name in ("one", "two")]
     assert later[0] == later[1] < first
-    # A run that is over has nothing to do but to say so.
+    # A finished run only returns its result.
     assert trained(train_image, shard, tmp_path / "one", steps=12, **options) == later[0]
     assert curve("one") == curve("two")
     assert [row["steps"] for row in curve("one")] == ["2", "12"]
@@ -204,7 +204,7 @@ def test_an_image_codec_is_trained_resumed_and_exported(shard, tmp_path, few_cro
     codec.walk(encoder, index, (4, 5), symbols)
     assert torch.equal(codec.walk(StreamDecoder(encoder.finish()), index, (4, 5)), symbols)
 
-    # Others begin with what it has learnt, for all qualities or for one.
+    # Other runs start from its weights, here for one quality.
     for name in ("checkpoint.pt", "bls2017.safetensors"):
         out = tmp_path / Path(name).stem
         trained(train_image, shard, out, steps=1, start=tmp_path / "one" / name, quality=3.0, rate=0.0, **options)
@@ -225,7 +225,7 @@ def test_the_command_trains_image_codecs(shard, tmp_path, few_crops):
     assert isinstance(result.exception, ValueError) and "bls2017" in str(result.exception)
 
 
-def test_the_learning_curve_is_drawn_where_matplotlib_is_installed(tmp_path):
+def test_the_learning_curve_is_drawn_with_matplotlib(tmp_path):
     pytest.importorskip("matplotlib")
     curve = tmp_path / "curve.csv"
     curve.write_text("minutes,steps,q75_saving_percent,q95_saving_percent\n1,50,20.5,\n2,100,21.5,18.0\n")
@@ -242,8 +242,8 @@ def test_a_learning_curve_needs_no_matplotlib(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == [curve]
 
 
-def test_exported_weights_can_be_trained_on(shard):
-    """They give the rate of the exact model but for what rounding changed."""
+def test_exported_weights_can_be_trained_further(shard):
+    """Their rate differs from that of the exact model only by rounding."""
     from importlib.resources import files
 
     from lic_native.training.jpeg import validate, validation_examples
@@ -255,8 +255,8 @@ def test_exported_weights_can_be_trained_on(shard):
     assert all(parameter.requires_grad for parameter in trainable.parameters())
 
 
-def test_coefficients_made_for_training_are_those_of_a_jpeg_file():
-    """The same pixels through Pillow, at three samplings: all but rare roundings are equal."""
+def test_coefficients_for_training_equal_those_of_a_jpeg_file():
+    """Pillow encodes the same pixels at three samplings; only rare roundings differ."""
     pixels = photograph(96, 128)
     for sampling, subsampling in {"4:4:4": 0, "4:2:2": 1, "4:2:0": 2}.items():
         buffer = io.BytesIO()
@@ -277,8 +277,8 @@ def test_held_out_photographs_are_never_trained_on(shard):
     assert [i.sum() for i in again.validation] == [i.sum() for i in photographs.validation]
 
 
-def test_what_the_native_coder_begins_with_is_learnt_by_one_command(shard, tmp_path, monkeypatch):
-    """It has the length that the coder wants, is the same for the same seed, and tells photographs from noise."""
+def test_the_command_trains_the_prior_of_the_native_coder(shard, tmp_path, monkeypatch):
+    """The prior has the coder's length, depends on the seed alone, and is better than uniform distributions."""
     monkeypatch.setattr(context_prior, "BATCH", 256)
     outs = [tmp_path / name for name in ("one.bin", "two.bin")]
     for out in outs:
@@ -299,13 +299,13 @@ def test_what_the_native_coder_begins_with_is_learnt_by_one_command(shard, tmp_p
         shares = np.diff(slots, append=2**15) / 2**15
         assert (shares > 0).all() and (worth > 0).all() and (worth < 256).all()
         rows = rows.reshape(-1, 16)
-        # Even so few files are better to begin with than nothing.
+        # Even a dozen files are better than a uniform start.
         assert -(rows * np.log2(shares)).sum() < 0.8 * 4 * rows.sum()
         assert begins[136 * 64 + rows.size :].size == bits.size
 
 
-def test_context_numbers_of_the_native_coder_are_those_of_its_source():
-    """Every symbol that the counter saw is in a context that a block of that kind can have."""
+def test_context_numbers_equal_those_of_the_native_coder():
+    """Python and Rust number contexts alike, so counts of symbols agree."""
     prior = (Path(__file__).parents[1] / "rust/src/jpeg/context_model/prior.bin").read_bytes()
     file = jpeg_bytes(128, 160, seed=7)
     planes = context_prior.read(file)
@@ -330,7 +330,7 @@ def test_context_numbers_of_the_native_coder_are_those_of_its_source():
     assert seen("end_high").sum() == seen("end_low").sum() == seen("dc").sum() == len(blocks)
     assert (seen("end_high").sum(0) == np.bincount(end // 4, minlength=16)).all()
 
-    # What the regression takes to be the contexts and the symbols of the first row and column.
+    # Contexts and symbols of the first row and column, in the regression and in the coder.
     numbers = np.frombuffer(prior, "<i2")
     samples = context_prior.Samples.of([planes], numbers[: 8 * 15].reshape(8, 15), "luma", 0, most=len(blocks))
     assert len(samples.ends) == len(blocks) and luma.bits > 0

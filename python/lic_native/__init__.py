@@ -12,8 +12,10 @@ torch is imported when a model runs, not before.
 
 from . import errors, image, jpeg
 from ._native import __version__ as __version__
-from .entropy.distributions import Categorical, Distribution, Gaussian, Laplace, Logistic, Mixture, Tables
+from .entropy.base import Distribution
+from .entropy.distributions import Categorical, Gaussian, Laplace, Logistic, Mixture
 from .entropy.stream import Decoder, Encoder
+from .entropy.tables import Tables
 from .entropy.tensor import decode, decode_batch, encode, encode_batch
 from .errors import (
     CorruptError,

@@ -1,4 +1,4 @@
-"""Whole files: read within a limit, and written completely or not at all."""
+"""Reading of whole files within a limit, and writing of files that are complete or absent."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = ["Busy", "File", "Output", "discard_unfinished", "read", "transform"]
 #: A path, or a file object that is open for bytes.
 File: TypeAlias = "str | os.PathLike[str] | IO[bytes]"
 
-#: Bytes that are read at a time where the size of a file is not known.
+#: Bytes to read at a time if the size of a file is unknown.
 CHUNK = 1 << 20
 
 #: Files that are being written, under their temporary names.
@@ -38,7 +38,7 @@ _lock = threading.Lock()
 
 
 class Busy(Exception):
-    """Raised for a file that another process or thread is just writing."""
+    """Raised for a file that another process or thread is writing."""
 
 
 def read(source: File, limits: Limits = DEFAULT_LIMITS) -> bytes:
@@ -49,7 +49,7 @@ def read(source: File, limits: Limits = DEFAULT_LIMITS) -> bytes:
     Raises:
         LimitExceededError: the file is longer than `limits.max_input_bytes`.
         OSError: the file can't be read.
-        TypeError: a file object gives text.
+        TypeError: a file object is open for text.
     """
     if not isinstance(source, str | os.PathLike):
         return _read(source, CHUNK, limits)
@@ -82,28 +82,28 @@ def _read(file: IO[bytes], chunk: int, limits: Limits) -> bytes:
 
 
 def _wait_for(file: IO[bytes], write: bool) -> None:
-    """Wait until a file that does not block has bytes, or takes some. Raises BlockingIOError if that can't be known."""
+    """Wait until a non-blocking file has bytes, or takes some. Raises BlockingIOError if it has no descriptor."""
     try:
         descriptor = file.fileno()
     except (AttributeError, OSError):
-        raise BlockingIOError(errno.EAGAIN, "does not block, and can't be waited for") from None
+        raise BlockingIOError(errno.EAGAIN, "does not block, and has no descriptor to wait for") from None
     select.select([] if write else [descriptor], [descriptor] if write else [], [])
 
 
 class Output:
-    """A file to be written completely or not at all, as a context; `commit` writes it.
+    """A file that is written completely or not at all: a context, in which `commit` writes the file.
 
-    A new file takes its name only when it is complete and on the disk. A link is written through. Devices and FIFOs
-    are written into. Two outputs of one path can't be open at a time, in this process or another.
+    A new file gets its name when it is complete and on the disk. Links are followed; devices and FIFOs are written
+    into. Only one output of a path can be open at a time, in all processes.
 
     Args:
-        path: of the file. Folders above it are made.
-        overwrite: whether a file of this name may be replaced.
+        path: path of the file. Missing folders above it are created.
+        overwrite: whether an existing file may be replaced.
 
     Raises:
         Busy: another output of this path is open.
-        FileExistsError: there is such a file, and `overwrite` is false.
-        OSError: the file can't be written there.
+        FileExistsError: the file exists, and `overwrite` is false.
+        OSError: the file can't be written.
     """
 
     def __init__(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
@@ -111,7 +111,7 @@ class Output:
         self._is_folder = os.fspath(path).endswith(("/", os.sep))
         self._stream = _stream_number(os.fspath(path))
         self._real, self._part, self._descriptor = self.path, Path(), -1
-        #: Whether the file is a device or a FIFO, which has no content to replace.
+        #: Whether the file is a device or a FIFO, which has no content that could be replaced.
         self.special = False
 
     def __enter__(self) -> Output:
@@ -122,7 +122,7 @@ class Output:
         return self
 
     def check(self) -> None:
-        """Raise what entering the context would, as far as that is known before anything is made."""
+        """Raise the errors of entering the context that can be found without creating anything."""
         try:
             self._check()
         except OSError as error:
@@ -141,7 +141,7 @@ class Output:
             self.special = True
             return
         if self._is_folder:
-            raise IsADirectoryError(errno.EISDIR, "names a folder; a file is wanted")
+            raise IsADirectoryError(errno.EISDIR, "names a folder: name a file")
         try:
             mode = os.stat(self.path).st_mode
         except FileNotFoundError:
@@ -149,13 +149,13 @@ class Output:
         if stat.S_ISDIR(mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         self.special = bool(mode) and not stat.S_ISREG(mode)
-        # Writing into a disk is as good as replacing it.
-        kept = os.path.lexists(self.path) and not (stat.S_ISCHR(mode) or stat.S_ISFIFO(mode))
-        if kept and not self._overwrite:
+        # A block device counts as existing: writing would destroy its content.
+        has_content = os.path.lexists(self.path) and not (stat.S_ISCHR(mode) or stat.S_ISFIFO(mode))
+        if has_content and not self._overwrite:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
 
     def _claim(self) -> None:
-        """Make the temporary file, whose name follows from the file's; its lock marks the file as being written."""
+        """Create and lock the temporary file. Its name depends on the file's name alone, so runs share the lock."""
         name = _native.fingerprint(os.fsencode(self._real.name))
         self._part = self._real.with_name(f".lic-{name:016x}")
         while True:
@@ -169,7 +169,7 @@ class Output:
                     continue
             locked = _try_lock(descriptor)
             if locked is None:
-                # There are no locks here: two runs may do the work twice, but not harm each other.
+                # Without locks two runs may do the work twice, so each needs a temporary file of its own.
                 if made:
                     self._part.unlink()
                 os.close(descriptor)
@@ -178,7 +178,7 @@ class Output:
                 break
             if not locked:
                 os.close(descriptor)
-                raise Busy(f"{self.path}: another run is at work on it")
+                raise Busy(f"{self.path}: another run is writing it")
             with suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(descriptor), os.stat(self._part)):
                     if made:
@@ -192,14 +192,14 @@ class Output:
     def commit(self, data: bytes, like: str | os.PathLike[str] | None = None) -> None:
         """Write all bytes, and give the file its name.
 
-        When this returns, they are on the disk: who deletes the original then loses nothing.
+        The bytes are on the disk when this returns, so the original can be deleted.
 
         Args:
             data: the file's content.
-            like: a file whose times, mode and (where that is allowed) owner the new file gets.
+            like: file whose times, mode and, if permitted, owner the new file gets.
 
         Raises:
-            FileExistsError: a file of this name was made meanwhile, and may not be replaced.
+            FileExistsError: the file was created by another process meanwhile, and may not be replaced.
             OSError: the file can't be written; its name is in the error.
         """
         try:
@@ -222,15 +222,15 @@ class Output:
             self._part.replace(self._real)
         else:
             try:
-                # Unlike a renamed file, a link never takes the place of one that was made meanwhile.
+                # Unlike a rename, a link never replaces a file that was created meanwhile.
                 os.link(self._part, self._real)
             except FileExistsError:
                 raise
-            except OSError:  # A file system without links.
+            except OSError:  # The file system has no links.
                 if os.path.lexists(self._real):
                     raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)) from None
                 self._part.replace(self._real)
-        with suppress(OSError):  # Not every system opens folders.
+        with suppress(OSError):  # Not every system can open folders.
             folder = os.open(self._real.parent, os.O_RDONLY)
             try:
                 os.fsync(folder)
@@ -248,16 +248,19 @@ class Output:
 
 
 def _stream_number(path: str | bytes) -> int | None:
-    """Return which open file of this process a path names, if any: opened anew, it would be written from its start."""
+    """Return the descriptor of this process that a path names, or None.
+
+    Opening such a path again would write from the start of the file.
+    """
     path = os.fsdecode(path)
     if path in ("/dev/stdout", "/dev/stderr"):
         return 1 if path == "/dev/stdout" else 2
-    found = re.fullmatch(r"(?:/dev/fd|/proc/self/fd)/(\d+)", path)
-    return int(found[1]) if found else None
+    match = re.fullmatch(r"(?:/dev/fd|/proc/self/fd)/(\d+)", path)
+    return int(match[1]) if match else None
 
 
 def _try_lock(descriptor: int) -> bool | None:
-    """Return whether the lock of a file could be had, or None where there are no locks."""
+    """Return whether the lock of a file was free and is now held, or None if the system has no locks."""
     if fcntl is None:
         return None
     try:
@@ -272,20 +275,20 @@ def _try_lock(descriptor: int) -> bool | None:
 def _copy_status(source: str | os.PathLike[str], target: Path) -> None:
     status = os.stat(source)
     if hasattr(os, "chown"):
-        with suppress(OSError):  # Only root may give files away.
+        with suppress(OSError):  # Only root may change the owner.
             os.chown(target, status.st_uid, status.st_gid)
     shutil.copystat(source, target)
 
 
 def _named(error: OSError, path: str | os.PathLike[str]) -> OSError:
-    """Return an error that names the file that the caller knows of, not a temporary one."""
+    """Return an error that names the caller's path, not a temporary file."""
     if error.errno is None:
         return error
     return OSError(error.errno, error.strerror, os.fspath(path))
 
 
 def discard_unfinished() -> None:
-    """Remove the temporary files of all outputs, before a process ends without unwinding its threads."""
+    """Remove the temporary files of all outputs. Call this before a process ends without unwinding its threads."""
     with _lock:
         for part in _unfinished:
             with suppress(OSError):
@@ -293,19 +296,19 @@ def discard_unfinished() -> None:
 
 
 def write_all(file: IO[bytes], data: bytes) -> None:
-    """Write all of the bytes: a file without a buffer may take only a part at a time, or none until later."""
+    """Write all bytes, also to an unbuffered file, which may take only some at a time, or none until later."""
     view = memoryview(data)
     while len(view):
         try:
             written = file.write(view)
-        except BlockingIOError as error:  # of a file with a buffer, which is full
+        except BlockingIOError as error:  # The buffer of a buffered file is full.
             written = error.characters_written
             _wait_for(file, write=True)
         else:
             if written is None and isinstance(file, io.RawIOBase):
                 _wait_for(file, write=True)
                 continue
-            if written is None:  # other objects that return no number have taken all
+            if written is None:  # Other objects that return no number have taken all bytes.
                 return
             if not written:
                 raise OSError(errno.EIO, "takes no more bytes")
@@ -317,18 +320,18 @@ def transform(
 ) -> None:
     """Read a source, and write the result of `work` on its content to a target.
 
-    A target that is a path is written completely or not at all, and gets the times and the mode of a source that is a
-    path as well.
+    A target path is written completely or not at all, and gets the times and the mode of a source path.
 
     Raises:
-        FileExistsError: there is a target, and `overwrite` is false; or it is the source.
-        LimitExceededError, OSError, TypeError: as `read`; and what `work` raises.
+        FileExistsError: the target exists, and `overwrite` is false; or the target is the source.
+        LimitExceededError, OSError, TypeError: the source can't be read, as for `read`.
+        Exception: any exception of `work`.
     """
     if not isinstance(overwrite, bool):
         raise TypeError(f"overwrite must be True or False, not {type(overwrite).__name__}")
-    for name, given, method in (("source", source, "read"), ("target", target, "write")):
-        if not isinstance(given, str | os.PathLike) and not hasattr(given, method):
-            raise TypeError(f"{name} must be a path or a binary file object, not {type(given).__name__}")
+    for name, file, method in (("source", source, "read"), ("target", target, "write")):
+        if not isinstance(file, str | os.PathLike) and not hasattr(file, method):
+            raise TypeError(f"{name} must be a path or a binary file object, not {type(file).__name__}")
     path = source if isinstance(source, str | os.PathLike) else None
     if not isinstance(target, str | os.PathLike):
         stream: Any = target
@@ -338,7 +341,7 @@ def transform(
         return
     if path is not None and os.path.exists(target) and os.path.samefile(path, target):
         raise FileExistsError(errno.EEXIST, "is the source itself", os.fspath(target))
-    # Before anything is made for the target.
+    # Read first, so that an unreadable source leaves no folder for the target.
     data = read(source, limits)
     with Output(target, overwrite) as output:
         output.commit(work(data), like=path)

@@ -1,4 +1,4 @@
-"""Threads that share work: their number, and how they are stopped."""
+"""Threads that share work: their number, and groups that stop together."""
 
 from __future__ import annotations
 
@@ -23,33 +23,33 @@ R = TypeVar("R")
 def available() -> int:
     """Return the default number of threads.
 
-    The environment variable `LIC_THREADS` sets it. Without it, it is the number of processors that this process may
-    use by its affinity and its cgroup's quota, both of which `os.cpu_count` ignores.
+    The environment variable `LIC_THREADS` sets it. Otherwise it is the number of processors that the affinity and the
+    cgroup's quota allow this process, both of which `os.cpu_count` ignores.
 
     Raises:
-        ValueError: `LIC_THREADS` is not a number from 1 on.
+        ValueError: `LIC_THREADS` is not a positive integer.
     """
-    given = os.environ.get("LIC_THREADS")
-    if not given:
+    value = os.environ.get("LIC_THREADS")
+    if not value:
         return _native.available_parallelism()
-    if not given.isdecimal() or not int(given):
-        raise ValueError(f"LIC_THREADS must be a number from 1 on, not {given!r}")
-    return int(given)
+    if not value.isdecimal() or not int(value):
+        raise ValueError(f"LIC_THREADS must be a number from 1 on, not {value!r}")
+    return int(value)
 
 
 def resolve(threads: int) -> int:
     """Return the number of threads that an argument `threads` asks for; 0 means `available()`.
 
     Raises:
-        TypeError: it is not an integer.
-        ValueError: it is negative.
+        TypeError: `threads` is not an integer.
+        ValueError: `threads` is negative.
     """
-    # No machine runs more at once, and native code has no larger integers than 64 bits.
+    # The bound keeps the number within the 64 bits of native code.
     return min(to_count(threads, "threads"), 1 << 16) or available()
 
 
 class Group:
-    """Calls that are stopped together, with all groups that were begun within them.
+    """Calls that are stopped together, with all groups that were created within them.
 
     A thread belongs to a group while it is within `joined`.
     """
@@ -59,7 +59,7 @@ class Group:
         self.stopped = False
 
     def stop(self) -> None:
-        """Make `check` raise KeyboardInterrupt in all threads of this group, and of groups begun within it."""
+        """Make `check` raise KeyboardInterrupt in all threads of this group and of groups created within it."""
         self.stopped = True
 
     @contextmanager
@@ -78,7 +78,7 @@ _current = threading.local()
 def check() -> None:
     """Raise KeyboardInterrupt if the group of this thread was stopped.
 
-    Long work calls this between its steps, so that one Ctrl-C ends it within a second: Python itself interrupts only
+    Long work calls this between its steps, so that one Ctrl-C ends it within a second. Python itself interrupts only
     the main thread.
     """
     group: Group | None = getattr(_current, "group", None)
@@ -95,16 +95,16 @@ def share(
     within: Callable[[], AbstractContextManager[Any]] = nullcontext,
     apart: bool = False,
 ) -> list[R]:
-    """Return the result of `work` for each item, in their order, computed by up to `threads` threads.
+    """Return the result of `work` for each item, in the order of items, computed by up to `threads` threads.
 
-    Where no other thread can be started (a limit of the system, or Python is about to end) the calling thread does the
-    work. The first exception stops the rest and is raised; so does Ctrl-C in the calling thread.
+    The calling thread does the work if no thread can be started, because of a limit of the system or because Python is
+    about to end. The first exception, or Ctrl-C in the calling thread, stops all calls and is raised.
 
     Args:
-        work: called with an item.
+        work: function of an item.
         items: arguments of the calls.
-        threads: 1 means the calling thread.
-        within: returns a context that each of the threads works in.
+        threads: maximum number of threads; 1 means the calling thread.
+        within: returns a context in which each thread works.
         apart: let the calling thread only wait, even for a single thread.
     """
     results: list[Any] = [None] * len(items)
@@ -117,14 +117,14 @@ def share(
                 while not group.stopped and (i := next(numbers)) < len(items):
                     results[i] = work(items[i])
         except BaseException as error:
-            # In this order, so that the first failure is not a KeyboardInterrupt of `check` in another thread.
+            # Append before stopping, so that the first failure is not a KeyboardInterrupt of `check` elsewhere.
             failures.append(error)
             group.stop()
         ended.put(None)
 
     started = 0
-    wanted = min(threads, len(items))
-    for _ in range(wanted if wanted > 1 or apart else 0):
+    useful = min(threads, len(items))
+    for _ in range(useful if useful > 1 or apart else 0):
         try:
             threading.Thread(target=copy_context().run, args=(run,), name="lic_native").start()
         except RuntimeError:

@@ -10,7 +10,7 @@ import typer
 
 from .. import __version__
 from ..errors import LicError
-from . import batch, console, evaluate, train
+from . import batch, console, evaluate, signals, train
 from .compress import compress
 from .decompress import check_files, decompress
 from .look import inspect, list_files
@@ -18,9 +18,9 @@ from .look import inspect, list_files
 __all__ = ["app", "main"]
 
 _STATUS = (
-    "Exit status: 0 if all was done (or was done already), 1 if files failed: each is named in a line, and the rest "
-    "is done; the last line says how many of how many. 2 if the command was used wrongly: nothing is done then. "
-    "128 and the signal's number, as 130 after Ctrl-C, if it was stopped."
+    "Exit status: 0 if everything was done, now or before; 1 if files failed: a line names each, the last line counts "
+    "them, and the other files were done; 2 if the command was used wrongly, and nothing was done; 128 plus the "
+    "signal's number, such as 130 for Ctrl-C, if it was stopped."
 )
 
 app = typer.Typer(
@@ -33,8 +33,8 @@ app = typer.Typer(
 )
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _print_version(requested: bool) -> None:
+    if requested:
         console.out(f"lic-native {__version__}")
         raise typer.Exit
 
@@ -42,7 +42,8 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def lic_native(
     version: Annotated[
-        bool, typer.Option("--version", "-V", callback=_version, is_eager=True, help="Print the version, and exit.")
+        bool,
+        typer.Option("--version", "-V", callback=_print_version, is_eager=True, help="Print the version, and exit."),
     ] = False,
 ) -> None:
     """Make JPEG files a quarter smaller, and get the same bytes back.
@@ -54,34 +55,31 @@ def lic_native(
     """
 
 
-for command, name in (
-    (compress, None),
-    (decompress, None),
-    (check_files, "test"),
-    (list_files, "list"),
-    (inspect, None),
-):
-    app.command(name, epilog=_STATUS if command is not inspect else None)(command)
+app.command(epilog=_STATUS)(compress)
+app.command(epilog=_STATUS)(decompress)
+app.command("test", epilog=_STATUS)(check_files)
+app.command("list", epilog=_STATUS)(list_files)
+app.command()(inspect)
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(train.app, name="train")
 
 
 def main() -> NoReturn:
-    """Run the command, and end the process: what can go wrong with files or arguments is one line."""
+    """Run the command, print an error as one line, and end the process."""
     console.take_streams()
-    batch.take_signals()
+    signals.take_signals()
     try:
         status = _status()
-    except batch.Stopped as stopped:
+    except signals.Stopped as stopped:
         console.complain("stopped")
-        batch.end(stopped.number)
-    with suppress(AttributeError, OSError):  # It may be closed.
+        signals.end(stopped.number)
+    with suppress(AttributeError, OSError):  # stderr may be closed.
         sys.stderr.flush()
     sys.exit(status)
 
 
 def _status() -> int:
-    """Return the exit status of the command, whose output has been written."""
+    """Run the command, write its output, and return its exit status."""
     try:
         try:
             app()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -18,8 +19,8 @@ from ..limits import DEFAULT_LIMITS, Limits
 from ..models import registry
 from ..models.rate_points import index_of
 from . import batch, console, options, sources
-from .batch import Result, Skip, Task
 from .sources import Job
+from .task import Result, Settings, Skip, Task
 
 __all__ = ["compress"]
 
@@ -57,12 +58,8 @@ def compress(
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
     as_json: options.Json = False,
-    max_pixels: Annotated[
-        int, options.size_option("Pixels that a file's pictures may have.", DEFAULT_LIMITS.max_pixels)
-    ] = DEFAULT_LIMITS.max_pixels,
-    max_input: Annotated[
-        int, options.size_option("Bytes that a file may have.", DEFAULT_LIMITS.max_input_bytes)
-    ] = DEFAULT_LIMITS.max_input_bytes,
+    max_pixels: options.MaxPixels = DEFAULT_LIMITS.max_pixels,
+    max_input: options.MaxInput = DEFAULT_LIMITS.max_input_bytes,
 ) -> None:
     """Compress each JPEG file into a smaller .lic file, which restores it byte for byte.
 
@@ -80,111 +77,103 @@ def compress(
     """
     console.quiet = quiet or as_json
     lossy = quality is not None
-    settings = batch.Settings(
+    settings = Settings(
         Limits(max_pixels, max_input), force, remove, dry_run, as_json, verbose, threads.resolve(thread_count)
     )
     output = destination(output, stdout, settings)
     if lof and not lossy:
-        raise ValueError("--lof is for images with loss: say which --quality")
+        raise ValueError("--lof is for images with loss: add --quality")
     if lossy and remove:
-        raise ValueError("--rm is for results without loss: with --quality the originals would be lost")
+        raise ValueError("--rm with --quality would lose the originals: leave one of them out")
     device = arguments.to_device(device)
-    wanted, kind = (sources.is_image, "image") if lossy else (sources.is_jpeg, "JPEG file")
+    is_source, kind = (sources.is_image, "image") if lossy else (sources.is_jpeg, "JPEG file")
     if lossy:
         check_lossy(profile, quality or 0, lof)
     else:
         check_lossless(profile)
     plan = sources.plan(
-        sources.named_paths(paths, files_from), output, wanted, sources.compressed_name, f"{kind} to compress"
+        sources.named_paths(paths, files_from), output, is_source, sources.compressed_name, f"{kind} to compress"
     )
     refuse_terminal(plan, force)
-    share = batch.threads_each(plan, settings)
+    thread_count = batch.threads_each(plan, settings)
     if not plan.jobs:
         task = Task(lambda data, _: Result(data), "compressed")
     elif lossy:
-        task = lossy_task(quality or 0, profile, device, settings.limits, lof, share)
+        task = lossy_task(quality or 0, profile, device, settings.limits, lof, thread_count)
     else:
-        task = lossless_task(profile, device, settings, share)
+        task = lossless_task(profile, device, settings, thread_count)
     raise typer.Exit(batch.run(plan, task, settings))
 
 
-def destination(output: str | None, stdout: bool, settings: batch.Settings) -> str | None:
-    """Return where results go, of the options that say so. Raises ValueError if they contradict each other."""
+def destination(output: str | None, stdout: bool, settings: Settings) -> str | None:
+    """Return the output path, - for stdout, or None. Raises ValueError if options contradict each other."""
     if stdout:
         if output not in (None, "-"):
-            raise ValueError("--stdout and --output name two places: leave one of them out")
+            raise ValueError("--stdout and --output contradict each other: leave one of them out")
         output = "-"
     if output == "":
-        raise ValueError("the name of the output is empty: is a variable not set?")
+        raise ValueError("--output is empty: is a variable not set?")
     if output == "-" and settings.as_json:
-        raise ValueError("--json goes to stdout, as the result would: name an output file")
+        raise ValueError("--json and the result would both go to stdout: name an output file")
     if output == "-" and settings.remove:
-        raise ValueError("--rm can't read back what went to stdout: name an output file")
+        raise ValueError("--rm can't read back a result on stdout: name an output file")
     return output
 
 
 def refuse_terminal(plan: sources.Plan, force: bool) -> None:
     """Raise ValueError if binary data would go to a terminal."""
-    import sys
-
     if any(job.target is None for job in plan.jobs) and sys.stdout.isatty() and not force:
-        raise ValueError("binary data is not written to a terminal: name a file with -o, or use --force")
+        raise ValueError("the result is binary data, and stdout is a terminal: name a file with -o, or use --force")
 
 
 def check_lossless(profile: str | None) -> None:
-    """Raise ValueError if this is no profile without loss."""
+    """Raise ValueError unless this is a profile without loss."""
     if profile is None or profile in registry.PROFILES:
         return
     if profile in registry.IMAGE_PROFILES:
-        raise ValueError(
-            f"profile {profile!r} codes images with loss: say how much with -q, from 1 (smallest) to 8, e.g. -q 4"
-        )
+        raise ValueError(f"profile {profile!r} codes images with loss: add a quality from 1 (smallest) to 8, e.g. -q 4")
     names = ", ".join(dict.fromkeys([*registry.PROFILES, *registry.IMAGE_PROFILES]))
     raise ValueError(f"unknown profile {profile!r}; choose from: {names}")
 
 
 def check_lossy(profile: str | None, quality: float, lof: int) -> None:
-    """Raise ValueError if these are no settings for images with loss."""
+    """Raise ValueError unless these are settings for images with loss."""
     if profile in registry.PROFILES and profile not in registry.IMAGE_PROFILES:
         raise ValueError(
-            f"profile {profile!r} loses nothing and has no quality: leave out one of them, or take a profile with loss "
-            f"({', '.join(registry.IMAGE_PROFILES)})"
+            f"profile {profile!r} loses nothing and has no quality: leave out --profile or --quality, or choose from: "
+            f"{', '.join(registry.IMAGE_PROFILES)}"
         )
     index_of(quality)
     registry.check_overfitting(registry.of_image_profile(profile), lof)
 
 
-def lossless_task(profile: str | None, device: str | None, settings: batch.Settings, share: int) -> Task:
-    """Return the task of files that come back byte for byte."""
+def lossless_task(profile: str | None, device: str | None, settings: Settings, thread_count: int) -> Task:
+    """Return the task that compresses files without loss."""
     name = registry.of_profile(profile, device)
     if name != registry.NATIVE:
-        # A fault of a model or a device concerns all files.
-        registry.load(name, device)
+        registry.load(name, device)  # An error of a model or a device concerns all files.
 
     def accept(data: bytes, job: Job) -> None:
         if data.startswith(sources.LIC) and job.source is not None and not (settings.force or job.target_named):
-            raise Skip("it is a .lic file already; --force compresses it once more", ".lic already")
+            raise Skip("it is a .lic file already; --force compresses it once more", "already .lic")
 
     def work(data: bytes, job: Job) -> Result:
         accept(data, job)
-        options: dict[str, Any] = {"profile": profile, "device": device, "limits": settings.limits, "threads": share}
-        packed, reason = jpeg.compress_explained(data, **options)
+        keywords: dict[str, Any] = {"profile": profile, "device": device, "limits": settings.limits}
+        packed, reason = jpeg.compress_explained(data, **keywords, threads=thread_count)
         notes = ("stored: " + reason,) if reason else ()
         return Result(packed, notes, {"lossless": True, "model": name})
 
     def check(original: bytes, packed: bytes) -> None:
-        restored = jpeg.decompress(packed, device=device, limits=settings.limits, threads=share)
+        restored = jpeg.decompress(packed, device=device, limits=settings.limits, threads=thread_count)
         if restored != original:
-            raise ValueError("kept, since what was compressed before is another file")
+            raise ValueError("not removed, because the existing .lic file restores another file")
 
-    def is_done(source: Path, target: Path) -> bool:
-        return restores(target, source)
-
-    return Task(work, "compressed", is_done=is_done, check=check, accept=accept)
+    return Task(work, "compressed", lambda source, target: restores(target, source), check, accept)
 
 
 def restores(packed: Path, original: Path, limits: Limits = DEFAULT_LIMITS) -> bool:
-    """Return whether a `.lic` file restores another: by size, and by time or checksum."""
+    """Return whether a `.lic` file restores `original`, judged by its size, and by its time or checksum."""
     try:
         data = files.read(packed, limits)
         if kind(data) == "image":
@@ -200,16 +189,18 @@ def restores(packed: Path, original: Path, limits: Limits = DEFAULT_LIMITS) -> b
     return True
 
 
-def lossy_task(quality: float, profile: str | None, device: str | None, limits: Limits, lof: int, share: int) -> Task:
-    """Return the task of images that come back nearly the same."""
+def lossy_task(
+    quality: float, profile: str | None, device: str | None, limits: Limits, lof: int, thread_count: int
+) -> Task:
+    """Return the task that compresses images with loss."""
     from PIL import Image
 
     name, index = registry.of_image_profile(profile), index_of(quality)
     registry.load_image(name, device)
     import torch
 
-    torch.set_num_threads(max(share, 1))
-    # --max-pixels stands in for Pillow's own limit.
+    torch.set_num_threads(thread_count)
+    # --max-pixels replaces Pillow's own limit.
     Image.MAX_IMAGE_PIXELS = None
 
     def work(data: bytes, job: Job) -> Result:
@@ -225,21 +216,21 @@ def lossy_task(quality: float, profile: str | None, device: str | None, limits: 
             data = files.read(target)
             if kind(data) != "image":
                 container = _native.unpack(data, limits.max_output_bytes)
-                there = f"{target} restores {container.size:,} bytes without loss"
+                lossless = f"{target} restores {container.size:,} bytes without loss"
             else:
                 info = image.inspect(data)
-                same = info.model == name and index_of(info.quality) == index
-                return bool(same and source.stat().st_mtime_ns == target.stat().st_mtime_ns)
+                has_settings = info.model == name and index_of(info.quality) == index
+                return bool(has_settings and source.stat().st_mtime_ns == target.stat().st_mtime_ns)
         except Exception:
             return False
-        raise FileExistsError(f"{there}; --force replaces it by a file with loss")
+        raise FileExistsError(f"{lossless}; --force replaces it by a file with loss")
 
     return Task(work, "compressed with loss", is_done=is_done)
 
 
 @contextmanager
 def overfitting(job: Job) -> Iterator[Callable[[image.OverfitProgress], None]]:
-    """Show how far latent overfitting is, if nothing else shows progress, and in the end what it has gained."""
+    """Show the progress of latent overfitting, unless another bar is shown, and say what it has gained at the end."""
     from rich.console import Console
     from rich.errors import LiveError
     from rich.progress import Progress

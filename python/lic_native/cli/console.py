@@ -1,4 +1,4 @@
-"""What the command prints: results on stdout, and all that it says on stderr."""
+"""Output of the command: results on stdout, and messages on stderr."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ __all__ = [
     "bar_above",
     "complain",
     "describe",
+    "file_count",
     "on_terminal",
     "out",
     "quiet",
@@ -27,16 +28,16 @@ __all__ = [
     "write_stdout",
 ]
 
-#: The progress bar that is shown, if there is one: lines go above it.
+#: The progress bar that is shown, if there is one. Lines are printed above it.
 _bar: Any = None
-#: Whether nothing but failures is said.
+#: Whether only failures are reported.
 quiet = False
 
 
 class _Stdout(io.TextIOBase):
-    """Text on stdout, of which every byte is written or an error is raised: also where it is closed, or does not block.
+    """Text on stdout. Every byte is written, or an error is raised, even if stdout is closed or does not block.
 
-    The errors have no number: of those with EPIPE's, typer makes a silent end.
+    The errors have no errno, because typer ends silently after EPIPE.
     """
 
     encoding = "utf-8"
@@ -57,7 +58,7 @@ class _Stdout(io.TextIOBase):
 
     def write_bytes(self, data: bytes) -> None:
         if self._is_closed:
-            raise OSError("stdout: it is closed")
+            raise OSError("stdout: closed")
         try:
             with open(1, "wb", buffering=0, closefd=False) as file:
                 files.write_all(file, data)
@@ -72,7 +73,7 @@ class _Stdout(io.TextIOBase):
 
 
 def take_streams() -> None:
-    """Make stdin, stdout and stderr safe to use: the numbers of closed ones must not go to files that are opened."""
+    """Make stdin, stdout and stderr safe to use. A file that is opened must not get the descriptor of a closed one."""
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
@@ -84,7 +85,7 @@ def take_streams() -> None:
 def read_stdin(limits: Limits) -> bytes:
     """Return all of stdin. Raises OSError or LimitExceededError."""
     if sys.stdin is None:
-        raise OSError(errno.EBADF, "it is closed", "stdin")
+        raise OSError(errno.EBADF, "closed", "stdin")
     with open(0, "rb", buffering=0, closefd=False) as file:
         return files.read(file, limits)
 
@@ -93,34 +94,34 @@ def write_stdout(data: bytes) -> None:
     """Write all bytes to stdout, or raise an OSError that names it."""
     if isinstance(sys.stdout, _Stdout):
         sys.stdout.write_bytes(data)
-    else:  # Not the command, but a program that calls it.
+    else:  # A program called the command.
         sys.stdout.buffer.write(data)
         sys.stdout.flush()
 
 
 def out(line: str) -> None:
-    """Print a line of a result. Raises OSError if it can't be written."""
+    """Print a line of results. Raises OSError if it can't be written."""
     print(line)
 
 
 def shown(name: object) -> str:
-    """Return a file's name as it can be printed in one line, whatever characters it has."""
+    """Return a file's name in one line, with unprintable characters escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in str(name))
 
 
 def say(line: str) -> None:
-    """Tell the user something, unless --quiet."""
+    """Print a message on stderr, unless `quiet`."""
     if not quiet:
         _print(line)
 
 
 def complain(message: str) -> None:
-    """Tell the user what went wrong."""
+    """Print an error message on stderr."""
     _print(f"lic-native: {message}")
 
 
 def _print(line: str) -> None:
-    # A message that can't be shown must not end the work, and never goes to stdout.
+    # A message that can't be shown must not end the work.
     with suppress(OSError, ValueError, AttributeError):
         if _bar is not None:
             _bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
@@ -135,7 +136,7 @@ def on_terminal() -> bool:
 
 @contextmanager
 def bar_above(bar: Any) -> Iterator[None]:
-    """Show a progress bar of rich, with what is said above it."""
+    """Show a progress bar of rich, and print messages above it."""
     global _bar
     with bar:
         _bar = bar
@@ -146,11 +147,16 @@ def bar_above(bar: Any) -> Iterator[None]:
 
 
 def describe(error: BaseException, name: str | None = None) -> str:
-    """Return an error as one line, which begins with the name of the file that it is about."""
+    """Return an error as one line that begins with the name of its file, or with `name`."""
     if isinstance(error, OSError) and error.strerror:
-        where = error.filename if error.filename is not None else name
+        file = error.filename if error.filename is not None else name
         text = error.strerror
     else:
-        where, lines = name, (str(error) or type(error).__name__).splitlines()
+        file, lines = name, (str(error) or type(error).__name__).splitlines()
         text = lines[0] if lines else type(error).__name__
-    return shown(text if where is None else f"{os.fsdecode(where)}: {text}")
+    return shown(text if file is None else f"{os.fsdecode(file)}: {text}")
+
+
+def file_count(number: int) -> str:
+    """Return a number of files as text: "1 file", "2 files"."""
+    return f"{number} file" if number == 1 else f"{number} files"

@@ -1,4 +1,4 @@
-"""The commands `lic-native decompress` and `lic-native test`, which restore what is compressed."""
+"""The commands `lic-native decompress` and `lic-native test`, which decode `.lic` files."""
 
 from __future__ import annotations
 
@@ -17,15 +17,11 @@ from ..image import formats
 from ..inspection import kind
 from ..limits import DEFAULT_LIMITS, Limits
 from . import batch, console, options, sources
-from .batch import Result, Task
 from .compress import destination, refuse_terminal, restores
 from .sources import SUFFIX, Job
+from .task import Result, Settings, Task
 
 __all__ = ["check_files", "decompress"]
-
-MaxPixels = Annotated[int, options.size_option("Pixels that a file's pictures may have.", DEFAULT_LIMITS.max_pixels)]
-MaxInput = Annotated[int, options.size_option("Bytes that a .lic file may have.", DEFAULT_LIMITS.max_input_bytes)]
-MaxOutput = Annotated[int, options.size_option("Bytes that a restored file may have.", DEFAULT_LIMITS.max_output_bytes)]
 
 
 def decompress(
@@ -41,9 +37,9 @@ def decompress(
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
     as_json: options.Json = False,
-    max_pixels: MaxPixels = DEFAULT_LIMITS.max_pixels,
-    max_input: MaxInput = DEFAULT_LIMITS.max_input_bytes,
-    max_output: MaxOutput = DEFAULT_LIMITS.max_output_bytes,
+    max_pixels: options.MaxPixels = DEFAULT_LIMITS.max_pixels,
+    max_input: options.MaxInput = DEFAULT_LIMITS.max_input_bytes,
+    max_output: options.MaxOutput = DEFAULT_LIMITS.max_output_bytes,
 ) -> None:
     """Restore the original of each .lic file, byte for byte.
 
@@ -59,72 +55,70 @@ def decompress(
     """
     console.quiet = quiet or as_json
     limits = Limits(max_pixels, max_input, max_output)
-    settings = batch.Settings(limits, force, remove, dry_run, as_json, verbose, threads.resolve(thread_count))
+    settings = Settings(limits, force, remove, dry_run, as_json, verbose, threads.resolve(thread_count))
     output = destination(output, stdout, settings)
     device = arguments.to_device(device)
     plan = sources.plan(
         sources.named_paths(paths, files_from), output, sources.is_lic, restored_name, ".lic file to decompress"
     )
     refuse_terminal(plan, force)
-    share = batch.threads_each(plan, settings)
+    thread_count = batch.threads_each(plan, settings)
 
     def accept(data: bytes, _: Job) -> None:
         if not data.startswith(sources.LIC):
-            _native.unpack(data, 0)  # It says what the file is.
+            _native.unpack(data, 0)  # Its error says what kind of file it is.
         if remove and kind(data) == "image":
-            raise UnsupportedError(
-                "--rm is for files that come back byte for byte, and this one holds an image with loss"
-            )
+            raise UnsupportedError("holds an image with loss, whose file --rm would lose: leave --rm out")
 
     def work(data: bytes, job: Job) -> Result:
         accept(data, job)
         if kind(data) != "image":
-            restored = jpeg.decompress(data, device=device, limits=limits, threads=share)
+            restored = jpeg.decompress(data, device=device, limits=limits, threads=thread_count)
             if job.target_named and job.target is not None:
                 formats.check_suffix(restored, job.target)
             return Result(restored)
         notes: list[str] = []
-        return Result(shown(data, job, notes.append), tuple(notes))
+        return Result(image_file(data, job, notes.append), tuple(notes))
 
-    def shown(data: bytes, job: Job, tell: Callable[[str], None]) -> bytes:
-        """Return the image file of a `.lic` file with loss."""
+    def image_file(data: bytes, job: Job, note: Callable[[str], None]) -> bytes:
+        """Return the decoded image of a `.lic` file, as a file in the target's format."""
         suffix = ".png" if job.target is None else job.target.suffix
         formats.format_of(suffix)
-        return formats.write_file(image.decompress(data, device=device, limits=limits), suffix, warn=tell)
+        return formats.write_file(image.decompress(data, device=device, limits=limits), suffix, warn=note)
 
     def is_done(source: Path, target: Path) -> bool:
         if not sources.holds_image(source):
             return restores(source, target, limits)
-        # The time is the original's: another quality has the same.
+        # Equal times are not enough: files of other qualities have the original's time as well.
         if source.stat().st_mtime_ns != target.stat().st_mtime_ns:
             return False
         try:
-            made = shown(files.read(source, limits), Job(source, target), lambda _: None)
-            return made == files.read(target, limits)
+            decoded = image_file(files.read(source, limits), Job(source, target), lambda _: None)
+            return decoded == files.read(target, limits)
         except (LicError, OSError):
             return False
 
     def check(packed: bytes, restored: bytes) -> None:
         if kind(packed) == "image":
-            raise ValueError("kept, since it holds an image with loss")
-        if jpeg.decompress(packed, device=device, limits=limits, threads=share) != restored:
-            raise ValueError("kept, since what was restored before is another file")
+            raise ValueError("not removed, because it holds an image with loss")
+        if jpeg.decompress(packed, device=device, limits=limits, threads=thread_count) != restored:
+            raise ValueError("not removed, because the existing file is not the one that it restores")
 
     raise typer.Exit(batch.run(plan, Task(work, "restored", is_done, check, accept), settings))
 
 
 def restored_name(lic: Path) -> str:
-    """Return what a `.lic` file is restored as, unless the user names it."""
-    named = len(lic.name) > len(SUFFIX) and lic.suffix.lower() == SUFFIX
-    name = lic.name[: -len(SUFFIX)] if named else lic.name
+    """Return the default name of a `.lic` file's result."""
+    has_suffix = len(lic.name) > len(SUFFIX) and lic.suffix.lower() == SUFFIX
+    name = lic.name[: -len(SUFFIX)] if has_suffix else lic.name
     if not sources.holds_image(lic):
-        return name if named else name + ".restored"
+        return name if has_suffix else name + ".restored"
     try:
         info = image.inspect(files.read(lic))
-        kept = formats.keeps(Path(name).suffix, info.mode, info.metadata)
+        keeps_samples = formats.keeps(Path(name).suffix, info.mode, info.metadata)
     except (LicError, OSError):
-        kept = False  # It is reported when it is its turn.
-    return name if kept else name + ".png"
+        keeps_samples = False  # The run will report the error.
+    return name if keeps_samples else name + ".png"
 
 
 def check_files(
@@ -141,11 +135,11 @@ def check_files(
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
     as_json: options.Json = False,
-    max_pixels: MaxPixels = DEFAULT_LIMITS.max_pixels,
-    max_input: MaxInput = DEFAULT_LIMITS.max_input_bytes,
-    max_output: MaxOutput = DEFAULT_LIMITS.max_output_bytes,
+    max_pixels: options.MaxPixels = DEFAULT_LIMITS.max_pixels,
+    max_input: options.MaxInput = DEFAULT_LIMITS.max_input_bytes,
+    max_output: options.MaxOutput = DEFAULT_LIMITS.max_output_bytes,
 ) -> None:
-    """Decode .lic files, compare checksums, and write nothing.
+    """Decode .lic files and compare checksums, without writing anything.
 
     The exit status is 0 only if every file restores what was compressed.
 
@@ -157,10 +151,10 @@ def check_files(
     """
     console.quiet = quiet or as_json
     limits = Limits(max_pixels, max_input, max_output)
-    settings = batch.Settings(limits, as_json=as_json, verbose=verbose, threads=threads.resolve(thread_count))
+    settings = Settings(limits, as_json=as_json, verbose=verbose, threads=threads.resolve(thread_count))
     device = arguments.to_device(device)
     plan = sources.plan(sources.named_paths(paths, files_from), None, sources.is_lic, None, ".lic file to test")
-    share = batch.threads_each(plan, settings)
+    thread_count = batch.threads_each(plan, settings)
 
     def work(data: bytes, job: Job) -> Result:
         lossy = kind(data) == "image"
@@ -168,7 +162,7 @@ def check_files(
             picture = image.decompress(data, device=device, limits=limits)
             size = picture.width * picture.height * len(picture.getbands())
         else:
-            size = len(jpeg.decompress(data, device=device, limits=limits, threads=share))
+            size = len(jpeg.decompress(data, device=device, limits=limits, threads=thread_count))
         if deep:
             _decode_elsewhere(data, limits)
         return Result(b"", ("with loss",) if lossy else (), {"bytes_restored": size})
@@ -176,7 +170,7 @@ def check_files(
     raise typer.Exit(batch.run(plan, Task(work, "good", writes=False), settings))
 
 
-#: Environment variables that make every part of the decoder take another path.
+#: Environment variables that make decoders use plain instructions on one thread of the CPU.
 _PLAIN = {
     "LIC_SIMD": "scalar",
     "LIC_THREADS": "1",
@@ -190,16 +184,16 @@ _PLAIN = {
 
 
 def _decode_elsewhere(data: bytes, limits: Limits) -> None:
-    """Raise CorruptError unless a process with plain instructions decodes a file, too."""
-    options_ = {"pixels": limits.max_pixels, "input": limits.max_input_bytes, "output": limits.max_output_bytes}
-    arguments_ = [word for name, limit in options_.items() for word in (f"--max-{name}", str(limit))]
-    done = subprocess.run(
-        [sys.executable, "-m", "lic_native", "test", "-", "--device", "cpu", *arguments_],
+    """Raise CorruptError unless a second process, with plain instructions, decodes a file as well."""
+    max_values = {"pixels": limits.max_pixels, "input": limits.max_input_bytes, "output": limits.max_output_bytes}
+    limit_options = [word for name, limit in max_values.items() for word in (f"--max-{name}", str(limit))]
+    finished = subprocess.run(
+        [sys.executable, "-m", "lic_native", "test", "-", "--device", "cpu", *limit_options],
         input=data,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         env={**os.environ, **_PLAIN},
     )
-    if done.returncode:
-        lines = done.stderr.decode(errors="replace").strip().splitlines() or [f"exit status {done.returncode}"]
-        raise CorruptError(f"decoded here, but not with plain instructions: {lines[-1]}")
+    if finished.returncode:
+        lines = finished.stderr.decode(errors="replace").strip().splitlines() or [f"exit status {finished.returncode}"]
+        raise CorruptError(f"decodes here, but not with plain instructions: {lines[-1]}")

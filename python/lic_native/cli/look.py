@@ -1,4 +1,4 @@
-"""The commands `lic-native list` and `lic-native inspect`, which show what is inside `.lic` files."""
+"""The commands `lic-native list` and `lic-native inspect`, which show the contents of `.lic` files."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def list_files(
         sums = {"status": "sum", "files": rows, "failed": failed, "original_bytes": before, "file_bytes": after}
         console.out(json.dumps(sums))
     elif rows > 1:
-        console.out(f"{before:14,} {after:14,} {_saved(before, after):>8}  {rows} files")
+        console.out(f"{before:14,} {after:14,} {_saved(before, after):>8}  {console.file_count(rows)}")
     raise typer.Exit(batch.FAILED if failed else batch.DONE)
 
 
@@ -69,7 +69,7 @@ def _saved(before: int, after: int) -> str:
 
 
 def inspect(paths: Paths = None, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """Show all that is inside .lic files, picture by picture."""
+    """Show the contents of .lic files, picture by picture."""
     named = sources.named_paths(paths, None)
     failed = 0
     for i, (path, info) in enumerate(_infos([None if name == "-" else Path(name) for name in named])):

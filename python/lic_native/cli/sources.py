@@ -1,4 +1,4 @@
-"""Which files a run is about, and where their results go."""
+"""The plan of a run: its source files, and the names of their results."""
 
 from __future__ import annotations
 
@@ -54,26 +54,26 @@ _HEAD_BYTES = 16
 
 @dataclass(frozen=True)
 class Job:
-    """A file to be read and one to be written. None stands for stdin and stdout."""
+    """A file to read and a file to write. None stands for stdin and stdout."""
 
     source: Path | None
     target: Path | None
-    #: Bytes of the source, 0 if that is not known.
+    #: Bytes of the source, 0 if unknown.
     size: int = 0
     #: Whether the user named the source, rather than a folder.
     named: bool = True
     #: Whether the user named the target.
     target_named: bool = False
-    #: Whether the source was there when the run began.
+    #: Whether the source existed when the run began.
     existed: bool = True
 
 
 @dataclass
 class Plan:
-    """What is to be done.
+    """The work of a run.
 
-    problems: for each path that can't be taken, one line.
-    passed_over: files of folders that are of another kind.
+    problems: a line for each path that can't be worked on.
+    passed_over: number of files in folders that are of another kind.
     """
 
     jobs: list[Job] = field(default_factory=list)
@@ -82,7 +82,7 @@ class Plan:
 
 
 def head(path: Path) -> bytes:
-    """Return how a regular file begins, and nothing of others. Raises OSError if it can't be read."""
+    """Return the first bytes of a regular file, or b"" for other kinds. Raises OSError if it can't be read."""
     if not stat.S_ISREG(path.stat().st_mode):
         return b""
     with path.open("rb") as file:
@@ -108,7 +108,7 @@ def is_lic(path: Path) -> bool:
 
 
 def holds_image(path: Path) -> bool:
-    """Return whether a `.lic` file holds an image with loss, rather than a file; no, if it can't be read."""
+    """Return whether a file can be read and is a `.lic` file of an image with loss."""
     try:
         return kind(head(path)) == "image"
     except (OSError, LicError):
@@ -116,31 +116,31 @@ def holds_image(path: Path) -> bool:
 
 
 def compressed_name(source: Path) -> str:
-    """Return the name of a file's result."""
+    """Return the default name of a file's `.lic` file."""
     return source.name + SUFFIX
 
 
 def named_paths(paths: Sequence[str] | None, files_from: str | None) -> list[str]:
-    """Return the paths that the user gave, and those in a file, each ended by a NUL byte.
+    """Return the paths of the command line, then the paths in the file `files_from`, each ended by a NUL byte.
 
     Raises:
-        ValueError: no path is given, or one is empty.
+        ValueError: there are no paths, or one is empty.
     """
     named = list(paths or [])
     if files_from is not None:
-        given = console.read_stdin(DEFAULT_LIMITS) if files_from == "-" else files.read(files_from)
-        named += [os.fsdecode(path) for path in given.split(b"\0") if path]
+        listed = console.read_stdin(DEFAULT_LIMITS) if files_from == "-" else files.read(files_from)
+        named += [os.fsdecode(path) for path in listed.split(b"\0") if path]
     if not named:
-        raise ValueError("no file or folder is named; see --help")
+        raise ValueError("name a file or a folder; see --help")
     if "" in named:
-        raise ValueError("the name of a file is empty: is a variable not set?")
+        raise ValueError("a file name is empty: is a variable not set?")
     return named
 
 
 def plan(
     paths: Sequence[str],
     output: str | None,
-    wanted: Callable[[Path], bool],
+    is_source: Callable[[Path], bool],
     rename: Callable[[Path], str] | None,
     kind: str,
 ) -> Plan:
@@ -149,12 +149,12 @@ def plan(
     Args:
         paths: files, folders, or "-" for stdin.
         output: a file, a folder, "-" for stdout, or None: the folder of each source.
-        wanted: returns whether a file of a folder is taken. A file that is named is always taken.
+        is_source: returns whether a file in a folder is part of the run. A named file always is.
         rename: returns the name of a file's result; None if no results are written.
-        kind: name of the files that are wanted, for messages.
+        kind: name of the source files in messages.
 
     Raises:
-        ValueError: the arguments contradict each other; nothing may be done then.
+        ValueError: the arguments contradict each other.
     """
     paths = list(dict.fromkeys(paths))
     folders = [path for path in paths if path != "-" and os.path.isdir(path)]
@@ -162,19 +162,19 @@ def plan(
     if output in ("/dev/stdout", "/dev/fd/1"):
         output = "-"
     if several and ("-" in paths or output == "-"):
-        raise ValueError("- stands for one file: it can't be named with others or with a folder")
+        raise ValueError("- stands for one file: it can't be combined with other files or a folder")
     as_folder = output is not None and output != "-" and (output.endswith(("/", os.sep)) or os.path.isdir(output))
     if several and output is not None and not as_folder and os.path.lexists(output):
-        raise ValueError(f"several files need a folder, but {output} is a file")
+        raise ValueError(f"several results need a folder, but --output {output} is a file")
     as_folder = as_folder or (several and output is not None)
     result = Plan()
     for path in paths:
         if path in folders:
-            _add_folder(result, Path(path), output, wanted, rename, kind)
+            _add_folder(result, Path(path), output, is_source, rename, kind)
         elif path == "-":
             target = None if output in (None, "-") else Path(output or "")
             if target is not None and as_folder:
-                raise ValueError("what is read from stdin has no name: name the output file")
+                raise ValueError("stdin has no name for its result: name the output file, not a folder")
             result.jobs.append(Job(None, target, target_named=target is not None))
         else:
             source = Path(path)
@@ -187,12 +187,12 @@ def plan(
                     target = source.with_name(rename(source)) if output is None else Path(output)
             named = target is not None and output is not None and not as_folder
             result.jobs.append(Job(source, target, size or 0, target_named=named, existed=size is not None))
-    _drop_meeting(result)
+    _drop_duplicates(result)
     return result
 
 
 def _size(path: Path) -> int | None:
-    """Return a file's size; 0 of what has none, and None if it is not there or can't be looked at."""
+    """Return a file's size: 0 if it is not a regular file, None if it does not exist or its status can't be read."""
     try:
         status = path.stat()
     except OSError:
@@ -204,44 +204,44 @@ def _add_folder(
     result: Plan,
     folder: Path,
     output: str | None,
-    wanted: Callable[[Path], bool],
+    is_source: Callable[[Path], bool],
     rename: Callable[[Path], str] | None,
     kind: str,
 ) -> None:
-    before, problems, results = len(result.jobs), len(result.problems), 0
+    job_count, problem_count, results = len(result.jobs), len(result.problems), 0
     for source in _walk(folder, result.problems):
         try:
-            taken = wanted(source)
-            size = source.stat().st_size if taken else 0
+            included = is_source(source)
+            size = source.stat().st_size if included else 0
         except OSError as error:
             if source.is_symlink() and isinstance(error, FileNotFoundError):
-                result.problems.append(f"{console.shown(source)}: is a link to nothing")
-            elif os.path.lexists(source):  # else it has been removed meanwhile
+                result.problems.append(f"{console.shown(source)}: is a link to a missing file")
+            elif os.path.lexists(source):  # Otherwise it has been removed meanwhile.
                 result.problems.append(console.describe(error, str(source)))
             continue
-        if not taken:
+        if not included:
             result.passed_over += 1
             results += source.suffix.lower() == SUFFIX
             continue
-        place = Path(output or folder) / source.relative_to(folder)
-        target = place.with_name(rename(source)) if rename else None
+        path = Path(output or folder) / source.relative_to(folder)
+        target = path.with_name(rename(source)) if rename else None
         result.jobs.append(Job(source, target, size, named=False))
-    # Where there are results, the sources may have been removed with --rm.
-    if len(result.jobs) == before and len(result.problems) == problems and not results:
-        others = f" among its {result.passed_over} files" if result.passed_over else ": it is empty"
-        result.problems.append(f"{console.shown(folder)}: there is no {kind}{others}")
+    # If the folder has results, an earlier run may have removed the sources with --rm.
+    if len(result.jobs) == job_count and len(result.problems) == problem_count and not results:
+        where = f" among {console.file_count(ignored)}" if (ignored := result.passed_over) else ": the folder is empty"
+        result.problems.append(f"{console.shown(folder)}: there is no {kind}{where}")
 
 
 def _walk(folder: Path, problems: list[str]) -> Iterator[Path]:
-    """Give the files below a folder in order. Links to folders are not followed: they can lead in circles."""
+    """Yield the files below a folder in order. Do not follow links to folders, which can form circles."""
 
     def failed(error: OSError) -> None:
         problems.append(console.describe(error))
 
-    for place, folders, names in os.walk(folder, onerror=failed):
+    for parent, folders, names in os.walk(folder, onerror=failed):
         folders.sort()
         for name in sorted(names):
-            path = Path(place, name)
+            path = Path(parent, name)
             try:
                 mode = path.lstat().st_mode
             except FileNotFoundError:  # It has been removed meanwhile.
@@ -253,20 +253,20 @@ def _walk(folder: Path, problems: list[str]) -> Iterator[Path]:
                 yield path
 
 
-def _drop_meeting(result: Plan) -> None:
-    """Drop jobs that are there twice, and make problems of those whose results would have one name."""
-    found: dict[Path, list[Job]] = {}
+def _drop_duplicates(result: Plan) -> None:
+    """Keep one of several equal jobs, and replace jobs of different sources and one target by a problem."""
+    by_target: dict[Path, list[Job]] = {}
     jobs = []
     for job in dict.fromkeys(result.jobs):
         if job.target is None:
             jobs.append(job)
         else:
-            found.setdefault(Path(os.path.normpath(job.target)), []).append(job)
-    for target, meeting in found.items():
-        sources = dict.fromkeys(os.path.realpath(job.source or "-") for job in meeting)
+            by_target.setdefault(Path(os.path.normpath(job.target)), []).append(job)
+    for target, rivals in by_target.items():
+        sources = dict.fromkeys(os.path.realpath(job.source or "-") for job in rivals)
         if len(sources) == 1:
-            jobs.append(meeting[0])
+            jobs.append(rivals[0])
         else:
-            names = " and ".join(console.shown(job.source or "-") for job in meeting)
+            names = " and ".join(console.shown(job.source or "-") for job in rivals)
             result.problems.append(f"{console.shown(target)}: would be written twice, for {names}")
     result.jobs = jobs

@@ -21,9 +21,9 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Train a mod
 
 
 def with_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command, whose first parameter takes `Options`, an option for each of their fields."""
+    """Replace the first parameter of a command, an `Options`, by an option for each of its fields."""
     hints = get_type_hints(Options, localns={"torch": SimpleNamespace(device=str)}, include_extras=True)
-    # A command gets paths and names of devices as text.
+    # typer needs concrete types for paths and devices.
     kinds: dict[str, Any] = {"data": Path, "out": Path, "start": Path | None, "device": str | None}
     options = []
     for field in fields(Options):
@@ -36,8 +36,8 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
     names = [option.name for option in options]
 
     @wraps(command)
-    def with_fields(**given: Any) -> None:
-        command(Options(**{name: given.pop(name) for name in names}), **given)
+    def with_fields(**arguments: Any) -> None:
+        command(Options(**{name: arguments.pop(name) for name in names}), **arguments)
 
     _, *own = inspect.signature(command, eval_str=True).parameters.values()
     own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
@@ -53,7 +53,7 @@ def train_jpeg(
     profile: Annotated[str, typer.Option(help="tiny, fast or best: the network's size.")] = "fast",
     hyper: Annotated[int, typer.Option(help="Channels of side information of a new run's network.")] = 0,
 ) -> None:
-    """Train the JPEG model. Called again on the same folder, it continues the run."""
+    """Train the JPEG model, or continue the run in the output folder."""
     training.train_jpeg(options, profile=profile, hyper=hyper)
 
 
@@ -65,23 +65,24 @@ def train_image(
     channels: Annotated[
         tuple[int, int, int] | None, typer.Option(help="Channels after each stage of a new bls2017.")
     ] = None,
-    quality: Annotated[float | None, typer.Option(help="Train for this quality alone, instead of for all.")] = None,
+    quality: Annotated[float | None, typer.Option(help="Train for this quality alone, not for all.")] = None,
     noise: Annotated[
-        float, typer.Option(help="Share of the run whose rates have noise; 0 to go on from trained weights.")
+        float,
+        typer.Option(help="Share of the run with noise, not rounding; 0 to continue from trained weights."),
     ] = 0.5,
 ) -> None:
-    """Train a codec for images. Called again on the same folder, it continues the run."""
+    """Train a codec for images, or continue the run in the output folder."""
     training.train_image(options, model=model, channels=channels, quality=quality, noise=noise)
 
 
 @app.command("native")
 def train_native(
     data: Annotated[Path, typer.Option(help="Folder of photographs, plain or in .tar shards.")],
-    out: Annotated[Path, typer.Option(help="The file to write: rust/src/jpeg/context_model/prior.bin.")],
-    files: Annotated[int, typer.Option(help="JPEG files to make of the photographs.")] = 6000,
-    steps: Annotated[int, typer.Option(help="Steps of the regression, for luma and for chroma.")] = 1500,
+    out: Annotated[Path, typer.Option(help="Output file: rust/src/jpeg/context_model/prior.bin.")],
+    files: Annotated[int, typer.Option(help="Number of JPEG files to make from the photographs.")] = 6000,
+    steps: Annotated[int, typer.Option(help="Steps of each regression, one for luma and one for chroma.")] = 1500,
     limit: Annotated[int | None, typer.Option(help="Read at most this many images.")] = None,
-    seed: Annotated[int, typer.Option(help="Runs of equal seed see the same crops.")] = 0,
+    seed: Annotated[int, typer.Option(help="Runs of equal seed are equal.")] = 0,
 ) -> None:
-    """Learn the counts that the profile native begins with. They count once the extension is built with them."""
+    """Learn the first distributions of the profile native. A new build of the extension uses them."""
     training.train_context_prior(data, out, files=files, steps=steps, limit=limit, seed=seed)

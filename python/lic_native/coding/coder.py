@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .. import threads
-from ..entropy.distributions import Distribution
+from ..entropy.base import Distribution
 from ..entropy.stream import Decoder, Encoder
 from ..observe import stage
 

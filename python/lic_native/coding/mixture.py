@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from .. import _native
-from ..entropy.distributions import Distribution, LogisticPairs
+from ..entropy.base import Distribution
+from ..entropy.distributions import LogisticPair
 from ..nn.quantizer import in_one_pass
 
 __all__ = ["E_FOLD", "FLOOR", "Mixture", "mixture_costs", "to_params"]
@@ -45,7 +46,7 @@ class Mixture(NamedTuple):
 
     def distributions(self) -> Iterable[Distribution]:
         # Converted before it leaves the device: 16 bits instead of 32.
-        return map(LogisticPairs, to_params(self).cpu().contiguous().numpy())
+        return map(LogisticPair, to_params(self).cpu().contiguous().numpy())
 
     def bits(self, symbols: Tensor) -> Tensor:
         return self.costs(symbols).sum(1)

@@ -1,3 +1,3 @@
-"""Drop-in replacements for the coders of other packages; each is imported by itself."""
+"""Drop-in replacements for the coders of other packages. Import each subpackage by name."""
 
 __all__ = ["compressai"]

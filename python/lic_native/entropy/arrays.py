@@ -16,10 +16,13 @@ __all__ = [
     "INTEGERS",
     "OUT",
     "ArrayLike",
+    "batch_item",
     "broadcast",
     "in_order",
     "like",
+    "loses",
     "refuse_lists",
+    "to_floats",
     "to_int32",
     "to_numpy",
     "to_out",
@@ -36,37 +39,37 @@ _TOO_WIDE = frozenset(map(np.dtype, ("int64", "uint32")))
 OUT = frozenset(map(np.dtype, ("int8", "uint8", "int16", "uint16", "int32")))
 
 
-def to_numpy(given: ArrayLike) -> tuple[NDArray[Any], bool]:
-    """Return an array of the same values, without a copy where possible, and whether it was a torch tensor.
+def to_numpy(value: ArrayLike) -> tuple[NDArray[Any], bool]:
+    """Return an array of the same values, without a copy where possible, and whether `value` is a torch tensor.
 
     Raises:
-        TypeError: it is a masked array, or a tensor without values or without an ordinary layout.
-        ValueError: it is lists of different lengths.
+        TypeError: `value` is a masked array, or a tensor that has no values or is not strided.
+        ValueError: `value` is nested lists of different lengths.
     """
-    if isinstance(given, np.ndarray):
-        if isinstance(given, np.ma.MaskedArray):
+    if isinstance(value, np.ndarray):
+        if isinstance(value, np.ma.MaskedArray):
             raise TypeError("the mask of a masked array would be lost: pass its .data or .filled()")
-        return given, False
+        return value, False
     torch = sys.modules.get("torch")
-    if torch is not None and isinstance(given, torch.Tensor):
-        if given.is_meta or given.is_nested or given.layout != torch.strided:
-            kind = "on the meta device, without values" if given.is_meta else "nested or sparse"
+    if torch is not None and isinstance(value, torch.Tensor):
+        if value.is_meta or value.is_nested or value.layout != torch.strided:
+            kind = "on the meta device, without values" if value.is_meta else "nested or sparse"
             raise TypeError(f"a tensor must be strided and have values; this one is {kind}")
-        if not given.is_cpu or given.requires_grad:
-            given = given.detach().cpu()
-        if given.dtype == torch.bfloat16:  # which NumPy doesn't have; float32 holds it exactly
-            given = given.float()
-        return given.numpy(), True
-    if hasattr(given, "__dlpack__") and not isinstance(given, np.generic):
-        if given.__dlpack_device__()[0] == 1:
-            return np.from_dlpack(given), False
+        if not value.is_cpu or value.requires_grad:
+            value = value.detach().cpu()
+        if value.dtype == torch.bfloat16:  # NumPy has no bfloat16; float32 holds its values exactly.
+            value = value.float()
+        return value.numpy(), True
+    if hasattr(value, "__dlpack__") and not isinstance(value, np.generic):
+        if value.__dlpack_device__()[0] == 1:
+            return np.from_dlpack(value), False
         from torch.utils.dlpack import from_dlpack
 
-        return from_dlpack(given).cpu().numpy(), False
+        return from_dlpack(value).cpu().numpy(), False
     try:
-        return np.asarray(given), False
+        return np.asarray(value), False
     except ValueError as error:
-        raise ValueError(f"{type(given).__name__} is not an array: its rows have different lengths") from error
+        raise ValueError(f"{type(value).__name__} is not an array: its rows have different lengths") from error
 
 
 def in_order(array: NDArray[Any]) -> NDArray[Any]:
@@ -77,22 +80,26 @@ def in_order(array: NDArray[Any]) -> NDArray[Any]:
     return np.array(array, array.dtype.newbyteorder("="), order="C")
 
 
-def refuse_lists(given: ArrayLike) -> None:
-    """Raise TypeError for Python's own numbers, sequences and texts: they have no dtype to restore, and are slow."""
-    is_array = isinstance(given, np.ndarray | memoryview | buffer)
-    if not is_array and not any(hasattr(given, name) for name in ("__array__", "__dlpack__", "__array_interface__")):
-        raise TypeError(f"symbols must be a torch tensor, a NumPy array or a DLPack object, not {type(given).__name__}")
+def refuse_lists(symbols: ArrayLike) -> None:
+    """Raise TypeError for numbers, sequences and strings of Python, which have no dtype that could be restored."""
+    is_array = isinstance(symbols, np.ndarray | memoryview | buffer)
+    if not is_array and not any(hasattr(symbols, name) for name in ("__array__", "__dlpack__", "__array_interface__")):
+        raise TypeError(
+            f"symbols must be a torch tensor, a NumPy array or a DLPack object, not {type(symbols).__name__}"
+        )
 
 
-def to_symbols(given: ArrayLike) -> tuple[NDArray[Any], str, bool]:
-    """Return integers as the coder takes them (up to 32 bits, in order), their dtype, and whether they were torch's.
+def to_symbols(symbols: ArrayLike) -> tuple[NDArray[Any], str, bool]:
+    """Return symbols in the form that the coder takes, the name of their dtype, and whether they were a torch tensor.
+
+    The coder takes C-contiguous integers of up to 32 bits in native byte order, so int64 and uint32 become int32.
 
     Raises:
-        TypeError: they are not integers.
-        ValueError: int64 or uint32 values that 32 bits with a sign can't hold.
+        TypeError: the symbols are not integers.
+        ValueError: a symbol does not fit int32.
     """
-    refuse_lists(given)
-    array, is_torch = to_numpy(given)
+    refuse_lists(symbols)
+    array, is_torch = to_numpy(symbols)
     dtype = array.dtype if array.dtype.isnative else array.dtype.newbyteorder("=")
     name = INTEGERS.get(dtype)
     if name is None:
@@ -102,11 +109,11 @@ def to_symbols(given: ArrayLike) -> tuple[NDArray[Any], str, bool]:
 
 
 def to_int32(array: NDArray[Any], name: str) -> NDArray[np.int32]:
-    """Return integers as int32 in order: the array itself, or a copy.
+    """Return integers as a C-contiguous int32 array: the array itself, or a copy.
 
     Raises:
-        TypeError: they are not integers.
-        ValueError: some do not fit.
+        TypeError: the array does not hold integers; the message begins with `name`.
+        ValueError: a value does not fit int32.
     """
     if array.dtype != np.int32 and array.size:
         if array.dtype.kind not in "iu":
@@ -117,25 +124,25 @@ def to_int32(array: NDArray[Any], name: str) -> NDArray[np.int32]:
     return in_order(array.astype(np.int32, copy=False))
 
 
-def to_out(given: ArrayLike) -> NDArray[Any]:
+def to_out(out: ArrayLike) -> NDArray[Any]:
     """Return the memory of an array or of a CPU tensor, to decode symbols into.
 
     Raises:
-        TypeError: it is neither, or can't be written to, or has another dtype than the five that symbols can have.
-        ValueError: it is not contiguous.
+        TypeError: `out` is neither, is read-only, or has a dtype outside `OUT`.
+        ValueError: `out` is not contiguous.
     """
     torch = sys.modules.get("torch")
-    if torch is not None and isinstance(given, torch.Tensor):
-        if not given.is_cpu:
-            raise TypeError(f"out must be on the CPU, not on {given.device}: decode, then copy the result there")
-        if given.requires_grad or given.layout != torch.strided:
+    if torch is not None and isinstance(out, torch.Tensor):
+        if not out.is_cpu:
+            raise TypeError(f"out must be on the CPU, not on {out.device}: decode, then copy the result there")
+        if out.requires_grad or out.layout != torch.strided:
             raise TypeError("out must be a dense tensor that needs no gradient")
-        array = to_numpy(given)[0]
-    elif isinstance(given, np.ndarray):
-        array = to_numpy(given)[0]
+        array = to_numpy(out)[0]
+    elif isinstance(out, np.ndarray):
+        array = to_numpy(out)[0]
     else:
-        # For other objects the array may be a copy, and the object itself would not be filled.
-        raise TypeError(f"out must be a NumPy array or a torch tensor on the CPU, not {type(given).__name__}")
+        # The array of another object may be a copy, so the object would not be filled.
+        raise TypeError(f"out must be a NumPy array or a torch tensor on the CPU, not {type(out).__name__}")
     if array.dtype not in OUT:
         raise TypeError(f"out must be int8, uint8, int16, uint16 or int32, not {array.dtype}")
     if not array.flags.writeable:
@@ -146,7 +153,7 @@ def to_out(given: ArrayLike) -> NDArray[Any]:
 
 
 def like(array: NDArray[Any], is_torch: bool) -> Any:
-    """Return the array, or the tensor of torch that shares its memory."""
+    """Return the array, or a torch tensor that shares its memory."""
     if not is_torch:
         return array
     import torch
@@ -155,10 +162,52 @@ def like(array: NDArray[Any], is_torch: bool) -> Any:
 
 
 def broadcast(array: NDArray[Any], shape: tuple[int, ...], name: str) -> NDArray[Any]:
-    """Return the array if it has the shape, else a copy that does. Raise ValueError if it does not broadcast to it."""
+    """Return the array in this shape, copied if its own differs. Raises ValueError if it does not broadcast."""
     if array.shape == shape:
         return array
     try:
         return np.ascontiguousarray(np.broadcast_to(array, shape))
     except ValueError:
         raise ValueError(f"{name} of shape {array.shape} do not fit symbols of shape {shape}") from None
+
+
+def to_floats(**parameters: ArrayLike) -> list[NDArray[Any]]:
+    """Return parameters as arrays of one dtype: float64 if any array has it or float32 `loses` a value, else float32.
+
+    Raises:
+        TypeError: a parameter does not hold numbers; the message has its keyword.
+    """
+    arrays = {name: to_numpy(value)[0] for name, value in parameters.items()}
+    for name, array in arrays.items():
+        if array.dtype.kind not in "fiu":
+            raise TypeError(f"{name} must be numbers, not {array.dtype}")
+    double = any(array.dtype.kind == "f" and array.itemsize > 4 and array.ndim > 0 for array in arrays.values())
+    double = double or any(loses(array, name) for name, array in arrays.items())
+    with np.errstate(all="ignore"):
+        dtype = np.float64 if double else np.float32
+        return [in_order(array.astype(dtype, copy=False)) for array in arrays.values()]
+
+
+def loses(array: NDArray[Any], name: str) -> bool:
+    """Return whether float32 would change a mean beyond 2^24, make a scale 0 or infinite, or a weight infinite."""
+    if array.itemsize <= 2 or (array.dtype.kind == "f" and array.itemsize <= 4):
+        return False
+    with np.errstate(all="ignore"):
+        single = array.astype(np.float32)
+    size, lost = np.abs(single), np.isinf(single)
+    if name == "mean":
+        lost |= size >= 2**24
+    elif name == "scale":
+        lost |= size < np.finfo(np.float32).tiny
+    return bool((lost & (single != array) & np.isfinite(array)).any())
+
+
+def batch_item(array: NDArray[Any], i: int, dimensions: int) -> NDArray[Any]:
+    """Return a parameter's slice for item `i` of a batch with this number of dimensions.
+
+    A parameter without the batch axis is returned unchanged.
+    """
+    if array.ndim < dimensions:
+        return array
+    item: NDArray[Any] = array[i if array.shape[0] > 1 else 0]
+    return item

@@ -1,4 +1,4 @@
-"""The rANS coder for models that code in steps: many groups of symbols, one stream."""
+"""The rANS coder of models that code in steps: one stream for many groups of symbols."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ from numpy.typing import DTypeLike, NDArray
 from .. import _native
 from ..arguments import Bytes, to_bytes, to_count
 from .arrays import OUT, ArrayLike, to_out, to_symbols
-from .distributions import Distribution, check_distribution
+from .base import Distribution
+from .distributions import check_distribution
 
 __all__ = ["Decoder", "Encoder"]
 
 
 class Encoder:
-    """Collects groups of symbols and turns them into one rANS stream (docs/format.md, section 5).
+    """Encodes groups of symbols into one rANS stream (docs/format.md, section 5).
 
-    It can be neither pickled nor copied, and is for one thread at a time.
+    An encoder can be neither pickled nor copied, and only one thread at a time may use it.
 
     Args:
-        max_lanes: most interleaved states of the stream, 1 to 64. Each takes 2 to 3 bytes; vector instructions, which
-            serve tables, need 16 or more.
+        max_lanes: maximum number of interleaved states of the stream, 1 to 64. Each takes 2 to 3 bytes. Vector
+            instructions, which serve tables, need 16 or more.
 
     Raises:
         TypeError, ValueError: `max_lanes` is not an integer from 1 to 64.
@@ -48,10 +49,11 @@ class Encoder:
         self._finished = False
 
     def put(self, symbols: ArrayLike, distribution: Distribution) -> None:
-        """Code a group: integers of any shape that the distribution's parameters broadcast to.
+        """Encode a group: integers of any shape that the distribution's parameters broadcast to.
 
         Raises:
-            TypeError, ValueError: as `lic_native.encode` does, or the encoder is finished; the group is then not coded.
+            TypeError, ValueError: an argument is invalid, as for `lic_native.encode`, or the encoder is finished. The
+                group is then not encoded.
         """
         check_distribution(distribution)
         array, _, _ = to_symbols(symbols)
@@ -60,7 +62,7 @@ class Encoder:
         self._symbols += array.size
 
     def cost_bits(self) -> float:
-        """Return the number of bits of the groups so far, without the few bytes that every stream takes.
+        """Return the bits of all groups so far, without the few bytes of overhead of a stream.
 
         Raises:
             ValueError: the encoder is finished.
@@ -68,7 +70,7 @@ class Encoder:
         return self._native.cost_bits()
 
     def finish(self) -> bytes:
-        """Return the stream; nothing can be put after that.
+        """Return the stream, and accept no further groups.
 
         Raises:
             ValueError: the encoder is finished already.
@@ -85,17 +87,17 @@ class Encoder:
 
 
 class Decoder:
-    """Reads groups back, in the order and with the distributions that they were put with.
+    """Decodes groups, in the order and with the distributions that they were encoded with.
 
-    It can be neither pickled nor copied, and is for one thread at a time.
+    A decoder can be neither pickled nor copied, and only one thread at a time may use it.
 
     Args:
         data: bytes from `Encoder.finish`.
 
     Raises:
         TypeError: `data` is not a bytes-like object.
-        TruncatedError, CorruptError: here or later, if the bytes are damaged. A stream has no checksum: damage
-            that changes only symbols is seen by `finish`, or by a checksum around the stream.
+        TruncatedError, CorruptError: the bytes are damaged; raised here or by a method. A stream has no checksum, so
+            only `finish`, or a checksum around the stream, detects damage that changes nothing but symbols.
     """
 
     def __init__(self, data: Bytes) -> None:
@@ -112,21 +114,22 @@ class Decoder:
         dtype: DTypeLike | None = None,
         out: ArrayLike | None = None,
     ) -> Any:
-        """Return the symbols of a group, as a NumPy array of this dtype, or in `out`.
+        """Return the symbols of the next group, as a NumPy array or in `out`.
 
         Args:
-            distribution: the group's, as it was put with.
+            distribution: the distribution that the group was encoded with.
             shape: shape of the group, if it differs from the shape of the distribution's parameters.
-            dtype: int8, uint8, int16, uint16 or int32, as which symbols are returned; None is int32.
-            out: contiguous array or CPU tensor of one of these dtypes to fill and return, whose shape is the group's;
-                it stands for `shape` and `dtype`.
+            dtype: dtype of the result: int8, uint8, int16, uint16 or int32; None means int32.
+            out: contiguous array or CPU tensor of the group's shape and one of these dtypes, to fill and return. It
+                replaces `shape` and `dtype`.
 
         Raises:
-            TruncatedError, CorruptError: the stream is damaged, or this is not the next group or not its distribution,
-                or a symbol does not fit the dtype. Nothing more can be read then.
-            TypeError: the dtype is not one of these, or an argument has another type; `out` can't be filled, or `shape`
-                or `dtype` is given with it.
-            ValueError: the distribution's parameters don't fit the shape, or are invalid; `out` is not contiguous.
+            TruncatedError, CorruptError: the stream is damaged, the group has another shape or distribution, or a
+                symbol does not fit the dtype. Nothing more can be decoded then.
+            TypeError: the dtype is not one of these, an argument has another type, `out` can't be filled, or `shape`
+                or `dtype` is passed with `out`.
+            ValueError: the distribution's parameters don't broadcast to the shape, or are invalid; `out` is not
+                contiguous.
         """
         check_distribution(distribution)
         if out is not None:
@@ -152,7 +155,7 @@ class Decoder:
 
 
 def _empty(shape: tuple[int, ...], dtype: DTypeLike | None) -> NDArray[Any]:
-    """Return memory for symbols. Raises TypeError if they can't have this dtype."""
+    """Return an array for symbols. Raises TypeError if symbols can't have this dtype."""
     try:
         kind = np.dtype(np.int32 if dtype is None else dtype)
     except TypeError:

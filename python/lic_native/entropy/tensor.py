@@ -1,4 +1,4 @@
-"""Integer tensors and arrays <-> bytes, with a distribution or without."""
+"""Encoding of integer tensors and arrays as bytes, and decoding, with a distribution or without."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from ..errors import LimitExceededError
 from ..limits import DEFAULT_LIMITS, Limits
 from ..threads import resolve, share
 from .arrays import ArrayLike, in_order, like, refuse_lists, to_numpy, to_out, to_symbols
-from .distributions import Distribution, check_distribution
+from .base import Distribution
+from .distributions import check_distribution
 
 __all__ = ["DTYPES", "decode", "decode_batch", "encode", "encode_batch"]
 
 DTYPES = ("bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64")
-#: One thread codes so many symbols before another has begun.
+#: Number of symbols that one thread codes before a second one has started.
 _FEW = 1 << 14
 
 
@@ -30,25 +31,27 @@ def encode(
 ) -> bytes:
     """Return integers as bytes.
 
-    With a distribution the bytes take what the symbols cost under it, and about ten more (docs/format.md, section 7);
-    who decodes them brings the same distribution. Without one, tables are fitted to the values and stored, so that no
-    model is needed; what doesn't compress is kept as it is, at most 32 bytes and the shape larger.
+    With a distribution, the size is the cost of the symbols under it and about ten bytes (docs/format.md, section 7),
+    and `decode` needs the same distribution. Without one, tables are fitted to the values and stored. Values that don't
+    compress are stored raw, with at most 32 bytes of overhead and the shape.
 
     Args:
         tensor: torch tensor on any device, NumPy array or DLPack object of any shape (also empty or of no dimension),
-            of dtype int8, uint8, int16, uint16, int32, uint32 or int64; bool too if there is no distribution. With
-            one, values must fit 32 bits with a sign. Contiguous arrays of up to 32 bits are not copied.
-        distribution: one for each element: `tables[indexes]`, `Gaussian(mean, scale)` and so on, whose parameters
-            broadcast to the tensor's shape.
-        axis: each of whose indexes gets a table of its own where tables are fitted; None tries the likely ones. There
-            is none beside a distribution.
-        threads: that work on a large tensor that has a distribution; 0 means all cores. The bytes don't depend on it.
+            of dtype int8, uint8, int16, uint16, int32, uint32 or int64; without a distribution also bool. With a
+            distribution, values must fit int32. Contiguous arrays of up to 32 bits are not copied.
+        distribution: `tables[indexes]`, `Gaussian(mean, scale)` or another distribution, whose parameters broadcast to
+            the tensor's shape.
+        axis: axis along which each index gets a fitted table of its own; None tries the likely axes. It can't be
+            combined with a distribution.
+        threads: number of threads for a large tensor with a distribution; 0 means all cores. The bytes don't depend on
+            it.
 
     Raises:
-        IndexError: there is no such axis.
-        TypeError: the dtype is not one of these (a float tensor has to be rounded first, and an integer one is a
-            smaller file: `encode(tensor.round().to(torch.int32))`), or an argument has another type.
-        ValueError: the distribution's parameters don't fit the tensor, or are none; threads are negative.
+        IndexError: the tensor does not have this axis.
+        TypeError: the dtype is not one of these (round a float tensor first: `encode(tensor.round().to(torch.int32))`),
+            or an argument has another type.
+        ValueError: the distribution's parameters do not broadcast to the tensor's shape, or are invalid; `threads` is
+            negative.
 
     Example:
         >>> scales = np.array([0.5, 2.0, 8.0])
@@ -60,7 +63,7 @@ def encode(
     if distribution is not None:
         check_distribution(distribution)
         if axis is not None:
-            raise TypeError("axis is for tables that encode fits: leave it out beside a distribution")
+            raise TypeError("axis is for fitted tables: leave it out if you pass a distribution")
         symbols, dtype, is_torch = to_symbols(tensor)
         model = distribution._model(symbols.shape)
         return _native.message_encode(symbols, model, dtype, is_torch, _threads(threads, symbols.size))
@@ -71,7 +74,7 @@ def encode(
     if axis is not None:
         axis = to_integer(axis, "axis")
         if not -array.ndim <= axis < array.ndim:
-            raise IndexError(f"there is no axis {axis} in the shape {array.shape}")
+            raise IndexError(f"axis {axis} is out of range for the shape {array.shape}")
         axis %= array.ndim
     return _native.tensor_encode(in_order(array), is_torch, axis)
 
@@ -84,26 +87,25 @@ def decode(
     limits: Limits = DEFAULT_LIMITS,
     threads: int = 0,
 ) -> Any:
-    """Return what `encode` was given: a CPU tensor of torch or a NumPy array of the same values, shape and dtype.
+    """Return the tensor that `encode` received, as a torch tensor on the CPU or a NumPy array.
 
     Args:
         data: bytes from `encode`.
-        distribution: the one that `encode` was given.
-        out: array or CPU tensor of the same number of elements to decode into and return, if there is a distribution;
-            contiguous, int8, uint8, int16, uint16 or int32, and wide enough for the symbols. If an error is raised,
+        distribution: the distribution that `encode` received.
+        out: with a distribution, an array or CPU tensor of the same number of elements to decode into and return:
+            contiguous, of dtype int8, uint8, int16, uint16 or int32, and wide enough for the symbols. After an error
             its values are meaningless.
-        limits: the most that the bytes and the result may take.
-        threads: that work on a large tensor that has a distribution; 0 means all cores.
+        limits: maximum sizes of the bytes and of the result.
+        threads: number of threads for a large tensor with a distribution; 0 means all cores.
 
     Raises:
-        TruncatedError, CorruptError: the bytes are damaged, or the distribution is another. Without a distribution any
-            change is noticed, with one all but one in 65,000, for the checksums are short.
-        UnsupportedError: the bytes are of a newer version, or were encoded with a distribution and none is given.
+        TruncatedError, CorruptError: the bytes are damaged, or the distribution differs. Without a distribution every
+            change of the bytes is detected; with one, whose checksum is shorter, all but one in 65,000.
+        UnsupportedError: the bytes are of a newer version, or were encoded with a distribution and none is passed.
         LimitExceededError: the bytes or the result exceed `limits`.
-        TypeError: `data` is no bytes-like object, `out` is nothing that could be filled, or an argument has another
-            type.
-        ValueError: the distribution's parameters don't fit the shape in the bytes, or are none; `out` has another
-            number of elements or is not contiguous; `threads` is negative.
+        TypeError: `data` is not a bytes-like object, `out` can't be filled, or an argument has another type.
+        ValueError: the distribution's parameters don't broadcast to the stored shape, or are invalid; `out` has
+            another number of elements or is not contiguous; `threads` is negative.
     """
     data = to_bytes(data)
     check_instance(limits, Limits, "limits")
@@ -116,7 +118,7 @@ def decode(
         return like(array, is_torch)
     check_distribution(distribution)
     target = None if out is None else to_out(out)
-    # Nothing is done for a shape before the bytes are known to be whole.
+    # A damaged shape must not cost memory, so the head is checked first.
     model = distribution._model(distribution.shape)
     dtype, is_torch, shape = _native.message_head(data, model)
     _check_size(shape, dtype, limits)
@@ -132,16 +134,17 @@ def decode(
 
 
 def encode_batch(tensor: ArrayLike, distribution: Distribution, *, threads: int = 0) -> list[bytes]:
-    """Return `encode` of each item along the first axis, made on all cores: B strings that decode by themselves.
+    """Encode each item along the first axis, and return B independent strings.
 
     Args:
-        tensor: `[B, ...]`, as `encode` takes it beside a distribution.
-        distribution: parameters that have the first axis are divided among the items, others hold for each.
-        threads: that share the items; 0 means all cores. The bytes don't depend on it.
+        tensor: `[B, ...]` symbols, as for `encode` with a distribution.
+        distribution: parameters that have the batch axis are divided among the items; others apply to every item.
+        threads: number of threads that share the items; 0 means all cores. The bytes don't depend on it.
 
     Raises:
-        TypeError: as `encode` does.
-        ValueError: as `encode` does; or the tensor has no axis, or the parameters are for another number of items.
+        TypeError: an argument is invalid, as for `encode`.
+        ValueError: an argument is invalid, as for `encode`; the tensor has no axis, or the parameters have another
+            number of items.
     """
     check_distribution(distribution)
     symbols, dtype, is_torch = to_symbols(tensor)
@@ -160,19 +163,19 @@ def encode_batch(tensor: ArrayLike, distribution: Distribution, *, threads: int 
 def decode_batch(
     strings: Sequence[Bytes], distribution: Distribution, *, limits: Limits = DEFAULT_LIMITS, threads: int = 0
 ) -> Any:
-    """Return what `encode_batch` was given: a tensor `[B, ...]`.
+    """Return the tensor `[B, ...]` that `encode_batch` received.
 
     Args:
         strings: B results of `encode` for items of one shape and dtype.
-        distribution: the one that `encode_batch` was given.
-        limits: the most that the bytes and the result may take.
-        threads: that share the items; 0 means all cores.
+        distribution: the distribution that `encode_batch` received.
+        limits: maximum sizes of the bytes and of the result.
+        threads: number of threads that share the items; 0 means all cores.
 
     Raises:
-        TruncatedError, CorruptError, UnsupportedError, LimitExceededError: as `decode` does.
-        TypeError: `strings` is no list of bytes-like objects, or an argument has another type.
-        ValueError: there are no strings, they hold tensors of different shapes or dtypes, or the parameters are for
-            another number of items.
+        TruncatedError, CorruptError, UnsupportedError, LimitExceededError: a string is invalid, as for `decode`.
+        TypeError: `strings` is not a list of bytes-like objects, or an argument has another type.
+        ValueError: there are no strings, the strings hold tensors of different shapes or dtypes, or the parameters
+            have another number of items.
     """
     check_distribution(distribution)
     if isinstance(strings, str | bytes | bytearray | memoryview) or not isinstance(strings, Sequence):
@@ -182,7 +185,7 @@ def decode_batch(
     limits.check_input(sum(map(len, items)))
     threads = resolve(threads)
     if not items:
-        raise ValueError("no strings to decode")
+        raise ValueError("strings is empty: pass one or more results of encode")
     dtype, is_torch, shape = _native.message_head(items[0], distribution._model(distribution.shape))
     _check_items(distribution, (len(items), *shape))
     _check_size((len(items), *shape), dtype, limits)
@@ -198,10 +201,10 @@ def decode_batch(
 
 
 def _check_items(distribution: Distribution, shape: tuple[int, ...]) -> None:
-    """Raise ValueError if a distribution's parameters are not for a batch of this shape."""
-    of_batch = distribution.shape[: max(len(distribution.shape) - len(shape) + 1, 0)]
-    if len(of_batch) > 1 or (shape[0] and of_batch not in ((), (1,), shape[:1])):
-        raise ValueError(f"parameters of shape {distribution.shape} for {shape[0]} items, a batch of shape {shape}")
+    """Raise ValueError if a distribution's parameters do not fit a batch of this shape."""
+    batch_axes = distribution.shape[: max(len(distribution.shape) - len(shape) + 1, 0)]
+    if len(batch_axes) > 1 or (shape[0] and batch_axes not in ((), (1,), shape[:1])):
+        raise ValueError(f"parameters of shape {distribution.shape} do not fit {shape[0]} items, a batch of {shape}")
 
 
 def _check_size(shape: tuple[int, ...], dtype: str, limits: Limits) -> None:
@@ -211,10 +214,10 @@ def _check_size(shape: tuple[int, ...], dtype: str, limits: Limits) -> None:
         raise LimitExceededError(f"size of the tensor of {size} exceeds the limit of {limits.max_output_bytes}")
 
 
-def _threads(given: int, symbols: int) -> int:
-    """Return how many threads there are for so many symbols: to count processors takes longer than to code few."""
-    to_count(given, "threads")
-    return resolve(given) if symbols > _FEW else 1
+def _threads(threads: int, symbols: int) -> int:
+    """Return the number of threads for a tensor; 1 for few symbols, which take less time than counting processors."""
+    to_count(threads, "threads")
+    return resolve(threads) if symbols > _FEW else 1
 
 
 def _check_dtype(dtype: np.dtype[Any], conversion: str) -> None:

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from ..coding.coder import SymbolCoder
 from ..coding.mixture import FLOOR
-from ..entropy.distributions import Rows, Tables
 from ..entropy.stream import Encoder
+from ..entropy.tables import Rows, Tables
 from ..nn.gains import gains_at, levels_at
 from ..nn.gdn import GDN
 from ..nn.transforms import principal_components

@@ -5,9 +5,9 @@
     with lic_native.compat.compressai.use(model):
         strings = model.compress(x)["strings"]
 
-Arguments are those of CompressAI. Symbols, indexes, sizes and offsets are lists, NumPy arrays or torch tensors of
-integers; CDFs are a list of lists, an array or a tensor. The last interval of a CDF is the escape, which codes any
-integer of 32 bits. CDFs of other precisions than 15 bits, such as CompressAI's 16, are converted.
+The classes take the arguments of CompressAI's classes. Symbols, indexes, sizes and offsets are lists, NumPy arrays or
+torch tensors of integers; CDFs are a list of lists, an array or a tensor. The last interval of a CDF is the escape,
+which codes any integer of 32 bits. CDFs of other precisions than 15 bits, such as CompressAI's 16, are converted.
 
 The bytes are not CompressAI's: neither can read a stream of the other. A stream is a raw rANS stream
 (section 5 of docs/format.md) without a checksum.

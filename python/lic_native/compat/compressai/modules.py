@@ -29,9 +29,9 @@ class StreamDecoder(ours.RansDecoder):
         super().set_stream(encoded)
         self._last = None
 
-    def _tables(self, *given: Any) -> _native.Tables:
-        if self._last is None or any(map(operator.is_not, self._last, given)):
-            self._last, self._native_tables = given, super()._tables(*given)
+    def _tables(self, *arguments: Any) -> _native.Tables:
+        if self._last is None or any(map(operator.is_not, self._last, arguments)):
+            self._last, self._native_tables = arguments, super()._tables(*arguments)
         return self._native_tables
 
 
@@ -45,8 +45,8 @@ COUNTERPARTS = {
 class WholeTensors(EntropyModel):  # type: ignore[misc]
     """An entropy model that passes tensors to the coder, not lists.
 
-    A subclass inherits from the class it replaces and then from this one. So these methods replace those of
-    `EntropyModel` even where the replaced class calls them with `super()`.
+    A subclass inherits from the class it replaces, and then from this class. So these methods replace the methods of
+    `EntropyModel`, even if the replaced class calls them with `super()`.
     """
 
     def compress(self, inputs: Tensor, indexes: Tensor, means: Tensor | None = None) -> list[bytes]:
@@ -69,8 +69,8 @@ class WholeTensors(EntropyModel):  # type: ignore[misc]
         if len(strings) != len(indexes):
             raise ValueError(f"{len(strings)} strings for indexes of {tuple(indexes.shape)}")
         if means is not None and means.shape != indexes.shape:
-            of_channels = means.shape[:2] == indexes.shape[:2] and all(size == 1 for size in means.shape[2:])
-            if not of_channels:
+            is_per_channel = means.shape[:2] == indexes.shape[:2] and all(size == 1 for size in means.shape[2:])
+            if not is_per_channel:
                 raise ValueError(f"means of {tuple(means.shape)} for indexes of {tuple(indexes.shape)}")
         tables = self._tables()
         decode = ours.RansDecoder().decode_with_indexes
@@ -104,12 +104,12 @@ def coding_class(theirs: type) -> type:
 def _rebound(function: FunctionType) -> FunctionType:
     """Return a copy of a function that finds our classes where it finds CompressAI's, or itself if it finds none."""
     values = {name: function.__globals__.get(name) for name in _names(function.__code__)}
-    found = {name: _counterpart(value) for name, value in values.items() if _counterpart(value) is not value}
+    ours_by_name = {name: _counterpart(value) for name, value in values.items() if _counterpart(value) is not value}
     cells = function.__closure__ or ()
     closure = tuple(_rebound_cell(cell, getattr(function, "__wrapped__", None)) for cell in cells)
-    if not found and all(map(operator.is_, closure, cells)):
+    if not ours_by_name and all(map(operator.is_, closure, cells)):
         return function
-    names = {**function.__globals__, **found}
+    names = {**function.__globals__, **ours_by_name}
     copy = FunctionType(function.__code__, names, function.__name__, function.__defaults__, closure)
     copy.__kwdefaults__ = function.__kwdefaults__
     return functools.update_wrapper(copy, function)  # type: ignore[return-value]
@@ -128,7 +128,7 @@ def _counterpart(value: Any) -> Any:
 
 
 def _rebound_cell(cell: CellType, wrapped: Any) -> CellType:
-    """Rebind a variable of an enclosing function; for a decorator that is the function that it `wrapped`."""
+    """Rebind a variable of an enclosing function. A decorator's variable is the function that it `wrapped`."""
     if cell == CellType():
         return cell
     theirs = cell.cell_contents

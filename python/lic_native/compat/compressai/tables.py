@@ -42,18 +42,18 @@ def native_tables(cdfs: Any, sizes: Any, offsets: Any) -> _native.Tables:
 
     Raises:
         TypeError: an argument does not hold integers.
-        ValueError: says which row breaks which rule.
+        ValueError: a row breaks a rule; the message names both.
     """
-    given = [_plain("cdfs", cdfs), _plain("sizes", sizes), _plain("offsets", offsets)]
+    values = [_plain("cdfs", cdfs), _plain("sizes", sizes), _plain("offsets", offsets)]
     with _lock:
         for index, known in enumerate(_known):
-            if all(map(_equal, known.values, given)):
+            if all(map(_equal, known.values, values)):
                 _known.insert(0, _known.pop(index))
                 if isinstance(cdfs, list) and known.source is not cdfs:
-                    known.remember(cdfs, given)
+                    known.remember(cdfs, values)
                 return known.tables
-    known = _Known(_build(*given))
-    known.remember(cdfs, given)
+    known = _Known(_build(*values))
+    known.remember(cdfs, values)
     with _lock:
         _known.insert(0, known)
         del _known[REMEMBERED:]
@@ -90,10 +90,10 @@ def _plain(name: str, values: Any) -> Any:
     return [item.tolist() if hasattr(item, "tolist") else item for item in values]
 
 
-def _equal(known: Any, given: Any) -> bool:
-    if isinstance(known, list) or isinstance(given, list):
-        return type(known) is type(given) and bool(known == given)
-    return np.array_equal(known, given)
+def _equal(known: Any, values: Any) -> bool:
+    if isinstance(known, list) or isinstance(values, list):
+        return type(known) is type(values) and bool(known == values)
+    return np.array_equal(known, values)
 
 
 def _build(cdfs: Any, sizes: Any, offsets: Any) -> _native.Tables:

@@ -33,14 +33,14 @@ class Use:
 def use(model: torch.nn.Module) -> Use:
     """Make a CompressAI model code with lic_native until `undo`, or in a `with` block.
 
-    The classes of the model's modules are replaced by subclasses of theirs, no other model is touched:
+    Subclasses replace the classes of the model's modules; other models are not affected:
 
     - entropy models (`EntropyBottleneck`, `GaussianConditional` and their like) pass whole tensors to the coder;
-    - methods that name a class of `compressai.ans`, as those of autoregressive models do, find ours instead (functions
-      outside a class do not).
+    - methods that name a class of `compressai.ans`, as in autoregressive models, find ours instead (functions outside
+      a class do not).
 
-    Undo before pickling the model as a whole (a state dict is as ever). `GaussianMixtureConditional`, which makes a CDF
-    for every element, and the bottlenecks of `entropy_models_vbr` keep CompressAI's coder.
+    Undo before pickling the model as a whole (a state dict does not change). `GaussianMixtureConditional`, which makes
+    a CDF for every element, and the bottlenecks of `entropy_models_vbr` keep CompressAI's coder.
 
     Raises:
         ValueError: nothing in the model codes with CompressAI, or it is in use already.
