@@ -66,7 +66,7 @@ miri: export MIRIFLAGS := -Zmiri-disable-isolation
 miri: export PROPTEST_CASES := 2
 miri: export LIC_SIMD := scalar
 miri: ## Run the coder's tests in Miri, which needs a nightly Rust with miri and rust-src
-	cargo +nightly miri test --locked --lib ans:: tables:: varint::
+	cargo +nightly miri test --locked --no-default-features --lib ans:: tables:: bytes::
 
 deny: ## Check licences, advisories, duplicates and sources of dependencies; needs cargo-deny
 	cargo deny --all-features check $(DENY)
@@ -84,10 +84,10 @@ fuzz: ## Feed each decoder hostile input for SECONDS=60 each; needs cargo-fuzz
 			-max_len=4096; \
 	done
 
-# import-linter's contract will be checked here: $(BIN)/lint-imports
-lint: .venv/tested ## Ruff, mypy and stubtest
+lint: .venv/tested ## Ruff, mypy, stubtest and the contracts on imports
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/lint-imports
 	$(BIN)/mypy
 	$(BIN)/python -m mypy.stubtest lic_native._native
 

@@ -16,6 +16,7 @@ from ..errors import CorruptError, LicError, UnsupportedError
 from ..image import formats
 from ..inspection import kind
 from ..limits import DEFAULT_LIMITS, Limits
+from ..suffixes import check_suffix
 from . import batch, console, options, sources
 from .compress import destination, refuse_terminal, restores
 from .sources import SUFFIX, Job
@@ -75,7 +76,7 @@ def decompress(
         if kind(data) != "image":
             restored = jpeg.decompress(data, device=device, limits=limits, threads=thread_count)
             if job.target_named and job.target is not None:
-                formats.check_suffix(restored, job.target)
+                check_suffix(restored, job.target)
             return Result(restored)
         notes: list[str] = []
         return Result(image_file(data, job, notes.append), tuple(notes))

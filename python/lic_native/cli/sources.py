@@ -10,11 +10,11 @@ from pathlib import Path
 
 from .. import files
 from ..errors import LicError
-from ..image import formats
-from ..image.formats import JPEG_SUFFIXES
 from ..inspection import MAGIC as LIC
 from ..inspection import kind
 from ..limits import DEFAULT_LIMITS
+from ..suffixes import JPEG_SUFFIXES
+from ..suffixes import SUFFIXES as IMAGE_SUFFIXES
 from . import console
 
 __all__ = [
@@ -96,7 +96,7 @@ def is_jpeg(path: Path) -> bool:
 
 def is_image(path: Path) -> bool:
     """Return whether a file of a folder is an image that Pillow reads, by its name or its content."""
-    if path.suffix.lower() in formats.SUFFIXES:
+    if path.suffix.lower() in IMAGE_SUFFIXES:
         return True
     start = head(path)
     return start.startswith(JPEG) or any(start[at : at + len(magic)] == magic for at, magic in _IMAGES)

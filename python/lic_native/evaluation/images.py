@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import CorruptError
-from ..image.formats import LOSSLESS_SUFFIXES
+from ..suffixes import LOSSLESS_SUFFIXES
 
 __all__ = ["IMAGE_SUFFIXES", "files_below", "naming", "noise"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from ..errors import CorruptError, LimitExceededError, UnsupportedError
 from ..limits import Limits
+from ..suffixes import FORMATS, LOSSLESS_SUFFIXES, readable_formats
 from .metadata import METADATA, XMP_TAG, as_bytes, dpi_of, without_storage_tags
 from .samples import Warn, check_pillow, warn_caller
 
@@ -18,27 +18,12 @@ if TYPE_CHECKING:
     from PIL import Image
 
 __all__ = [
-    "JPEG_SUFFIXES",
-    "LOSSLESS_SUFFIXES",
-    "SUFFIXES",
-    "check_suffix",
     "format_of",
     "keeps",
     "read_file",
     "write_file",
 ]
 
-#: Suffixes of JPEG files.
-JPEG_SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif"}
-#: Suffixes of image files that keep every sample.
-LOSSLESS_SUFFIXES = {".png", ".tif", ".tiff", ".bmp"}
-#: Suffixes of image files.
-SUFFIXES = JPEG_SUFFIXES | LOSSLESS_SUFFIXES | {".webp", ".avif", ".jp2", ".ppm", ".pgm"}
-#: Pillow's formats that are read: pictures that consist of samples. EPS, for one, would run Ghostscript.
-FORMATS = (
-    *("AVIF", "BMP", "DIB", "GIF", "HEIF", "JPEG", "JPEG2000", "JXL"),
-    *("PCX", "PNG", "PPM", "QOI", "SGI", "TGA", "TIFF", "WEBP"),
-)
 #: Names of metadata in messages.
 TITLES = {"exif": "Exif", "icc_profile": "colour profile", "xmp": "XMP"}
 #: First bytes of XMP in encodings other than UTF-8.
@@ -48,14 +33,6 @@ ENCODINGS = {
     **dict.fromkeys((b"\xff\xfe", b"\xfe\xff"), "utf-16"),
     **{b"<\0": "utf-16-le", b"\0<": "utf-16-be"},
 }
-
-
-def _formats() -> list[str]:
-    """Return the entries of FORMATS that this Pillow has."""
-    from PIL import Image
-
-    Image.init()
-    return [name for name in FORMATS if name in Image.OPEN]
 
 
 def read_file(data: bytes, limits: Limits) -> Image.Image:
@@ -69,7 +46,7 @@ def read_file(data: bytes, limits: Limits) -> Image.Image:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        image = Image.open(io.BytesIO(data), formats=_formats())
+        image = Image.open(io.BytesIO(data), formats=readable_formats())
         limits.check_pixels(image.width * image.height)
         try:
             check_pillow(image)
@@ -80,7 +57,7 @@ def read_file(data: bytes, limits: Limits) -> Image.Image:
         raise
     except UnidentifiedImageError:
         raise UnsupportedError(
-            f"no image file of a kind that is read here ({', '.join(_formats())}), or damaged where it begins"
+            f"no image file of a kind that is read here ({', '.join(readable_formats())}), or damaged where it begins"
         ) from None
     except Image.DecompressionBombError as error:
         raise LimitExceededError(str(error)) from error
@@ -173,21 +150,3 @@ def format_of(suffix: str) -> str:
     if format not in Image.SAVE:
         raise UnsupportedError(f"Pillow writes no {suffix or 'files without a suffix'}")
     return format
-
-
-def check_suffix(data: bytes, path: str | os.PathLike[str]) -> None:
-    """Raise UnsupportedError if a path names an image file of one format, and `data` is one of another."""
-    from PIL import Image
-
-    suffix = os.path.splitext(os.fspath(path))[1].lower()
-    if suffix not in SUFFIXES:
-        return
-    try:
-        with Image.open(io.BytesIO(data), formats=_formats()) as picture:
-            found = picture.format
-    except Exception:  # It is not an image.
-        return
-    expected = Image.registered_extensions()[suffix]
-    if found != expected and (found, expected) != ("MPO", "JPEG"):
-        name = os.path.basename(os.fspath(path))
-        raise UnsupportedError(f"it restores a {found} file, byte for byte, but {name} would be {expected}: rename it")

@@ -18,11 +18,11 @@ from .. import _native, files, threads
 from ..arguments import Bytes, Device, check_instance, to_bytes, to_count, to_device
 from ..errors import InexactDeviceError, LicError, LimitExceededError, UnsupportedError
 from ..files import File
-from ..image import formats
 from ..limits import DEFAULT_LIMITS, Limits
 from ..models import registry
 from ..models.registry import JpegProfile
 from ..observe import stage
+from ..suffixes import JPEG_SUFFIXES, check_suffix
 from . import coders
 from .coders import Coded
 from .tiles import block_count
@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 #: Suffixes of JPEG files.
-SUFFIXES = formats.JPEG_SUFFIXES
+SUFFIXES = JPEG_SUFFIXES
 #: Bits of a file per block below which its pictures are nearly blank, and are left to the context coder.
 BLANK_FILE_BITS = 5
 #: Bytes of the index that stands for a duplicate's coefficients.
@@ -239,7 +239,7 @@ def decompress_file(
     def work(data: bytes) -> bytes:
         restored = decompress(data, **options)
         if isinstance(target, str | os.PathLike):
-            formats.check_suffix(restored, target)
+            check_suffix(restored, target)
         return restored
 
     files.transform(work, source, target, overwrite=overwrite, limits=limits)

@@ -1,0 +1,48 @@
+"""Suffixes of image files, and the formats that they stand for."""
+
+from __future__ import annotations
+
+import io
+import os
+
+from .errors import UnsupportedError
+
+__all__ = ["FORMATS", "JPEG_SUFFIXES", "LOSSLESS_SUFFIXES", "SUFFIXES", "check_suffix", "readable_formats"]
+
+#: Suffixes of JPEG files.
+JPEG_SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif"}
+#: Suffixes of image files that keep every sample.
+LOSSLESS_SUFFIXES = {".png", ".tif", ".tiff", ".bmp"}
+#: Suffixes of image files.
+SUFFIXES = JPEG_SUFFIXES | LOSSLESS_SUFFIXES | {".webp", ".avif", ".jp2", ".ppm", ".pgm"}
+#: Pillow's formats that are read: pictures that consist of samples. EPS, for one, would run Ghostscript.
+FORMATS = (
+    *("AVIF", "BMP", "DIB", "GIF", "HEIF", "JPEG", "JPEG2000", "JXL"),
+    *("PCX", "PNG", "PPM", "QOI", "SGI", "TGA", "TIFF", "WEBP"),
+)
+
+
+def readable_formats() -> list[str]:
+    """Return the entries of FORMATS that this Pillow has."""
+    from PIL import Image
+
+    Image.init()
+    return [name for name in FORMATS if name in Image.OPEN]
+
+
+def check_suffix(data: bytes, path: str | os.PathLike[str]) -> None:
+    """Raise UnsupportedError if a path names an image file of one format, and `data` is one of another."""
+    from PIL import Image
+
+    suffix = os.path.splitext(os.fspath(path))[1].lower()
+    if suffix not in SUFFIXES:
+        return
+    try:
+        with Image.open(io.BytesIO(data), formats=readable_formats()) as picture:
+            found = picture.format
+    except Exception:  # It is not an image.
+        return
+    expected = Image.registered_extensions()[suffix]
+    if found != expected and (found, expected) != ("MPO", "JPEG"):
+        name = os.path.basename(os.fspath(path))
+        raise UnsupportedError(f"it restores a {found} file, byte for byte, but {name} would be {expected}: rename it")
