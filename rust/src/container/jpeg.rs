@@ -71,6 +71,10 @@ pub fn frames(reconstruction: &[u8], size: u64, limits: &Limits) -> Result<Vec<F
 /// Returns, for each picture, the index of the first picture with the same coefficients if that is an earlier one. Some
 /// files hold one thumbnail twice.
 pub fn duplicates<P: Hash + Eq>(pictures: &[P]) -> Vec<Option<u16>> {
+    if pictures.len() == 1 {
+        // Nearly all files hold one picture, which need not be hashed.
+        return vec![None];
+    }
     let mut first = HashMap::new();
     let mut earlier = |(index, picture)| match first.entry(picture) {
         Entry::Occupied(entry) => Some(*entry.get()),
