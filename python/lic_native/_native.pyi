@@ -23,6 +23,7 @@ __all__ = [
     "UnsupportedError",
     "VersionError",
     "WeightsMismatchError",
+    "__version__",
     "activate",
     "available_parallelism",
     "carve_read",
