@@ -1,9 +1,9 @@
 //! Symbols per second of encoding and decoding on one core, with every backend that this processor has.
 #![allow(missing_docs)] // Criterion's macros make undocumented functions.
 
-use criterion::{criterion_group, criterion_main, Criterion, Throughput};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use lic_native::ans::{self, Backend, Decoder, Encoder, LocationScale, LogisticPair, Parameter, TableRows};
-use lic_native::tables::{gaussian, scale_table, Family, ScaleTables};
+use lic_native::tables::{Family, ScaleTables, gaussian, scale_table};
 
 const N: usize = 1 << 22;
 

@@ -2,9 +2,9 @@
 //! bytes of the JPEG file per second on one core.
 #![allow(missing_docs)] // Criterion's macros generate undocumented items.
 
-use criterion::{criterion_group, criterion_main, Criterion, Throughput};
-use lic_native::jpeg::{context_model, read, write};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use lic_native::Limits;
+use lic_native::jpeg::{context_model, read, write};
 
 const BASELINE: &[u8] = include_bytes!("../tests/data/grace_hopper.jpg");
 

@@ -7,8 +7,8 @@ use std::path::Path;
 
 use lic_native::container::{self, Body, CodedPicture, JpegBody};
 use lic_native::jpeg::context_model;
-use lic_native::tensor::{fitted, Values};
-use lic_native::{carve, Limits};
+use lic_native::tensor::{Values, fitted};
+use lic_native::{Limits, carve};
 
 fn golden(prefix: &str) -> Vec<(String, Vec<u8>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");

@@ -4,8 +4,8 @@
 //! that has no meaning: its caller checks again.
 
 use std::cell::RefCell;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::{Error, Result};
@@ -94,15 +94,15 @@ pub(crate) fn is_wanted() -> bool {
 }
 
 #[cfg(feature = "formats")]
-pub(crate) use streams::{compress, pieces, Watched, PIECE};
+pub(crate) use streams::{PIECE, Watched, compress, pieces};
 
 /// Cancellation for iterators, readers and compressors.
 #[cfg(feature = "formats")]
 mod streams {
     use std::io::Read;
-    use std::sync::mpsc::{channel, RecvTimeoutError};
+    use std::sync::mpsc::{RecvTimeoutError, channel};
 
-    use super::{check, is_wanted, Watch, INTERVAL, WATCH};
+    use super::{INTERVAL, WATCH, Watch, check, is_wanted};
     use crate::Result;
 
     /// The number of elements between two checks.

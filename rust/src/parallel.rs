@@ -2,10 +2,10 @@
 
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{channel, RecvTimeoutError};
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex};
 
-use crate::{interrupt, Result};
+use crate::{Result, interrupt};
 
 /// Returns the results of `work(0)..work(count - 1)` in order, or the first error in that order.
 ///
@@ -64,8 +64,8 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
-    use crate::interrupt::{check, watched};
     use crate::Error;
+    use crate::interrupt::{check, watched};
 
     #[test]
     fn helpers_stop_when_the_caller_is_cancelled() {

@@ -3,10 +3,10 @@
 //! Each function belongs to a fuzz target; it takes any bytes, and panics if something is wrong. The module depends on
 //! the crate only, so that the ordinary tests can replay what the fuzzers found (`regressions.rs`).
 
+use lic_native::Limits;
 use lic_native::carve::{self, EmbeddedJpeg};
 use lic_native::container::{self, Body, CodedPicture, ImageBody, JpegBody, Metadata};
-use lic_native::jpeg::{self, context_model, Component, Frame, Plane, Steps};
-use lic_native::Limits;
+use lic_native::jpeg::{self, Component, Frame, Plane, Steps, context_model};
 use lic_native::{Error, Result};
 
 /// Enough for several images, and little enough that each is fast.

@@ -8,7 +8,7 @@ use super::decoder::LaneReader;
 use super::encoder::Encoder;
 use super::simd::adaptive_row;
 pub(crate) use super::simd::adaptive_row::SYMBOLS;
-use crate::tables::{Slots, PRECISION, TOTAL};
+use crate::tables::{PRECISION, Slots, TOTAL};
 use crate::{Error, Result};
 
 /// The smallest number of slots of a symbol.
@@ -61,11 +61,7 @@ impl AdaptiveBit {
 
     #[inline(always)]
     fn slots(self, bit: bool) -> Slots {
-        if bit {
-            Slots::new(self.ones(), TOTAL)
-        } else {
-            Slots::new(0, self.ones())
-        }
+        if bit { Slots::new(self.ones(), TOTAL) } else { Slots::new(0, self.ones()) }
     }
 
     #[inline(always)]

@@ -3,12 +3,12 @@
 use super::constants::{
     BATCH, BLOCK, HAS_ESCAPES, LOWER_BOUND, MAX_LANES, PIECE, SLOT_MASK, STATE_BYTES_SHIFT,
 };
-use super::models::{check_count, BatchModel, EntropyModel, FusedBlocks, LocatedBatch};
-use super::simd::{set_bits, Backend, MIN_LANES};
-use super::symbol::{narrow, sum, Symbol};
-use crate::bytes::{take_varint, Cursor};
-use crate::tables::{Region, PRECISION};
-use crate::{interrupt, Error, Result};
+use super::models::{BatchModel, EntropyModel, FusedBlocks, LocatedBatch, check_count};
+use super::simd::{Backend, MIN_LANES, set_bits};
+use super::symbol::{Symbol, narrow, sum};
+use crate::bytes::{Cursor, take_varint};
+use crate::tables::{PRECISION, Region};
+use crate::{Error, Result, interrupt};
 
 /// Decodes groups of symbols, in the same order and with the same distributions as they were encoded.
 ///

@@ -1,13 +1,13 @@
 //! The encoder of streams.
 
 use super::constants::{BATCH, BLOCK, LOWER_BOUND, MAX_LANES, PIECE, SLOT_MASK};
-use super::models::{check_count, EntropyModel};
-use super::simd::{prefetch, set_bits, Backend};
+use super::models::{EntropyModel, check_count};
+use super::simd::{Backend, prefetch, set_bits};
 use super::stream::{Stream, Words};
-use super::symbol::{widen, Symbol};
+use super::symbol::{Symbol, widen};
 use crate::bytes::{put_varint, varint_len};
-use crate::tables::{cost_table, Slots, COST_BITS, PRECISION};
-use crate::{interrupt, Error, Result};
+use crate::tables::{COST_BITS, PRECISION, Slots, cost_table};
+use crate::{Error, Result, interrupt};
 
 /// A stream has a lane for each of this many bytes. The first state of a lane takes 2 to 3 bytes more than it carries,
 /// which is up to 0.15 % of this.

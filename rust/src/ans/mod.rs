@@ -56,7 +56,7 @@ pub use models::{
     Categorical, EntropyModel, Index, LocationScale, LogisticPair, Mixture, MixtureComponent, Parameter,
     TableRows,
 };
-pub use parts::{decode, encode, Parts};
+pub use parts::{Parts, decode, encode};
 pub use simd::Backend;
 pub use stream::Stream;
 pub use symbol::Symbol;

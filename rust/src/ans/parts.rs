@@ -5,12 +5,12 @@ use std::sync::Mutex;
 
 use super::constants::BLOCK;
 use super::decoder::Decoder;
-use super::encoder::{encode_group, encode_small, estimate_cost, SMALL};
-use super::models::{check_count, EntropyModel};
+use super::encoder::{SMALL, encode_group, encode_small, estimate_cost};
+use super::models::{EntropyModel, check_count};
 use super::simd::Backend;
 use super::stream::Stream;
 use super::symbol::Symbol;
-use crate::bytes::{put_varint, Cursor};
+use crate::bytes::{Cursor, put_varint};
 use crate::parallel::in_parallel;
 use crate::tables::COST_BITS;
 use crate::{Error, Result};

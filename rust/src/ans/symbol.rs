@@ -1,7 +1,7 @@
 //! The integer types of symbols, and their conversion to the 32 bits that coders work on.
 
 use super::constants::{BATCH, BLOCK};
-use super::simd::{prefetch, Backend};
+use super::simd::{Backend, prefetch};
 
 /// The type of a symbol: `i8`, `u8`, `i16`, `u16` or `i32`. The trait is sealed.
 pub trait Symbol: AsI32 + Copy + Default + Send + Sync {

@@ -3,8 +3,8 @@ use proptest::prelude::*;
 use super::constants::{BLOCK, HAS_ESCAPES, LOWER_BOUND, MAX_LANES};
 use super::encoder::encode as encode_block;
 use super::{Backend, Decoder, Encoder, Index, LogisticPair, TableRows};
-use crate::tables::{gaussian, laplace, scale_table, CdfRow, Slots, Tables, PRECISION};
 use crate::Error;
+use crate::tables::{CdfRow, PRECISION, Slots, Tables, gaussian, laplace, scale_table};
 
 /// Small, reproducible pseudorandom numbers.
 pub(crate) struct Random(u64);

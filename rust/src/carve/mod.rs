@@ -25,4 +25,4 @@ pub use residue::MAX_JPEGS;
 pub(crate) use residue::RECONSTRUCTION_SURPLUS;
 pub(crate) use restore::count;
 pub use restore::{layout, write};
-pub use search::{read, CarvedFile, EmbeddedJpeg};
+pub use search::{CarvedFile, EmbeddedJpeg, read};

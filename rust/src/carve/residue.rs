@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::limits::check;
-use crate::{bytes, Error, Limits, Result};
+use crate::{Error, Limits, Result, bytes};
 
 /// The largest number of JPEGs that are carved out of one file.
 pub const MAX_JPEGS: usize = 4096;

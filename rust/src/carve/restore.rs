@@ -1,6 +1,6 @@
 //! Restoring a file from its reconstruction data and the coefficients of its JPEGs.
 
-use super::residue::{corrupt, Residue};
+use super::residue::{Residue, corrupt};
 use crate::jpeg::{self, Frame};
 use crate::limits::check;
 use crate::{Error, Limits, Result};

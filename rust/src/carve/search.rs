@@ -1,8 +1,8 @@
 //! The search for embedded JPEGs.
 
-use super::residue::{header, Embedding, MAX_DEPTH, MAX_JPEGS};
+use super::residue::{Embedding, MAX_DEPTH, MAX_JPEGS, header};
 use crate::jpeg::{self, Frame, Jpeg, Plane, SOI};
-use crate::{interrupt, Limits};
+use crate::{Limits, interrupt};
 
 /// Bytes by which a JPEG must be longer than its reconstruction data: below, coding it costs as much as it saves.
 const MIN_CODED_LEN: usize = 64;

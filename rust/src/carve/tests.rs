@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use super::residue::{header, Embedding, MAX_DEPTH};
+use super::residue::{Embedding, MAX_DEPTH, header};
 use super::search::START;
 use super::*;
 use crate::jpeg::{self, Frame, Plane, SOI};
-use crate::{bytes, Error, Limits};
+use crate::{Error, Limits, bytes};
 
 const BASELINE: &[u8] = include_bytes!("../jpeg/tests/data/baseline.jpg");
 const PROGRESSIVE: &[u8] = include_bytes!("../jpeg/tests/data/progressive.jpg");

@@ -1,7 +1,7 @@
 //! A whole `.lic` file.
 
-use super::header::{check_end, open, KIND_IMAGE, KIND_JPEG, KIND_STORED};
-use super::{image, jpeg, stored, ImageBody, JpegBody};
+use super::header::{KIND_IMAGE, KIND_JPEG, KIND_STORED, check_end, open};
+use super::{ImageBody, JpegBody, image, jpeg, stored};
 use crate::{Error, Limits, Result, Unsupported};
 use xxhash_rust::xxh3::xxh3_64;
 

@@ -1,6 +1,6 @@
 //! The header and trailer that all kinds of files share.
 
-use crate::bytes::{put_varint, Cursor};
+use crate::bytes::{Cursor, put_varint};
 use crate::tensor::{fitted, modelled};
 use crate::{Error, Result, Unsupported};
 use xxhash_rust::xxh3::xxh3_64;

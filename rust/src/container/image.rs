@@ -1,10 +1,10 @@
 //! Kind 2: an image coded from its pixels.
 
 use super::dictionary;
-use super::header::{check_end, put_section, sealed, take_rest, take_section, KIND_IMAGE, MAGIC, VERSION};
+use super::header::{KIND_IMAGE, MAGIC, VERSION, check_end, put_section, sealed, take_rest, take_section};
 use crate::bytes::Cursor;
 use crate::limits::check;
-use crate::{bytes, Error, Limits, Result};
+use crate::{Error, Limits, Result, bytes};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Bytes that an image's metadata may have. It packs well: a small file could ask for much.
@@ -225,7 +225,7 @@ fn below_2_to_32(cursor: &mut Cursor, what: &'static str) -> Result<u32> {
 #[cfg(test)]
 mod tests {
     use super::super::header::CRC_BYTES;
-    use super::super::{unpack, Body};
+    use super::super::{Body, unpack};
     use super::*;
     use crate::limits::up_to;
 

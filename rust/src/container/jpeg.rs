@@ -4,11 +4,11 @@ use std::collections::hash_map::{Entry, HashMap};
 use std::hash::Hash;
 
 use super::dictionary;
-use super::header::{header, put_section, sealed, take_rest, take_section, KIND_JPEG};
-use crate::bytes::{put_varint, Cursor};
+use super::header::{KIND_JPEG, header, put_section, sealed, take_rest, take_section};
+use crate::bytes::{Cursor, put_varint};
 use crate::jpeg::Frame;
 use crate::limits::check;
-use crate::{carve, Error, Limits, Result};
+use crate::{Error, Limits, Result, carve};
 
 /// In place of a coder's number: the picture is a duplicate, and its data are the index of the earlier one.
 const DUPLICATE: u64 = 0;

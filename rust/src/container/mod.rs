@@ -11,9 +11,9 @@ mod tests;
 mod tiles;
 
 pub use crate::streams::{join as join_streams, split as split_streams};
-pub use file::{unpack, verify, Body, Container};
-pub use header::{kind, Kind, MAGIC, VERSION};
-pub use image::{pack_image, ImageBody, LatentsChecksum, Metadata};
-pub use jpeg::{duplicates, frames, pack_jpeg, CodedPicture, JpegBody};
+pub use file::{Body, Container, unpack, verify};
+pub use header::{Kind, MAGIC, VERSION, kind};
+pub use image::{ImageBody, LatentsChecksum, Metadata, pack_image};
+pub use jpeg::{CodedPicture, JpegBody, duplicates, frames, pack_jpeg};
 pub use stored::store;
 pub use tiles::cuts;

@@ -2,9 +2,9 @@
 
 use super::dictionary;
 use super::file::check_size;
-use super::header::{header, sealed, take_rest, KIND_STORED};
+use super::header::{KIND_STORED, header, sealed, take_rest};
 use crate::bytes::Cursor;
-use crate::{interrupt, Error, Result, Unsupported};
+use crate::{Error, Result, Unsupported, interrupt};
 
 const VERBATIM: u8 = 0;
 pub(super) const ZSTD: u8 = 1;

@@ -1,9 +1,9 @@
 use super::dictionary;
-use super::header::{header, put_section, sealed, CRC_BYTES, FIXED_BYTES, KIND_JPEG, KIND_STORED};
+use super::header::{CRC_BYTES, FIXED_BYTES, KIND_JPEG, KIND_STORED, header, put_section, sealed};
 use super::stored::{ZSTD, ZSTD_DICTIONARY};
 use super::*;
 use crate::limits::up_to;
-use crate::{bytes, carve, Error};
+use crate::{Error, bytes, carve};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Returns reconstruction data whose header declares three pictures. They are never written.

@@ -3,12 +3,12 @@
 use super::block::Block;
 use super::frame::{Frame, KeptRows};
 use super::intervals::{is_complete, rows_reached};
-use super::markers::{corrupt, segment_len, EOI};
+use super::markers::{EOI, corrupt, segment_len};
 use super::mcu_order::McuOrder;
 use super::notes::ScanNotes;
 use super::parser::Parser;
 use super::{arithmetic, huffman, reconstruction};
-use crate::{interrupt, Error, Limits, Result};
+use crate::{Error, Limits, Result, interrupt};
 use std::ops::Range;
 
 /// The coefficients of one component: 64 for each block in zig-zag order, the blocks in raster order.

@@ -40,7 +40,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
+pub use file::{Jpeg, Plane, layout, read, read_whole, write};
 pub(crate) use file::{application_segments, check_planes, read_first};
-pub use file::{layout, read, read_whole, write, Jpeg, Plane};
 pub use frame::{Component, Frame, Steps};
 pub(crate) use markers::SOI;

@@ -1,7 +1,7 @@
 //! The parser of marker segments: it finds the scans and the tables that are in force there.
 
 use super::frame::{Frame, KeptRows};
-use super::markers::{self, corrupt, segment_len, Marker, Process, Segment, SOI};
+use super::markers::{self, Marker, Process, SOI, Segment, corrupt, segment_len};
 use super::scan::{Band, Scan, ScanComponent, ScanKind};
 use super::tables::Tables;
 use crate::limits::check;

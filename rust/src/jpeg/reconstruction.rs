@@ -13,7 +13,7 @@
 
 use super::frame::KeptRows;
 use super::notes::{Padding, Patch, ScanNotes};
-use crate::{bytes, Error, Limits, Result};
+use crate::{Error, Limits, Result, bytes};
 
 /// Bound on the scans with notes: notes take more room in memory than as bytes.
 const MAX_NOTED_SCANS: usize = 4096;

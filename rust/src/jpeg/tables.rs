@@ -2,7 +2,7 @@
 
 use super::annex_k;
 use super::huffman_table::HuffmanTable;
-use super::markers::{corrupt, Segment};
+use super::markers::{Segment, corrupt};
 use super::scan::{Conditioning, ScanKind};
 use crate::Result;
 

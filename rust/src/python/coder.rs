@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use super::arrays::{slice_mut, with_symbols, wrong_type};
-use super::model::{with_model, PyModel};
+use super::model::{PyModel, with_model};
 use super::{bytes, enter};
 use crate::ans;
 

@@ -7,7 +7,7 @@ use pyo3::types::PyBytes;
 use super::arrays::slice;
 use super::enter;
 use super::image::Image;
-use super::jpeg::{limits, Frame};
+use super::jpeg::{Frame, limits};
 use crate::container::{self, Body, CodedPicture, JpegBody, Kind};
 
 /// A picture's coder, the coder's fingerprint, and the coded coefficients; or the index of an earlier picture that has the

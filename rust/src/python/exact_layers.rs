@@ -21,11 +21,7 @@ fn normaliser(inverse: &[f32], limit: f32, fine: Scale, coarse: Scale) -> PyResu
 }
 
 fn check(holds: bool, what: &'static str) -> PyResult<()> {
-    if holds {
-        Ok(())
-    } else {
-        Err(PyValueError::new_err(what))
-    }
+    if holds { Ok(()) } else { Err(PyValueError::new_err(what)) }
 }
 
 /// Returns an array of this shape, whose elements `fill` sets.

@@ -1,7 +1,7 @@
 //! The Python exceptions, and the one place where [`Error`] becomes one of them.
 
 use pyo3::exceptions::{PyException, PyKeyboardInterrupt, PyMemoryError, PyValueError};
-use pyo3::{create_exception, PyErr};
+use pyo3::{PyErr, create_exception};
 
 use crate::{Error, Unsupported};
 

@@ -6,9 +6,9 @@ use pyo3::types::PyBytes;
 
 use super::arrays::slice;
 use super::enter;
+use crate::Limits;
 use crate::carve;
 use crate::jpeg::{self, Steps};
-use crate::Limits;
 
 /// One colour component of a frame; its sizes are in blocks and cover whole MCUs.
 #[pyclass(frozen, get_all, module = "lic_native._native")]

@@ -5,10 +5,10 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
 use super::arrays::{slice_mut, with_symbols, wrong_type};
-use super::model::{with_model, PyModel};
+use super::model::{PyModel, with_model};
 use super::{bytes, enter};
-use crate::tensor::{modelled, ArrayInfo, Dtype, Library};
 use crate::Error;
+use crate::tensor::{ArrayInfo, Dtype, Library, modelled};
 
 /// The dtypes of symbols. All are coded as 32-bit integers.
 pub(super) const DTYPES: [(&str, Dtype); 7] = [

@@ -19,7 +19,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyBytes;
 
-use crate::{interrupt, parallel, Limits, Result};
+use crate::{Limits, Result, interrupt, parallel};
 
 /// Does long work: without the GIL, until Ctrl-C or `threads.check` cancels it. All long work goes through this function. An
 /// error of the crate becomes a Python exception.
@@ -67,9 +67,9 @@ mod _native {
     #[pymodule_export]
     use super::coder::{Decoder, Encoder};
     #[pymodule_export]
-    use super::container::{cuts, duplicates, frames, join_streams, kind, split_streams};
+    use super::container::{Container, pack_jpeg, store, unpack, verify};
     #[pymodule_export]
-    use super::container::{pack_jpeg, store, unpack, verify, Container};
+    use super::container::{cuts, duplicates, frames, join_streams, kind, split_streams};
     #[pymodule_export]
     use super::context_model::{context_decode, context_encode, context_fingerprint, context_statistics};
     #[pymodule_export]
@@ -80,11 +80,11 @@ mod _native {
         UnsupportedError, VersionError, WeightsMismatchError,
     };
     #[pymodule_export]
-    use super::image::{pack_image, Image, LatentsChecksum};
+    use super::image::{Image, LatentsChecksum, pack_image};
+    #[pymodule_export]
+    use super::jpeg::{Component, Frame, jpeg_layout, jpeg_read, jpeg_write};
     #[pymodule_export]
     use super::jpeg::{carve_read, carve_write};
-    #[pymodule_export]
-    use super::jpeg::{jpeg_layout, jpeg_read, jpeg_write, Component, Frame};
     #[pymodule_export]
     use super::message::{message_decode, message_encode, message_head};
     #[pymodule_export]

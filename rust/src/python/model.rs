@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use super::arrays::{slice, wrong_type};
 use super::tables::Tables;
 use crate::ans::{MixtureComponent, Parameter};
-use crate::tables::{Family, ScaleTables, PAIR_PARAMS};
+use crate::tables::{Family, PAIR_PARAMS, ScaleTables};
 use crate::{Error, Result};
 
 /// A distribution for each element of a group. Arrays are not copied; they are read when something is coded.

@@ -7,8 +7,8 @@ use pyo3::types::PyType;
 
 use super::arrays::slice;
 use super::enter;
-use crate::tables;
 use crate::Result;
+use crate::tables;
 
 /// The boundaries of all rows, end to end, and for each row their number and the first symbol.
 type Parts<'py> = (Bound<'py, PyArray1<u16>>, Bound<'py, PyArray1<i32>>, Bound<'py, PyArray1<i32>>);

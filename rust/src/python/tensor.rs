@@ -7,7 +7,7 @@ use pyo3::types::{PyBytes, PyTuple};
 use super::arrays::{slice, wrong_type};
 use super::enter;
 use super::message::DTYPES;
-use crate::tensor::{fitted, Element, Library, Values};
+use crate::tensor::{Element, Library, Values, fitted};
 use crate::{Error, Limits};
 
 /// Encode a C-contiguous integer or bool array; `torch` tells its library, and each index along `axis` gets a distribution.

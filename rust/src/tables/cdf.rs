@@ -2,12 +2,12 @@
 
 use std::ops::Range;
 
-use super::buckets::{bucket_shift, buckets, Bucket, MIN_BUCKETS};
+use super::buckets::{Bucket, MIN_BUCKETS, bucket_shift, buckets};
 use super::cdf_row::CdfRow;
 use super::escape::{distance_outside, symbol_outside};
-use super::requantize::{requantize, MAX_PRECISION};
-use super::slots::{Slots, PRECISION};
-use crate::{interrupt, Error, Result};
+use super::requantize::{MAX_PRECISION, requantize};
+use super::slots::{PRECISION, Slots};
+use crate::{Error, Result, interrupt};
 
 pub(super) const MAX_ROWS: usize = 1 << 16;
 const MAX_CDF: usize = 1 << 26;

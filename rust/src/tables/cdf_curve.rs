@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use super::families::Family;
-use super::levels::{begin, LEVELS};
+use super::levels::{LEVELS, begin};
 use super::slots::TOTAL;
 use super::support::Support;
 

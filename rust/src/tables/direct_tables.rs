@@ -1,8 +1,8 @@
 //! Scale tables in the form that x86's vectors read. Other backends load a row of [`Tables`].
 
-use super::buckets::{buckets, Bucket, MAX_BUCKET_BITS};
+use super::buckets::{Bucket, MAX_BUCKET_BITS, buckets};
 use super::cdf::Tables;
-use super::levels::{fractions, LEVELS, MIN_EXPONENT, OCTAVES, ROW_BITS, STEPS, STEP_BITS};
+use super::levels::{LEVELS, MIN_EXPONENT, OCTAVES, ROW_BITS, STEP_BITS, STEPS, fractions};
 use super::slots::PRECISION;
 
 /// The rows of scale tables in a form in which the positions of slots and buckets follow from an octave and a row,

@@ -6,11 +6,7 @@
 pub(crate) fn distance_outside(symbol: i32, first: i32, count: u32) -> u64 {
     let position = i64::from(symbol) - i64::from(first);
     let above = position - i64::from(count);
-    if above >= 0 {
-        2 * above as u64
-    } else {
-        2 * (-1 - position) as u64 + 1
-    }
+    if above >= 0 { 2 * above as u64 } else { 2 * (-1 - position) as u64 + 1 }
 }
 
 /// Inverts [`distance_outside`]; returns `None` if no 32-bit symbol lies at this distance.

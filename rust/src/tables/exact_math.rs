@@ -71,11 +71,7 @@ fn odd_factorial_series(t: f64) -> f64 {
 
 /// Returns the cumulative distribution of the Laplace distribution with scale 1.
 pub(crate) fn laplace_cdf(x: f64) -> f64 {
-    if x > 0.0 {
-        1.0 - 0.5 * exp(-x)
-    } else {
-        0.5 * exp(x)
-    }
+    if x > 0.0 { 1.0 - 0.5 * exp(-x) } else { 0.5 * exp(x) }
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! Gaussian, Laplace and logistic distributions, and tables of them.
 
-use super::cdf::{Tables, MAX_ROWS};
+use super::cdf::{MAX_ROWS, Tables};
 use super::cdf_row::CdfRow;
 use super::exact_math;
-use crate::{interrupt, Error, Result};
+use crate::{Error, Result, interrupt};
 
 /// A family of distributions that are symmetric around a mean and differ in their scale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! Floating-point parameters, and the rows that they stand for.
 
-use super::levels::{FRACTION_BITS, LEVELS, MAX_MEAN, MIN_EXPONENT, ROW_BITS, STEPS, STEP_BITS};
+use super::levels::{FRACTION_BITS, LEVELS, MAX_MEAN, MIN_EXPONENT, ROW_BITS, STEP_BITS, STEPS};
 
 /// The type of a distribution's parameters: `f32` or `f64`. The trait is sealed.
 pub trait Float: LocateRow {}

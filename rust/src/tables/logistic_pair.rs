@@ -12,7 +12,7 @@
 
 use std::sync::OnceLock;
 
-use super::cdf_curve::{CdfCurve, BETWEEN_BITS};
+use super::cdf_curve::{BETWEEN_BITS, CdfCurve};
 use super::exact_math;
 use super::families::Family;
 use super::slots::{Slots, TOTAL};

@@ -8,7 +8,7 @@
 //! support around the means get slots by the same formula as in [`PairCdf`](super::PairCdf). The support reaches as far
 //! as any component has symbols that are worth a slot, but no further than 2047 from the heaviest component's mean.
 
-use super::cdf_curve::{CdfCurve, ARGUMENT_BITS};
+use super::cdf_curve::{ARGUMENT_BITS, CdfCurve};
 use super::float::LocateRow;
 use super::slots::Slots;
 use super::support::{Region, Support};

@@ -37,18 +37,18 @@ pub(crate) use cdf::SmallRows;
 pub use cdf::Tables;
 pub(crate) use cdf_curve::CdfCurve;
 pub use cdf_row::CdfRow;
-pub(crate) use cost::{cost_table, COST_BITS};
+pub(crate) use cost::{COST_BITS, cost_table};
 #[cfg(target_arch = "x86_64")]
 pub(crate) use direct_tables::DirectTables;
 pub(crate) use escape::{distance_outside, symbol_outside};
-pub use families::{gaussian, laplace, logistic, scale_table, Family};
+pub use families::{Family, gaussian, laplace, logistic, scale_table};
 pub use float::Float;
 pub use logistic_pair::PAIR_PARAMS;
 pub(crate) use logistic_pair::{PairCdf, PairConstants};
 pub use mixture::MAX_COMPONENTS;
 pub(crate) use mixture::{MixtureBounds, MixtureCdf, MixtureComponent};
 pub use scale_tables::ScaleTables;
-pub use slots::{Slots, PRECISION, TOTAL};
+pub use slots::{PRECISION, Slots, TOTAL};
 pub(crate) use support::Region;
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use super::cdf_row::CdfRow;
 use super::direct_tables::DirectTables;
 use super::families::Family;
 use super::float::LocateRow;
-use super::levels::{begin, fractions, LEVELS, MAX_MEAN, ROW_BITS};
+use super::levels::{LEVELS, MAX_MEAN, ROW_BITS, begin, fractions};
 use crate::interrupt;
 
 /// The distributions of one family, for any mean and scale.

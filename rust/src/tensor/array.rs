@@ -1,6 +1,6 @@
 //! The types, owners and shapes of arrays.
 
-use crate::bytes::{put_varint, Cursor};
+use crate::bytes::{Cursor, put_varint};
 use crate::{Error, Result, Unsupported};
 
 const MAX_DIMENSIONS: u64 = 64;

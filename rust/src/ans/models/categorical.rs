@@ -1,7 +1,7 @@
 //! Distributions given by the probability of each symbol.
 
 use super::entropy_model::{BatchModel, EntropyModel};
-use crate::tables::{distance_outside, symbol_outside, Float, Region, Slots, TOTAL};
+use crate::tables::{Float, Region, Slots, TOTAL, distance_outside, symbol_outside};
 use crate::{Error, Result};
 
 const MAX_SYMBOLS: usize = 4096;

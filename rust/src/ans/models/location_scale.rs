@@ -3,7 +3,7 @@
 use super::entropy_model::{BatchModel, EntropyModel};
 use super::parameter::Parameter;
 use crate::ans::constants::{BATCH, BLOCK, MAX_LANES};
-use crate::ans::simd::{set_bits, Backend, BlockRows, LocatedBlock};
+use crate::ans::simd::{Backend, BlockRows, LocatedBlock, set_bits};
 use crate::tables::{Float, Region, ScaleTables, Slots};
 use crate::{Error, Result};
 

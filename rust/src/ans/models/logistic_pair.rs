@@ -1,10 +1,10 @@
 //! Mixtures of two logistic distributions, with integer parameters.
 
 use super::entropy_model::{BatchModel, EntropyModel};
+use crate::Result;
 use crate::ans::constants::BLOCK;
 use crate::ans::simd::Backend;
-use crate::tables::{PairCdf, PairConstants, Region, Slots, PAIR_PARAMS};
-use crate::Result;
+use crate::tables::{PAIR_PARAMS, PairCdf, PairConstants, Region, Slots};
 
 /// Gives element `i` the mixture of two logistic distributions with the parameters
 /// `[mean1, mean2, scale1, scale2, weight]`.

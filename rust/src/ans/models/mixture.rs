@@ -4,8 +4,8 @@ use super::entropy_model::{BatchModel, EntropyModel};
 use super::location_scale::{flaw, not_finite};
 use super::parameter::Parameter;
 use crate::tables::{
-    CdfCurve, Family, Float, MixtureBounds, MixtureCdf, MixtureComponent as Component, Region, Slots,
-    MAX_COMPONENTS,
+    CdfCurve, Family, Float, MAX_COMPONENTS, MixtureBounds, MixtureCdf, MixtureComponent as Component,
+    Region, Slots,
 };
 use crate::{Error, Result};
 

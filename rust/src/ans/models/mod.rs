@@ -10,7 +10,7 @@ mod table_rows;
 
 pub use categorical::Categorical;
 pub use entropy_model::EntropyModel;
-pub(super) use entropy_model::{check_count, BatchModel};
+pub(super) use entropy_model::{BatchModel, check_count};
 pub use location_scale::LocationScale;
 pub(super) use location_scale::{FusedBlocks, LocatedBatch};
 pub use logistic_pair::LogisticPair;

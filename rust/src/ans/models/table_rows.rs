@@ -2,7 +2,7 @@
 
 use super::entropy_model::{BatchModel, EntropyModel};
 use crate::ans::constants::{BATCH, BLOCK};
-use crate::ans::simd::{prefetch, Backend, BlockRows};
+use crate::ans::simd::{Backend, BlockRows, prefetch};
 use crate::tables::{Region, Slots, Tables};
 use crate::{Error, Result};
 

@@ -5,11 +5,11 @@ use proptest::prelude::*;
 use super::entropy_model::{BatchModel, EntropyModel};
 use super::location_scale::locate;
 use super::{Categorical, LocationScale, Mixture, MixtureComponent, Parameter};
+use crate::Error;
 use crate::ans::constants::BLOCK;
 use crate::ans::simd::BlockRows;
 use crate::ans::{self, Backend, Decoder, Encoder, Random, Symbol};
 use crate::tables::{Family, Float, Region, ScaleTables, Slots};
-use crate::Error;
 
 /// Symbols come back from every backend by whichever door, and their bytes are the same.
 fn check_round_trip<S: Symbol + Debug + PartialEq, M: EntropyModel>(symbols: &[S], model: &M) {
@@ -388,7 +388,9 @@ fn wrong_mixtures_are_errors() {
     };
     assert!(Mixture::new(1, &[good; 0]).is_err());
     assert!(Mixture::new(1, &[good; 9]).is_err());
-    assert!(Mixture::new(2, &[good, MixtureComponent { means: Parameter::Each(&[0.0; 3]), ..good }]).is_err());
+    assert!(
+        Mixture::new(2, &[good, MixtureComponent { means: Parameter::Each(&[0.0; 3]), ..good }]).is_err()
+    );
     for bad in [f32::NAN, f32::INFINITY, -1.0] {
         let mut values = [1.0; 100];
         values[77] = bad;

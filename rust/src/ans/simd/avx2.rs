@@ -2,10 +2,10 @@
 
 use std::arch::x86_64::*;
 
-use super::block::{check_rows, BlockRows, Found, Word};
+use super::block::{BlockRows, Found, Word, check_rows};
 use super::prefetch::prefetch_next;
 use crate::ans::constants::{BLOCK, LOWER_BOUND, MAX_LANES, SLOT_MASK};
-use crate::tables::{Bucket, DirectTables, Slots, Tables, PRECISION, TOTAL};
+use crate::tables::{Bucket, DirectTables, PRECISION, Slots, TOTAL, Tables};
 
 const N: usize = 8;
 

@@ -2,11 +2,11 @@
 
 use std::arch::x86_64::*;
 
-use super::block::{check_rows, BlockRows, Found, LocatedBlock, Word};
+use super::block::{BlockRows, Found, LocatedBlock, Word, check_rows};
 use super::prefetch::prefetch_next;
 use crate::ans::constants::{BLOCK, LOWER_BOUND, MAX_LANES, SLOT_MASK};
 use crate::tables::{
-    Bucket, DirectTables, ScaleTables, Slots, SmallRows, Tables, MIN_BUCKET_BITS, PRECISION, TOTAL,
+    Bucket, DirectTables, MIN_BUCKET_BITS, PRECISION, ScaleTables, Slots, SmallRows, TOTAL, Tables,
 };
 
 const N: usize = 16;

@@ -4,9 +4,9 @@ use std::sync::OnceLock;
 
 #[cfg(target_arch = "aarch64")]
 use super::neon;
+use super::{BlockRows, LocatedBlock};
 #[cfg(target_arch = "x86_64")]
 use super::{avx2, avx512};
-use super::{BlockRows, LocatedBlock};
 use crate::ans::constants::{BLOCK, MAX_LANES};
 use crate::tables::{ScaleTables, Slots, Tables};
 

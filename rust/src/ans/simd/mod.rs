@@ -18,5 +18,5 @@ mod prefetch;
 
 pub use backend::Backend;
 pub(super) use backend::MIN_LANES;
-pub(super) use block::{set_bits, BlockRows, LocatedBlock};
+pub(super) use block::{BlockRows, LocatedBlock, set_bits};
 pub(super) use prefetch::prefetch;

@@ -4,7 +4,7 @@ use std::arch::aarch64::*;
 
 use super::block::{Found, Word};
 use crate::ans::constants::{BLOCK, LOWER_BOUND, MAX_LANES, SLOT_MASK};
-use crate::tables::{RowLayout, Slots, Tables, PRECISION, TOTAL};
+use crate::tables::{PRECISION, RowLayout, Slots, TOTAL, Tables};
 
 const N: usize = 4;
 

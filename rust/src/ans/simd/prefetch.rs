@@ -8,7 +8,7 @@ use crate::ans::constants::{BATCH, BLOCK};
 pub(in crate::ans) fn prefetch<T>(elements: *const T, count: usize) {
     #[cfg(target_arch = "x86_64")]
     for line in 0..count * size_of::<T>() / 64 {
-        use std::arch::x86_64::{_mm_prefetch, _MM_HINT_T0};
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         // SAFETY: a hint reads nothing, whatever the address.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(elements.wrapping_byte_add(64 * line).cast()) };
     }

@@ -15,7 +15,7 @@ use std::sync::LazyLock;
 use super::file::check_size;
 use crate::interrupt::Watched;
 use crate::jpeg::annex_k;
-use crate::{interrupt, Error, Result};
+use crate::{Error, Result, interrupt};
 
 /// The level for data of less than [`LARGE`] bytes, as reconstruction data usually have.
 const LEVEL: i32 = 19;

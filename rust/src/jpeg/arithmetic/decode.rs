@@ -4,10 +4,10 @@
 //! give the same bytes.
 
 use super::binary_coder::{BinaryCoder, Context, Decoder, Encoder};
-use super::model::{ScanModel, CHECK_INTERVAL};
+use super::model::{CHECK_INTERVAL, ScanModel};
 use crate::interrupt;
 use crate::jpeg::block::Block;
-use crate::jpeg::intervals::{decode_intervals, next_interval, Fault};
+use crate::jpeg::intervals::{Fault, decode_intervals, next_interval};
 use crate::jpeg::markers::interval_len;
 use crate::jpeg::mcu_order::McuOrder;
 use crate::jpeg::notes::ScanNotes;

@@ -1,12 +1,12 @@
 //! Encoding of coefficients as an arithmetic-coded segment.
 
 use super::binary_coder::Encoder;
-use super::model::{ScanModel, CHECK_INTERVAL};
+use super::model::{CHECK_INTERVAL, ScanModel};
 use crate::jpeg::markers::restart_marker;
 use crate::jpeg::mcu_order::McuOrder;
 use crate::jpeg::notes::ScanNotes;
 use crate::jpeg::scan::{Conditioning, Scan};
-use crate::{interrupt, Error, Limits, Result};
+use crate::{Error, Limits, Result, interrupt};
 
 /// Appends the entropy-coded segment of a scan to `out`.
 pub(in crate::jpeg) fn encode(

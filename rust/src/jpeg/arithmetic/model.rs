@@ -5,7 +5,7 @@
 //! a block that is not decoded yet.
 
 use super::binary_coder::{BinaryCoder, Context};
-use crate::jpeg::block::{mask, Block};
+use crate::jpeg::block::{Block, mask};
 use crate::jpeg::scan::{Band, Conditioning, Scan, ScanKind};
 
 /// Contexts for DC differences: four for each of the five classes of the previous difference, then those for the length

@@ -3,11 +3,11 @@
 use super::component::{BandComponent, Logarithms};
 use super::prior::{ClassPrior, Prior};
 use super::steps::parts;
+use crate::Result;
 use crate::ans::adaptive::{AdaptiveCoder, Contexts};
 use crate::jpeg::block::Block;
 use crate::jpeg::frame::Frame;
 use crate::tables::exact_math;
-use crate::Result;
 use std::ops::Range;
 use std::sync::OnceLock;
 
@@ -67,11 +67,7 @@ pub(super) fn is_chroma(frame: &Frame, index: usize) -> bool {
 }
 
 fn class<'a>(frame: &Frame, index: usize, prior: &'a Prior) -> &'a ClassPrior {
-    if is_chroma(frame, index) {
-        &prior.chroma
-    } else {
-        &prior.luma
-    }
+    if is_chroma(frame, index) { &prior.chroma } else { &prior.luma }
 }
 
 fn logarithms() -> &'static Logarithms {

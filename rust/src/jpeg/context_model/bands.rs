@@ -3,13 +3,13 @@
 use super::band_coder::{code_band, initial_contexts};
 use super::prior::Prior;
 use super::steps::{divide, multiply};
-use crate::ans::adaptive::{Reader, Writer};
 use crate::ans::Backend;
+use crate::ans::adaptive::{Reader, Writer};
 use crate::jpeg::block::Block;
-use crate::jpeg::file::{check_planes, Plane};
+use crate::jpeg::file::{Plane, check_planes};
 use crate::jpeg::frame::Frame;
 use crate::parallel::in_parallel;
-use crate::{streams, Error, Result};
+use crate::{Error, Result, streams};
 use std::ops::Range;
 use std::sync::Mutex;
 

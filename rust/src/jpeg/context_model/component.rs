@@ -11,8 +11,8 @@ use super::contexts::{self, level, size};
 use super::prior::{Boundary, Vector, Weights};
 use super::zigzag;
 use crate::ans::adaptive::AdaptiveCoder;
-use crate::jpeg::block::{mask, positions, Block};
-use crate::{interrupt, Error, Result};
+use crate::jpeg::block::{Block, mask, positions};
+use crate::{Error, Result, interrupt};
 
 /// The logarithm of a magnitude plus 1, in 2^-12 octaves.
 pub(super) type Logarithms = [i16; 1 << 15];
@@ -280,11 +280,7 @@ impl BandComponent<'_> {
             let more = self.code_number(coder, contexts::beyond(against, context), more) as i32;
             coded += if against { -more } else { more };
         }
-        if negative {
-            -coded
-        } else {
-            coded
-        }
+        if negative { -coded } else { coded }
     }
 
     /// Codes a number of 16 bits: small ones by a symbol each, others by a symbol for their size and the bits below it.
@@ -298,11 +294,7 @@ impl BandComponent<'_> {
             _ => 15,
         };
         let symbol = coder.symbol(self.first_row + context, symbol as usize) as u32;
-        if symbol < 10 {
-            symbol
-        } else {
-            code_large(coder, symbol, number)
-        }
+        if symbol < 10 { symbol } else { code_large(coder, symbol, number) }
     }
 
     /// Returns a predicted value of coefficient `k` in quarters of its quantiser.

@@ -27,11 +27,7 @@ pub(super) fn size(number: u32) -> usize {
     let octave = 31 - (number | 1).leading_zeros();
     let half = number << 1 >> octave & 1;
     let size = 1 + 2 * octave + half;
-    if number == 0 {
-        0
-    } else {
-        size.min(SIZES as u32 - 1) as usize
-    }
+    if number == 0 { 0 } else { size.min(SIZES as u32 - 1) as usize }
 }
 
 /// Returns the level of the logarithm of a scale.

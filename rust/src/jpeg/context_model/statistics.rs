@@ -2,11 +2,11 @@
 
 use super::band_coder::{code_band, initial_contexts, is_chroma};
 use super::prior::Prior;
+use crate::Result;
 use crate::ans::adaptive::Counter;
 use crate::jpeg::block::Block;
 use crate::jpeg::file::check_planes;
 use crate::jpeg::frame::Frame;
-use crate::Result;
 
 /// The counts of the 16 symbols of each row, and those of each bit.
 pub type Counts<'a> = (&'a [[u32; 16]], &'a [[u32; 2]]);

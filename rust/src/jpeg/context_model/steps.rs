@@ -37,11 +37,7 @@ pub(super) fn parts<'a>(
     let start = move |index: usize| {
         let row = steps.get(index).map_or(rows.end, |steps| steps.row);
         // The first steps hold from the beginning of the band, whatever their row.
-        if index == 0 {
-            0
-        } else {
-            (row.clamp(rows.start, rows.end) - rows.start) * row_blocks
-        }
+        if index == 0 { 0 } else { (row.clamp(rows.start, rows.end) - rows.start) * row_blocks }
     };
     (0..steps.len().max(1))
         .map(move |index| {

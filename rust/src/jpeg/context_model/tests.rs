@@ -1,9 +1,9 @@
 //! All coefficients survive coding; damaged streams are refused or give other coefficients.
 
 use super::bands::bands;
-use super::{decode, encode, Statistics};
+use super::{Statistics, decode, encode};
 use crate::ans::Random;
-use crate::jpeg::{read, Frame, Plane, Steps};
+use crate::jpeg::{Frame, Plane, Steps, read};
 use crate::{Error, Limits};
 use proptest::prelude::*;
 use std::path::PathBuf;

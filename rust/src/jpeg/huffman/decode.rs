@@ -9,7 +9,7 @@ use super::progressive_decode::{AcFirst, AcRefinement, DcFirst, DcRefinement};
 use super::sequential::SequentialDecoder;
 use crate::interrupt;
 use crate::jpeg::block::Block;
-use crate::jpeg::intervals::{decode_intervals, next_interval, Fault};
+use crate::jpeg::intervals::{Fault, decode_intervals, next_interval};
 use crate::jpeg::mcu_order::McuOrder;
 use crate::jpeg::notes::{Padding, Patch, ScanNotes};
 use crate::jpeg::scan::{Scan, ScanKind};

@@ -8,7 +8,7 @@ use crate::jpeg::markers::restart_marker;
 use crate::jpeg::mcu_order::McuOrder;
 use crate::jpeg::notes::{Padding, ScanNotes};
 use crate::jpeg::scan::{Scan, ScanKind};
-use crate::{interrupt, Error, Limits, Result};
+use crate::{Error, Limits, Result, interrupt};
 
 /// Appends the entropy-coded segment of a scan to `out`.
 pub(in crate::jpeg) fn encode(

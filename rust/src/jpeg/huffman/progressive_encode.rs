@@ -3,7 +3,7 @@
 use super::bits::BitWriter;
 use super::block_coder::{BlockEncoder, BlockHints, MAX_CORRECTIONS, MAX_EOB_RUN};
 use super::codes::{HuffmanEncoder, ZRL};
-use crate::jpeg::block::{mask, positions, Block};
+use crate::jpeg::block::{Block, mask, positions};
 use crate::jpeg::scan::{Band, Scan};
 
 /// The first scan of DC coefficients.

@@ -3,7 +3,7 @@
 use super::bits::{BitReader, BitWriter};
 use super::block_coder::{BlockDecoder, BlockEncoder, BlockHints, BlockIndex, BlockNotes};
 use super::codes::{HuffmanDecoder, HuffmanEncoder};
-use crate::jpeg::block::{mask, positions, Block};
+use crate::jpeg::block::{Block, mask, positions};
 use crate::jpeg::scan::{Scan, ScanComponent};
 
 pub(super) struct SequentialDecoder {

@@ -1,8 +1,8 @@
 //! Files of a corpus, which `LIC_CORPUS` names.
 
-use super::{read_exactly, LIMITS};
-use crate::jpeg::{layout, read, reconstruction, write};
+use super::{LIMITS, read_exactly};
 use crate::Limits;
+use crate::jpeg::{layout, read, reconstruction, write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 

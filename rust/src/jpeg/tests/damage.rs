@@ -1,7 +1,7 @@
 //! Damaged files are restored exactly or refused; damaged reconstruction data are refused or give another file.
 
 use super::files::{ALL, ARITHMETIC, BASELINE, PROGRESSIVE, RESTART};
-use super::{earn, read_exactly, LIMITS};
+use super::{LIMITS, earn, read_exactly};
 use crate::jpeg::frame::KeptRows;
 use crate::jpeg::{layout, read, read_whole, reconstruction, write};
 use crate::{Error, Limits};

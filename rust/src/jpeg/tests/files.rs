@@ -1,6 +1,6 @@
 //! Files that libjpeg wrote, called by Pillow or, for arithmetic coding, by jpegtran.
 
-use super::{read_exactly, LIMITS};
+use super::{LIMITS, read_exactly};
 use crate::jpeg::{layout, read, reconstruction, write};
 use crate::{Error, Limits};
 

@@ -6,7 +6,7 @@ mod files;
 mod process;
 mod synthetic;
 
-use super::{layout, read, write, Jpeg};
+use super::{Jpeg, layout, read, write};
 use crate::{Limits, Result};
 
 const LIMITS: Limits = Limits { max_blocks: 1 << 16, max_output_bytes: 1 << 24 };

@@ -86,7 +86,7 @@ impl Tables {
             Self::Skewed { first } => ([0, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 249], first),
             // For all components except the last, whose tables stay undefined.
             Self::Arithmetic { dc, ac } => {
-                return put_segment(out, 0xCC, &[0x00, dc, 0x01, dc, 0x02, dc, 0x1F, ac, 0x1E, ac, 0x1D, ac])
+                return put_segment(out, 0xCC, &[0x00, dc, 0x01, dc, 0x02, dc, 0x1F, ac, 0x1E, ac, 0x1D, ac]);
             }
         };
         let symbols = (0..=255u8).map(|symbol| symbol.wrapping_add(first));
@@ -97,11 +97,7 @@ impl Tables {
 
     /// Returns the number to add to the marker of the frame.
     fn sof(self) -> u8 {
-        if matches!(self, Self::Arithmetic { .. }) {
-            8
-        } else {
-            0
-        }
+        if matches!(self, Self::Arithmetic { .. }) { 8 } else { 0 }
     }
 
     fn selectors(self, component: usize) -> u8 {

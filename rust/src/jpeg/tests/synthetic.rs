@@ -1,13 +1,13 @@
 //! Random coefficients, frames, scan scripts and departures from the canonical encoding.
 
-use super::process::{markers, ScanHeader, Tables};
-use super::{earn, read_exactly, LIMITS};
+use super::process::{ScanHeader, Tables, markers};
+use super::{LIMITS, earn, read_exactly};
+use crate::Error;
 use crate::jpeg::frame::Frame;
 use crate::jpeg::frame::KeptRows;
 use crate::jpeg::notes::{Padding, ScanNotes};
 use crate::jpeg::reconstruction::{self, split};
 use crate::jpeg::{layout, write};
-use crate::Error;
 use proptest::prelude::*;
 
 fn join(markers: &[u8], notes: &[ScanNotes]) -> Vec<u8> {

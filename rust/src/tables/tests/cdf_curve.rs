@@ -1,5 +1,5 @@
-use crate::tables::cdf_curve::{CdfCurve, ARGUMENT_BITS};
-use crate::tables::levels::{begin, LEVELS};
+use crate::tables::cdf_curve::{ARGUMENT_BITS, CdfCurve};
+use crate::tables::levels::{LEVELS, begin};
 use crate::tables::support::Support;
 use crate::tables::{Family, TOTAL};
 

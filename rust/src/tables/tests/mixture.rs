@@ -4,7 +4,7 @@ use super::expected_bits;
 use crate::tables::mixture::set_weights;
 use crate::tables::support::Region;
 use crate::tables::{
-    CdfCurve, Family, MixtureBounds, MixtureCdf, MixtureComponent, Slots, MAX_COMPONENTS, TOTAL,
+    CdfCurve, Family, MAX_COMPONENTS, MixtureBounds, MixtureCdf, MixtureComponent, Slots, TOTAL,
 };
 
 fn check<R>(families: &[Family], elements: &[[f64; 3]], check: impl FnOnce(MixtureCdf) -> R) -> R {

@@ -1,6 +1,6 @@
 use crate::tables::exact_math::normal_cdf;
-use crate::tables::requantize::{requantize, MAX_PRECISION};
-use crate::tables::{scale_table, CdfRow, PRECISION, TOTAL};
+use crate::tables::requantize::{MAX_PRECISION, requantize};
+use crate::tables::{CdfRow, PRECISION, TOTAL, scale_table};
 
 /// 2^16 slots for these probabilities, at least one for each; the least frequent give up what that takes.
 fn with_forced_slots(probabilities: &[f64]) -> Vec<i32> {

@@ -1,8 +1,8 @@
 use super::expected_bits;
-use crate::tables::buckets::{slots_to_search, Bucket, MAX_BUCKET_BITS};
+use crate::tables::buckets::{Bucket, MAX_BUCKET_BITS, slots_to_search};
 use crate::tables::float::LocateRow;
 use crate::tables::levels::{LEVELS, OCTAVES, STEPS};
-use crate::tables::{Family, ScaleTables, PRECISION};
+use crate::tables::{Family, PRECISION, ScaleTables};
 
 #[test]
 fn scale_tables_are_the_same_everywhere() {

@@ -1,6 +1,6 @@
 use super::expected_bits;
-use crate::tables::{exact_math::normal_cdf, gaussian, laplace, scale_table, CdfRow, Tables, TOTAL};
 use crate::Error;
+use crate::tables::{CdfRow, TOTAL, Tables, exact_math::normal_cdf, gaussian, laplace, scale_table};
 
 fn gaussians() -> Tables {
     gaussian(&scale_table(0.11, 64.0, 64).unwrap(), 1).unwrap()

@@ -5,7 +5,7 @@ use super::sink::Sink;
 use super::{dictionary, slices};
 use crate::tensor::array::with_dtype;
 use crate::tensor::{ArrayInfo, Element, Library, Values};
-use crate::{limits, Limits, Result};
+use crate::{Limits, Result, limits};
 
 /// A decoded array.
 #[derive(Debug, Clone, PartialEq, Eq)]

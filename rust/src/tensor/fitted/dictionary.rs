@@ -4,12 +4,12 @@ use std::collections::HashMap;
 
 use super::candidate::Candidate;
 use super::header::Method;
-use super::sink::{in_payload, Sink, BLOCK};
+use super::sink::{BLOCK, Sink, in_payload};
 use super::zigzag::{put_zigzag, read_zigzag};
 use crate::ans::{Decoder, Encoder, TableRows};
-use crate::bytes::{put_varint, Cursor};
+use crate::bytes::{Cursor, put_varint};
 use crate::interrupt::pieces;
-use crate::tables::{cost_table, CdfRow, Tables, COST_BITS, TOTAL};
+use crate::tables::{COST_BITS, CdfRow, TOTAL, Tables, cost_table};
 use crate::tensor::Element;
 use crate::{Error, Result};
 

@@ -3,7 +3,7 @@
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::candidate::Candidate;
-use super::header::{Method, MAGIC, VERSION};
+use super::header::{MAGIC, Method, VERSION};
 use super::{dictionary, raw, slices};
 use crate::bytes::put_varint;
 use crate::interrupt::{self, pieces};

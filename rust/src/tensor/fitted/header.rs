@@ -1,7 +1,7 @@
 //! The bytes around the payload.
 
 use crate::bytes::Cursor;
-use crate::tensor::{modelled, ArrayInfo};
+use crate::tensor::{ArrayInfo, modelled};
 use crate::{Error, Result, Unsupported};
 
 /// The first bytes of every tensor.

@@ -47,7 +47,7 @@ mod sink;
 mod slices;
 mod zigzag;
 
-pub use decode::{decode, read_head, Tensor};
+pub use decode::{Tensor, decode, read_head};
 pub use encode::encode;
 pub(crate) use header::MAGIC;
 #[cfg(test)]

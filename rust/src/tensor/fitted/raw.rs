@@ -1,6 +1,6 @@
 //! Values as little-endian bytes.
 
-use crate::interrupt::{pieces, PIECE};
+use crate::interrupt::{PIECE, pieces};
 use crate::tensor::{Dtype, Element};
 
 /// Returns the values as little-endian bytes.
@@ -24,10 +24,6 @@ pub(super) fn from_bytes<T: Element>(bytes: &[u8]) -> impl Iterator<Item = i64> 
         let mut wide = [0; 8];
         wide[..size].copy_from_slice(bytes);
         let value = i64::from_le_bytes(wide);
-        if signed {
-            value << unused >> unused
-        } else {
-            value
-        }
+        if signed { value << unused >> unused } else { value }
     })
 }

@@ -5,14 +5,14 @@ use std::sync::OnceLock;
 
 use super::candidate::Candidate;
 use super::header::Method;
-use super::sink::{in_payload, Sink, BLOCK};
+use super::sink::{BLOCK, Sink, in_payload};
 use super::zigzag::{put_zigzag, read_zigzag};
 use crate::ans::{Decoder, Encoder, TableRows};
-use crate::bytes::{put_varint, Cursor};
-use crate::interrupt::{pieces, PIECE};
-use crate::tables::{cost_table, gaussian, laplace, scale_table, Tables, COST_BITS, TOTAL};
+use crate::bytes::{Cursor, put_varint};
+use crate::interrupt::{PIECE, pieces};
+use crate::tables::{COST_BITS, TOTAL, Tables, cost_table, gaussian, laplace, scale_table};
 use crate::tensor::Element;
-use crate::{interrupt, Error, Result};
+use crate::{Error, Result, interrupt};
 
 const LEVELS: usize = 64;
 /// The smallest mean size of a slice that is worth its parameters.
@@ -66,11 +66,7 @@ impl SliceTables {
 
 fn moment(distance: i64, power: i32) -> f64 {
     let distance = distance as f64;
-    if power == 2 {
-        distance * distance
-    } else {
-        distance.abs()
-    }
+    if power == 2 { distance * distance } else { distance.abs() }
 }
 
 /// The division of an array into slices: value `i` belongs to slice `i / inner % channels`.

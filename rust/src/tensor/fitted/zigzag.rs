@@ -1,7 +1,7 @@
 //! Signed integers as varints: 0, −1, 1, −2, … become 0, 1, 2, 3, ….
 
-use crate::bytes::{put_varint, Cursor};
 use crate::Result;
+use crate::bytes::{Cursor, put_varint};
 
 /// Appends a zigzag.
 pub(super) fn put_zigzag(bytes: &mut Vec<u8>, value: i64) {

@@ -4,7 +4,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::ans::Random;
 use crate::bytes::put_varint;
-use crate::tensor::fitted::{decode, encode, Method, Tensor, MAGIC, VERSION};
+use crate::tensor::fitted::{MAGIC, Method, Tensor, VERSION, decode, encode};
 use crate::tensor::{Dtype, Element, Library, Values};
 use crate::{Error, Limits, Unsupported};
 

@@ -1,8 +1,8 @@
 use proptest::prelude::*;
 
 use crate::ans::{Random, TableRows};
-use crate::tables::{gaussian, scale_table, Tables};
-use crate::tensor::modelled::{decode, encode, hash_of, read_head, VERSION};
+use crate::tables::{Tables, gaussian, scale_table};
+use crate::tensor::modelled::{VERSION, decode, encode, hash_of, read_head};
 use crate::tensor::{ArrayInfo, Dtype, Library};
 use crate::{Error, Result};
 
