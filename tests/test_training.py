@@ -103,7 +103,7 @@ def test_runs_of_equal_steps_and_seed_are_equal(shard, tmp_path, few_pictures):
         trained(train_jpeg, shard, tmp_path / name, steps=5, **options)
     assert curve("one") == curve("two")
     assert [row["steps"] for row in curve("one")] == ["3", "5"]
-    assert Mlcc.load(tmp_path / "one" / "mlcc.safetensors").config.hyper == 4
+    assert Mlcc.load(tmp_path / "one" / "mlcc.safetensors").config.z_channels == 4
 
 
 @pytest.mark.parametrize("train", [train_jpeg, train_image])
