@@ -27,10 +27,10 @@ test: ## Run all tests and linters on this processor
 	$(MAKE) --jobs 2 rust lint
 	$(MAKE) python
 
-# One profile for all, so that C code and macros are compiled once. Tests and benchmarks are linted in the second call.
+# One profile for all, so that C code and macros are compiled once. The first call lints the coder alone, without C code.
 rust: doc ## Format check, Clippy, documentation and tests of the crate
 	cargo fmt --check
-	cargo clippy --quiet --locked --profile checked -- -D warnings
+	cargo clippy --quiet --locked --profile checked --no-default-features -- -D warnings
 	cargo clippy --quiet --locked --profile checked --all-targets --features python -- -D warnings
 	cargo test --quiet --locked --profile checked
 	! cargo tree --locked --edges normal | grep pyo3

@@ -68,6 +68,7 @@ mod error;
 mod interrupt;
 mod limits;
 mod parallel;
+#[cfg_attr(not(feature = "formats"), allow(unreachable_pub))] // `container` exports it.
 mod streams;
 
 pub mod ans;

@@ -15,7 +15,7 @@ from .. import jpeg, observe
 from ..arguments import Device, check_choice
 from . import plot
 from .codecs import jpeg_codecs
-from .engine import Codec, measure
+from .engine import Codec, Saving, measure
 from .images import IMAGE_SUFFIXES, files_below, naming
 from .report import check_files, check_plot, markdown, write_csv
 
@@ -53,26 +53,6 @@ class FileSet:
     def __str__(self) -> str:
         kind = "as they are" if self.quality is None else f"quality {self.quality}, {self.sampling}"
         return f"{len(self.files)} files, {kind}: {sum(map(len, self.files)):,} bytes of JPEG"
-
-
-@dataclass(frozen=True)
-class Saving:
-    """The result of one codec on a set of files. Speeds are megabytes of JPEG per second, on the wall clock.
-
-    A file that the codec refuses counts with its own size, and without time.
-    """
-
-    quality: int | None
-    sampling: str | None
-    codec: str
-    files: int
-    jpeg_bytes: int
-    coded_bytes: int
-    saving_percent: float
-    encode_mb_per_s: float
-    decode_mb_per_s: float
-    exact: int
-    refused: int
 
 
 @dataclass(frozen=True)

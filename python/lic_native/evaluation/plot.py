@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .bd_rate import Curve
-
-if TYPE_CHECKING:
-    from .jpeg import Saving
+from .engine import Saving
 
 __all__ = ["LINE_STYLES", "curves", "savings"]
 

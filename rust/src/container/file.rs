@@ -1,6 +1,6 @@
 //! A whole `.lic` file.
 
-use super::header::{KIND_IMAGE, KIND_JPEG, KIND_STORED, check_end, open};
+use super::header::{KIND_IMAGE, KIND_JPEG, KIND_STORED, check_end, check_size, open};
 use super::{ImageBody, JpegBody, image, jpeg, stored};
 use crate::{Error, Limits, Result, Unsupported};
 use xxhash_rust::xxh3::xxh3_64;
@@ -68,12 +68,4 @@ pub fn verify(restored: &[u8], size: u64, checksum: u64) -> Result<()> {
         });
     }
     Ok(())
-}
-
-/// Checks a promised size; `offset` is where the bytes stand in the file, for the error.
-pub(super) fn check_size(restored: &[u8], size: u64, offset: usize) -> Result<()> {
-    if restored.len() as u64 == size {
-        return Ok(());
-    }
-    Err(Error::Corrupt { what: format!("{} bytes where {size} were promised", restored.len()), offset })
 }

@@ -143,3 +143,11 @@ pub(super) fn check_end(cursor: &Cursor) -> Result<()> {
         }
     }
 }
+
+/// Checks a promised size; `offset` is where the bytes stand in the file, for the error.
+pub(super) fn check_size(restored: &[u8], size: u64, offset: usize) -> Result<()> {
+    if restored.len() as u64 == size {
+        return Ok(());
+    }
+    Err(Error::Corrupt { what: format!("{} bytes where {size} were promised", restored.len()), offset })
+}

@@ -141,7 +141,7 @@ impl LatentsChecksum {
 /// # Errors
 /// [`Error::InvalidArgument`] if the image has no pixels, an unknown number of channels, or an alpha channel where
 /// `channels` says that there is none, or the reverse; [`Error::LimitExceeded`] if its metadata is longer than
-/// [`MAX_METADATA`].
+/// 16 MiB.
 pub fn pack_image(image: &ImageBody) -> Result<Vec<u8>> {
     write(image, &image.metadata.to_bytes())
 }

@@ -1,8 +1,7 @@
 //! Kind 0: a file that stores the original bytes.
 
 use super::dictionary;
-use super::file::check_size;
-use super::header::{KIND_STORED, header, sealed, take_rest};
+use super::header::{KIND_STORED, check_size, header, sealed, take_rest};
 use crate::bytes::Cursor;
 use crate::{Error, Result, Unsupported, interrupt};
 

@@ -12,7 +12,7 @@ mod xmp;
 use std::io::{BufRead, Read};
 use std::sync::LazyLock;
 
-use super::file::check_size;
+use super::header::check_size;
 use crate::interrupt::Watched;
 use crate::jpeg::annex_k;
 use crate::{Error, Result, interrupt};
