@@ -80,7 +80,7 @@ pub mod carve;
 pub mod container;
 #[doc(hidden)]
 pub mod exact_layers;
-#[cfg_attr(not(feature = "formats"), allow(dead_code))] // Only `carve` uses some of it.
+#[cfg_attr(not(feature = "formats"), allow(dead_code, unused_imports))] // Only `carve` uses some of it.
 #[allow(unreachable_pub)]
 pub mod jpeg;
 pub mod tables;
