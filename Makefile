@@ -5,9 +5,9 @@ QUALITY ?= 75
 SAMPLING ?= 4:2:0
 PHOTO ?= tests/data/grace_hopper.jpg
 SECONDS ?= 60
-# UV_TORCH_BACKEND=cpu in the environment installs torch without CUDA, which is much smaller.
+# PIP_EXTRA_INDEX_URL in the environment names an index with CPU builds of torch, which are much smaller.
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 UV := $(BIN)/uv pip install --quiet
-PIP := $(UV) --python .venv
 
 .PHONY: help demo test rust doc simd aarch64 s390x msrv print-msrv miri deny fuzz python golden lint lowest oldest lock wheels wheel sdist \
 	check-wheel check-sdist bench peers table rd domains compat latency
@@ -179,13 +179,14 @@ peers: .venv/tested ## Compare the entropy coder with its peers
 # Installs are editable: Python runs the files of this tree, and the compiled extension module is stored among them.
 SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find rust/src -name '*.rs' -o -name '*.bin')
 
-$(BIN)/uv:
+.venv/installed: $(SOURCES)
 	test -d .venv || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements-dev.txt uv
-
-.venv/installed: $(SOURCES) | $(BIN)/uv
 	$(PIP) --editable .
 	touch $@
+
+$(BIN)/uv:
+	test -d .venv || $(PYTHON) -m venv .venv
+	$(PIP) --constraint requirements-dev.txt uv
 
 # The wheels of torchjpeg are tied to old releases of torch; its source builds against any (needs g++ and make), but asks
 # for C++17, which the headers of torch 2.15 refuse.
