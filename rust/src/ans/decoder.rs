@@ -3,7 +3,7 @@
 use super::constants::{
     BATCH, BLOCK, HAS_ESCAPES, LOWER_BOUND, MAX_LANES, PIECE, SLOT_MASK, STATE_BYTES_SHIFT,
 };
-use super::models::{BatchModel, EntropyModel, FusedBlocks, LocatedBatch, check_count};
+use super::models::{EntropyModel, FusedBlocks, check_count};
 use super::simd::{Backend, MIN_LANES, set_bits};
 use super::symbol::{Symbol, narrow, sum};
 use crate::bytes::{Cursor, take_varint};
@@ -76,7 +76,7 @@ impl<D: AsRef<[u8]>> Decoder<D> {
             }
             let shifts = model.shifts(&params).filter(|_| fused.is_none()).map(|shifts| &shifts[..out.len()]);
             let mut decode = |out: &mut [i32]| match &mut fused {
-                Some(fused) => self.get_fused(fused, first, out),
+                Some(fused) => self.get_fused(model, fused, first, out),
                 None => self.get_batch(model, &params, out),
             };
             if let (None, Some(out)) = (shifts, S::as_i32_mut(out)) {
@@ -104,7 +104,13 @@ impl<D: AsRef<[u8]>> Decoder<D> {
     }
 
     /// Decodes the batch from element `first` on, including shifts: blocks in one pass each, where that is possible.
-    fn get_fused(&mut self, fused: &mut FusedBlocks, first: usize, out: &mut [i32]) -> Result<()> {
+    fn get_fused<M: EntropyModel>(
+        &mut self,
+        model: &M,
+        fused: &mut FusedBlocks,
+        first: usize,
+        out: &mut [i32],
+    ) -> Result<()> {
         let bytes = self.data.as_ref();
         for (b, out) in out.chunks_mut(BLOCK).enumerate() {
             let first = first + b * BLOCK;
@@ -113,7 +119,7 @@ impl<D: AsRef<[u8]>> Decoder<D> {
             {
                 continue;
             }
-            let (model, mut params) = (&fused.model, LocatedBatch::default());
+            let mut params = M::Params::default();
             model.load(first, out.len(), &mut params)?;
             self.lanes.get(bytes, model, &params, 0, out)?;
             let shifts = model.shifts(&params).unwrap_or_default();

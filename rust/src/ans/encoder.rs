@@ -294,7 +294,7 @@ fn fill_slots<S: Symbol, M: EntropyModel>(
             let done = block.is_some_and(|(wide, slots)| fused.slots(backend, first, wide, slots, outside));
             if !done {
                 let symbols = &symbols[start..][..slots.len()];
-                fill_slots_by_batch(backend, symbols, &fused.model, first, slots, outside)?;
+                fill_slots_by_batch(backend, symbols, model, first, slots, outside)?;
             }
         }
     }

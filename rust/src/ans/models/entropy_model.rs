@@ -1,6 +1,6 @@
 //! The interface between models and coders.
 
-use super::location_scale::FusedBlocks;
+use super::fused::FusedBlocks;
 use crate::ans::simd::BlockRows;
 use crate::tables::{Region, Slots};
 use crate::{Error, Result};

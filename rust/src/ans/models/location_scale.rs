@@ -1,9 +1,10 @@
 //! Distributions of one family, with a mean and a scale for each element.
 
 use super::entropy_model::{BatchModel, EntropyModel};
+use super::fused::FusedBlocks;
 use super::parameter::Parameter;
-use crate::ans::constants::{BATCH, BLOCK, MAX_LANES};
-use crate::ans::simd::{Backend, BlockRows, LocatedBlock, set_bits};
+use crate::ans::constants::{BATCH, BLOCK};
+use crate::ans::simd::{Backend, BlockRows};
 use crate::tables::{Float, Region, ScaleTables, Slots};
 use crate::{Error, Result};
 
@@ -86,7 +87,7 @@ impl<T: Float> BatchModel for LocationScale<'_, T> {
 
     fn fused(&self) -> Option<FusedBlocks<'_>> {
         let (means, scales) = (self.means.as_f32()?, self.scales.as_f32()?);
-        Some(FusedBlocks::new(LocationScale { tables: self.tables, count: self.count, means, scales }))
+        Some(FusedBlocks::new(self.tables, means, scales))
     }
 }
 
@@ -107,73 +108,6 @@ impl LocatedBatch {
     #[inline]
     fn row(&self, j: usize) -> usize {
         ScaleTables::row(self.places.as_flattened()[j]).into()
-    }
-}
-
-/// [`LocationScale`] in the form in which some backends locate the rows of a block and code it in one pass.
-#[derive(Debug)]
-pub struct FusedBlocks<'a> {
-    /// The model, for blocks that must be located first.
-    pub(in crate::ans) model: LocationScale<'a, f32>,
-    /// Blocks of the mean and the scale, where these are the same for all elements.
-    constants: [[f32; BLOCK]; 2],
-    /// The rows and shifts of the last block, if it had escapes.
-    located: LocatedBlock,
-}
-
-impl<'a> FusedBlocks<'a> {
-    fn new(model: LocationScale<'a, f32>) -> Self {
-        let constants = [model.means, model.scales].map(|parameter| match parameter {
-            Parameter::Constant(value) => [value; BLOCK],
-            Parameter::Each(_) => [0.0; BLOCK],
-        });
-        Self { model, constants, located: LocatedBlock::default() }
-    }
-
-    /// Fills in the slots of the block of symbols from element `first` on, and appends the distances of escapes. Returns
-    /// false, with nothing changed, if the block must be located first.
-    #[inline]
-    pub(in crate::ans) fn slots(
-        &mut self,
-        backend: Backend,
-        first: usize,
-        symbols: &[i32; BLOCK],
-        slots: &mut [Slots; BLOCK],
-        outside: &mut Vec<u64>,
-    ) -> bool {
-        let LocationScale { tables, means, scales, .. } = &self.model;
-        let parameters =
-            [means.whole_block(first, &self.constants[0]), scales.whole_block(first, &self.constants[1])];
-        let missing = backend.locate_slots(tables, parameters, symbols, slots, &mut self.located);
-        for j in set_bits(missing.unwrap_or(0)) {
-            let distance;
-            let symbol = symbols[j].wrapping_sub(self.located.shifts[j]);
-            (slots[j], distance) = tables.tables().slots(self.located.row(j), symbol);
-            outside.extend(distance);
-        }
-        missing.is_some()
-    }
-
-    /// Decodes the block of symbols from element `first` on, including shifts; see [`Backend::decode`].
-    #[inline]
-    pub(in crate::ans) fn decode(
-        &mut self,
-        backend: Backend,
-        first: usize,
-        lanes: (usize, &mut [u32; MAX_LANES]),
-        words: &[u8; 2 * BLOCK],
-        out: &mut [i32; BLOCK],
-    ) -> Option<(usize, u64)> {
-        let LocationScale { tables, means, scales, .. } = &self.model;
-        let parameters =
-            [means.whole_block(first, &self.constants[0]), scales.whole_block(first, &self.constants[1])];
-        backend.locate_decode(tables, parameters, lanes, words, out, &mut self.located)
-    }
-
-    /// Returns the symbol of element `j` of the last block at this distance from the support, if there is one.
-    pub(in crate::ans) fn symbol_outside(&self, j: usize, distance: u64) -> Option<i32> {
-        let symbol = self.model.tables.tables().symbol_outside(self.located.row(j), distance)?;
-        Some(symbol.wrapping_add(self.located.shifts[j]))
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod categorical;
 mod entropy_model;
+mod fused;
 mod location_scale;
 mod logistic_pair;
 mod mixture;
@@ -10,9 +11,9 @@ mod table_rows;
 
 pub use categorical::Categorical;
 pub use entropy_model::EntropyModel;
-pub(super) use entropy_model::{BatchModel, check_count};
+pub(super) use entropy_model::check_count;
+pub(super) use fused::FusedBlocks;
 pub use location_scale::LocationScale;
-pub(super) use location_scale::{FusedBlocks, LocatedBatch};
 pub use logistic_pair::LogisticPair;
 pub use mixture::{Mixture, MixtureComponent};
 pub use parameter::Parameter;
