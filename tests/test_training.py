@@ -161,6 +161,16 @@ def test_unreadable_photographs_are_named(tmp_path):
         data.Photographs(tmp_path)
 
 
+@pytest.mark.parametrize("train", [train_jpeg, train_image])
+def test_checkpoints_of_other_models_are_refused(shard, tmp_path, train):
+    (tmp_path / "run").mkdir()
+    clock = {"elapsed": 1.0, "start": 0.0, "end": 9, "steps": 1, "megapixels": 1.0}
+    for other in ({"config": {"former": 3}, "model": {}}, {"model": {}}, {}):
+        torch.save({"clock": clock, "unit": "steps", **other}, tmp_path / "run" / "checkpoint.pt")
+        with pytest.raises(LicError, match=r"checkpoint\.pt is of another model or an earlier release"):
+            trained(train, shard, tmp_path / "run", steps=9, device="cpu")
+
+
 def test_a_damaged_checkpoint_is_named(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "checkpoint.pt").write_bytes(b"cut")

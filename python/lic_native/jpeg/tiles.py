@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
-from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
 
 from .. import _native
+from ..models.sampling import zigzag
 
 __all__ = ["TILE", "Grids", "Part", "Tile", "block_count", "parts", "tiles"]
 
@@ -126,9 +126,9 @@ def _oriented(blocks: np.ndarray, part: Part) -> np.ndarray:
 
 @cache
 def _transposed_zigzag() -> list[int]:
-    """Return, for each zig-zag index, that of the transposed frequency: every diagonal is reversed."""
-    lengths = [min(diagonal + 1, 15 - diagonal) for diagonal in range(15)]
-    return [k for end, length in zip(accumulate(lengths), lengths) for k in range(end - 1, end - length - 1, -1)]
+    """Return, for each zig-zag index, that of the transposed frequency."""
+    order = zigzag()
+    return [order.index((column, row)) for row, column in order]
 
 
 def _tables(frame: _native.Frame, part: Part) -> np.ndarray:

@@ -8,6 +8,7 @@ import json
 import math
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -28,6 +29,7 @@ __all__ = ["Crops", "Run", "Task", "fit", "plot", "read_checkpoint"]
 WARM_UP = 0.01
 
 M = TypeVar("M", bound=nn.Module)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ def fit(task: Task[M], options: Options) -> float:
         torch.manual_seed(options.seed + run.clock["steps"])
     crops = Crops(Photographs(options.data, device, options.limit, size), options.batch, size, generator)
     if run.saved:
-        model, average = (restored.to(device) for restored in task.restore(run.saved))
+        model, average = (restored.to(device) for restored in run.restored(task.restore))
     else:
         model = task.build(crops, options.start).to(device)
         average = copy.deepcopy(model)
@@ -186,12 +188,24 @@ class Run:
         if self.saved:
             self.clock = self.saved["clock"]
             # A finished run, or one in the other unit, is restarted warm.
-            if self.saved["unit"] != self._unit or self.clock[self._unit] >= self.clock["end"]:
+            if self.saved.get("unit") != self._unit or self.clock[self._unit] >= self.clock["end"]:
                 self.clock["start"] = self.clock[self._unit]
             self.clock["end"] = end
         self._report_seconds = options.report_minutes * 60
         self._next_report = self._last = 0.0
         self.resume()
+
+    def restored(self, restore: Callable[[dict[str, Any]], T]) -> T:
+        """Return the result of `restore` for the last checkpoint.
+
+        Raises:
+            CorruptError: the checkpoint is of another model, or of a release with other names.
+        """
+        try:
+            return restore(self.saved or {})
+        except (KeyError, TypeError, RuntimeError) as error:
+            text = f"{self._checkpoint} is of another model or an earlier release: start a new run in another folder"
+            raise CorruptError(text) from error
 
     @property
     def over(self) -> bool:
