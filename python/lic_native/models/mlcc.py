@@ -95,6 +95,8 @@ class Features(nn.Module):
 
     #: Frequencies whose fine value differs enough from the coarse one to matter in a linear prediction.
     FINE = 6
+    #: For `nn.exact.check_exact`.
+    MATRICES = ("pools",)
 
     def __init__(self, bands: int, pools: Tensor) -> None:
         super().__init__()

@@ -46,13 +46,21 @@ class Shared:
 
 
 def _full_precision() -> Iterator[Callable[[], None]]:
-    """Turn off TF32 and bfloat16, which trade precision for speed."""
-    if not hasattr(torch.backends.cuda.matmul, "fp32_precision"):  # before torch 2.9
+    """Turn off TF32 and bfloat16, which trade precision for speed. By default cuDNN convolves in TF32."""
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    if not hasattr(matmul, "fp32_precision"):  # before torch 2.9
         if torch.get_float32_matmul_precision() != "highest":
             yield partial(torch.set_float32_matmul_precision, torch.get_float32_matmul_precision())
             torch.set_float32_matmul_precision("highest")
+        if cudnn.allow_tf32:
+            yield partial(setattr, cudnn, "allow_tf32", True)
+            cudnn.allow_tf32 = False
         return
-    for backend in (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul, torch.backends.mkldnn.conv):  # type: ignore[attr-defined]
+    backends = [matmul, torch.backends.mkldnn.matmul, torch.backends.mkldnn.conv]  # type: ignore[attr-defined]
+    # While this differs from the older `cudnn.allow_tf32`, torch refuses to tell that: not in programs without CUDA.
+    if torch.cuda.is_initialized():
+        backends.append(cudnn.conv)  # type: ignore[attr-defined]
+    for backend in backends:
         if backend.fp32_precision not in ("none", "ieee"):
             yield partial(_set_precision, backend, backend.fp32_precision)
             backend.fp32_precision = "ieee"

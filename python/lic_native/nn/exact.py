@@ -11,7 +11,6 @@ thresholds.
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable
 from functools import cache
 
@@ -25,8 +24,6 @@ from .quantizer import Quantizer
 
 __all__ = [
     "EXACT",
-    "GRID",
-    "ROWS",
     "Linear",
     "check_exact",
     "conv3x3",
@@ -38,6 +35,9 @@ __all__ = [
 ]
 
 _log = logging.getLogger(__name__)
+
+#: A matrix product: of vectors `[..., inputs]`, weights `[outputs, inputs]` and a bias or None.
+Product = Callable[[Tensor, Tensor, "Tensor | None"], Tensor]
 
 #: Integers up to here, and their sums, are exact in float32.
 EXACT = 2.0**24
@@ -63,77 +63,142 @@ def check_exact(model: nn.Module, device: torch.device) -> None:
     """Try every shape of product and of convolution that the layers of an exact network have, on `device`.
 
     An environment variable or a replaced library can make products inexact, for some shapes only, and no switch of
-    torch shows it. Where the faster of two ways is inexact, the other one is used.
+    torch shows it. Where the faster of two ways is inexact, the other one is used. What has been found holds for this
+    process, and so for one version of each library.
+
+    A module that multiplies by matrices `[inputs, outputs]` that are no layers has their names in `MATRICES`.
 
     Raises:
         InexactDeviceError: a product is not what integer arithmetic gives.
     """
     on_cpu, tried = device.type == "cpu", set()
     for name, layer in model.named_modules():
+        products = [(*getattr(layer, matrix).shape, None) for matrix in getattr(layer, "MATRICES", ())]
         if isinstance(layer, Linear):
             outputs, inputs = layer.weight.shape
-            fast = on_cpu and _has_onednn() and _onednn_is_exact(inputs, outputs)
+            products.append((inputs, outputs, layer.bias is not None))
         elif isinstance(layer, nn.Conv2d) and layer.kernel_size == (3, 3):
             # In an exact network the weights have more inputs than the layer was built with.
-            outputs, inputs = layer.weight.shape[0], 9 * layer.weight.shape[1]
-            fast = on_cpu and _convolution_is_exact(inputs // 9, outputs)
-        else:
-            continue
-        tried.add((type(layer), inputs, outputs))
-        if on_cpu and not fast:
-            _log.debug(
-                "layer %s, %d -> %d: the faster way is not exact here, a product is taken", name, inputs, outputs
-            )
-        if not fast and not _product_is_exact(inputs, outputs, device):
-            raise InexactDeviceError(
-                f"float32 matrix products on {device} are not exact here, of layer {name} from {inputs} to {outputs} "
-                "channels: files would not decode elsewhere; another device or version of torch may do"
-            )
+            outputs, inputs = layer.weight.shape[:2]
+            products.append((9 * inputs, outputs, None))
+        for inputs, outputs, bias in products:
+            tried.add((type(layer), inputs, outputs, bias))
+            if on_cpu and bias is not None and _has_onednn() and _onednn_is_exact(inputs, outputs, bias):
+                continue
+            if on_cpu and isinstance(layer, nn.Conv2d) and _convolution_is_exact(inputs // 9, outputs):
+                continue
+            if on_cpu and isinstance(layer, Linear | nn.Conv2d):
+                _log.debug(
+                    "layer %s, %d -> %d: the faster way is not exact here, a product is taken", name, inputs, outputs
+                )
+            if not _product_is_exact(inputs, outputs, bias, device):
+                raise InexactDeviceError(
+                    f"float32 matrix products on {device} are not exact here, of layer {name} from {inputs} to "
+                    f"{outputs} channels: files would not decode elsewhere; another device or version of torch may do"
+                )
     _log.debug("%d shapes of products and convolutions on %s are exact", len(tried), device)
 
 
-#: Numbers of vectors that a product is tried with: libraries choose an algorithm by them.
-ROWS = (1, 64)
-#: Height and width of the grid that a convolution is tried on.
-GRID = (13, 21)
+#: Numbers of vectors that a product is tried with, because libraries choose an algorithm by them, and may split a sum
+#: or the vectors. A GPU gets up to the vectors of a batch of tiles; on a CPU as many would take seconds.
+CPU_ROWS = (1, 61)
+CUDA_ROWS = (1, 2, 5, 16, 64, 273, 1024, 4096, 16384, 65536)
+#: Numbers in all vectors that a product is tried with, at most: 256 MB.
+MOST_NUMBERS = 2**26
+#: Heights and widths of the grids that a convolution is tried on.
+GRIDS = ((1, 1), (9, 14))
+#: Largest magnitude of a bias that is tried.
+BIAS = 2**20
+#: Bits of the weights of inputs 0, 1, ... where few inputs are other than zero; the inputs have the rest of 24 bits.
+BITS = (6, 18, 12, 1, 22, 9, 15)
 
 
-def _numbers(inputs: int, outputs: int, rows: int) -> tuple[Tensor, Tensor]:
-    """Return integers as floats, `[rows, inputs]` and `[outputs, inputs]`, whose sums of products fill 24 bits."""
-    most = int(EXACT - 1) // (3 * inputs)
-    x = torch.arange(rows * inputs) * 7919 % 7 - 3
-    weight = torch.arange(outputs * inputs) * 104729 % (2 * most + 1) - most
-    return x.view(rows, inputs).float(), weight.view(outputs, inputs).float()
+def _numbers(inputs: int, outputs: int, taps: int = 1) -> list[tuple[Tensor, Tensor, Tensor]]:
+    """Return pairs of matrices of integers, vectors `[n, inputs]` and weights `[outputs, taps * inputs]`, and biases.
+
+    A product that has less than 24 bits at any point shows in one of them:
+
+    - In the first, every product counts. In vector 0 all products have one sign, so that sums come near to 2^24; in
+      vector 1 the first half is positive, the other negative.
+    - In the second, vector i has up to four inputs other than zero, number i, i + 7 and so on. They and their weights
+      have 24 bits together, shared between them in seven ways.
+
+    taps: weights that an input has in a row, of the neighbours of a convolution: one of them counts in the second.
+    """
+    budget = int(EXACT) - 1 - BIAS
+    k = torch.arange(inputs)
+    sign = 1 - 2 * (k * k % 7 % 2)
+    tap_sign = sign.float().repeat_interleave(taps)
+    pseudo = torch.arange(7 * outputs + taps * inputs) * 104729 % 65521
+    bias = (pseudo[:outputs] * 12347 % (2 * BIAS) - BIAS).float()
+    # From 0 to 1/2. Those of one output are those of the output before, seven inputs further.
+    share = (pseudo.float() / (2 * 65521)).as_strided((outputs, taps * inputs), (7, 1))
+
+    most = budget // (3 * taps * inputs)
+    aligned = sign * (3 - k % 3 // 2)
+    halves = torch.where(2 * k < inputs, 3 * sign, -3 * sign)
+    dense = torch.stack([aligned, halves, k * 7919 % 7 - 3, -aligned, k * 104723 % 7 - 3])
+    dense_weight = (share * -most).ceil_().add_(most).mul_(tap_sign)
+
+    stride = len(BITS) * max(1, inputs // (4 * len(BITS)))
+    sparse = torch.zeros(min(len(BITS), inputs), inputs, dtype=torch.int64)
+    for i, row in enumerate(sparse):
+        taken = range(i, inputs, stride)[: budget >> BITS[i]]
+        row[taken] = sign[taken] * (budget // (len(taken) << BITS[i]) - torch.arange(len(taken))).clamp_min(1)
+    largest = torch.tensor(BITS).exp2()[k % len(BITS)].repeat_interleave(taps)
+    sparse_weight = (share * -largest).ceil_().add_(largest).mul_(tap_sign)
+    return [(dense.float(), dense_weight, bias), (sparse.float(), sparse_weight, bias)]
 
 
-def _is_exact(product: Callable[[Tensor, Tensor], Tensor], inputs: int, outputs: int, device: torch.device) -> bool:
-    """Return whether the product of `[rows, inputs]` and `[outputs, inputs]` is the one of integers."""
-    for rows in ROWS:
-        x, weight = _numbers(inputs, outputs, rows)
-        if not torch.equal(product(x.to(device), weight.to(device)).cpu().double(), x.double() @ weight.double().T):
-            return False
+def _is_exact(product: Product, inputs: int, outputs: int, bias: bool, device: torch.device) -> bool:
+    """Return whether a product of vectors and weights, plus a bias if there is one, is the one of integers."""
+    for vectors, weight, shift in _numbers(inputs, outputs):
+        expected = vectors.double() @ weight.double().T + (shift.double() if bias else 0)
+        vectors, weight, shift, expected = (t.to(device) for t in (vectors, weight, shift, expected.float()))
+        for rows in CPU_ROWS if device.type == "cpu" else CUDA_ROWS:
+            if rows * inputs > MOST_NUMBERS:
+                break
+            turns = torch.arange(rows, device=device) % len(vectors)
+            x = vectors[turns]
+            # On a GPU torch takes other ways for vectors of whole pictures, [B, inputs], than for [B, H, W, inputs].
+            for form in (x[None, :, None], x)[: 1 if device.type == "cpu" else 2]:
+                y = product(form, weight, shift if bias else None)
+                if not torch.equal(y.view(len(x), outputs), expected[turns]):
+                    return False
     return True
 
 
 @cache
-def _product_is_exact(inputs: int, outputs: int, device: torch.device) -> bool:
+def _product_is_exact(inputs: int, outputs: int, bias: bool | None, device: torch.device) -> bool:
+    """Return whether products by a matrix `[outputs, inputs]` are exact; bias None: by one `[inputs, outputs]`."""
     with known_state():
-        return _is_exact(F.linear, inputs, outputs, device)
+        if bias is None:
+            return _is_exact(lambda x, weight, _: x @ weight.T.contiguous(), inputs, outputs, False, device)
+        return _is_exact(F.linear, inputs, outputs, bias, device)
 
 
 @cache
-def _onednn_is_exact(inputs: int, outputs: int) -> bool:
+def _onednn_is_exact(inputs: int, outputs: int, bias: bool) -> bool:
     with known_state():
-        return _is_exact(lambda x, weight: _onednn_linear(x, weight, None), inputs, outputs, torch.device("cpu"))
+        return _is_exact(_onednn_linear, inputs, outputs, bias, torch.device("cpu"))
 
 
 @cache
 def _convolution_is_exact(inputs: int, outputs: int) -> bool:
     """Return whether torch's convolution on the CPU equals the sum over the nine neighbours."""
     with known_state():
-        x, weight = _numbers(9 * inputs, outputs, -(-math.prod(GRID) // 9))
-        x, weight = x.flatten()[: inputs * math.prod(GRID)].view(1, *GRID, inputs), weight.view(outputs, inputs, 3, 3)
-        return torch.equal(_direct_convolution(x, weight).double(), conv3x3_as_product(x.double(), weight.double()))
+        for (vectors, weight, _), apart in zip(_numbers(inputs, outputs, 9), (1, 3)):
+            matrix, weight = weight.double(), weight.view(outputs, inputs, 3, 3)
+            for height, width in GRIDS:
+                x = torch.zeros(1, height, width, inputs)
+                # Three rows each of the vectors whose sums come near to 2^24; of the others one in a square of 3x3.
+                part = x[:, ::apart, ::apart]
+                turns = torch.arange(part[..., 0].numel()).view(part.shape[:-1]) // (3 * width if apart == 1 else 1)
+                part[:] = vectors[turns % len(vectors)]
+                expected = matrix @ F.unfold(x.permute(0, 3, 1, 2), 3, padding=1)[0].double()
+                if not torch.equal(_direct_convolution(x, weight)[0].flatten(0, 1), expected.T.float()):
+                    return False
+    return True
 
 
 @cache
@@ -149,7 +214,7 @@ class Linear(nn.Linear):
             x.device.type == "cpu"
             and not torch.is_grad_enabled()
             and _has_onednn()
-            and _onednn_is_exact(*reversed(self.weight.shape))
+            and _onednn_is_exact(*reversed(self.weight.shape), self.bias is not None)
         ):
             return _onednn_linear(x, self.weight, self.bias)
         return super().forward(x)
