@@ -65,6 +65,15 @@ def fine_precision(value):
             backend.fp32_precision = "none"
 
 
+def everywhere(value):
+    """Change the precision of float32 products of all libraries at once."""
+    if not hasattr(torch.backends, "fp32_precision"):
+        pytest.skip("this torch has no such switch")
+    return changed(
+        lambda: torch.backends.fp32_precision, lambda value: setattr(torch.backends, "fp32_precision", value), value
+    )
+
+
 def dtype(value):
     return changed(torch.get_default_dtype, torch.set_default_dtype, value)
 
@@ -93,6 +102,13 @@ STATES = {
         torch.get_float32_matmul_precision, torch.set_float32_matmul_precision, "medium"
     ),
     "bf16 products": lambda: fine_precision("bf16"),
+    "TF32 wherever torch has it": lambda: everywhere("tf32"),
+    "TF32 by the older switch": lambda: changed(
+        lambda: torch.backends.cuda.matmul.allow_tf32,
+        lambda value: setattr(torch.backends.cuda.matmul, "allow_tf32", value),
+        True,
+    ),
+    "cuDNN chooses by time": lambda: torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=True),
     "without oneDNN": lambda: torch.backends.mkldnn.flags(enabled=False),
     "flush denormals": lambda: restored(
         lambda: torch.set_flush_denormal(True), lambda: torch.set_flush_denormal(False)
@@ -128,6 +144,7 @@ def state() -> dict[str, object]:
     return {
         "dtype": torch.get_default_dtype(),
         "device": torch.get_default_device(),
+        "other precision": (torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark),
         "autocast": (
             torch.is_autocast_enabled("cpu"),
             torch.get_autocast_dtype("cpu"),
@@ -259,6 +276,23 @@ def test_single_thread_affects_the_calling_thread_alone():
     with changed(torch.get_num_threads, torch.set_num_threads, 3), ExitStack() as stack:
         inside = in_a_thread(lambda: (stack.enter_context(single_thread()), torch.get_num_threads())[1])
         assert inside == 1 and torch.get_num_threads() == 3 and in_a_thread(torch.get_num_threads) == 3
+
+
+@pytest.mark.filterwarnings("ignore:TF32 acceleration on top of oneDNN")
+@pytest.mark.parametrize("name", ["none", "medium precision", "TF32 wherever torch has it", "TF32 by the older switch"])
+def test_no_library_has_less_than_float32_in_the_known_state(monkeypatch, name):
+    """Of cuDNN, whose default is TF32, where CUDA is in use."""
+    backends = torch.backends
+    if not hasattr(backends, "fp32_precision"):
+        pytest.skip("this torch has one precision for all libraries")
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    products = [backends.cuda.matmul, backends.cudnn.conv, backends.mkldnn.matmul, backends.mkldnn.conv]
+    with STATES[name]():
+        before = [product.fp32_precision for product in products]
+        assert "tf32" in before
+        with known_state():
+            assert {product.fp32_precision for product in products} <= {"none", "ieee"}
+        assert [product.fp32_precision for product in products] == before
 
 
 def test_denormals_are_kept_in_the_known_state():

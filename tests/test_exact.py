@@ -22,6 +22,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from lic_native import _native, image, jpeg
 from lic_native.coding import coder
@@ -324,7 +325,7 @@ def test_onednn_and_torch_agree(subject):
 
 def test_bytes_do_not_depend_on_what_onednn_can_do(subject, monkeypatch):
     expected = coded(subject.walks[0])
-    monkeypatch.setattr(exact, "_onednn_is_exact", lambda inputs, outputs: False)
+    monkeypatch.setattr(exact, "_onednn_is_exact", lambda inputs, outputs, bias: False)
     assert coded(subject.walks[0]) == expected
     monkeypatch.setattr(exact, "_convolution_is_exact", lambda inputs, outputs: False)
     assert coded(subject.walks[0]) == expected
@@ -341,17 +342,191 @@ def probes():
         probe.cache_clear()
 
 
-def rounded(product):
+def to_bits(x, bits):
+    """Round to a mantissa of so many bits, the hidden one included: 8 of bfloat16, 11 of TF32."""
+    mantissa, exponent = torch.frexp(x)
+    return torch.ldexp((mantissa * 2**bits).round(), exponent - bits)
+
+
+def rounded(product, of_inputs=8, of_weights=8):
     """A product as TF32 or bfloat16 make it."""
-    return lambda x, weight, *more: product(x.bfloat16().float(), weight.bfloat16().float(), *more)
+    return lambda x, weight, *more: product(to_bits(x, of_inputs), to_bits(weight, of_weights), *more)
+
+
+def in_pieces(product):
+    """A product of numbers in two pieces of bfloat16, without the product of the lower pieces ("bf16x3")."""
+
+    def call(x, weight, bias=None):
+        (high, low), (weight_high, weight_low) = (
+            (t.bfloat16().float(), (t - t.bfloat16()).float()) for t in (x, weight)
+        )
+        low, weight_low = low.bfloat16().float(), weight_low.bfloat16().float()
+        sums = product(high, weight_high, bias), product(high, weight_low, None), product(low, weight_high, None)
+        return sum(sums[1:], sums[0])
+
+    return call
+
+
+def with_short_sums(product, bits):
+    """A product whose sums over each half of the inputs are kept in fewer bits, as when a kernel splits them."""
+
+    def call(x, weight, bias=None):
+        half = -(-x.shape[-1] // 2)
+        sums = [
+            to_bits(product(x[..., part], weight[:, part], None), bits) for part in (slice(half), slice(half, None))
+        ]
+        return sums[0] + sums[1] + (0 if bias is None else bias)
+
+    return call
+
+
+def without_last_bit(product):
+    """A product whose result has 23 bits."""
+    return lambda *arguments: to_bits(product(*arguments), 23)
+
+
+def with_half_bias(product):
+    """A product whose bias is added in half precision."""
+    return lambda x, weight, bias=None: product(x, weight, None if bias is None else bias.half().float())
+
+
+#: What libraries do to products, or could.
+LOSSES = {
+    "bfloat16": rounded(F.linear),
+    "TF32": rounded(F.linear, 11, 11),
+    "TF32 of the inputs": rounded(F.linear, 11, 24),
+    "TF32 of the weights": rounded(F.linear, 24, 11),
+    "inputs without their last bits": rounded(F.linear, 20, 24),
+    "weights without their last bits": rounded(F.linear, 24, 21),
+    "in pieces of bfloat16": in_pieces(F.linear),
+    "sums of half the inputs in bfloat16": with_short_sums(F.linear, 8),
+    "sums of half the inputs without a bit": with_short_sums(F.linear, 22),
+    "without the last bit": without_last_bit(F.linear),
+}
+#: Inputs and outputs: the smallest, odd and large ones.
+SHAPES = [(11, 32), (16, 48), (64, 1), (64, 7), (132, 64), (321, 96), (3456, 400)]
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_numbers_tried_find_every_loss(shape):
+    cpu = torch.device("cpu")
+    assert exact._is_exact(F.linear, *shape, True, cpu) and exact._is_exact(F.linear, *shape, False, cpu)
+    missed = {name for name, product in LOSSES.items() if exact._is_exact(product, *shape, False, cpu)}
+    assert not missed
+    assert not exact._is_exact(with_half_bias(F.linear), *shape, True, cpu)
+
+
+@given(st.integers(1, 400), st.integers(1, 40), st.sampled_from([1, 9]))
+def test_numbers_tried_are_exact_and_fill_24_bits(inputs, outputs, taps):
+    (dense, dense_weight, bias), (sparse, sparse_weight, _) = exact._numbers(inputs, outputs, taps)
+    for numbers in (dense, dense_weight, sparse, sparse_weight, bias):
+        assert torch.equal(numbers, numbers.round()) and numbers.abs().max() > 0
+    magnitudes = [
+        (dense.abs().double().repeat_interleave(taps, 1), dense_weight.abs().double()),
+        (sparse.abs().double(), sparse_weight.abs().double().unflatten(1, (inputs, taps)).amax(2)),
+    ]
+    for x, weight in magnitudes:
+        sums = x @ weight.T + bias.abs()
+        assert sums.max() < exact.EXACT
+    assert (magnitudes[0][0][0] @ magnitudes[0][1].T).min() > exact.EXACT / 2
+    assert (magnitudes[1][0] @ magnitudes[1][1].T).amax(1).min() > exact.EXACT / 4
+
+
+@pytest.mark.parametrize("rows", exact.CUDA_ROWS)
+def test_a_loss_for_some_number_of_vectors_is_found(monkeypatch, rows):
+    """As for the shapes that a library splits, or multiplies in tiles."""
+    monkeypatch.setattr(exact, "CPU_ROWS", exact.CUDA_ROWS)
+
+    def product(x, weight, bias):
+        y = F.linear(x, weight, bias)
+        return without_last_bit(lambda: y)() if x[..., 0].numel() == rows else y
+
+    assert not exact._is_exact(product, 16, 48, True, torch.device("cpu"))
+    # Whatever takes more memory than a batch of tiles does is left out.
+    monkeypatch.setattr(exact, "MOST_NUMBERS", 16 * rows - 1)
+    assert exact._is_exact(product, 16, 48, True, torch.device("cpu"))
 
 
 def transformed(x, weight):
     """A convolution by a Fourier transform, as libraries choose one for some shapes."""
-    x, weight = x.permute(0, 3, 1, 2).double(), weight.double()
+    x, weight = x.permute(0, 3, 1, 2), weight
     size = [n + 2 for n in x.shape[2:]]
     product = torch.fft.rfft2(x, s=size)[:, None] * torch.fft.rfft2(weight.flip(2, 3), s=size)[None]
-    return torch.fft.irfft2(product.sum(2), s=size)[..., 1:-1, 1:-1].permute(0, 2, 3, 1).float() * (1 + 2**-22)
+    return torch.fft.irfft2(product.sum(2), s=size)[..., 1:-1, 1:-1].permute(0, 2, 3, 1)
+
+
+def winograd(x, weight):
+    """A convolution by Winograd's F(4x4, 3x3), in float32 (Lavin and Gray 2015, arXiv 1509.09308)."""
+    data = torch.tensor(
+        [[4, 0, -5, 0, 1, 0], [0, -4, -4, 1, 1, 0], [0, 4, -4, -1, 1, 0],
+         [0, -2, -1, 2, 1, 0], [0, 2, -1, -2, 1, 0], [0, 4, 0, -5, 0, 1]], dtype=torch.float32)  # fmt: skip
+    kernel = torch.tensor([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]) / 24
+    result = torch.tensor([[1.0, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]])
+    height, width = x.shape[1:3]
+    rows, columns = -(-height // 4), -(-width // 4)
+    padded = F.pad(x.permute(0, 3, 1, 2), (1, 4 * columns - width + 1, 1, 4 * rows - height + 1))
+    tiles = padded.unfold(2, 6, 4).unfold(3, 6, 4)
+    product = torch.einsum("ocij,bcyxij->boyxij", kernel @ weight @ kernel.T, data @ tiles @ data.T)
+    return (result @ product @ result.T).permute(0, 2, 4, 3, 5, 1).flatten(3, 4).flatten(1, 2)[:, :height, :width]
+
+
+def convolution_losses():
+    direct = exact._direct_convolution
+    return {
+        "bfloat16": rounded(direct),
+        "TF32": rounded(direct, 11, 11),
+        "TF32 of the inputs": rounded(direct, 11, 24),
+        "TF32 of the weights": rounded(direct, 24, 11),
+        "without the last bit": without_last_bit(direct),
+        "Fourier": transformed,
+        "Winograd": winograd,
+    }
+
+
+@pytest.mark.parametrize("loss", convolution_losses())
+@pytest.mark.parametrize("shape", [(8, 16), (32, 32), (45, 74), (384, 400)], ids=str)
+def test_numbers_tried_find_every_loss_of_a_convolution(probes, monkeypatch, shape, loss):
+    assert exact._convolution_is_exact(*shape)
+    exact._convolution_is_exact.cache_clear()
+    convolve = convolution_losses()[loss]
+    x, weight = torch.rand(1, 9, 14, shape[0]), torch.rand(shape[1], shape[0], 3, 3)
+    torch.testing.assert_close(convolve(x, weight), exact._direct_convolution(x, weight), rtol=0.02, atol=0.1)
+    monkeypatch.setattr(exact, "_direct_convolution", convolve)
+    assert not exact._convolution_is_exact(*shape)
+
+
+class Products(TorchDispatchMode):
+    """Keeps the inputs and outputs of all matrix products and convolutions inside."""
+
+    def __init__(self):
+        super().__init__()
+        self.shapes = set()
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        name = function._schema.name
+        # In inference mode products come whole, else in parts.
+        assert not any(part in name for part in ("bmm", "baddbmm", "mv", "conv", "einsum", "::dot")), name
+        if name in ("aten::linear", "aten::matmul", "aten::mm", "aten::addmm"):
+            matrix = args[2 if name == "aten::addmm" else 1]
+            self.shapes.add(tuple(matrix.T.shape if name == "aten::linear" else matrix.shape))
+        return function(*args, **(kwargs or {}))
+
+
+def test_every_product_of_a_walk_has_been_tried(probes, subject, monkeypatch):
+    """Also those outside of layers. Elsewhere than on the CPU, all are products."""
+    tried = set()
+    with monkeypatch.context() as patch:
+        patch.setattr(exact, "_product_is_exact", lambda inputs, outputs, *_: not tried.add((inputs, outputs)))
+        exact.check_exact(subject.model.exact_part, torch.device("cuda"))
+    monkeypatch.setattr(exact, "_onednn_is_exact", lambda *_: False)
+    monkeypatch.setattr(exact, "_convolution_is_exact", lambda *_: False)
+    for module in [m for n, m in sys.modules.items() if n.startswith("lic_native") and hasattr(m, "in_one_pass")]:
+        monkeypatch.setattr(module, "in_one_pass", lambda x: False)
+    with Products() as products:
+        for walk in subject.walks[1:]:
+            walk(Recorder())
+    assert len(products.shapes) > 5
+    assert products.shapes <= tried
 
 
 def test_every_shape_that_a_model_has_is_tried(probes, subject):
@@ -359,13 +534,15 @@ def test_every_shape_that_a_model_has_is_tried(probes, subject):
     model = subject.model.exact_part
     exact.check_exact(model, torch.device("cpu"))
     before = [probe.cache_info().misses for probe in probes]
-    linear = {(m.in_features, m.out_features) for m in model.modules() if isinstance(m, exact.Linear)}
+    linear = {
+        (m.in_features, m.out_features, m.bias is not None) for m in model.modules() if isinstance(m, exact.Linear)
+    }
     convolved = set()
     walk_convolutions(subject, lambda x, weight: convolved.add((weight.shape[1], weight.shape[0])))
     assert exact._convolution_is_exact.cache_info().currsize >= len(convolved) > 0
     assert all(map(exact._convolution_is_exact, *zip(*convolved)))
-    tried = exact._onednn_is_exact if exact._has_onednn() else exact._product_is_exact
-    assert tried.cache_info().currsize == len(linear)
+    if exact._has_onednn():
+        assert exact._onednn_is_exact.cache_info().currsize == len(linear)
     # All that a walk takes had been tried already.
     for walk in subject.walks[1:]:
         walk(Recorder())
@@ -379,7 +556,7 @@ def walk_convolutions(subject, see):
         subject.walks[0](Recorder())
 
 
-@pytest.mark.parametrize("convolve", [rounded(exact._direct_convolution), transformed], ids=["rounded", "transformed"])
+@pytest.mark.parametrize("convolve", [rounded(exact._direct_convolution), winograd], ids=["rounded", "Winograd"])
 def test_where_one_convolution_is_inexact_a_product_is_taken(probes, model, monkeypatch, caplog, convolve):
     """Of the shapes that it is inexact for; and files stay the same."""
     data = jpeg_bytes(70, 120)
@@ -402,6 +579,30 @@ def test_where_one_convolution_is_inexact_a_product_is_taken(probes, model, monk
     assert streams(model, data) == expected
 
 
+@pytest.mark.parametrize("rows", [1, 61])
+def test_where_one_product_is_inexact_the_other_is_taken(probes, model, monkeypatch, caplog, rows):
+    """For the layers of that shape only, also if it is inexact for one number of vectors; and files stay the same."""
+    data = jpeg_bytes(70, 120)
+    expected = streams(model, data)
+    fast, wrong = exact._onednn_linear, model.luma_trunks[1].film.weight.shape
+    taken = Counter()
+
+    def sometimes(x, weight, bias):
+        taken[tuple(weight.shape)] += 1
+        y = fast(x, weight, bias)
+        return without_last_bit(lambda: y)() if weight.shape == wrong and x[..., 0].numel() == rows else y
+
+    monkeypatch.setattr(exact, "_onednn_linear", sometimes)
+    exact._onednn_is_exact.cache_clear()
+    with caplog.at_level("DEBUG", "lic_native"):
+        exact.check_exact(model, torch.device("cpu"))
+    slower = [line for line in (record.getMessage() for record in caplog.records) if "not exact here" in line]
+    assert slower and all("film" in line for line in slower)
+    taken.clear()
+    assert streams(model, data) == expected
+    assert len(taken) > 10 and tuple(wrong) not in taken
+
+
 def test_where_products_are_inexact_the_layer_is_named(probes, model, monkeypatch):
     monkeypatch.setattr(exact, "_onednn_linear", rounded(exact._onednn_linear))
     before = exact.F.linear
@@ -413,6 +614,17 @@ def test_where_products_are_inexact_the_layer_is_named(probes, model, monkeypatc
         match=r"products on cpu are not exact here, of layer conditioning.first from 132 to 64 channels",
     ):
         exact.check_exact(model, torch.device("cpu"))
+
+
+def test_a_model_is_refused_for_one_product_that_is_inexact(model, monkeypatch):
+    """On a device without faster ways: a convolution as a product, and a matrix that is no layer."""
+    inputs = model.luma_trunks[6].context.weight.shape[1]
+    for wrong, name in (9 * inputs, "luma_trunks.3.context"), (64, "luma_features"):
+        monkeypatch.setattr(
+            exact, "_product_is_exact", lambda *shape, wrong=wrong: (shape[0], shape[2]) != (wrong, None)
+        )
+        with pytest.raises(InexactDeviceError, match=rf"on cuda are not exact here, of layer {name} from {wrong} to"):
+            exact.check_exact(model, torch.device("cuda"))
 
 
 @contextmanager
@@ -503,10 +715,11 @@ def test_tiles_give_the_same_streams_on_any_number_of_threads_and_in_batches(mod
     "setting",
     [{"ONEDNN_MAX_CPU_ISA": "SSE41"}, {"ONEDNN_MAX_CPU_ISA": "AVX2"}, {"MKL_CBWR": "COMPATIBLE"},
      {"ATEN_CPU_CAPABILITY": "default"}, {"ATEN_CPU_CAPABILITY": "avx2"}, {"OMP_NUM_THREADS": "1"},
-     {"LIC_SIMD": "scalar"}, {"LIC_SIMD": "avx2"}],
+     {"LIC_SIMD": "scalar"}, {"LIC_SIMD": "avx2"},
+     {"ONEDNN_DEFAULT_FPMATH_MODE": "BF16", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE": "1", "NVIDIA_TF32_OVERRIDE": "1"}],
     ids=str,
 )  # fmt: skip
-def test_bytes_do_not_depend_on_the_instruction_set(photo, tmp_path, setting):
+def test_bytes_do_not_depend_on_the_instruction_set_or_the_environment(photo, tmp_path, setting):
     """Another process on kernels for another processor decodes what this one coded, and codes the same."""
     pictures = {"native": photo, "fast": photo, "best": cut(photo, 240, 200)}
     for profile, data in pictures.items():
