@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 UV := $(BIN)/uv pip install --quiet
 
 .PHONY: help demo test rust doc simd aarch64 s390x msrv print-msrv miri deny fuzz python golden lint lowest oldest lock wheels wheel sdist \
-	check-wheel check-sdist bench peers table rd domains compat latency
+	check-wheel check-sdist bench gpu peers table rd domains compat latency
 
 help: ## List these commands
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 14
@@ -136,6 +136,10 @@ bench: .venv/tested ## Measure the crate's and the package's speed
 	$(PIP) --editable ".[bench]"
 	cargo bench --quiet
 	$(BIN)/pytest -q benches
+
+# On a GPU machine without this .venv: python benches/gpu.py. Here: make gpu GPU_FLAGS="--device cpu --small"
+gpu: .venv/installed ## Compare files of a GPU with those of the CPU, and time every path, in two minutes
+	$(BIN)/python benches/gpu.py --json gpu.json $(GPU_FLAGS)
 
 # Saving and speed next to Lepton, JPEG XL, brunsli and other peers on the PATH. Qualities, samplings (4:2:0, 4:2:2,
 # 4:4:4, gray) and options can be listed, e.g.

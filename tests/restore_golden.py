@@ -13,15 +13,15 @@ import lic_native
 FOLDER = Path(__file__).parent / "golden"
 
 
-def restored(name: str) -> bytes:
-    """Return the bytes that the manifest's hash is of."""
+def restored(name: str, device: str | None = None) -> bytes:
+    """Return the bytes that the manifest's hash is of. device: where torch runs the networks."""
     data = (FOLDER / name).read_bytes()
     if name.endswith(".lit"):
         array = lic_native.decode(data)
         return repr((array.dtype, array.shape, array.tolist())).encode()
     if "_image_" in name:
-        return lic_native.image.latents(data).astype("<i2").tobytes()
-    return lic_native.jpeg.decompress(data)
+        return lic_native.image.latents(data, device=device).astype("<i2").tobytes()
+    return lic_native.jpeg.decompress(data, device=device)
 
 
 def needs_torch(name: str) -> bool:

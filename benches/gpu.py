@@ -1,0 +1,442 @@
+"""Try a GPU: are its files right, and how long does it take? One command, a table and a JSON file, in two minutes.
+
+    python benches/gpu.py --json gpu.json                  # on a machine with CUDA
+    python benches/gpu.py --device cpu --small             # what this prints, in seconds
+
+It needs the package with torch, and this tree for the golden files, but no network. It ends with status 1 if a file is
+wrong, or if none was compared. The other side of the comparisons is the CPU of the same machine. `make gpu` runs it.
+"""
+
+import argparse
+import hashlib
+import io
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import torch
+from PIL import Image
+
+import lic_native
+from lic_native import _native, image, jpeg, threads
+from lic_native.evaluation.codecs import ours
+from lic_native.evaluation.engine import Call, Codec, measure_call
+from lic_native.evaluation.report import markdown
+from lic_native.image import container
+from lic_native.image.codec import encode_tile
+from lic_native.image.grid import TileGrid
+from lic_native.jpeg import coders
+from lic_native.models import registry
+from lic_native.nn.exact import check_exact
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "tests"))
+import restore_golden  # noqa: E402
+
+#: Widths and heights that are timed: Kodak's, Full HD, and 12 megapixels.
+SIZES = ((768, 512), (1920, 1080), (4000, 3000))
+#: Widths and heights of files that one side writes and the other reads: one tile, odd sides, several tiles of a JPEG
+#: file, several tiles of an image.
+CROSSED = ((131, 97), (768, 512), (1031, 1543), (2100, 600))
+#: The same of JPEG files alone: a batch of twelve tiles.
+CROSSED_JPEG = (*CROSSED, (4000, 3000))
+#: Calls at the same time, from as many threads; the files of a folder are coded so.
+AT_ONCE = 4
+REPETITIONS = 5
+#: Golden files that are enough for a look.
+SMALL = ("_440.lic", "_alpha.lic", ".lit")
+
+
+@dataclass
+class Check:
+    """Files that must be right. worst: largest difference between samples, where floats are allowed to differ."""
+
+    what: str
+    files: int = 0
+    wrong: list[str] = field(default_factory=list)
+    worst: int | None = None
+    differing: float | None = None
+
+    def add(self, name: str, right: bool) -> None:
+        self.files += 1
+        if not right:
+            self.wrong.append(name)
+
+    def compare(self, name: str, samples: np.ndarray, others: np.ndarray) -> None:
+        """Add a decoded image: samples may differ by one. Keep how many of a million do, of all images the most."""
+        difference = np.abs(samples.astype(np.int16) - others.astype(np.int16))
+        self.worst = max(self.worst or 0, int(difference.max()))
+        self.differing = max(self.differing or 0, round(1e6 * float((difference > 0).mean()), 1))
+        self.add(name, int(difference.max()) <= 1)
+
+
+@dataclass(frozen=True)
+class Time:
+    """Seconds of one call, or of `at_once` calls together: the median of `repetitions` after a warm-up.
+
+    units: millions of what `unit` says, of all calls together, in a second.
+    memory: the most that the process took during a call in addition to what it had, in bytes.
+    device_memory: the most that torch had on the device, weights included, in bytes.
+    """
+
+    codec: str
+    size: str
+    direction: str
+    at_once: int
+    seconds: float
+    units: float
+    unit: str
+    coded_bytes: int
+    repetitions: int
+    memory: int | None
+    device_memory: int | None
+    stages: dict[str, float]
+
+
+class Budget:
+    """Seconds that may pass, and what was left out because of them."""
+
+    def __init__(self, seconds: float) -> None:
+        self.end = time.perf_counter() + seconds
+        self.left_out: list[str] = []
+
+    def allows(self, what: str, seconds: float = 0.0) -> bool:
+        """Return whether work that takes about so long fits; note it if not."""
+        fits = self.left() > seconds
+        if not fits:
+            self.left_out.append(what)
+        return fits
+
+    def left(self) -> float:
+        return self.end - time.perf_counter()
+
+
+def photograph(width: int, height: int) -> np.ndarray:
+    """Return the photograph of the tests, mirrored to fill `[height, width, 3]`."""
+    with Image.open(ROOT / "tests/data/grace_hopper.jpg") as opened:
+        photo = np.asarray(opened.convert("RGB"))
+    right, below = (max(0, n - side) for n, side in zip((width, height), photo.shape[1::-1]))
+    return np.ascontiguousarray(np.pad(photo, ((0, below), (0, right), (0, 0)), "symmetric")[:height, :width])
+
+
+def jpeg_file(samples: np.ndarray, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(samples).save(buffer, "JPEG", **{"quality": 75, **options})
+    return buffer.getvalue()
+
+
+@contextmanager
+def one_coder() -> Iterator[None]:
+    """Code pictures with a profile's model even where another one would make them smaller."""
+
+    def chosen(frame: Any, profile: str | None, device: Any) -> list[Any]:
+        name = registry.of_profile(profile, device)
+        steps = any(component.steps for component in frame.components)
+        return [coders.ContextCoder(steps) if name == registry.NATIVE else coders.network_coder(name, device)]
+
+    with mock.patch.object(coders, "coders_for", chosen):
+        yield
+
+
+def rewritten(name: str, data: bytes, device: str) -> tuple[bytes, bytes]:
+    """Return what a golden file is when it has been decoded and written again, and what that must be."""
+    if name.endswith(".lit"):
+        return lic_native.encode(lic_native.decode(data)), data
+    if "_image_" in name:
+        return image_streams(data, device), container.unpack(data, image.DEFAULT_LIMITS).latents
+    info = jpeg.inspect(data)
+    models = [picture.model for picture in getattr(info, "pictures", ())]
+    profile = next((profile for profile, model in registry.PROFILES.items() if model in models), registry.NATIVE)
+    with one_coder():
+        return jpeg.compress(jpeg.decompress(data, device=device), profile=profile, device=device), data
+
+
+def image_streams(data: bytes, device: str) -> bytes:
+    """Return the streams that a device makes of an image's latents."""
+    body, codec = container.open_file(data, device, image.DEFAULT_LIMITS)
+    latents = codec.decode(body)
+    grid = TileGrid(codec.model.STRIDE, codec.model.TILE, body.height, body.width)
+    symbols = torch.from_numpy(latents)[None].float().to(device)
+    return _native.join_streams(
+        [
+            encode_tile(codec.model, symbols[..., tile.rows, tile.columns].contiguous(), body.quality)
+            for tile in grid.tiles
+        ]
+    )
+
+
+def golden(device: str, small: bool, budget: Budget) -> Iterator[Check]:
+    """Restore the files of every release on the device, and write them again."""
+    manifest = json.loads((restore_golden.FOLDER / "manifest.json").read_text())
+    names = [name for name in manifest if not small or name.endswith(SMALL)]
+    restored, again, pixels = (Check(f"golden files {what}") for what in ("restored", "written again", "shown"))
+    for name in names:
+        if not budget.allows(f"golden file {name}"):
+            continue
+        data = (restore_golden.FOLDER / name).read_bytes()
+        restored.add(name, hashlib.sha256(restore_golden.restored(name, device)).hexdigest() == manifest[name])
+        again.add(name, len(set(rewritten(name, data, device))) == 1)
+        if "_image_" in name:
+            with Image.open((restore_golden.FOLDER / name).with_suffix(".png")) as shown:
+                pixels.compare(name, np.asarray(image.decompress(data, device=device)), np.asarray(shown))
+    yield from (restored, again, pixels)
+
+
+def crossed(device: str, small: bool, budget: Budget) -> Iterator[Check]:
+    """Write files on the device and on the CPU, and let each side read what the other wrote."""
+    count = 1 if small else None
+    samplings: list[dict[str, Any]] = [{"subsampling": 2}] if small else [{"subsampling": n} for n in (2, 0, 1)]
+    for profile in registry.PROFILES:
+        check = Check(f"JPEG {profile}, {device} and CPU")
+        for size in CROSSED_JPEG[:count]:
+            for options in samplings if size == CROSSED[0] else samplings[:1]:
+                name = f"{'x'.join(map(str, size))} {options}"
+                if not budget.allows(f"{check.what}, {name}"):
+                    continue
+                data = jpeg_file(photograph(*size), **options)
+                with one_coder():
+                    ours_, theirs = (jpeg.compress(data, profile=profile, device=where) for where in (device, "cpu"))
+                back = jpeg.decompress(theirs, device=device), jpeg.decompress(ours_, device="cpu")
+                check.add(name, ours_ == theirs and back == (data, data))
+        yield check
+    for profile in registry.IMAGE_PROFILES:
+        check, pixels = Check(f"image {profile}, {device} and CPU"), Check(f"image {profile}, samples")
+        for size in CROSSED[:count]:
+            name = "x".join(map(str, size))
+            if not budget.allows(f"{check.what}, {name}"):
+                continue
+            for here, there in ((device, "cpu"), ("cpu", device)):
+                data = image.compress(photograph(*size), profile=profile, quality=5, device=here)
+                same = np.array_equal(image.latents(data, device=here), image.latents(data, device=there))
+                check.add(f"{name} from {here}", same and image_streams(data, there) == image_streams(data, here))
+                pixels.compare(name, *(np.asarray(image.decompress(data, device=d)) for d in (here, there)))
+        yield from (check, pixels)
+
+
+def tensor_codec(device: str, width: int, height: int) -> tuple[Codec[torch.Tensor], torch.Tensor, float, str]:
+    """Return the coder of tensors with a mean and a scale for each symbol, all of them on the device."""
+    shape = 320, -(-height // 16), -(-width // 16)
+    generator = torch.Generator().manual_seed(0)
+    mean, scale = torch.rand(shape, generator=generator), torch.full(shape, 1.5)
+    latents = torch.normal(mean, scale, generator=generator).round().to(torch.int16)
+    mean, scale, latents = (tensor.to(device) for tensor in (mean, scale, latents))
+
+    def encode(symbols: torch.Tensor) -> bytes:
+        return lic_native.encode(symbols, lic_native.Gaussian(mean, scale))
+
+    def decode(data: bytes) -> torch.Tensor:
+        return lic_native.decode(data, lic_native.Gaussian(mean, scale)).to(device)
+
+    return Codec("tensor Gaussian", encode, decode), latents, latents.numel() / 1e6, "Msymbols/s"
+
+
+def subjects(device: str, width: int, height: int) -> Iterator[tuple[Codec[Any], Any, float, str]]:
+    """Yield codecs, what they encode, how many millions it has, and of what."""
+    samples = photograph(width, height)
+    data = jpeg_file(samples)
+    for codec in ours.jpeg_codecs(device=device):
+        yield replace(codec, name=codec.name.replace("lic_native", "JPEG")), data, len(data) / 1e6, "MB/s"
+    for profile in registry.IMAGE_PROFILES:
+        codec = replace(ours.latency_codec(profile, device), name=f"image {profile}")
+        yield codec, samples, width * height / 1e6, "MP/s"
+    yield tensor_codec(device, width, height)
+
+
+def clock(device: str) -> float:
+    if device != "cpu":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+def called(work: Callable[[], Any], device: str, memory: bool = False) -> tuple[Call[Any], int | None]:
+    """Return what a call gave and took, and the most memory that torch had on the device."""
+    if device != "cpu":
+        torch.cuda.reset_peak_memory_stats(device)
+    call = measure_call(work, memory=memory, clock=partial(clock, device))
+    return call, None if device == "cpu" else torch.cuda.max_memory_allocated(device)
+
+
+def times(
+    device: str, sizes: Sequence[tuple[int, int]], counts: Sequence[int], repetitions: int, budget: Budget
+) -> Iterator[Time]:
+    """Time every codec at every size, alone and several at once: the smallest first, while seconds are left."""
+    pace: dict[str, float] = {}
+    for width, height in sizes:
+        size, rows = f"{width}x{height}", len(registry.PROFILES) + len(registry.IMAGE_PROFILES) + 1
+        if not budget.allows(f"times of {size}", 0.1 * width * height / 1e6):
+            continue
+        for codec, source, millions, unit in subjects(device, width, height):
+            rows -= 1
+            alone = pace.get(codec.name, 0.0) * millions
+            for at_once in counts:
+                what = f"{codec.name}, {size}, {at_once} at once"
+                if not budget.allows(what, 2 * alone * at_once):
+                    continue
+                share, start = budget.left() / (2 * rows + 4), time.perf_counter()
+                coded, measured = None, {"encode": [], "decode": []}
+                with ThreadPoolExecutor(at_once) as pool:
+
+                    def run(work: Callable[[Any], Any], argument: Any, pool: Any = pool, n: int = at_once) -> Any:
+                        return work(argument) if n == 1 else [*pool.map(work, [argument] * n)].pop()
+
+                    # The first is the warm-up, which also tells the memory.
+                    for i in range(repetitions + 1):
+                        encoded = called(partial(run, codec.encode, source), device, memory=not i)
+                        coded = encoded[0].result
+                        decoded = called(partial(run, codec.decode, coded), device, memory=not i)
+                        measured["encode"].append(encoded)
+                        measured["decode"].append(decoded)
+                        if i and time.perf_counter() - start > share:
+                            break
+                for direction, calls in measured.items():
+                    warm = sorted((call for call, _ in calls[1:]), key=lambda call: call.seconds)
+                    seconds = statistics.median(call.seconds for call in warm)
+                    yield Time(
+                        codec=codec.name,
+                        size=size,
+                        direction=direction,
+                        at_once=at_once,
+                        seconds=seconds,
+                        units=at_once * millions / seconds,
+                        unit=unit,
+                        coded_bytes=len(coded),
+                        repetitions=len(warm),
+                        memory=calls[0][0].peak_bytes,
+                        device_memory=max((device_bytes or 0 for _, device_bytes in calls), default=0) or None,
+                        stages={name: round(s, 6) for name, s in warm[(len(warm) - 1) // 2].stages.items()},
+                    )
+                    if at_once == 1:
+                        pace[codec.name] = pace.get(codec.name, 0.0) * (direction == "decode") + seconds / millions
+
+
+def machine(device: str) -> dict[str, Any]:
+    """Return what the figures depend on."""
+    facts: dict[str, Any] = {
+        "device": device,
+        "processor": platform.processor() or platform.machine(),
+        "threads": threads.available(),
+        "torch_threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        "lic_native": lic_native.__version__,
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "environment": {
+            name: value
+            for name, value in os.environ.items()
+            if name.startswith(("OMP_", "ONEDNN_", "NVIDIA_TF32", "LIC_"))
+        },
+    }
+    if device != "cpu":
+        query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+        try:
+            driver = subprocess.run(query, capture_output=True, text=True, timeout=10, check=True).stdout.split()[0]
+        except (OSError, subprocess.SubprocessError, IndexError):
+            driver = "unknown"
+        facts |= {
+            "gpu": torch.cuda.get_device_name(device),
+            "cuda": torch.version.cuda,
+            "cudnn": torch.backends.cudnn.version(),
+            "driver": driver,
+        }
+    return facts
+
+
+def loading(device: str) -> Iterator[dict[str, Any]]:
+    """Load each model: the seconds that takes, and those of trying its products on the device for the first time."""
+    for name in (*registry.PROFILES.values(), *registry.IMAGE_PROFILES.values()):
+        if name == registry.NATIVE:
+            continue
+        load = registry.load if name in registry.PROFILES.values() else registry.load_image
+        start = time.perf_counter()
+        model = load(name, "cpu")
+        row = {"model": name, "cpu_seconds": round(time.perf_counter() - start, 4)}
+        if device != "cpu":
+            start = time.perf_counter()
+            check_exact(model.exact_part, torch.device(device))
+            row["probing_seconds"] = round(time.perf_counter() - start, 4)
+            start = time.perf_counter()
+            load(name, device)
+            row["device_seconds"] = round(time.perf_counter() - start, 4)
+        yield row
+
+
+def show(head: list[str], rows: list[list[str]]) -> None:
+    print(f"\n{markdown(head, 'l'.ljust(len(head), 'r'), rows)}", flush=True)
+
+
+def mega(value: int | None) -> str:
+    return "" if value is None else f"{value / 1e6:.0f}"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--seconds", type=float, default=100, help="after these, what is left is left out and named")
+    parser.add_argument("--small", action="store_true", help="one small size, few golden files, one repetition")
+    parser.add_argument("--json", type=Path, help="file for all figures")
+    options = parser.parse_args(arguments)
+    device, budget = registry.present_device(options.device, "this bench"), Budget(options.seconds)
+    report: dict[str, Any] = {"machine": machine(device)}
+    print("\n".join(f"- {name}: {value}" for name, value in report["machine"].items()), flush=True)
+
+    report["loading"] = list(loading(device))
+    columns = list(report["loading"][0])
+    show([name.replace("_", " ") for name in columns], [[str(row[c]) for c in columns] for row in report["loading"]])
+
+    # Of the time, times get what exactness leaves, at least a third.
+    proofs = Budget(budget.left() * 2 / 3)
+    checks = [*golden(device, options.small, proofs), *crossed(device, options.small, proofs)]
+    rows = [
+        [c.what, f"{c.files - len(c.wrong)}/{c.files}", *("" if x is None else str(x) for x in (c.worst, c.differing))]
+        for c in checks
+    ]
+    show(["exactness", "right", "largest difference", "differing in a million"], rows)
+    for check in checks:
+        for name in check.wrong:
+            print(f"WRONG: {check.what}: {name}")
+    report["exactness"] = [asdict(check) for check in checks]
+
+    plan = ([(96, 64)], (1, 2), 1) if options.small else (SIZES, (1, AT_ONCE), REPETITIONS)
+    timed = list(times(device, *plan, budget))
+    head = ["", "size", "at once", "encode ms", "decode ms", "encode", "decode", "", "bytes", "MB", "MB on the device"]
+    cells = []
+    for _, pair in groupby(timed, lambda row: (row.codec, row.size, row.at_once)):
+        encode, decode = pair
+        memory, on_device = (
+            max(filter(None, (getattr(t, name) for t in (encode, decode))), default=None)
+            for name in ("memory", "device_memory")
+        )
+        cells.append(
+            [encode.codec, encode.size, str(encode.at_once)]
+            + [f"{1e3 * t.seconds:.1f}" for t in (encode, decode)]
+            + [f"{t.units:.2f}" for t in (encode, decode)]
+            + [encode.unit, str(encode.coded_bytes), mega(memory), mega(on_device)]
+        )
+    show(head, cells)
+    report["times"] = [asdict(row) for row in timed]
+    report["left_out"] = proofs.left_out + budget.left_out
+    for what in report["left_out"]:
+        print(f"left out, for want of time: {what}")
+    if options.json:
+        options.json.write_text(json.dumps(report, indent=1) + "\n")
+    files, wrong = sum(check.files for check in checks), sum(len(check.wrong) for check in checks)
+    print(f"\n{files} files and images compared, {wrong} wrong")
+    return int(wrong > 0 or not files)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
