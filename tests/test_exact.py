@@ -331,6 +331,15 @@ def test_bytes_do_not_depend_on_what_onednn_can_do(subject, monkeypatch):
     assert coded(subject.walks[0]) == expected
 
 
+@pytest.mark.filterwarnings("ignore:TF32 acceleration on top of oneDNN")
+def test_what_convolves_without_onednn_has_not_been_tried(monkeypatch):
+    x, weight = torch.rand(1, 5, 6, 8), torch.rand(16, 8, 3, 3)
+    expected = exact.conv3x3_as_product(x, weight)
+    monkeypatch.setattr(exact, "_direct_convolution", None)
+    with torch.no_grad(), torch.backends.mkldnn.flags(enabled=False):
+        assert torch.equal(exact.conv3x3(x, weight), expected)
+
+
 @pytest.fixture
 def probes():
     """What has been found of other shapes is forgotten, before and after."""

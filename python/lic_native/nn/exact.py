@@ -145,7 +145,7 @@ def _numbers(inputs: int, outputs: int, taps: int = 1) -> list[tuple[Tensor, Ten
     for i, row in enumerate(sparse):
         taken = range(i, inputs, stride)[: budget >> BITS[i]]
         row[taken] = sign[taken] * (budget // (len(taken) << BITS[i]) - torch.arange(len(taken))).clamp_min(1)
-    largest = torch.tensor(BITS).exp2()[k % len(BITS)].repeat_interleave(taps)
+    largest = torch.tensor(BITS).float().exp2()[k % len(BITS)].repeat_interleave(taps)
     sparse_weight = (share * -largest).ceil_().add_(largest).mul_(tap_sign)
     return [(dense.float(), dense_weight, bias), (sparse.float(), sparse_weight, bias)]
 
@@ -190,7 +190,7 @@ def _convolution_is_exact(inputs: int, outputs: int) -> bool:
         for (vectors, weight, _), apart in zip(_numbers(inputs, outputs, 9), (1, 3)):
             matrix, weight = weight.double(), weight.view(outputs, inputs, 3, 3)
             for height, width in GRIDS:
-                x = torch.zeros(1, height, width, inputs)
+                x = torch.zeros(1, height, width, inputs, dtype=torch.float32)
                 # Three rows each of the vectors whose sums come near to 2^24; of the others one in a square of 3x3.
                 part = x[:, ::apart, ::apart]
                 turns = torch.arange(part[..., 0].numel()).view(part.shape[:-1]) // (3 * width if apart == 1 else 1)
@@ -272,7 +272,9 @@ def conv3x3(x: Tensor, weight: Tensor) -> Tensor:
     three times as fast as the product over the nine neighbours that is used elsewhere.
     """
     outputs, inputs = weight.shape[:2]
-    if torch.is_grad_enabled() or (x.device.type == "cpu" and _convolution_is_exact(inputs, outputs)):
+    # Without oneDNN torch may take NNPACK's Winograd instead of what has been tried.
+    direct = x.device.type == "cpu" and torch.backends.mkldnn.enabled and _convolution_is_exact(inputs, outputs)
+    if torch.is_grad_enabled() or direct:
         return _direct_convolution(x, weight)
     return conv3x3_as_product(x, weight)
 
