@@ -452,7 +452,7 @@ def test_a_loss_for_some_number_of_vectors_is_found(monkeypatch, rows):
 
     assert not exact._is_exact(product, 16, 48, True, torch.device("cpu"))
     # Whatever takes more memory than a batch of tiles does is left out.
-    monkeypatch.setattr(exact, "MOST_NUMBERS", 16 * rows - 1)
+    monkeypatch.setattr(exact, "MOST_NUMBERS", 48 * rows - 1)
     assert exact._is_exact(product, 16, 48, True, torch.device("cpu"))
 
 

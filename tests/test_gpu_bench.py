@@ -73,3 +73,29 @@ def test_photographs_have_the_size_that_is_asked_for(gpu):
     for width, height in ((16, 700), (1300, 20), (512, 600)):
         samples = gpu.photograph(width, height)
         assert samples.shape == (height, width, 3) and samples.std() > 10
+
+
+def test_what_only_a_gpu_has_is_asked_of_torch(gpu, monkeypatch):
+    """With stand-ins for the functions of torch that need one."""
+    asked = []
+    answers = {
+        "get_device_name": "a GPU",
+        "max_memory_allocated": 7,
+        "reset_peak_memory_stats": None,
+        "synchronize": None,
+    }
+    for name, answer in answers.items():
+        monkeypatch.setattr(
+            gpu.torch.cuda, name, lambda device, name=name, answer=answer: asked.append((name, device)) or answer
+        )
+    assert gpu.machine("cuda")["gpu"] == "a GPU" and gpu.machine("cuda")["driver"]
+    call, memory = gpu.called(lambda: b"file", "cuda")
+    assert (call.result, memory) == (b"file", 7)
+    assert set(asked) == {(name, "cuda") for name in answers}
+    model, tried = object(), []
+    for load in ("load", "load_image"):
+        monkeypatch.setattr(registry, load, lambda name, device: type("Loaded", (), {"exact_part": model}))
+    monkeypatch.setattr(gpu, "check_exact", lambda *arguments: tried.append(arguments))
+    rows = list(gpu.loading("cuda"))
+    assert tried == [(model, gpu.torch.device("cuda"))] * len(rows)
+    assert all(row.keys() == {"model", "cpu_seconds", "probing_seconds", "device_seconds"} for row in rows)

@@ -103,7 +103,7 @@ def check_exact(model: nn.Module, device: torch.device) -> None:
 #: or the vectors. A GPU gets up to the vectors of a batch of tiles; on a CPU as many would take seconds.
 CPU_ROWS = (1, 61)
 CUDA_ROWS = (1, 2, 5, 16, 64, 273, 1024, 4096, 16384, 65536)
-#: Numbers in all vectors that a product is tried with, at most: 256 MB.
+#: Numbers in all vectors that a product is tried with, and in all that it gives, at most: 256 MB each.
 MOST_NUMBERS = 2**26
 #: Heights and widths of the grids that a convolution is tried on.
 GRIDS = ((1, 1), (9, 14))
@@ -156,7 +156,7 @@ def _is_exact(product: Product, inputs: int, outputs: int, bias: bool, device: t
         expected = vectors.double() @ weight.double().T + (shift.double() if bias else 0)
         vectors, weight, shift, expected = (t.to(device) for t in (vectors, weight, shift, expected.float()))
         for rows in CPU_ROWS if device.type == "cpu" else CUDA_ROWS:
-            if rows * inputs > MOST_NUMBERS:
+            if rows * max(inputs, outputs) > MOST_NUMBERS:
                 break
             turns = torch.arange(rows, device=device) % len(vectors)
             x = vectors[turns]
