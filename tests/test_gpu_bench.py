@@ -98,4 +98,5 @@ def test_what_only_a_gpu_has_is_asked_of_torch(gpu, monkeypatch):
     monkeypatch.setattr(gpu, "check_exact", lambda *arguments: tried.append(arguments))
     rows = list(gpu.loading("cuda"))
     assert tried == [(model, gpu.torch.device("cuda"))] * len(rows)
-    assert all(row.keys() == {"model", "cpu_seconds", "probing_seconds", "device_seconds"} for row in rows)
+    columns = {"model", "cpu_seconds", "probing_core_seconds", "probing_seconds", "device_seconds"}
+    assert all(row.keys() == columns for row in rows)
