@@ -1,15 +1,23 @@
 """The context model that `msp.py` and `mlcc.py` share: the layers that a phase of a grid is coded with.
 
-    planes coded before -- 3x3 --> t -- FiLM --> -- residual blocks --> t -- head --groups--> mixture -> coder
-                                   '--> a linear skip to the means ------------'  ^-- groups coded before
+    planes coded before -- 3x3 --> t -- FiLM --> -- blocks --> t -- head --groups--> mixture -> coder
+                                   '--> a linear skip to the means ---'  ^-- groups coded before
+
+    blocks:   t -- residual block --> -- context blocks: t + 1x1(3x3(t)) --> -- pointwise blocks: t + 1x1(1x1(t)) --> t
+    a group:  1x1(t) + 1x1(groups before) --> h -- further layers: h + 1x1(h) --> -- 1x1 --> mixture
 
 A *phase* is one position of the 2x2 squares of a grid (`nn/phases.py`). All its vectors are coded at once, in a few
 *groups* of channels; so the number of steps is the same at any size. A trunk sees the phases before, a head the groups
 before. FiLM (Perez et al. 2018, arXiv 1709.07871) conditions the trunk on what the whole picture has in common.
+
+Every trunk has one residual block. Its further blocks and the further layers of a head are optional: they make a
+network deeper, and begin as the identity, so that a grown network first computes what the smaller one did
+(`training/widen.py`). A context block sees the neighbours of neighbours.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -18,10 +26,19 @@ from torch import Tensor, nn
 
 from ..coding.coder import SymbolCoder
 from ..coding.mixture import Mixture
-from ..nn.exact import Linear, quantize_linear, quantize_weight, uniform_range
-from ..nn.quantizer import Normalize, Quantizer
+from ..nn.exact import Linear, conv3x3, quantize_linear, quantize_weight, uniform_range
+from ..nn.quantizer import SLOPE, Normalize, Quantizer
 
-__all__ = ["Conditioning", "GroupHead", "Groups", "ResidualBlock", "Trunk", "Units"]
+__all__ = [
+    "AddedBlock",
+    "Conditioning",
+    "FurtherLayer",
+    "GroupHead",
+    "Groups",
+    "ResidualBlock",
+    "Trunk",
+    "Units",
+]
 
 #: Begins and ends of groups of channels, in coding order.
 Groups = tuple[tuple[int, int], ...]
@@ -69,14 +86,79 @@ class ResidualBlock(nn.Module):
         quantize_linear(self.second, self.hidden)
 
 
-class Trunk(nn.Module):
-    """The end of a phase's trunk: FiLM, then residual blocks. Subclasses turn what was coded before into t."""
+class AddedBlock(nn.Module):
+    """t -> t + 1x1(leaky rectifier(first(t))), t having been quantized for the inner layer only; at first the identity.
 
-    def __init__(self, width: int, skip: int, conditioning_width: int) -> None:
+    first: `nn.Conv2d` of 3x3 for a context block, `Linear` for a pointwise one.
+    """
+
+    def __init__(self, first: Linear | nn.Conv2d) -> None:
+        super().__init__()
+        inner, width = first.weight.shape[:2]
+        self.input = Quantizer(9)
+        self.first = first
+        self.hidden = Quantizer(9)
+        self.second = Linear(inner, width)
+        with torch.no_grad():
+            # The scale of what is added is that of t, once `second` has learned.
+            nn.init.kaiming_normal_(first.weight, SLOPE)
+            for parameter in (first.bias, self.second.weight, self.second.bias):
+                parameter.zero_()
+
+    def forward(self, t: Tensor) -> Tensor:
+        x, first = self.input(t), self.first
+        x = conv3x3(x, first.weight) + first.bias if isinstance(first, nn.Conv2d) else first(x)
+        result: Tensor = t + self.second(self.hidden.leaky_relu(x))
+        return result
+
+    def quantize_weights(self) -> None:
+        ranges = uniform_range(self.first.weight.shape[1], float(self.input.step), float(self.input.limit))
+        quantize_weight(self.first.weight, self.first.bias, *ranges)
+        quantize_linear(self.second, self.hidden)
+
+
+class FurtherLayer(nn.Module):
+    """h -> h + 1x1(leaky rectifier(h)), of a group's hidden channels; at first the identity."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.input = Quantizer(10)
+        self.linear = Linear(width, width)
+        nn.init.zeros_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
+
+    def forward(self, h: Tensor) -> Tensor:
+        # Not `leaky_relu` of the quantizer, which may overwrite h.
+        result: Tensor = h + self.linear(self.input(F.leaky_relu(h, SLOPE)))
+        return result
+
+    def quantize_weights(self) -> None:
+        quantize_linear(self.linear, self.input)
+
+
+class Trunk(nn.Module):
+    """The end of a phase's trunk: FiLM, then blocks. Subclasses turn what was coded before into t.
+
+    width, skip: channels of t, and of the linear guesses.
+    conditioning_width: channels of the embedding.
+    context_blocks: the inner width of each context block.
+    pointwise_blocks: the number of further blocks, of 1x1 layers.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        skip: int,
+        conditioning_width: int,
+        context_blocks: Sequence[int] = (),
+        pointwise_blocks: int = 0,
+    ) -> None:
         super().__init__()
         self.width, self.skip = width, skip
         self.film = Linear(conditioning_width, 2 * width)
         self.blocks = nn.ModuleList([ResidualBlock(width)])
+        self.context_blocks = nn.ModuleList(AddedBlock(nn.Conv2d(width, n, 3, padding=1)) for n in context_blocks)
+        self.pointwise_blocks = nn.ModuleList(AddedBlock(Linear(width, width)) for _ in range(pointwise_blocks))
         with torch.no_grad():
             self.film.weight.mul_(0.3)
 
@@ -84,13 +166,16 @@ class Trunk(nn.Module):
         """Return `[B, H, W, width]` of t, or of zeros, after FiLM and the blocks; grid: (H, W)."""
         gain, shift = self.film(embedding)[:, None, None].split(self.width, -1)
         t = shift.repeat(1, *grid, 1) if t is None else t * (1 + gain) + shift
-        for block in self.blocks:
+        for block in self._all_blocks():
             t = block(t)
         return t
 
+    def _all_blocks(self) -> list[nn.Module]:
+        return [*self.blocks, *self.context_blocks, *self.pointwise_blocks]
+
     def quantize_tail(self, embedding: Quantizer) -> None:
         quantize_linear(self.film, embedding)
-        for block in self.blocks:
+        for block in self._all_blocks():
             block.quantize_weights()
 
 
@@ -104,14 +189,25 @@ class GroupHead(nn.Module):
     interleaved: the inputs from coded groups are coarse values and magnitudes in turn, group by group; otherwise all
         coarse values stand before all magnitudes.
     partial: a group may have guesses for some of its channels; otherwise only groups wholly inside of `skip` have any.
+    guessed: channels, the first, whose guesses are used.
+    further_layers: of each group.
     """
 
     def __init__(
-        self, groups: Groups, trunk_width: int, width: int, skip: int, *, interleaved: bool, partial: bool
+        self,
+        groups: Groups,
+        trunk_width: int,
+        width: int,
+        skip: int,
+        *,
+        interleaved: bool,
+        partial: bool,
+        further_layers: int = 0,
     ) -> None:
         super().__init__()
-        self.groups, self.width, self.skip = groups, width, skip
-        self.interleaved, self.partial = interleaved, partial
+        self.groups, self.width = groups, width
+        self.interleaved = interleaved
+        self.guessed = skip if partial else max((b for _, b in groups if b <= skip), default=0)
         sizes = [b - a for a, b in groups]
         before = [sum(sizes[:g]) for g in range(1, len(groups))]
         self.normalize = Normalize()
@@ -119,6 +215,9 @@ class GroupHead(nn.Module):
         self.context = Linear(trunk_width, len(groups) * width)
         self.group_context = nn.ModuleList(Linear(2 * count, width, bias=False) for count in before)
         self.group_mean = nn.ModuleList(Linear(n, size, bias=False) for n, size in zip(before, sizes[1:]))
+        self.further = nn.ModuleList(
+            nn.Sequential(*(FurtherLayer(width) for _ in range(further_layers))) for _ in groups
+        )
         self.hidden = nn.ModuleList(Quantizer(10) for _ in groups)
         self.output = nn.ModuleList(Linear(width, 5 * size) for size in sizes)
         with torch.no_grad():
@@ -177,10 +276,11 @@ class GroupHead(nn.Module):
             inputs = [x for pair in zip(coarse, magnitude) for x in pair] if self.interleaved else coarse + magnitude
             hidden = hidden + self.group_context[g - 1](torch.cat(inputs, -1))
             mean = self.group_mean[g - 1](torch.cat(fine, -1))
-        if skip is not None and (a < self.skip if self.partial else b <= self.skip):
-            guess = F.pad(skip[..., a:b], (0, max(b - self.skip, 0)))
+        if skip is not None and a < self.guessed:
+            guess = F.pad(skip[..., a:b], (0, max(b - self.guessed, 0)))
             mean = guess if mean is None else mean + guess
-        return self.output[g](self.hidden[g].leaky_relu(hidden)).unflatten(-1, (b - a, 5)), mean
+        hidden = self.hidden[g].leaky_relu(self.further[g](hidden))
+        return self.output[g](hidden).unflatten(-1, (b - a, 5)), mean
 
     def quantize_weights(self) -> None:
         fine, coarse, magnitude = self.normalize.ranges()
@@ -191,5 +291,8 @@ class GroupHead(nn.Module):
             counts = sizes[:g] if self.interleaved else [sum(sizes[:g])]
             ranges = [uniform_range(count, *range_) for count in counts for range_ in (coarse, magnitude)]
             quantize_weight(context.weight, None, *map(torch.cat, zip(*ranges)))
+        for further in self.further.modules():
+            if isinstance(further, FurtherLayer):
+                further.quantize_weights()
         for layer, quantizer in zip(self.output, self.hidden):
             quantize_linear(layer, quantizer)

@@ -43,13 +43,16 @@ CHROMA_GROUPS = ((28, 64), (15, 28), (6, 15), (3, 6), (1, 3), (0, 1))
 
 @dataclass(frozen=True)
 class Config(base.Config):
-    """Widths of the network. The defaults are the profile `fast`: about 5.5 kMAC a luma pixel.
+    """Widths and depths of the network. The defaults are the profile `fast`: about 5.5 kMAC a luma pixel.
 
     luma_trunk_width, luma_head_width: channels of a luma phase's context, and hidden ones of each of its groups.
     luma_skip_channels: frequencies, the lowest, whose mean is guessed linearly as well.
     chroma_context_width: channels that coded chroma is seen as by luma.
     conditioning_width: channels that the quantisation tables and the sampling are seen as.
     z_channels: of the hyperprior, which has a vector every 8x8 luma blocks; 0 is none.
+    luma_context_blocks, chroma_context_blocks: inner widths of the context blocks of each trunk (`context.py`).
+    luma_pointwise_blocks, chroma_pointwise_blocks: number of pointwise blocks after them.
+    further_head_layers: of each group.
     """
 
     luma_trunk_width: int = 96
@@ -61,10 +64,16 @@ class Config(base.Config):
     chroma_context_width: int = 64
     conditioning_width: int = 32
     z_channels: int = 0
+    luma_context_blocks: tuple[int, ...] = ()
+    chroma_context_blocks: tuple[int, ...] = ()
+    luma_pointwise_blocks: int = 0
+    chroma_pointwise_blocks: int = 0
+    further_head_layers: int = 0
 
 
-#: Widths by profile. `best` takes about 20 kMAC a luma pixel; `tiny`, half as wide as `fast`, is for comparing designs
-#: in short runs and has no weights.
+#: What a new training builds, by profile; shipped weights carry their own configuration. `best` takes about 34 kMAC a
+#: luma pixel; its shipped weights are still of a shallower network of the same widths, without the last four fields,
+#: which takes 20. `tiny`, half as wide as `fast`, is for comparing designs in short runs and has no weights.
 PROFILES = {
     "tiny": Config(
         luma_trunk_width=48,
@@ -82,6 +91,10 @@ PROFILES = {
         chroma_head_width=80,
         chroma_skip_channels=15,
         chroma_context_width=112,
+        luma_context_blocks=(128,),
+        luma_pointwise_blocks=2,
+        chroma_pointwise_blocks=1,
+        further_head_layers=1,
     ),
 }
 
@@ -170,12 +183,22 @@ class Trunk(context.Trunk):
 
     inputs: channels of all planes coded before.
     cross_channel: channels of the chroma context; 0 is none.
+    context_blocks, pointwise_blocks: as of `context.Trunk`.
     """
 
-    def __init__(self, inputs: int, width: int, skip: int, conditioning_width: int, cross_channel: int) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        width: int,
+        skip: int,
+        conditioning_width: int,
+        cross_channel: int,
+        context_blocks: Sequence[int] = (),
+        pointwise_blocks: int = 0,
+    ) -> None:
         conv = nn.Conv2d(inputs, width + skip, 3, padding=1, bias=False) if inputs else None
         linear = Linear(cross_channel, width, bias=False) if cross_channel else None
-        super().__init__(width, skip, conditioning_width)
+        super().__init__(width, skip, conditioning_width, context_blocks, pointwise_blocks)
         self.context, self.cross_channel = conv, linear
         if conv is not None:
             with torch.no_grad():
@@ -313,9 +336,9 @@ class Mlcc(base.Model):
 
         Cr --4 phases--> Cb | Cr --4 phases--> Y | Cb, Cr --4 phases, the first in 4 sub-phases-->
 
-        a phase:   coded planes --3x3 conv--> t, linear skip ----+
-                   log q        --MLP-------> FiLM(t) -- 1x1 --> head --9 frequency groups, high to low--> mixture
-                   chroma       --1x1-------> +                   ^--- groups of this phase already coded
+        a phase:   coded planes --3x3 conv--> t, linear skip -------+
+                   log q        --MLP-------> FiLM(t) -- blocks --> head --9 frequency groups, high to low--> mixture
+                   chroma       --1x1-------> +                      ^--- groups of this phase already coded
 
     A phase is one of the 2x2 positions of the block grid (the paper's four spatial rows); a group is a run of zig-zag
     frequencies (its nine columns: 28, 8, 7, 6, 5, 4, 3, 2 and 1 wide). All coefficients of a phase and group are coded
@@ -343,18 +366,17 @@ class Mlcc(base.Model):
         self.chroma_features = Features(15, chroma_pools())
         luma, chroma = self.luma_features.channels, self.chroma_features.channels
         self.conditioning = TableConditioning(c.conditioning_width)
-        self.chroma_trunks = nn.ModuleList(
-            Trunk(chroma * k, c.chroma_trunk_width, c.chroma_skip_channels, c.conditioning_width, 0) for k in range(8)
-        )
+        chroma_sizes = c.chroma_trunk_width, c.chroma_skip_channels, c.conditioning_width, 0
+        chroma_blocks = c.chroma_context_blocks, c.chroma_pointwise_blocks
+        self.chroma_trunks = nn.ModuleList(Trunk(chroma * k, *chroma_sizes, *chroma_blocks) for k in range(8))
         self.chroma_heads = nn.ModuleList(
             self._head(CHROMA_GROUPS, c.chroma_trunk_width, c.chroma_head_width, c.chroma_skip_channels)
             for _ in range(2)
         )
         self.chroma_context = ChromaContext(chroma, c.chroma_context_width)
-        self.luma_trunks = nn.ModuleList(
-            Trunk(luma * k, c.luma_trunk_width, c.luma_skip_channels, c.conditioning_width, c.chroma_context_width)
-            for k in (0, 1, 2, 3, 1, 2, 3)
-        )
+        luma_sizes = c.luma_trunk_width, c.luma_skip_channels, c.conditioning_width, c.chroma_context_width
+        luma_blocks = c.luma_context_blocks, c.luma_pointwise_blocks
+        self.luma_trunks = nn.ModuleList(Trunk(luma * k, *luma_sizes, *luma_blocks) for k in (0, 1, 2, 3, 1, 2, 3))
         self.luma_heads = nn.ModuleList(
             self._head(LUMA_GROUPS, c.luma_trunk_width, c.luma_head_width, c.luma_skip_channels) for _ in range(4)
         )
@@ -362,9 +384,9 @@ class Mlcc(base.Model):
         widths = c.luma_trunk_width, c.chroma_trunk_width
         self.hyperprior = Hyperprior(c.z_channels, (luma, chroma), widths) if c.z_channels else None
 
-    @staticmethod
-    def _head(groups: context.Groups, trunk_width: int, width: int, skip: int) -> GroupHead:
-        return GroupHead(groups, trunk_width, width, skip, interleaved=False, partial=False)
+    def _head(self, groups: context.Groups, trunk_width: int, width: int, skip: int) -> GroupHead:
+        layers = self.config.further_head_layers
+        return GroupHead(groups, trunk_width, width, skip, interleaved=False, partial=False, further_layers=layers)
 
     def _observe(self, batch: tuple[Shape, Tensor, Picture]) -> None:
         self.walk(RateMeter(), *batch)
