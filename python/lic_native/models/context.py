@@ -18,7 +18,7 @@ network deeper, and begin as the identity, so that a grown network first compute
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from ..coding.coder import SymbolCoder
 from ..coding.mixture import Mixture
+from ..coding.rate import RateMeter
 from ..nn.exact import Linear, conv3x3, quantize_linear, quantize_weight, uniform_range
 from ..nn.quantizer import SLOPE, Normalize, Quantizer
 
@@ -250,9 +251,20 @@ class GroupHead(nn.Module):
             Symbols `[B, H, W, C]`, known or decoded.
         """
         grid, area = t.shape[1:3], (slice(None), slice(inside[0]), slice(inside[1]))
-        hidden = self.context(self.input(t[area])).split(self.width, -1)
+        hidden = self.context(self.input(t[area]))
         skip = None if skip is None else skip[area]
         symbols = None if symbols is None else symbols[area]
+        if isinstance(coder, RateMeter) and symbols is not None:
+            result = self._measure(coder, hidden, skip, units, symbols)
+        else:
+            result = self._code_in_order(coder, hidden.split(self.width, -1), skip, units, symbols)
+        rows, columns = grid[0] - inside[0], grid[1] - inside[1]
+        return F.pad(result, (0, 0, 0, columns, 0, rows)) if rows or columns else result
+
+    def _code_in_order(
+        self, coder: SymbolCoder, hidden: Sequence[Tensor], skip: Tensor | None, units: Units, symbols: Tensor | None
+    ) -> Tensor:
+        """Code group by group; hidden: what each sees of the trunk, `[B, H, W, width]`."""
         coded: list[Tensor] = []
         seen: list[tuple[Tensor, Tensor, Tensor]] = []
         for g, (a, b) in enumerate(self.groups):
@@ -262,9 +274,47 @@ class GroupHead(nn.Module):
             coded.append(y)
             if g + 1 < len(self.groups):
                 seen.append(self.normalize(y, own.inverse))
-        result = torch.cat([coded[g] for g in sorted(range(len(coded)), key=self.groups.__getitem__)], -1)
-        rows, columns = grid[0] - inside[0], grid[1] - inside[1]
-        return F.pad(result, (0, 0, 0, columns, 0, rows)) if rows or columns else result
+        return torch.cat([coded[g] for g in sorted(range(len(coded)), key=self.groups.__getitem__)], -1)
+
+    def _measure(self, meter: RateMeter, hidden: Tensor, skip: Tensor | None, units: Units, symbols: Tensor) -> Tensor:
+        """Do as `_code_in_order` with all groups at once: known symbols need no order. Channels are in coding order."""
+        result, last = meter.seen(symbols), self.groups[-1]
+        symbols, units = self._ordered(symbols), Units(*map(self._ordered, units))
+        before = symbols.shape[-1] - (last[1] - last[0])
+        fine, coarse, magnitude = self.normalize(self._ordered(result)[..., :before], units.inverse[..., :before])
+        group_context, group_mean = self._triangles()
+        sizes = [b - a for a, b in self.groups[:-1]] if self.interleaved else [before]
+        pairs = zip(coarse.split(sizes, -1), magnitude.split(sizes, -1))
+        hidden = hidden + F.linear(torch.cat([x for pair in pairs for x in pair], -1), group_context)
+        mean = F.linear(fine, group_mean)
+        if skip is not None:
+            mean = mean + self._ordered(F.pad(skip[..., : self.guessed], (0, symbols.shape[-1] - self.guessed)))
+        raws = [self._output(g, x) for g, x in enumerate(hidden.split(self.width, -1))]
+        raw = torch.cat(raws, -1).unflatten(-1, (-1, 5))
+        meter.measure(Mixture(raw, mean, units.unit, units.level), symbols)
+        return result
+
+    def _ordered(self, x: Tensor) -> Tensor:
+        """Return x with its channels in coding order."""
+        return x if self.groups == tuple(sorted(self.groups)) else torch.cat([x[..., a:b] for a, b in self.groups], -1)
+
+    def _triangles(self) -> tuple[Tensor, Tensor]:
+        """Return weights of `group_context` and of `group_mean` of all groups, zero for what a group does not see."""
+        before = self.group_mean[-1].in_features if self.group_mean else 0
+        zero = self.context.weight.new_zeros(max(self.width, *(b - a for a, b in self.groups)), 2, before)
+        contexts, means = [zero[: self.width].flatten(1)], [zero[: self.groups[0][1] - self.groups[0][0], 0]]
+        context: Any
+        mean: Any
+        for context, mean in zip(self.group_context, self.group_mean):
+            # What a group sees comes first in coding order: in all, or in coarse values and in magnitudes.
+            later, rows = before - mean.in_features, mean.out_features
+            if self.interleaved:
+                contexts.append(torch.cat([context.weight, zero[: self.width, :, :later].flatten(1)], 1))
+            else:
+                parts = [context.weight.unflatten(1, (2, -1)), zero[: self.width, :, :later]]
+                contexts.append(torch.cat(parts, 2).flatten(1))
+            means.append(torch.cat([mean.weight, zero[:rows, 0, :later]], 1))
+        return torch.cat(contexts), torch.cat(means)
 
     def _mixture_params(
         self, g: int, hidden: Tensor, seen: list[tuple[Tensor, Tensor, Tensor]], skip: Tensor | None
@@ -279,8 +329,11 @@ class GroupHead(nn.Module):
         if skip is not None and a < self.guessed:
             guess = F.pad(skip[..., a:b], (0, max(b - self.guessed, 0)))
             mean = guess if mean is None else mean + guess
-        hidden = self.hidden[g].leaky_relu(self.further[g](hidden))
-        return self.output[g](hidden).unflatten(-1, (b - a, 5)), mean
+        return self._output(g, hidden).unflatten(-1, (b - a, 5)), mean
+
+    def _output(self, g: int, hidden: Tensor) -> Tensor:
+        result: Tensor = self.output[g](self.hidden[g].leaky_relu(self.further[g](hidden)))
+        return result
 
     def quantize_weights(self) -> None:
         fine, coarse, magnitude = self.normalize.ranges()

@@ -241,9 +241,11 @@ class TableConditioning(nn.Module):
         self.second = Linear(64, width)
         self.output = Quantizer(10)
 
-    def forward(self, tables: Tensor, sampling: str) -> Tensor:
-        log_q = log2_table(tables) * math.log(2)
-        one_hot = log_q.new_tensor([[float(sampling == name) for name in SAMPLINGS]]).expand(len(log_q), -1)
+    def forward(self, log2_tables: Tensor, sampling: str) -> Tensor:
+        log_q = log2_tables * math.log(2)
+        # Not a tensor of a list, whose copy from the host no CUDA graph can hold.
+        one_hot = log_q.new_zeros(len(log_q), len(SAMPLINGS))
+        one_hot[:, list(SAMPLINGS).index(sampling)] = 1
         x = self.input(torch.cat([log_q[:, :2].flatten(1) - 3, one_hot], -1))
         result: Tensor = self.output(self.second(self.hidden.leaky_relu(self.first(x))))
         return result
@@ -431,23 +433,24 @@ class Mlcc(base.Model):
         Returns:
             The coefficients, known or decoded.
         """
-        embedding = self.conditioning(tables, shape.sampling)
+        log2_tables, units = self._units(tables)
+        embedding = self.conditioning(log2_tables, shape.sampling)
         priors = NO_PRIORS if self.hyperprior is None else self.walk_hyperprior(coder, shape, tables, picture)
         rows, columns = padded(shape.luma)
         chroma: list[Tensor] = []
         luma_context: Tensor | None = None
         if SAMPLINGS[shape.sampling]:
-            (v, h), units = SAMPLINGS[shape.sampling], self._chroma_units(tables)
+            v, h = SAMPLINGS[shape.sampling]
             grid = rows // 4 * v, columns // 4 * h
             planes: list[Tensor] = []
             for c in range(2):
-                conditioning, phases = Conditioning(embedding, units[c]), slice(4 * c, 4 * c + 4)
+                conditioning, phases = Conditioning(embedding, units[1 + c]), slice(4 * c, 4 * c + 4)
                 features, trunks, head = self.chroma_features, self.chroma_trunks[phases], self.chroma_heads[c]
                 walk = PlaneWalk(coder, conditioning, grid, features, trunks, [head] * 4, priors.chroma[phases])
                 walk.planes = planes
                 chroma.append(walk.code(shape.chroma, picture.chroma[c] if picture else None))
-            luma_context = self.chroma_context(shape.sampling, self._features_of_chroma(chroma, units))
-        conditioning = Conditioning(embedding, self._units(0, tables[:, 0]))
+            luma_context = self.chroma_context(shape.sampling, self._features_of_chroma(chroma, units[1:]))
+        conditioning = Conditioning(embedding, units[0])
         features, trunks, heads = self.luma_features, self.luma_trunks, self.luma_heads
         quarters = [None if luma_context is None else luma_context[:, i::2, j::2] for i, j in PHASES]
         grid = rows // 4, columns // 4
@@ -462,14 +465,21 @@ class Mlcc(base.Model):
         """Code the side information of a model that has any: the first part of `walk`."""
         features = None
         if picture is not None:
-            luma = self.luma_features(picture.luma, self._units(0, tables[:, 0]).inverse)
-            chroma = self._features_of_chroma(picture.chroma, self._chroma_units(tables)) if picture.chroma else None
+            _, units = self._units(tables)
+            luma = self.luma_features(picture.luma, units[0].inverse)
+            chroma = self._features_of_chroma(picture.chroma, units[1:]) if picture.chroma else None
             features = luma[..., : self.luma_features.channels], chroma
         priors: PhasePriors = self.hyperprior.walk(coder, shape, len(tables), features)
         return priors
 
     def run(self, coder: SymbolCoder, shape: Shape, tables: Tensor, picture: Picture | None = None) -> Picture:
-        """Do as `walk` the way an encoder and a decoder must: on the model's device, in a state that is exact."""
+        """Do as `walk` the way an encoder and a decoder must: on the model's device, in a state that is exact.
+
+        Raises:
+            ValueError: a quantiser is outside 1 .. 65535.
+        """
+        if not bool(((tables >= 1) & (tables <= 0xFFFF)).all()):
+            raise ValueError("a quantiser is outside 1 .. 65535")
         with known_state(), torch.inference_mode():
             if picture is not None:
                 picture = picture.to(self.device).float()
@@ -479,12 +489,14 @@ class Mlcc(base.Model):
         n = self.chroma_features.channels
         return torch.cat([self.chroma_features(x, unit.inverse)[..., :n] for x, unit in zip(chroma, units)], -1)
 
-    def _chroma_units(self, tables: Tensor) -> list[Units]:
-        """Return the units of Cr and Cb."""
-        return [self._units(1, tables[:, -1]), self._units(1, tables[:, 1])]
-
-    def _units(self, kind: int, table: Tensor) -> Units:
-        sigma, table = self.sigma[kind], table[:, None, None].float()
+    def _units(self, tables: Tensor) -> tuple[Tensor, list[Units]]:
+        """Return log2 of the tables, and the units of Y, Cr and Cb."""
+        log2_tables = log2_table(tables)
         # log2 of sigma to 1/256 by the same integer arithmetic as of a quantiser: 64 sigma is below 2^16.
-        level = log2_table((64 * sigma).round()) - 6 - log2_table(table)
-        return Units(sigma / table, table / sigma, level * math.log(2))
+        log2_sigma = log2_table((64 * self.sigma).round()) - 6
+        units = []
+        for kind, component in ((0, 0), (1, -1), (1, 1)):
+            sigma, table = self.sigma[kind], tables[:, component, None, None].float()
+            level = log2_sigma[kind] - log2_tables[:, component, None, None]
+            units.append(Units(sigma / table, table / sigma, level * math.log(2)))
+        return log2_tables, units
