@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from .. import _native
 from ..entropy.base import Distribution
 from ..entropy.distributions import LogisticPair
 from ..nn.quantizer import in_one_pass
 
-__all__ = ["E_FOLD", "FLOOR", "Mixture", "mixture_costs", "to_params"]
+__all__ = ["E_FOLD", "FLOOR", "LOG_SCALES", "Mixture", "joined", "to_params"]
 
 #: Scale indices in a factor of e.
 E_FOLD = 8 / math.log(2)
 #: The coder's precision is 15 bits, so no symbol costs much more than one of this probability.
 FLOOR = 2.0**-17
+#: Bounds of the natural logarithm of a scale in integer steps: about those of the coder's indices.
+LOG_SCALES = -4.1, 6.8
 
 
 class Mixture(NamedTuple):
@@ -53,7 +56,8 @@ class Mixture(NamedTuple):
 
     def costs(self, symbols: Tensor) -> Tensor:
         """Return `[B, n]` bits of each symbol, in their order; numbers between integers have a cost, too."""
-        return mixture_costs([(self, symbols)])
+        costs: Tensor = _Costs.apply(symbols, *self)
+        return costs.flatten(1)
 
 
 def to_params(mixture: Mixture) -> Tensor:
@@ -75,25 +79,97 @@ def to_params(mixture: Mixture) -> Tensor:
     return torch.cat([means, scales, weight], -1).to(torch.int16)
 
 
-def mixture_costs(groups: Sequence[tuple[Mixture, Tensor]]) -> Tensor:
-    """Return `[B, n]` bits of all symbols of all groups: -log2 of the probability of each."""
+def joined(groups: Sequence[tuple[Mixture, Tensor]]) -> tuple[Mixture, Tensor]:
+    """Return the mixtures and the symbols of all groups as one, `[B, n]`."""
     batch = len(groups[0][1])
 
     def flat(values: Sequence[Tensor | None]) -> Tensor:
         """Return one value for each symbol, `[B, n]`."""
         tensors = [x.new_zeros(()) if v is None else v for v, (_, x) in zip(values, groups)]
-        return torch.cat([v.expand(x.shape).reshape(batch, -1) for v, (_, x) in zip(tensors, groups)], 1).float()
+        return torch.cat([v.expand(x.shape).reshape(batch, -1) for v, (_, x) in zip(tensors, groups)], 1)
 
-    raw = torch.cat([m.raw.reshape(batch, -1, 5) for m, _ in groups], 1).float()
+    raw = torch.cat([mixture.raw.reshape(batch, -1, 5) for mixture, _ in groups], 1)
     mean, unit, level = (flat(values) for values in zip(*((m.mean, m.unit, m.level) for m, _ in groups)))
-    x = flat([x for _, x in groups])
-    m1, m2, s1, s2, w = raw.unbind(-1)
-    w = torch.sigmoid(w)
+    return Mixture(raw, mean, unit, level), flat([x for _, x in groups])
 
-    def mass(m: Tensor, s: Tensor) -> Tensor:
-        inverse = (-(level + s).clamp(-4.1, 6.8)).exp()
-        distance = (x - (m + mean) * unit).abs()
-        return torch.sigmoid((0.5 - distance) * inverse) - torch.sigmoid((-0.5 - distance) * inverse)
 
-    p = w * mass(m1, s1) + (1 - w) * mass(m2, s2)
-    return -torch.log2(p + FLOOR)
+class _Costs(torch.autograd.Function):
+    """Bits `[..., n]` of symbols under mixtures, with derivatives that are written out.
+
+    Only the arguments are kept for them, where autograd would keep forty numbers for each symbol.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, symbols: Tensor, raw: Tensor, mean: Tensor | None, unit: Tensor, level: Tensor) -> Tensor:
+        ctx.save_for_backward(symbols, raw, mean, unit, level)
+        raw = _precise(raw)
+        w = torch.sigmoid(raw[..., 4])
+        first, second = (_Logistic.of(symbols, raw, mean, unit, level, k).mass for k in range(2))
+        return -torch.log2(w * first + (1 - w) * second + FLOOR)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        symbols, raw, mean, unit, level = ctx.saved_tensors
+        precise = _precise(raw)
+        w = torch.sigmoid(precise[..., 4])
+        both = [_Logistic.of(symbols, precise, mean, unit, level, k) for k in range(2)]
+        mass = w * both[0].mass + (1 - w) * both[1].mass + FLOOR
+        by_mass = gradient / (mass * -math.log(2))
+        by_middle, by_scale = zip(*(each.slopes(by_mass * share) for each, share in zip(both, (w, 1 - w))))
+        by_weight = by_mass * w * (1 - w) * (both[0].mass - both[1].mass)
+        by_both = by_middle[0] + by_middle[1]
+        by_raw = torch.stack([*(by * unit for by in by_middle), *by_scale, by_weight], -1).to(raw.dtype)
+        wanted = ctx.needs_input_grad
+        by_unit = by_level = None
+        if wanted[3]:
+            means = sum(by * logistic.mean for by, logistic in zip(by_middle, both))
+            by_unit = means.sum_to_size(unit.shape)
+        if wanted[4]:
+            by_level = (by_scale[0] + by_scale[1]).sum_to_size(level.shape)
+        by_mean = (by_both * unit).to(mean.dtype) if wanted[2] and mean is not None else None
+        return -by_both if wanted[0] else None, by_raw, by_mean, by_unit, by_level
+
+
+def _precise(x: Tensor) -> Tensor:
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+class _Logistic(NamedTuple):
+    """One of the two distributions at each symbol.
+
+    mean: in units. offset: of the symbol from the mean, in integer steps. inverse: of the scale, in integer steps.
+    inside: whether the scale has a slope, that is, is within its bounds.
+    above, below: sigmoids of the ends of the symbol's interval, as if it were on the side of the mean where differences
+        of sigmoids keep their digits.
+    """
+
+    mean: Tensor
+    offset: Tensor
+    inverse: Tensor
+    inside: Tensor
+    above: Tensor
+    below: Tensor
+
+    @classmethod
+    def of(cls, symbols: Tensor, raw: Tensor, mean: Tensor | None, unit: Tensor, level: Tensor, k: int) -> _Logistic:
+        own = raw[..., k] if mean is None else raw[..., k] + mean
+        log_scale = raw[..., 2 + k] + level
+        inside = (log_scale >= LOG_SCALES[0]) & (log_scale <= LOG_SCALES[1])
+        inverse = (-log_scale.clamp(*LOG_SCALES)).exp()
+        offset = symbols - own * unit
+        distance = offset.abs()
+        ends = (torch.sigmoid((half - distance) * inverse) for half in (0.5, -0.5))
+        return cls(own, offset, inverse, inside, *ends)
+
+    @property
+    def mass(self) -> Tensor:
+        return self.above - self.below
+
+    def slopes(self, by_mass: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the derivatives by the mean in integer steps and by the logarithm of the scale."""
+        above, below = self.above * (1 - self.above), self.below * (1 - self.below)
+        distance, by_mass = self.offset.abs(), by_mass * self.inverse
+        by_middle = by_mass * (above - below) * self.offset.sign()
+        by_scale = by_mass * ((distance - 0.5) * above - (distance + 0.5) * below) * self.inside
+        return by_middle, by_scale

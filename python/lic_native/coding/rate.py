@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from .. import threads
 from ..nn.quantizer import straight_through
 from .coder import Params
-from .mixture import Mixture, mixture_costs
+from .mixture import Mixture, joined
 
 __all__ = ["NoisyMeter", "RateMeter", "RoundingMeter"]
 
@@ -20,22 +22,36 @@ def _known(symbols: Tensor | None) -> Tensor:
 
 
 class RateMeter:
-    """Adds up -log2 p, differentiably. The sum is made once, at the end: a walk takes a hundred small steps."""
+    """Adds up -log2 p, differentiably. The sum is made once, at the end: a walk takes many small steps.
+
+    A meter knows all symbols, so a model may `measure` them in any order, and ask for what is `seen` of them before.
+    """
 
     def __init__(self) -> None:
-        self._groups: list[tuple[Params, Tensor]] = []
+        self._measured: list[tuple[Params, Tensor]] = []
 
     def code(self, params: Params, symbols: Tensor | None) -> Tensor:
+        self.measure(params, symbols := _known(symbols))
+        return self.seen(symbols)
+
+    def measure(self, params: Params, symbols: Tensor) -> None:
+        """Count symbols `[B, ...]`."""
         threads.check()
-        self._groups.append((params, symbols := _known(symbols)))
+        self._measured.append((params, symbols))
+
+    def seen(self, symbols: Tensor) -> Tensor:
+        """Return what is seen of symbols after they have been coded."""
         return symbols
 
     def bits(self) -> Tensor:
         """Return `[B]` bits of each picture of the batch."""
-        costs = [p.bits(x) for p, x in self._groups if not isinstance(p, Mixture)]
-        if mixtures := [(p, x) for p, x in self._groups if isinstance(p, Mixture)]:
-            costs.append(mixture_costs(mixtures).sum(1))
-        return torch.stack(costs).sum(0)
+        groups = [(p, x) for p, x in self._measured if not isinstance(p, Mixture)]
+        if mixtures := [(p, x) for p, x in self._measured if isinstance(p, Mixture)]:
+            groups.append(joined(mixtures))
+        return torch.stack([self._bits(params, symbols) for params, symbols in groups]).sum(0)
+
+    def _bits(self, params: Params, symbols: Tensor) -> Tensor:
+        return params.bits(symbols)
 
 
 class NoisyMeter(RateMeter):
@@ -45,9 +61,10 @@ class NoisyMeter(RateMeter):
     2017, would teach it to damp what it can trust.
     """
 
-    def code(self, params: Params, symbols: Tensor | None) -> Tensor:
-        symbols = _known(symbols)
-        super().code(params, symbols + torch.rand_like(symbols) - 0.5)
+    def measure(self, params: Params, symbols: Tensor) -> None:
+        super().measure(params, symbols + torch.rand_like(symbols) - 0.5)
+
+    def seen(self, symbols: Tensor) -> Tensor:
         return straight_through(symbols, symbols.detach().round())
 
 
@@ -59,21 +76,16 @@ class RoundingMeter(RateMeter):
     the less a latent varies. Straight through, a zero would have no slope at all, and rates would creep up.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._slopes: list[Tensor] = []
-
-    def code(self, params: Params, symbols: Tensor | None) -> Tensor:
-        symbols = _known(symbols)
-        costs = getattr(params, "costs", None)
-        if costs is None:
+    def measure(self, params: Params, symbols: Tensor) -> None:
+        if not hasattr(params, "costs"):
             raise TypeError(f"a rate of {type(params).__name__} has no slope: it has no costs of single symbols")
-        with torch.no_grad():
-            slope = costs(symbols + 0.5) - costs(symbols - 0.5)
-        self._slopes.append((slope * (symbols - symbols.detach()).flatten(1)).sum(1))
-        rounded = symbols.detach().round()
-        super().code(params, rounded)
-        return straight_through(symbols, rounded)
+        super().measure(params, symbols)
 
-    def bits(self) -> Tensor:
-        return super().bits() + torch.stack(self._slopes).sum(0)
+    def seen(self, symbols: Tensor) -> Tensor:
+        return straight_through(symbols, symbols.detach().round())
+
+    def _bits(self, params: Any, symbols: Tensor) -> Tensor:
+        with torch.no_grad():
+            slope: Tensor = params.costs(symbols + 0.5) - params.costs(symbols - 0.5)
+        bits: Tensor = params.bits(symbols.detach().round())
+        return bits + (slope * (symbols - symbols.detach()).flatten(1)).sum(1)

@@ -41,7 +41,7 @@ class Config:
     def to_json(self) -> str:
         """Return the fields as JSON, sorted.
 
-        A field that is zero by default is left out when it is zero: a part that a model does not have. So a later
+        A field that is zero or empty by default is left out when it is: a part that a model does not have. So a later
         release can add optional parts, and models without them keep their fingerprints.
         """
         values = {f.name: getattr(self, f.name) for f in fields(self)}

@@ -43,13 +43,16 @@ CHROMA_GROUPS = ((28, 64), (15, 28), (6, 15), (3, 6), (1, 3), (0, 1))
 
 @dataclass(frozen=True)
 class Config(base.Config):
-    """Widths of the network. The defaults are the profile `fast`: about 5.5 kMAC a luma pixel.
+    """Widths and depths of the network. The defaults are the profile `fast`: about 5.5 kMAC a luma pixel.
 
     luma_trunk_width, luma_head_width: channels of a luma phase's context, and hidden ones of each of its groups.
     luma_skip_channels: frequencies, the lowest, whose mean is guessed linearly as well.
     chroma_context_width: channels that coded chroma is seen as by luma.
     conditioning_width: channels that the quantisation tables and the sampling are seen as.
     z_channels: of the hyperprior, which has a vector every 8x8 luma blocks; 0 is none.
+    luma_context_blocks, chroma_context_blocks: inner widths of the context blocks of each trunk (`context.py`).
+    luma_pointwise_blocks, chroma_pointwise_blocks: number of pointwise blocks after them.
+    further_head_layers: of each group.
     """
 
     luma_trunk_width: int = 96
@@ -61,10 +64,16 @@ class Config(base.Config):
     chroma_context_width: int = 64
     conditioning_width: int = 32
     z_channels: int = 0
+    luma_context_blocks: tuple[int, ...] = ()
+    chroma_context_blocks: tuple[int, ...] = ()
+    luma_pointwise_blocks: int = 0
+    chroma_pointwise_blocks: int = 0
+    further_head_layers: int = 0
 
 
-#: Widths by profile. `best` takes about 20 kMAC a luma pixel; `tiny`, half as wide as `fast`, is for comparing designs
-#: in short runs and has no weights.
+#: What a new training builds, by profile; shipped weights carry their own configuration. `best` takes about 34 kMAC a
+#: luma pixel; its shipped weights are still of a shallower network of the same widths, without the last four fields,
+#: which takes 20. `tiny`, half as wide as `fast`, is for comparing designs in short runs and has no weights.
 PROFILES = {
     "tiny": Config(
         luma_trunk_width=48,
@@ -82,6 +91,10 @@ PROFILES = {
         chroma_head_width=80,
         chroma_skip_channels=15,
         chroma_context_width=112,
+        luma_context_blocks=(128,),
+        luma_pointwise_blocks=2,
+        chroma_pointwise_blocks=1,
+        further_head_layers=1,
     ),
 }
 
@@ -172,12 +185,22 @@ class Trunk(context.Trunk):
 
     inputs: channels of all planes coded before.
     cross_channel: channels of the chroma context; 0 is none.
+    context_blocks, pointwise_blocks: as of `context.Trunk`.
     """
 
-    def __init__(self, inputs: int, width: int, skip: int, conditioning_width: int, cross_channel: int) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        width: int,
+        skip: int,
+        conditioning_width: int,
+        cross_channel: int,
+        context_blocks: Sequence[int] = (),
+        pointwise_blocks: int = 0,
+    ) -> None:
         conv = nn.Conv2d(inputs, width + skip, 3, padding=1, bias=False) if inputs else None
         linear = Linear(cross_channel, width, bias=False) if cross_channel else None
-        super().__init__(width, skip, conditioning_width)
+        super().__init__(width, skip, conditioning_width, context_blocks, pointwise_blocks)
         self.context, self.cross_channel = conv, linear
         if conv is not None:
             with torch.no_grad():
@@ -220,9 +243,11 @@ class TableConditioning(nn.Module):
         self.second = Linear(64, width)
         self.output = Quantizer(10)
 
-    def forward(self, tables: Tensor, sampling: str) -> Tensor:
-        log_q = log2_table(tables) * math.log(2)
-        one_hot = log_q.new_tensor([[float(sampling == name) for name in SAMPLINGS]]).expand(len(log_q), -1)
+    def forward(self, log2_tables: Tensor, sampling: str) -> Tensor:
+        log_q = log2_tables * math.log(2)
+        # Not a tensor of a list, whose copy from the host no CUDA graph can hold.
+        one_hot = log_q.new_zeros(len(log_q), len(SAMPLINGS))
+        one_hot[:, list(SAMPLINGS).index(sampling)] = 1
         x = self.input(torch.cat([log_q[:, :2].flatten(1) - 3, one_hot], -1))
         result: Tensor = self.output(self.second(self.hidden.leaky_relu(self.first(x))))
         return result
@@ -315,9 +340,9 @@ class Mlcc(base.Model):
 
         Cr --4 phases--> Cb | Cr --4 phases--> Y | Cb, Cr --4 phases, the first in 4 sub-phases-->
 
-        a phase:   coded planes --3x3 conv--> t, linear skip ----+
-                   log q        --MLP-------> FiLM(t) -- 1x1 --> head --9 frequency groups, high to low--> mixture
-                   chroma       --1x1-------> +                   ^--- groups of this phase already coded
+        a phase:   coded planes --3x3 conv--> t, linear skip -------+
+                   log q        --MLP-------> FiLM(t) -- blocks --> head --9 frequency groups, high to low--> mixture
+                   chroma       --1x1-------> +                      ^--- groups of this phase already coded
 
     A phase is one of the 2x2 positions of the block grid (the paper's four spatial rows); a group is a run of zig-zag
     frequencies (its nine columns: 28, 8, 7, 6, 5, 4, 3, 2 and 1 wide). All coefficients of a phase and group are coded
@@ -345,18 +370,17 @@ class Mlcc(base.Model):
         self.chroma_features = Features(15, chroma_pools())
         luma, chroma = self.luma_features.channels, self.chroma_features.channels
         self.conditioning = TableConditioning(c.conditioning_width)
-        self.chroma_trunks = nn.ModuleList(
-            Trunk(chroma * k, c.chroma_trunk_width, c.chroma_skip_channels, c.conditioning_width, 0) for k in range(8)
-        )
+        chroma_sizes = c.chroma_trunk_width, c.chroma_skip_channels, c.conditioning_width, 0
+        chroma_blocks = c.chroma_context_blocks, c.chroma_pointwise_blocks
+        self.chroma_trunks = nn.ModuleList(Trunk(chroma * k, *chroma_sizes, *chroma_blocks) for k in range(8))
         self.chroma_heads = nn.ModuleList(
             self._head(CHROMA_GROUPS, c.chroma_trunk_width, c.chroma_head_width, c.chroma_skip_channels)
             for _ in range(2)
         )
         self.chroma_context = ChromaContext(chroma, c.chroma_context_width)
-        self.luma_trunks = nn.ModuleList(
-            Trunk(luma * k, c.luma_trunk_width, c.luma_skip_channels, c.conditioning_width, c.chroma_context_width)
-            for k in (0, 1, 2, 3, 1, 2, 3)
-        )
+        luma_sizes = c.luma_trunk_width, c.luma_skip_channels, c.conditioning_width, c.chroma_context_width
+        luma_blocks = c.luma_context_blocks, c.luma_pointwise_blocks
+        self.luma_trunks = nn.ModuleList(Trunk(luma * k, *luma_sizes, *luma_blocks) for k in (0, 1, 2, 3, 1, 2, 3))
         self.luma_heads = nn.ModuleList(
             self._head(LUMA_GROUPS, c.luma_trunk_width, c.luma_head_width, c.luma_skip_channels) for _ in range(4)
         )
@@ -364,9 +388,9 @@ class Mlcc(base.Model):
         widths = c.luma_trunk_width, c.chroma_trunk_width
         self.hyperprior = Hyperprior(c.z_channels, (luma, chroma), widths) if c.z_channels else None
 
-    @staticmethod
-    def _head(groups: context.Groups, trunk_width: int, width: int, skip: int) -> GroupHead:
-        return GroupHead(groups, trunk_width, width, skip, interleaved=False, partial=False)
+    def _head(self, groups: context.Groups, trunk_width: int, width: int, skip: int) -> GroupHead:
+        layers = self.config.further_head_layers
+        return GroupHead(groups, trunk_width, width, skip, interleaved=False, partial=False, further_layers=layers)
 
     def _observe(self, batch: tuple[Shape, Tensor, Picture]) -> None:
         self.walk(RateMeter(), *batch)
@@ -411,23 +435,24 @@ class Mlcc(base.Model):
         Returns:
             The coefficients, known or decoded.
         """
-        embedding = self.conditioning(tables, shape.sampling)
+        log2_tables, units = self._units(tables)
+        embedding = self.conditioning(log2_tables, shape.sampling)
         priors = NO_PRIORS if self.hyperprior is None else self.walk_hyperprior(coder, shape, tables, picture)
         rows, columns = padded(shape.luma)
         chroma: list[Tensor] = []
         luma_context: Tensor | None = None
         if SAMPLINGS[shape.sampling]:
-            (v, h), units = SAMPLINGS[shape.sampling], self._chroma_units(tables)
+            v, h = SAMPLINGS[shape.sampling]
             grid = rows // 4 * v, columns // 4 * h
             planes: list[Tensor] = []
             for c in range(2):
-                conditioning, phases = Conditioning(embedding, units[c]), slice(4 * c, 4 * c + 4)
+                conditioning, phases = Conditioning(embedding, units[1 + c]), slice(4 * c, 4 * c + 4)
                 features, trunks, head = self.chroma_features, self.chroma_trunks[phases], self.chroma_heads[c]
                 walk = PlaneWalk(coder, conditioning, grid, features, trunks, [head] * 4, priors.chroma[phases])
                 walk.planes = planes
                 chroma.append(walk.code(shape.chroma, picture.chroma[c] if picture else None))
-            luma_context = self.chroma_context(shape.sampling, self._features_of_chroma(chroma, units))
-        conditioning = Conditioning(embedding, self._units(0, tables[:, 0]))
+            luma_context = self.chroma_context(shape.sampling, self._features_of_chroma(chroma, units[1:]))
+        conditioning = Conditioning(embedding, units[0])
         features, trunks, heads = self.luma_features, self.luma_trunks, self.luma_heads
         quarters = [None if luma_context is None else luma_context[:, i::2, j::2] for i, j in PHASES]
         grid = rows // 4, columns // 4
@@ -442,14 +467,21 @@ class Mlcc(base.Model):
         """Code the side information of a model that has any: the first part of `walk`."""
         features = None
         if picture is not None:
-            luma = self.luma_features(picture.luma, self._units(0, tables[:, 0]).inverse)
-            chroma = self._features_of_chroma(picture.chroma, self._chroma_units(tables)) if picture.chroma else None
+            _, units = self._units(tables)
+            luma = self.luma_features(picture.luma, units[0].inverse)
+            chroma = self._features_of_chroma(picture.chroma, units[1:]) if picture.chroma else None
             features = luma[..., : self.luma_features.channels], chroma
         priors: PhasePriors = self.hyperprior.walk(coder, shape, len(tables), features)
         return priors
 
     def run(self, coder: SymbolCoder, shape: Shape, tables: Tensor, picture: Picture | None = None) -> Picture:
-        """Do as `walk` the way an encoder and a decoder must: on the model's device, in a state that is exact."""
+        """Do as `walk` the way an encoder and a decoder must: on the model's device, in a state that is exact.
+
+        Raises:
+            ValueError: a quantiser is outside 1 .. 65535.
+        """
+        if not bool(((tables >= 1) & (tables <= 0xFFFF)).all()):
+            raise ValueError("a quantiser is outside 1 .. 65535")
         with known_state(), torch.inference_mode():
             if picture is not None:
                 picture = picture.to(self.device).float()
@@ -459,12 +491,14 @@ class Mlcc(base.Model):
         n = self.chroma_features.channels
         return torch.cat([self.chroma_features(x, unit.inverse)[..., :n] for x, unit in zip(chroma, units)], -1)
 
-    def _chroma_units(self, tables: Tensor) -> list[Units]:
-        """Return the units of Cr and Cb."""
-        return [self._units(1, tables[:, -1]), self._units(1, tables[:, 1])]
-
-    def _units(self, kind: int, table: Tensor) -> Units:
-        sigma, table = self.sigma[kind], table[:, None, None].float()
+    def _units(self, tables: Tensor) -> tuple[Tensor, list[Units]]:
+        """Return log2 of the tables, and the units of Y, Cr and Cb."""
+        log2_tables = log2_table(tables)
         # log2 of sigma to 1/256 by the same integer arithmetic as of a quantiser: 64 sigma is below 2^16.
-        level = log2_table((64 * sigma).round()) - 6 - log2_table(table)
-        return Units(sigma / table, table / sigma, level * math.log(2))
+        log2_sigma = log2_table((64 * self.sigma).round()) - 6
+        units = []
+        for kind, component in ((0, 0), (1, -1), (1, 1)):
+            sigma, table = self.sigma[kind], tables[:, component, None, None].float()
+            level = log2_sigma[kind] - log2_tables[:, component, None, None]
+            units.append(Units(sigma / table, table / sigma, level * math.log(2)))
+        return log2_tables, units

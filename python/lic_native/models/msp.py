@@ -49,6 +49,9 @@ class Config(base.Config):
     embedding_width, trunk_width, head_width: channels that a coded plane is seen as, of a phase's context, and hidden
         ones of each group.
     skip_channels: channels, the first, whose mean is guessed linearly as well.
+    context_blocks: inner widths of the context blocks of each trunk but that of the first phase (`context.py`).
+    pointwise_blocks: number of pointwise blocks after them.
+    further_head_layers: of each group.
     """
 
     y_channels: int = 320
@@ -60,6 +63,9 @@ class Config(base.Config):
     trunk_width: int = 128
     head_width: int = 64
     skip_channels: int = 16
+    context_blocks: tuple[int, ...] = ()
+    pointwise_blocks: int = 0
+    further_head_layers: int = 0
 
 
 BALANCED = Config(
@@ -70,11 +76,25 @@ BALANCED = Config(
     trunk_width=192,
     head_width=96,
 )
-#: By profile. All have 7 phases; what a user pays for the better ones is time. `best` can begin as `balanced`.
+#: What a new training builds, by profile; shipped weights carry their own configuration. All have 7 phases; what a user
+#: pays for the better ones is time. `best` takes about 170 kMAC a pixel; its shipped weights are still of a shallower
+#: network, with transforms of 192 channels and 6 blocks each, and without context blocks. It can begin as that or as
+#: `balanced`. `tiny` is for comparing designs in short runs and has no weights.
 PROFILES = {
     "fast": Config(),
     "balanced": BALANCED,
-    "best": replace(BALANCED, g_a_blocks=6, g_s_blocks=6, trunk_width=384, head_width=192),
+    "best": replace(
+        BALANCED,
+        transform_width=256,
+        g_a_blocks=6,
+        g_s_blocks=9,
+        trunk_width=384,
+        head_width=192,
+        context_blocks=(128, 128),
+    ),
+    "tiny": Config(
+        transform_width=96, g_s_blocks=1, embedding_width=32, trunk_width=32, head_width=16, context_blocks=(16,)
+    ),
 }
 #: The lattices that are split in phases: every 2nd vector, and all.
 SCALES = 2
@@ -101,8 +121,10 @@ class Trunk(context.Trunk):
             nn.Conv2d(planes * n, c.trunk_width + c.skip_channels, 3, padding=1, bias=False) if planes else None
             for n in (c.embedding_width, c.skip_channels)
         )
-        super().__init__(c.trunk_width, c.skip_channels, CONDITIONING)
-        self.context, self.fine_context = coarse, fine
+        super().__init__(
+            c.trunk_width, c.skip_channels, CONDITIONING, c.context_blocks if planes else (), c.pointwise_blocks
+        )
+        self.planes, self.context, self.fine_context = planes, coarse, fine
         if coarse is not None and fine is not None:
             with torch.no_grad():
                 coarse.weight[c.trunk_width :].mul_(0.05)
@@ -186,7 +208,15 @@ class Prior(nn.Module):
         self.conditioning = QualityConditioning()
         self.embedding = PlaneEmbedding(c)
         self.trunks = nn.ModuleList(Trunk(planes, c) for planes in range(4))
-        self.head = GroupHead(c.groups, c.trunk_width, c.head_width, c.skip_channels, interleaved=True, partial=True)
+        self.head = GroupHead(
+            c.groups,
+            c.trunk_width,
+            c.head_width,
+            c.skip_channels,
+            interleaved=True,
+            partial=True,
+            further_layers=c.further_head_layers,
+        )
 
     def units(self, index: Tensor) -> Units:
         """Return the units of the symbols by integers and single operations, so that they are the same everywhere."""
@@ -257,7 +287,7 @@ class Msp(base.ImageModel):
         x_hat <-- g_s -- times inverse gain -- y_hat <--walk-- bytes
 
         the walk:  lattice of every 4th vector --1 phase--> of every 2nd --3 phases--> of all --3 phases-->
-        a phase:   coded planes --embed, 3x3--> FiLM(quality, scale) -- 1x1 --> head --channel groups--> mixture
+        a phase:   coded planes --embed, 3x3--> FiLM(quality, scale) -- blocks --> head --channel groups--> mixture
 
     The latents are split in scales, the lowest first and without a hyper-latent, whose part it plays. A scale has one
     phase for each position of the 2x2 lattice that the one below has not coded, and a phase codes its channels in a few

@@ -1,81 +1,123 @@
-"""Begin a wide network as the function of a trained narrow one, after Net2Net (Chen et al. 2016, arXiv 1511.05641)."""
+"""Begin a large network as the function of a trained small one, after Net2Net (Chen et al. 2016, arXiv 1511.05641)."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
+from operator import ge
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from ..models import context, mlcc, msp
+from ..models import base, context, msp
 from ..models.mlcc import Mlcc
+from ..models.msp import Msp
 
-__all__ = ["contains", "implant", "outputs", "trunks", "widen", "widened"]
+__all__ = ["contains", "obstacle", "widen", "widened"]
+
+M = TypeVar("M", Mlcc, Msp)
+
+#: Fields of a configuration that growth does not change: what a file holds, and its order.
+EQUAL = "y_channels", "groups"
 
 
-@torch.no_grad()
-def widened(narrow: Mlcc, config: mlcc.Config) -> Mlcc:
-    """Return a network of `config` that computes the same function as `narrow`.
-
-    New units get random input weights, and zero weights to the units that `narrow` has; so does new side information.
+def widened(narrow: M, config: base.Config) -> M:
+    """Return a network of `config`, wider or deeper, that computes the same function as `narrow`.
 
     Raises:
-        ValueError: a width of `config` is below that of `narrow`.
+        ValueError: a field of `config` is below that of `narrow`; the message names it.
     """
-    if config.z_channels < narrow.config.z_channels:
-        raise ValueError(f"{config.z_channels} channels of side information are less than {narrow.config.z_channels}")
-    wide = Mlcc(config, narrow.sigma)
+    wide = type(narrow)(config)
     widen(wide, narrow)
-    for trunk, old_trunk in zip(trunks(wide), trunks(narrow)):
-        if trunk.context is not None:
-            trunk.context.weight[trunk.width + old_trunk.skip :] = 0
-    if wide.hyperprior is not None and narrow.hyperprior is None:
-        for layer in (*wide.hyperprior.chroma_priors, *wide.hyperprior.luma_priors):
-            layer.weight.zero_()
     return wide
 
 
 @torch.no_grad()
-def widen(wide: nn.Module, narrow: nn.Module) -> None:
-    """Copy the weights of a network into one that has all its layers, as wide or wider.
+def widen(wide: M, narrow: M) -> None:
+    """Make a network with random weights compute the function of a smaller one.
+
+    New units keep random input weights, and get zero weights to the units that `narrow` has; so does new side
+    information. New blocks and layers are the identity. Ranges of activations are not copied: they are to be observed
+    anew.
 
     Raises:
-        AttributeError: a layer of `narrow` is not in `wide`.
-        ValueError: a layer of `narrow` is wider.
+        ValueError: a field of the configuration of `wide` is below that of `narrow`; the message names it.
     """
+    if found := obstacle(wide.config, narrow.config):
+        raise ValueError(f"the network can't grow to this configuration: {found}")
     for name, old in narrow.named_parameters():
-        owner, _, layer = name.rpartition(".")[0].rpartition(".")
-        new = wide.get_parameter(name)
-        parts, old_parts = (outputs(model.get_submodule(owner), layer) for model in (wide, narrow))
-        implant(new, old, parts or [len(new)], old_parts or [len(old)])
+        _implant(wide.get_parameter(name), old, _parts(wide, name), _parts(narrow, name))
+    for name, buffer in narrow.named_buffers():
+        if not name.endswith((".limit", ".step")):
+            wide.get_buffer(name).copy_(buffer)
+    for (trunk, _), (_, old_head) in zip(_trunks(wide), _trunks(narrow)):
+        for conv in (trunk.context, getattr(trunk, "fine_context", None)):
+            if conv is not None:
+                # Guesses that the smaller network did not have or, for part of a group only, did not use.
+                conv.weight[trunk.width + old_head.guessed :] = 0
+    hyperprior: Any = getattr(wide, "hyperprior", None)
+    if hyperprior is not None and narrow.hyperprior is None:
+        for linear in (*hyperprior.chroma_priors, *hyperprior.luma_priors):
+            linear.weight.zero_()
 
 
-def contains(wide: msp.Config, narrow: msp.Config) -> bool:
-    """Return whether `widen` can make a codec of `wide` compute the function of one of `narrow`."""
-    equal = "y_channels", "groups", "embedding_width", "skip_channels"
-    wider = "transform_width", "g_a_blocks", "g_s_blocks", "trunk_width", "head_width"
-    return all(getattr(wide, name) == getattr(narrow, name) for name in equal) and all(
-        getattr(wide, name) >= getattr(narrow, name) for name in wider
-    )
+def contains(wide: base.Config, narrow: base.Config) -> bool:
+    """Return whether `widen` can make a network of `wide` compute the function of one of `narrow`."""
+    return obstacle(wide, narrow) is None
 
 
-def trunks(model: Mlcc) -> list[mlcc.Trunk]:
-    return [module for module in model.modules() if isinstance(module, mlcc.Trunk)]
-
-
-def outputs(module: nn.Module, layer: str) -> list[int] | None:
-    """Return the sizes of the parts of a layer's outputs, or None if they are one part."""
-    if isinstance(module, context.Trunk):
-        guessed = [module.width, module.skip]
-        return {"context": guessed, "fine_context": guessed, "film": [module.width] * 2}.get(layer)
-    if isinstance(module, context.GroupHead) and layer == "context":
-        return [module.width] * len(module.groups)
+def obstacle(wide: base.Config, narrow: base.Config) -> str | None:
+    """Return the field of `wide` that keeps `widen` from growing a network of `narrow` to it, None if there is none."""
+    for name in (field.name for field in fields(narrow)):
+        new, old = getattr(wide, name), getattr(narrow, name)
+        if name in EQUAL:
+            if new != old:
+                return f"{name} {new} must be {old}, as in the smaller network"
+        elif not (len(new) >= len(old) and all(map(ge, new, old)) if isinstance(old, tuple) else new >= old):
+            return f"{name} {new} is smaller than {old}"
     return None
 
 
-def implant(new: Tensor, old: Tensor, parts: list[int], before: list[int]) -> None:
-    """Copy the weights (or the bias) of a narrow layer into a wide one, part by part of their outputs."""
-    if any(n < o for n, o in zip(new.shape, old.shape)):
-        raise ValueError(f"a layer of {tuple(old.shape)} does not fit in one of {tuple(new.shape)}")
-    for target, source in zip(new.split(parts), old.split(before)):
+def _trunks(model: Mlcc | Msp) -> Iterator[tuple[Any, context.GroupHead]]:
+    """Yield each trunk, and a head that follows it."""
+    planes: Any = (
+        [(model.prior.trunks, model.prior.head)]
+        if isinstance(model, Msp)
+        else [
+            (model.chroma_trunks, model.chroma_heads[0]),
+            (model.luma_trunks, model.luma_heads[0]),
+        ]
+    )
+    return ((trunk, head) for trunks, head in planes for trunk in trunks)
+
+
+def _parts(model: nn.Module, name: str) -> tuple[list[int], list[int]]:
+    """Return the sizes of the parts of a parameter's outputs and of its inputs; each part grows at its end."""
+    owner, _, layer = name.rpartition(".")[0].rpartition(".")
+    module, weight = model.get_submodule(owner), model.get_parameter(name)
+    outputs, inputs = [len(weight)], list(weight.shape[1:2])
+    if isinstance(module, context.GroupHead) and layer == "context":
+        outputs = [module.width] * len(module.groups)
+    elif isinstance(module, context.Trunk) and layer == "film":
+        outputs = [module.width] * 2
+    elif isinstance(module, context.Trunk) and layer in ("context", "fine_context"):
+        outputs = [module.width, module.skip]
+        if isinstance(module, msp.Trunk):
+            inputs = [inputs[0] // module.planes] * module.planes
+    return outputs, inputs
+
+
+def _implant(
+    new: Tensor, old: Tensor, parts: tuple[list[int], list[int]], old_parts: tuple[list[int], list[int]]
+) -> None:
+    """Copy the weights (or the bias) of a narrow layer into a wide one, part by part."""
+
+    def columns(x: Tensor, inputs: list[int]) -> Sequence[Tensor]:
+        return x.split(inputs, 1) if inputs else (x,)
+
+    for target, source in zip(new.split(parts[0]), old.split(old_parts[0])):
         kept = target[: len(source)]
         kept.zero_()
-        kept[tuple(slice(n) for n in source.shape)] = source
+        for part, old_part in zip(columns(kept, parts[1]), columns(source, old_parts[1])):
+            part[tuple(slice(n) for n in old_part.shape)] = old_part
