@@ -56,7 +56,7 @@ class Mixture(NamedTuple):
 
     def costs(self, symbols: Tensor) -> Tensor:
         """Return `[B, n]` bits of each symbol, in their order; numbers between integers have a cost, too."""
-        costs: Tensor = _Costs.apply(symbols, *self)
+        costs: Tensor = _Costs.apply(symbols, *self, torch.is_grad_enabled())
         return costs.flatten(1)
 
 
@@ -96,43 +96,42 @@ def joined(groups: Sequence[tuple[Mixture, Tensor]]) -> tuple[Mixture, Tensor]:
 class _Costs(torch.autograd.Function):
     """Bits `[..., n]` of symbols under mixtures, with derivatives that are written out.
 
-    Only the arguments are kept for them, where autograd would keep forty numbers for each symbol.
+    The forward pass computes both, and only the derivatives are kept: six or seven numbers for each symbol, where
+    autograd would keep forty.
     """
 
     @staticmethod
-    def forward(ctx: Any, symbols: Tensor, raw: Tensor, mean: Tensor | None, unit: Tensor, level: Tensor) -> Tensor:
-        ctx.save_for_backward(symbols, raw, mean, unit, level)
-        raw = _precise(raw)
-        w = torch.sigmoid(raw[..., 4])
-        first, second = (_Logistic.of(symbols, raw, mean, unit, level, k).mass for k in range(2))
-        return -torch.log2(w * first + (1 - w) * second + FLOOR)
+    def forward(
+        ctx: Any, symbols: Tensor, raw: Tensor, mean: Tensor | None, unit: Tensor, level: Tensor, slopes: bool
+    ) -> Tensor:
+        numbers = raw.to(torch.promote_types(raw.dtype, torch.float32))
+        w = torch.sigmoid(numbers[..., 4])
+        first, second = (_Logistic.of(symbols, numbers, mean, unit, level, k) for k in range(2))
+        mass = w * first.mass + (1 - w) * second.mass + FLOOR
+        if slopes and any(ctx.needs_input_grad):
+            by_mass = -1 / math.log(2) / mass
+            by_weight = by_mass * w * (1 - w) * (first.mass - second.mass)
+            by_middle, by_scale = zip(*(x.slopes(by_mass * share) for x, share in ((first, w), (second, 1 - w))))
+            by_unit = by_middle[0] * first.mean + by_middle[1] * second.mean if ctx.needs_input_grad[3] else None
+            by_raw = torch.stack([*(by * unit for by in by_middle), *by_scale, by_weight], -1)
+            ctx.save_for_backward(by_raw, by_middle[0] + by_middle[1], by_unit, unit)
+            ctx.shapes, ctx.dtypes = (unit.shape, level.shape), (raw.dtype, None if mean is None else mean.dtype)
+        return -torch.log2(mass)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        symbols, raw, mean, unit, level = ctx.saved_tensors
-        precise = _precise(raw)
-        w = torch.sigmoid(precise[..., 4])
-        both = [_Logistic.of(symbols, precise, mean, unit, level, k) for k in range(2)]
-        mass = w * both[0].mass + (1 - w) * both[1].mass + FLOOR
-        by_mass = gradient / (mass * -math.log(2))
-        by_middle, by_scale = zip(*(each.slopes(by_mass * share) for each, share in zip(both, (w, 1 - w))))
-        by_weight = by_mass * w * (1 - w) * (both[0].mass - both[1].mass)
-        by_both = by_middle[0] + by_middle[1]
-        by_raw = torch.stack([*(by * unit for by in by_middle), *by_scale, by_weight], -1).to(raw.dtype)
-        wanted = ctx.needs_input_grad
-        by_unit = by_level = None
-        if wanted[3]:
-            means = sum(by * logistic.mean for by, logistic in zip(by_middle, both))
-            by_unit = means.sum_to_size(unit.shape)
-        if wanted[4]:
-            by_level = (by_scale[0] + by_scale[1]).sum_to_size(level.shape)
-        by_mean = (by_both * unit).to(mean.dtype) if wanted[2] and mean is not None else None
-        return -by_both if wanted[0] else None, by_raw, by_mean, by_unit, by_level
-
-
-def _precise(x: Tensor) -> Tensor:
-    return x.to(torch.promote_types(x.dtype, torch.float32))
+        by_raw, by_middle, by_unit, unit = ctx.saved_tensors
+        symbols, _, mean, _, level, _ = ctx.needs_input_grad
+        by_middle = by_middle * gradient
+        return (
+            -by_middle if symbols else None,
+            (by_raw * gradient[..., None]).to(ctx.dtypes[0]),
+            (by_middle * unit).to(ctx.dtypes[1]) if mean else None,
+            None if by_unit is None else (by_unit * gradient).sum_to_size(ctx.shapes[0]),
+            ((by_raw[..., 2] + by_raw[..., 3]) * gradient).sum_to_size(ctx.shapes[1]) if level else None,
+            None,
+        )
 
 
 class _Logistic(NamedTuple):
