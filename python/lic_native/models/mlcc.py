@@ -138,7 +138,7 @@ class Features(nn.Module):
         first = len(weight) - skip
         planes = weight.unflatten(1, (-1, self.channels))
         # Not `torch.cat`, which imports torch's compiler, a second and 150 MB, when a model without storage is loaded.
-        result = planes.new_zeros(*planes.shape[:2], self.channels + self.FINE, *planes.shape[3:])
+        result: Tensor = planes.new_zeros(*planes.shape[:2], self.channels + self.FINE, *planes.shape[3:])
         result[:, :, : self.channels] = planes
         result[first:, :, self.channels :] = planes[first:, :, : self.FINE]
         return result.flatten(1, 2)

@@ -23,12 +23,12 @@ def fingerprint(config: str, state: Mapping[str, Tensor]) -> int:
     They are the same on every device. The bytes of tensors are hashed in the order of their names, which are therefore
     part of the file format.
     """
-    tensors = [value.cpu().contiguous().numpy() for _, value in sorted(state.items())]
+    tensors = [value.cpu().contiguous().numpy().data for _, value in sorted(state.items())]
     return _native.fingerprint(b"".join([config.encode(), *tensors])) & 0xFFFFFFFF
 
 
 def read_weights(path: str | Path) -> tuple[str, dict[str, Tensor]]:
-    """Return a model's configuration as JSON, and its tensors, float32 and int32, from a file that `write_weights` wrote.
+    """Return a model's configuration as JSON, and its float32 and int32 tensors, from a file of `write_weights`.
 
     Raises:
         OSError: the file can't be read.
@@ -42,6 +42,6 @@ def read_weights(path: str | Path) -> tuple[str, dict[str, Tensor]]:
 
 
 def write_weights(path: str | Path, config: str, state: Mapping[str, Tensor]) -> None:
-    """Write a file that `read_weights` reads: float32 and int32 tensors to the bit, coded (`rust/src/tensor/weights.rs`)."""
+    """Write a file that `read_weights` reads: float32 and int32 tensors to the bit (`rust/src/tensor/weights.rs`)."""
     arrays = [(name, value.detach().cpu().contiguous().numpy()) for name, value in sorted(state.items())]
     Path(path).write_bytes(_native.weights_encode(config, arrays))

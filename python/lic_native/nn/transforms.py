@@ -37,8 +37,8 @@ __all__ = [
 #: Pixels on a side of a patch, and patches on a side of what a vector of y stands for.
 PATCH, PAIR = 8, 2
 STRIDE = PATCH * PAIR
-#: Precision of the weights in a file (`exact.round_weight`): of blocks, and of the layers around them, which all that the
-#: blocks leave as it is passes through.
+#: Precision of the weights in a file (`exact.round_weight`): of blocks, and of the layers around them, which need more
+#: because all of the picture passes through them.
 BLOCK_BITS, OUTER_BITS = 5, 9
 #: Smallest deviation that a component is scaled by, so that no weight exceeds a thousand.
 LEAST_DEVIATION = 1e-3
