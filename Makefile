@@ -208,7 +208,7 @@ $(BIN)/uv:
 .venv-compressai/installed: $(SOURCES) | $(BIN)/uv
 	$(BIN)/uv venv --quiet --allow-existing --python $(PYTHON) .venv-compressai
 	$(UV) --python .venv-compressai \
-		compressai==1.2.8 torch==2.14.1 torchvision==0.29.2 safetensors pillow typer pytest pytest-benchmark hypothesis
+		compressai==1.2.8 torch==2.14.1 torchvision==0.29.2 pillow typer pytest pytest-benchmark hypothesis
 	$(UV) --python .venv-compressai --no-deps --editable .
 	touch $@
 

@@ -70,7 +70,7 @@ def trained() -> Mlcc:
 @pytest.fixture(scope="module")
 def frozen(trained, tmp_path_factory) -> Mlcc:
     """Its exact form, as it is read from a file."""
-    path = tmp_path_factory.mktemp("weights") / "hyper.safetensors"
+    path = tmp_path_factory.mktemp("weights") / "hyper.weights"
     model = Mlcc(CONFIG, trained.sigma)
     model.load_state_dict(trained.state_dict())
     model.calibrate(synthetic(sampling, quality) for sampling in SAMPLINGS for quality in (50, 95))
@@ -245,8 +245,8 @@ def test_a_network_with_side_information_grows_with_it(trained):
 
 
 def test_exported_side_information_can_be_trained_on(trained, frozen, tmp_path):
-    frozen.save(tmp_path / "hyper.safetensors")
-    model = Mlcc.load(tmp_path / "hyper.safetensors", trainable=True)
+    frozen.save(tmp_path / "hyper.weights")
+    model = Mlcc.load(tmp_path / "hyper.weights", trainable=True)
     arguments = synthetic("4:2:2")
     assert torch.allclose(measured(model.walk, *arguments), measured(trained.walk, *arguments), rtol=0.01)
     assert all(parameter.requires_grad for parameter in model.parameters())

@@ -132,7 +132,7 @@ def test_units_are_powers_of_two_by_integers(small_msp):
 
 
 def test_a_frozen_codec_is_what_was_saved(small_msp, tmp_path):
-    path = tmp_path / "codec.safetensors"
+    path = tmp_path / "codec.weights"
     small_msp.save(path)
     again, index = Msp.load(path), torch.tensor([99])
     assert (again.config, again.fingerprint()) == (SMALL_MSP, small_msp.fingerprint())
@@ -183,8 +183,8 @@ def test_a_model_is_calibrated_before_it_is_quantized_or_frozen(crops, small_msp
     for change in (model.enable_quantization, model.freeze):
         with pytest.raises(ValueError, match="calibrate the model first"):
             change()
-    small_msp.save(tmp_path / "small.safetensors")
-    again = Msp.load(tmp_path / "small.safetensors", trainable=True)
+    small_msp.save(tmp_path / "small.weights")
+    again = Msp.load(tmp_path / "small.weights", trainable=True)
     assert (again.state, again.calibrated, small_msp.state) == (State.FLOAT, False, State.FROZEN)
     assert all(parameter.requires_grad for parameter in again.parameters())
     assert not any(parameter.requires_grad for parameter in small_msp.parameters())
@@ -254,7 +254,7 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(data, tiny, tmp_pa
         return [{k: v for k, v in row.items() if k != "minutes"} for row in rows]
 
     assert curve("whole") == curve("parts") and len(curve("whole")) == 6
-    models = [Msp.load(tmp_path / name / "msp-tiny.safetensors") for name in ("whole", "parts")]
+    models = [Msp.load(tmp_path / name / "msp-tiny.weights") for name in ("whole", "parts")]
     assert models[0].fingerprint() == models[1].fingerprint()
 
     # A run that had ended, and starts warm.
@@ -304,7 +304,7 @@ def test_rates_have_noise_for_a_share_of_a_run(data, tiny, tmp_path, monkeypatch
 
 
 def test_a_wider_and_deeper_profile_begins_as_the_one_that_it_was_grown_from(crops, small_msp, tmp_path, monkeypatch):
-    path = tmp_path / "small.safetensors"
+    path = tmp_path / "small.weights"
     small_msp.save(path)
     names = "g_a_blocks", "g_s_blocks", "transform_width", "trunk_width", "head_width"
     larger = {name: 1 + 2 * getattr(SMALL_MSP, name) for name in names}
@@ -319,7 +319,7 @@ def test_a_wider_and_deeper_profile_begins_as_the_one_that_it_was_grown_from(cro
 
 def test_a_larger_profile_begins_where_a_smaller_ended(crops, small_msp, tmp_path, monkeypatch):
     """Its new blocks are the identity; what does not fit begins anew."""
-    path = tmp_path / "small.safetensors"
+    path = tmp_path / "small.weights"
     small_msp.save(path)
     wider = {"g_a_blocks": 2, "g_s_blocks": 4, "trunk_width": 24, "groups": ((0, 2), (2, 12))}
     larger = Config(**{**vars(SMALL_MSP), **wider})

@@ -63,7 +63,7 @@ def test_a_run_is_resumed_and_its_export_codes_files(shard, tmp_path, capsys):
     floats, exact = json.loads(printed.splitlines()[-1]).popitem()[1]["75"]
     assert floats == pytest.approx(second, abs=0.001) and abs(floats - exact) < 0.5
 
-    model = Mlcc.load(out / "mlcc.safetensors")
+    model = Mlcc.load(out / "mlcc.weights")
     data = jpeg_bytes(64, 64)
     frame, planes, reconstruction = _native.jpeg_read(data)
     streams = network.encode_planes(model, frame, planes)
@@ -103,7 +103,7 @@ def test_runs_of_equal_steps_and_seed_are_equal(shard, tmp_path, few_pictures):
         trained(train_jpeg, shard, tmp_path / name, steps=5, **options)
     assert curve("one") == curve("two")
     assert [row["steps"] for row in curve("one")] == ["3", "5"]
-    assert Mlcc.load(tmp_path / "one" / "mlcc.safetensors").config.z_channels == 4
+    assert Mlcc.load(tmp_path / "one" / "mlcc.weights").config.z_channels == 4
 
 
 @pytest.mark.parametrize("train", [train_jpeg, train_image])
@@ -127,7 +127,7 @@ def test_a_run_ends_after_minutes_or_after_steps(tmp_path, train):
         ({"steps": None, "minutes": 0}, ValueError, "minutes must be more than 0, not 0"),
         ({"report_minutes": -1}, ValueError, "report_minutes must be 0 or more, not -1"),
         ({"device": "gpu"}, ValueError, "unknown device 'gpu'"),
-        ({"start": "none.safetensors"}, FileNotFoundError, "none.safetensors"),
+        ({"start": "none.weights"}, FileNotFoundError, "none.weights"),
         ({"data": "nowhere"}, FileNotFoundError, "there is no such folder of photographs: .*nowhere"),
         ({"data": "nowhere", "steps": None}, FileNotFoundError, "there is no such folder of photographs: .*nowhere"),
         ({"quality": 9.0}, ValueError, "quality 9.0 is not from 1 to 8"),
@@ -208,19 +208,19 @@ def test_an_image_codec_is_trained_resumed_and_exported(shard, tmp_path, few_cro
     assert [row["steps"] for row in curve("one")] == ["2", "12"]
     assert float(curve("one")[1]["q1_bpp"]) < float(curve("one")[1]["q8_bpp"])
 
-    codec = Bls2017.load(tmp_path / "one" / "bls2017.safetensors")
+    codec = Bls2017.load(tmp_path / "one" / "bls2017.weights")
     encoder, index = StreamEncoder(), torch.tensor([200])
     symbols = codec.encode(pixels(64, 80), index).round()
     codec.walk(encoder, index, (4, 5), symbols)
     assert torch.equal(codec.walk(StreamDecoder(encoder.finish()), index, (4, 5)), symbols)
 
     # Other runs start from its weights, here for one quality.
-    for name in ("checkpoint.pt", "bls2017.safetensors"):
+    for name in ("checkpoint.pt", "bls2017.weights"):
         out = tmp_path / Path(name).stem
         trained(train_image, shard, out, steps=1, start=tmp_path / "one" / name, quality=3.0, rate=0.0, **options)
         (row,) = read_curve(out)
         assert [name for name in row if name.endswith("_psnr")] == ["q3_psnr"]
-        begun = Bls2017.load(out / "bls2017.safetensors")
+        begun = Bls2017.load(out / "bls2017.weights")
         assert torch.equal(begun.g_s[4].weight, codec.g_s[4].weight)
         assert torch.equal(begun.log_gain, codec.log_gain)
 
@@ -230,7 +230,7 @@ def test_the_command_trains_image_codecs(shard, tmp_path, few_crops):
     options = ["--model", "bls2017", "--channels", "4", "6", "8", "--device", "cpu"]
     result = CliRunner().invoke(cli.app, [*map(str, command), *options])
     assert result.exit_code == 0, result.output
-    assert Bls2017.load(tmp_path / "run" / "bls2017.safetensors").config == Config((4, 6, 8))
+    assert Bls2017.load(tmp_path / "run" / "bls2017.weights").config == Config((4, 6, 8))
     result = CliRunner().invoke(cli.app, [*map(str, command), "--model", "none"])
     assert isinstance(result.exception, ValueError) and "bls2017" in str(result.exception)
 
@@ -258,7 +258,7 @@ def test_exported_weights_can_be_trained_further(shard):
 
     from lic_native.training.jpeg import validate, validation_examples
 
-    path = files("lic_native.weights") / "mlcc-fast.safetensors"
+    path = files("lic_native.weights") / "mlcc-fast.weights"
     examples = validation_examples(data.Photographs(shard), 75, 4)
     exact, trainable = Mlcc.load(path), Mlcc.load(path, trainable=True)
     assert validate(trainable, examples)[0] == pytest.approx(validate(exact, examples)[0], rel=0.01)

@@ -45,6 +45,11 @@ fn lic() {
 }
 
 #[test]
+fn weights() {
+    replay(hostile::weights, "weights");
+}
+
+#[test]
 fn image() {
     replay(hostile::image, "image");
 }

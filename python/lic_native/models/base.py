@@ -136,7 +136,7 @@ class Model(nn.Module):
         self.requires_grad_(False)
 
     def save(self, path: str | Path) -> None:
-        """Write a frozen model as safetensors, its configuration in the metadata."""
+        """Write a frozen model, its configuration and its tensors to the bit, as `load` reads it."""
         write_weights(path, self.config.to_json(), self.state_dict())
 
     @classmethod
@@ -145,13 +145,14 @@ class Model(nn.Module):
         """Return a model that `save` wrote.
 
         Args:
-            path: of a safetensors file.
+            path: of a file of weights.
             device: where the model is to run.
             trainable: return the FLOAT model that was frozen, except for the bits that its weights lost; it is to be
                 calibrated anew.
 
         Raises:
-            RuntimeError: the device does not compute exactly (`nn.exact.check_exact`).
+            InexactDeviceError: the device does not compute exactly (`nn.exact.check_exact`).
+            OSError, LicError: the file can't be read (`nn.checkpoint.read_weights`).
         """
         config, tensors = read_weights(path)
         with torch.device("meta"):

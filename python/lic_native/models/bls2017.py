@@ -16,6 +16,7 @@ from ..coding.coder import SymbolCoder
 from ..coding.mixture import FLOOR
 from ..entropy.stream import Encoder
 from ..entropy.tables import Rows, Tables
+from ..nn.exact import round_weight
 from ..nn.gains import gains_at, levels_at
 from ..nn.gdn import GDN
 from ..nn.transforms import principal_components
@@ -30,6 +31,7 @@ __all__ = [
     "SMALL",
     "TAIL",
     "TOTAL",
+    "WEIGHT_BITS",
     "Bls2017",
     "Config",
     "Density",
@@ -51,6 +53,8 @@ KEPT = 16
 PSEUDO = 64.0
 #: Scale of random first weights around the principal components.
 SMALL = 0.02
+#: Precision of the transforms' weights in a file (`nn.exact.round_weight`).
+WEIGHT_BITS = 7
 #: Components of the training mixture.
 LOGISTICS = 4
 
@@ -353,9 +357,9 @@ class Bls2017(base.ImageModel):
         return self
 
     def _quantize_weights(self) -> None:
-        for layer in (*self.g_a, *self.g_s):
-            if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
-                layer.weight.copy_(layer.weight.half())
+        for weight in (*self.g_a.parameters(), *self.g_s.parameters()):
+            if weight.dim() > 1:
+                round_weight(weight, WEIGHT_BITS)
 
     def _to_frozen_form(self) -> None:
         self.density = None

@@ -150,11 +150,13 @@ class Features(nn.Module):
         The remainders of rounding to the coarse grid take part in the linear predictions, the last `skip` outputs,
         with the weights of the coarse values.
         """
-        outputs = len(weight)
-        weight = weight.unflatten(1, (-1, self.channels))
-        fine = weight[:, :, : self.FINE].clone()
-        fine[: outputs - skip] = 0
-        return torch.cat([weight, fine], 2).flatten(1, 2)
+        first = len(weight) - skip
+        planes = weight.unflatten(1, (-1, self.channels))
+        # Not `torch.cat`, which imports torch's compiler, a second and 150 MB, when a model without storage is loaded.
+        result: Tensor = planes.new_zeros(*planes.shape[:2], self.channels + self.FINE, *planes.shape[3:])
+        result[:, :, : self.channels] = planes
+        result[first:, :, self.channels :] = planes[first:, :, : self.FINE]
+        return result.flatten(1, 2)
 
     def remove_remainders(self, weight: Tensor) -> Tensor:
         """Return the weights before `add_remainders`."""

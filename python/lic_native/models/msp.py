@@ -364,5 +364,4 @@ class Msp(base.ImageModel):
         self.prior.gain_levels.copy_((self.log_gain * (LEVELS / math.log(2))).round())
         self.prior.quantize_weights()
         for transform in (self.g_a, self.g_s):
-            for weight in transform.parameters():
-                weight.copy_(weight.half())
+            transform.quantize_weights()

@@ -134,15 +134,14 @@ def need_torch(what: str) -> None:
     what: needs it, as the error message says, e.g. "model mlcc-fast".
 
     Raises:
-        UnsupportedError: torch or safetensors is not installed or can't be loaded; the message is one line.
+        UnsupportedError: torch is not installed or can't be loaded; the message is one line.
     """
-    for package in ("torch", "safetensors"):
-        if not _failures:
-            try:
-                # An empty folder of that name can be imported, too.
-                import_module(package).__version__  # noqa: B018
-            except Exception as error:  # whatever a broken installation raises
-                _failures.append(_reason(package, error))
+    if not _failures:
+        try:
+            # An empty folder of that name can be imported, too.
+            import_module("torch").__version__  # noqa: B018
+        except Exception as error:  # whatever a broken installation raises
+            _failures.append(_reason("torch", error))
     if _failures:
         raise UnsupportedError(f"{what} needs {_failures[0]}")
 
@@ -216,7 +215,7 @@ M = TypeVar("M", "Mlcc", "Bls2017", "Msp")
 def _load(model: type[M], name: str, device: str) -> M:
     import torch
 
-    with as_file(files("lic_native.weights") / f"{name}.safetensors") as path:
+    with as_file(files("lic_native.weights") / f"{name}.weights") as path:
         loaded = model.load(path, device)
     # A mode of torch that this was called in, of fake tensors for example, would go on in all that uses the model.
     if any(type(tensor) is not torch.Tensor for tensor in loaded.state_dict().values()):

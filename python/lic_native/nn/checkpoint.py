@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
-from .. import _native
+from .. import _native, threads
+from ..limits import DEFAULT_LIMITS
 
-__all__ = ["fingerprint", "read_weights", "write_weights"]
+__all__ = ["SUFFIX", "fingerprint", "read_weights", "write_weights"]
+
+#: Of the files.
+SUFFIX = ".weights"
 
 
 def fingerprint(config: str, state: Mapping[str, Tensor]) -> int:
@@ -21,24 +23,25 @@ def fingerprint(config: str, state: Mapping[str, Tensor]) -> int:
     They are the same on every device. The bytes of tensors are hashed in the order of their names, which are therefore
     part of the file format.
     """
-    tensors = [value.cpu().contiguous().numpy().tobytes() for _, value in sorted(state.items())]
+    tensors = [value.cpu().contiguous().numpy().data for _, value in sorted(state.items())]
     return _native.fingerprint(b"".join([config.encode(), *tensors])) & 0xFFFFFFFF
 
 
 def read_weights(path: str | Path) -> tuple[str, dict[str, Tensor]]:
-    """Return a model's configuration as JSON, and its tensors, floats in 32 bits, from a safetensors file."""
-    with safe_open(path, "pt") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-        return file.metadata()["config"], {
-            name: tensor.to(torch.float32) if tensor.is_floating_point() else tensor for name, tensor in tensors.items()
-        }
+    """Return a model's configuration as JSON, and its float32 and int32 tensors, from a file of `write_weights`.
+
+    Raises:
+        OSError: the file can't be read.
+        TruncatedError, CorruptError: it is not a whole file of weights.
+        UnsupportedError: it is of another version, or a safetensors file of an earlier release.
+        LimitExceededError: the tensors take more than `limits.DEFAULT_LIMITS`.
+    """
+    data = Path(path).read_bytes()
+    config, arrays = _native.weights_decode(data, DEFAULT_LIMITS.max_output_bytes, threads.available())
+    return config, {name: torch.from_numpy(array) for name, array in arrays}
 
 
 def write_weights(path: str | Path, config: str, state: Mapping[str, Tensor]) -> None:
-    """Write a safetensors file that `read_weights` reads: floats in 16 bits where these hold all values of a tensor."""
-    save_file({name: _shortened(value.detach().cpu()) for name, value in state.items()}, path, {"config": config})
-
-
-def _shortened(tensor: Tensor) -> Tensor:
-    half = tensor.half() if tensor.is_floating_point() else tensor
-    return (half if torch.equal(half.to(tensor.dtype), tensor) else tensor).contiguous()
+    """Write a file that `read_weights` reads: float32 and int32 tensors to the bit (`rust/src/tensor/weights.rs`)."""
+    arrays = [(name, value.detach().cpu().contiguous().numpy()) for name, value in sorted(state.items())]
+    Path(path).write_bytes(_native.weights_encode(config, arrays))

@@ -24,13 +24,16 @@ from .quantizer import Quantizer
 
 __all__ = [
     "EXACT",
+    "WEIGHT_BITS",
     "Linear",
     "check_exact",
+    "coarse_grid",
     "conv3x3",
     "conv3x3_as_product",
     "log2_table",
     "quantize_linear",
     "quantize_weight",
+    "round_weight",
     "uniform_range",
 ]
 
@@ -41,6 +44,9 @@ Product = Callable[[Tensor, Tensor, "Tensor | None"], Tensor]
 
 #: Integers up to here, and their sums, are exact in float32.
 EXACT = 2.0**24
+#: The root mean square of an output's weights is 2^6 to 2^7 steps of their grid, or less where sums need a coarser one.
+#: A finer grid saves nothing that can be measured: docs/training.md, "Bits of a weight".
+WEIGHT_BITS = 6
 
 
 def log2_table(q: Tensor) -> Tensor:
@@ -223,28 +229,50 @@ def _onednn_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return y
 
 
+def coarse_grid(weight: Tensor, bits: int) -> Tensor:
+    """Return a power of two for each row of `[rows, ...]`, in float64, at most 2^-bits of its root mean square.
+
+    Rounding to half of it at most is an error of 2^-bits / sqrt(12) of the row, if its weights are independent.
+    """
+    rows = weight.double().flatten(1)
+    deviation = rows.square().mean(1).sqrt().clamp_min(2.0**-40)
+    return torch.exp2(torch.floor(torch.log2(deviation)) - bits).view(-1, *[1] * (weight.dim() - 1))
+
+
+def round_weight(weight: Tensor, bits: int) -> None:
+    """Round weights `[rows, ...]` of a layer of floats in place, to the `coarse_grid` of each row."""
+    grid = coarse_grid(weight, bits)
+    # Adding zero makes no zero negative: those would take more bytes in a file.
+    weight.copy_((weight.double() / grid).round() * grid + 0.0)
+
+
 def quantize_weight(weight: Tensor, bias: Tensor | None, steps: Tensor, limits: Tensor) -> None:
     """Round weights `[outputs, inputs, ...]` in place so that every partial sum is exact in float32.
 
     steps, limits: `[inputs]` grid and largest magnitude of each input. Each output has one unit, the value of its
     accumulator's last bit: the finest power of two for which the sum of all magnitudes stays below 2^24 units. An
-    input on a grid of `steps` has weights on a grid of unit / steps.
+    input on a grid of `steps` has weights on a grid of unit / steps, or on a coarser one that is as good
+    (`WEIGHT_BITS`).
     """
     shape = (1, -1, *[1] * (weight.dim() - 2))
     steps, limits = steps.double().view(shape), limits.double().view(shape)
     flat = tuple(range(1, weight.dim()))
     w = weight.double()
+    coarse = coarse_grid(w * steps, WEIGHT_BITS)
     # Rounding may add half a grid step to every weight: count that in before choosing the unit.
     largest = (w.abs() * limits).sum(flat) + (0 if bias is None else bias.double().abs())
     spread = (limits / steps).expand_as(w[:1]).sum() / 2 + 1
     if float(spread) >= EXACT / 2:
         raise ValueError(f"{weight[0].numel()} inputs of that precision cannot be made exact: their sum takes 24 bits")
-    unit = torch.exp2(torch.ceil(torch.log2(largest.clamp_min(2.0**-20) / (EXACT - spread))))
-    grid = unit.view(-1, *[1] * (weight.dim() - 1)) / steps
-    rounded = (w / grid).round() * grid
+    largest = largest.clamp_min(2.0**-20)
+    least = torch.maximum(largest / (EXACT - spread), (largest + spread * coarse.flatten()) / EXACT)
+    unit = torch.exp2(torch.ceil(torch.log2(least)))
+    grid = torch.maximum(unit.view_as(coarse), coarse) / steps
+    # Adding zero makes no zero negative: those would take more bytes in a file.
+    rounded = (w / grid).round() * grid + 0.0
     total = (rounded.abs() * limits).sum(flat)
     if bias is not None:
-        quantized = (bias.double() / unit).round() * unit
+        quantized = (bias.double() / unit).round() * unit + 0.0
         total = total + quantized.abs()
         bias.copy_(quantized)
     if bool((total / unit >= EXACT).any()):

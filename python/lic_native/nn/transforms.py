@@ -16,10 +16,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .. import threads
+from .exact import round_weight
 from .gains import QUALITIES, gains_at
 from .quantizer import SLOPE
 
 __all__ = [
+    "BLOCK_BITS",
+    "OUTER_BITS",
     "PAIR",
     "PATCH",
     "STRIDE",
@@ -34,6 +37,9 @@ __all__ = [
 #: Pixels on a side of a patch, and patches on a side of what a vector of y stands for.
 PATCH, PAIR = 8, 2
 STRIDE = PATCH * PAIR
+#: Precision of the weights in a file (`exact.round_weight`): of blocks, and of the layers around them, which need more
+#: because all of the picture passes through them.
+BLOCK_BITS, OUTER_BITS = 5, 9
 #: Smallest deviation that a component is scaled by, so that no weight exceeds a thousand.
 LEAST_DEVIATION = 1e-3
 
@@ -68,6 +74,14 @@ class Transform(nn.Module):
         self.first = nn.Conv2d(*first, 1)
         self.blocks = nn.ModuleList(Block(width) for _ in range(blocks))
         self.last = nn.Conv2d(*last, 1)
+
+    def quantize_weights(self) -> None:
+        """Put weights on the coarse grids that a file has, and gains and biases in 16 bits."""
+        for name, weight in self.named_parameters():
+            if weight.dim() == 4:
+                round_weight(weight, BLOCK_BITS if name.startswith("blocks.") else OUTER_BITS)
+            else:
+                weight.copy_(weight.half() + 0.0)
 
     def through_blocks(self, x: Tensor, index: Tensor) -> Tensor:
         for block in self.blocks:

@@ -11,7 +11,7 @@ __all__ = ["Options", "train_context_prior", "train_image", "train_jpeg"]
 
 
 def train_jpeg(options: Options, *, profile: str = "fast", hyper: int = 0) -> float:
-    """Train the JPEG model and export `out/mlcc.safetensors`.
+    """Train the JPEG model and export `out/mlcc.weights`.
 
     Args:
         options: of the run.
@@ -41,7 +41,7 @@ def train_image(
     quality: float | None = None,
     noise: float = 0.5,
 ) -> float:
-    """Train a codec for images and export `out/MODEL.safetensors`.
+    """Train a codec for images and export `out/MODEL.weights`.
 
     Args:
         options: of the run. `options.start` may be exported weights, or another run's `checkpoint.pt`, instead of

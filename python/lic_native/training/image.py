@@ -154,16 +154,16 @@ def load_initial(model: Model, path: str | Path, pixels: Tensor) -> None:
 
     Args:
         model: a model with random weights.
-        path: a .safetensors file or a `checkpoint.pt`.
+        path: a .weights file or a `checkpoint.pt`.
         pixels: crops from which the densities of bls2017 begin where the file has none.
     """
     path = Path(path)
-    if path.suffix == ".safetensors" and isinstance(model, Msp):
+    if path.suffix == ".weights" and isinstance(model, Msp):
         narrow = Msp.load(path, trainable=True)
         if contains(model.config, narrow.config):
             widen(model, narrow)
         known = narrow.state_dict()
-    elif path.suffix == ".safetensors":
+    elif path.suffix == ".weights":
         _, known = read_weights(path)
     else:
         known = read_checkpoint(path, "cpu")["average"]

@@ -162,7 +162,7 @@ def fit(task: Task[M], options: Options) -> float:
             run.resume()
     if score is None:
         score = task.validate(average)[0]
-    exported = run.out / f"{task.name}.safetensors"
+    exported = run.out / f"{task.name}.weights"
     task.export(average, exported)
     task.finish(exported)
     return score

@@ -1,1 +1,1 @@
-"""Trained weights, as safetensors."""
+"""Trained weights, which `lic_native.nn.checkpoint` reads."""

@@ -7,7 +7,8 @@ use lic_native::Limits;
 use lic_native::carve::{self, EmbeddedJpeg};
 use lic_native::container::{self, Body, CodedPicture, ImageBody, JpegBody, Metadata};
 use lic_native::jpeg::{self, Component, Frame, Plane, Steps, context_model};
-use lic_native::{Error, Result};
+use lic_native::{Error, Result, tensor};
+use xxhash_rust::xxh3::xxh3_64;
 
 /// Enough for several images, and little enough that each is fast.
 const LIMITS: Limits = Limits { max_blocks: 1 << 13, max_output_bytes: 1 << 20 };
@@ -27,6 +28,34 @@ pub fn jpeg(data: &[u8]) {
         }
         Err(error) => assert_typed(&error),
     }
+}
+
+/// Reads any bytes as weights, as the body of such a file and as the payload of its only array.
+pub fn weights(data: &[u8]) {
+    let mut input = Input(data);
+    let (kind, rows, columns) = (input.byte() & 1, input.byte() & 0x7f, input.byte() & 0x7f);
+    let payload = input.0;
+    // No configuration, one array called a, of two dimensions.
+    let mut array = vec![0, 1, 1, b'a', kind, 2, rows, columns];
+    let mut length = payload.len();
+    while length >= 0x80 {
+        array.push(length as u8 | 0x80);
+        length >>= 7;
+    }
+    array.push(length as u8);
+    array.extend([payload, &[0; 8]].concat());
+    for file in [data.to_vec(), with_checksum(data), with_checksum(&array)] {
+        if let Err(error) = tensor::weights::decode(&file, &LIMITS, 1) {
+            assert_typed(&error);
+        }
+    }
+}
+
+/// Returns a file of weights with this body.
+fn with_checksum(body: &[u8]) -> Vec<u8> {
+    let mut file = [b"\x89LIW\x01", body].concat();
+    file.extend(xxh3_64(&file).to_le_bytes());
+    file
 }
 
 /// Carves JPEGs out of any bytes, codes them, and checks that writing restores the bytes.

@@ -12,6 +12,7 @@ mod message;
 mod model;
 mod tables;
 mod tensor;
+mod weights;
 
 use std::cell::Cell;
 
@@ -93,6 +94,8 @@ mod _native {
     use super::tables::Tables;
     #[pymodule_export]
     use super::tensor::{tensor_decode, tensor_encode, tensor_head};
+    #[pymodule_export]
+    use super::weights::{weights_decode, weights_encode};
     #[pymodule_export]
     use super::{available_parallelism, default_limits, fingerprint};
 

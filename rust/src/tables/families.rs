@@ -30,7 +30,7 @@ impl Family {
     }
 
     /// Returns rows of one scale with the means `k / fractions`.
-    pub(super) fn rows(self, scale: f64, fractions: u32) -> impl Iterator<Item = CdfRow> {
+    pub(crate) fn rows(self, scale: f64, fractions: u32) -> impl Iterator<Item = CdfRow> {
         let mean = move |k| f64::from(k) / f64::from(fractions);
         (0..fractions).map(move |k| CdfRow::discretized(self.cdf(), mean(k), scale))
     }

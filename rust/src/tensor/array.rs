@@ -3,7 +3,7 @@
 use crate::bytes::{Cursor, put_varint};
 use crate::{Error, Result, Unsupported};
 
-const MAX_DIMENSIONS: u64 = 64;
+pub(super) const MAX_DIMENSIONS: u64 = 64;
 
 /// The type of an array's elements, with its code in the bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,7 +97,7 @@ impl ArrayInfo {
 }
 
 /// Returns the product of the dimensions, if 64 bits hold it.
-fn element_count(shape: &[u64]) -> Option<u64> {
+pub(super) fn element_count(shape: &[u64]) -> Option<u64> {
     if shape.contains(&0) {
         return Some(0);
     }

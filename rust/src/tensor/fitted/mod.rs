@@ -45,7 +45,7 @@ mod header;
 mod raw;
 mod sink;
 mod slices;
-mod zigzag;
+pub(super) mod zigzag;
 
 pub use decode::{Tensor, decode, read_head};
 pub use encode::encode;

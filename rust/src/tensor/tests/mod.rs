@@ -1,3 +1,5 @@
 #[cfg(feature = "formats")]
 mod fitted;
 mod modelled;
+#[cfg(feature = "formats")]
+mod weights;
