@@ -105,10 +105,10 @@ def pack(
         UnsupportedError: torch is not installed.
     """
     registry.need_torch("training")
-    from .pack import pack
+    from . import packing
 
     start, camera = (None if path is None else Path(path) for path in (start, camera))
-    return pack(Path(out), Path(data), start, camera, skip, mebibytes)
+    return packing.pack(Path(out), Path(data), start, camera, skip, mebibytes)
 
 
 def export_run(
@@ -139,9 +139,9 @@ def export_run(
 
     Options(data, run, steps=1, limit=limit).check()
     where = registry.present_device(device, "training")
-    name, model, _ = parts.load(run)
+    name, model, notes = parts.load(run)
     task = jpeg.JpegTask(model.config, camera) if name == "mlcc" else image.ImageTask(name, model.config)
-    task.prepare(Photographs(data, where, limit, task.crop), 1, task.crop)
+    task.prepare(Photographs(data, where, limit, notes["crop"]), 1, notes["crop"])
     return loop.export(task, model.to(where), Path(run))
 
 

@@ -83,7 +83,7 @@ def fit(task: Task[M], options: Options) -> float:
 
         def report() -> float:
             score, columns = task.validate(average)
-            parts.save(run.out, task.name, average, run.clock["steps"])
+            parts.save(run.out, task.name, average, steps=run.clock["steps"], crop=size)
             run.report({f"training_{task.loss_name}": step.shown(), **columns})
             return score
 

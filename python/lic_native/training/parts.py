@@ -19,7 +19,7 @@ __all__ = ["PART_BYTES", "load", "read_checkpoint", "save"]
 PART_BYTES, MARGIN = 15 << 20, 1 << 19
 
 
-def save(folder: str | Path, name: str, model: Model, steps: int) -> list[Path]:
+def save(folder: str | Path, name: str, model: Model, **notes: int) -> list[Path]:
     """Write a model in training as `average-0.pt`, `average-1.pt` and so on, each below `PART_BYTES`.
 
     Parameters are rounded to float16, which keeps 11 bits of each; tables and ranges stay as they are.
@@ -28,7 +28,7 @@ def save(folder: str | Path, name: str, model: Model, steps: int) -> list[Path]:
         folder: for the parts; older ones are replaced.
         name: of the model, as the export will have it.
         model: any but a frozen one.
-        steps: of training so far, by which parts of one model are known to belong together.
+        notes: on the training, steps so far among them, by which the parts of one model know each other.
 
     Returns:
         The parts.
@@ -44,7 +44,7 @@ def save(folder: str | Path, name: str, model: Model, steps: int) -> list[Path]:
             size = value.nbytes
         # A copy, because a view is saved with all that it is a view of.
         parts[-1][key] = value.clone()
-    about = {"name": name, "config": model.config.to_json(), "steps": steps, "parts": len(parts)}
+    about = {"name": name, "config": model.config.to_json(), "notes": notes, "parts": len(parts)}
     paths = [Path(folder) / f"average-{i}.pt" for i in range(len(parts))]
     for part, path in zip(parts, paths):
         torch.save({**about, "tensors": part}, path.with_suffix(".tmp"))
@@ -56,8 +56,8 @@ def save(folder: str | Path, name: str, model: Model, steps: int) -> list[Path]:
     return paths
 
 
-def load(folder: str | Path) -> tuple[str, Any, int]:
-    """Return the name, the model, on the CPU and as trainable as it was, and the steps of what `save` wrote.
+def load(folder: str | Path) -> tuple[str, Any, dict[str, int]]:
+    """Return the name, the model, on the CPU and as trainable as it was, and the notes of what `save` wrote.
 
     Raises:
         FileNotFoundError: there are no parts in the folder.
@@ -77,7 +77,7 @@ def load(folder: str | Path) -> tuple[str, Any, int]:
         model.load_state_dict(tensors)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise CorruptError(f"the average-*.pt in {folder} can't be read: {str(error).splitlines()[0]}") from error
-    return name, model, parts[0]["steps"]
+    return name, model, parts[0]["notes"]
 
 
 def read_checkpoint(path: Path, device: str) -> dict[str, Any]:
