@@ -82,8 +82,9 @@ def fit(task: Task[M], options: Options) -> float:
         score: float | None = None
 
         def report() -> float:
-            score, columns = task.validate(average)
+            # First what must not be lost if the machine is gone before it has validated.
             parts.save(run.out, task.name, average, steps=run.clock["steps"], crop=size)
+            score, columns = task.validate(average)
             run.report({f"training_{task.loss_name}": step.shown(), **columns})
             return score
 
@@ -217,7 +218,7 @@ class Run:
             self._last = time.monotonic()
         else:
             self._slowest_report = max(self._slowest_report, self.tick())
-            self.clock["end"] = self._seconds - 1.3 * self._slowest_report - SPARE
+            self.clock["end"] = self._seconds - 1.5 * self._slowest_report - SPARE
             if not self.clock["steps"]:
                 self.clock["start"] = self.clock["elapsed"]
         self._next_report = self.clock["elapsed"] + self._report_seconds
