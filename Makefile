@@ -172,7 +172,7 @@ latency: .venv-compressai/installed ## Compare the time of image profiles with C
 # What a training on a GPU machine needs is put in one folder, from which one command runs there (docs/training.md); the
 # run that comes back is exported here, e.g.
 # make gpu-pack PHOTOGRAPHS=photographs START=python/lic_native/weights/mlcc-best.safetensors GPU_FLAGS="--camera camera"
-GPU ?= target/gpu
+GPU ?= runs/gpu
 SKIP ?= 0
 gpu-pack: .venv/installed ## Put together what a GPU machine needs: PHOTOGRAPHS=folder START=weights SKIP=0
 	$(BIN)/lic-native train pack "$(GPU)" --data "$(PHOTOGRAPHS)" $(START:%=--start "%") --skip $(SKIP) $(GPU_FLAGS)
