@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 UV := $(BIN)/uv pip install --quiet
 
 .PHONY: help demo test rust doc simd aarch64 s390x msrv print-msrv miri deny fuzz python golden lint lowest oldest lock wheels wheel sdist \
-	check-wheel check-sdist bench gpu peers table rd domains compat latency
+	check-wheel check-sdist bench gpu gpu-pack gpu-export peers table rd domains compat latency
 
 help: ## List these commands
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 14
@@ -172,6 +172,17 @@ compat: .venv-compressai/installed ## Tests of the drop-in inside CompressAI, in
 # make latency LATENCY_FLAGS="--device cpu --threads 1 --csv latency.csv"
 latency: .venv-compressai/installed ## Compare the time of image profiles with CompressAI's models
 	.venv-compressai/bin/python -m lic_native evaluate latency $(LATENCY_FLAGS)
+
+# What a training on a GPU machine needs is put in one folder, from which one command runs there (docs/training.md); the
+# run that comes back is exported here, e.g.
+# make gpu-pack PHOTOGRAPHS=photographs START=python/lic_native/weights/mlcc-best.weights GPU_FLAGS="--camera camera"
+GPU ?= runs/gpu
+SKIP ?= 0
+gpu-pack: .venv/installed ## Put together what a GPU machine needs: PHOTOGRAPHS=folder START=weights SKIP=0
+	$(BIN)/lic-native train pack "$(GPU)" --data "$(PHOTOGRAPHS)" $(START:%=--start "%") --skip $(SKIP) $(GPU_FLAGS)
+
+gpu-export: .venv/installed ## Export the network of a run that a GPU machine made: RUN=folder PHOTOGRAPHS=folder
+	$(BIN)/lic-native train export "$(RUN)" --data "$(PHOTOGRAPHS)" $(GPU_FLAGS)
 
 # Debian's libhtscodecs2 is compared too if it is installed. The peers are installed without their dependencies, because
 # CompressAI's would take NumPy back to version 1.

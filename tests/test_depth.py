@@ -138,8 +138,8 @@ def test_a_frozen_deep_network_saves_loads_and_codes(kind, crops, tmp_path):
     seen = [jpeg_picture(s, q) for s in ("4:2:0", "4:2:2", "4:4:4", "gray") for q in (50, 95)]
     model.calibrate([crops] if kind is Msp else seen).freeze()
     torch.testing.assert_close(rates(model), before, rtol=0.02, atol=1)
-    model.save(tmp_path / "deep.safetensors")
-    again = kind.load(tmp_path / "deep.safetensors")
+    model.save(tmp_path / "deep.weights")
+    again = kind.load(tmp_path / "deep.weights")
     assert (again.config, again.fingerprint()) == (model.config, model.fingerprint())
     assert torch.equal(rates(again), rates(model))
     for *given, symbols in arguments(model):
@@ -151,7 +151,7 @@ def test_a_frozen_deep_network_saves_loads_and_codes(kind, crops, tmp_path):
             decoder.finish()
         planes = ((decoded, symbols),) if kind is Msp else zip(*((p.luma, *p.chroma) for p in (decoded, symbols)))
         assert all(torch.equal(*pair) for pair in planes)
-    trainable = kind.load(tmp_path / "deep.safetensors", trainable=True)
+    trainable = kind.load(tmp_path / "deep.weights", trainable=True)
     torch.testing.assert_close(rates(trainable), before, rtol=0.02, atol=1)
 
 

@@ -762,11 +762,11 @@ def test_bytes_do_not_depend_on_the_instruction_set_or_the_environment(photo, tm
 
 def test_a_batch_gives_what_its_pictures_give_alone(model):
     """The rate meter sees the same parameters for a picture alone and in a batch."""
-    from lic_native.training.data import quantised, random_tables
+    from lic_native.training.data import TABLE_DRAWS, quantised, random_tables
 
     generator = torch.Generator().manual_seed(0)
     pixels = torch.randint(0, 256, (3, 64, 64, 3), generator=generator, dtype=torch.uint8)
-    tables = random_tables(3, generator)
+    tables = random_tables(torch.rand(3, TABLE_DRAWS, generator=generator))
     shape, picture = quantised(pixels, "4:2:0", tables)
     together = parameters(lambda coder: model.run(coder, shape, tables, picture))
     for i in range(3):

@@ -168,7 +168,7 @@ def test_every_parameter_learns(crops, quantized, meter):
         model.calibrate([crops]).enable_quantization()
     assert (model.state is State.QUANTIZED) == model.calibrated == quantized
     index = torch.linspace(0, LAST, len(crops)).long()
-    loss = training.relaxed_loss(model, crops, index, meter(), bf16=False)
+    loss = training.relaxed_loss(model, crops, index, meter())
     assert loss.shape == (len(crops),) and loss.isfinite().all()
     loss.mean().backward()
     for name, parameter in model.named_parameters():
@@ -216,11 +216,11 @@ def data(tmp_path):
 @pytest.fixture
 def tiny(monkeypatch):
     """A profile and runs of moments, without noise, in whose place a run that goes on would see other."""
-    monkeypatch.setitem(msp.PROFILES, "tiny", SMALL_MSP)
+    monkeypatch.setattr(training, "TINY", SMALL_MSP)
     monkeypatch.setattr(training, "START_CROPS", 12)
     monkeypatch.setattr(training, "COUNTED_CROPS", 16)
     monkeypatch.setattr(torch, "rand_like", lambda x: torch.full_like(x, 0.25))
-    return {"model": "msp-tiny", "crop": 48, "batch": 2, "device": "cpu", "seed": 5, "report_minutes": 0.0}
+    return {"profile": "tiny", "crop": 48, "batch": 2, "device": "cpu", "seed": 5, "report_minutes": 0.0}
 
 
 def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(data, tiny, tmp_path, monkeypatch):
@@ -303,28 +303,26 @@ def test_rates_have_noise_for_a_share_of_a_run(data, tiny, tmp_path, monkeypatch
     assert meters == [training.NoisyMeter] * noisy + [training.RoundingMeter] * (6 - noisy)
 
 
-def test_a_wider_and_deeper_profile_begins_as_the_one_that_it_was_grown_from(crops, small_msp, tmp_path, monkeypatch):
+def test_a_wider_and_deeper_profile_begins_as_the_one_that_it_was_grown_from(crops, small_msp, tmp_path):
     path = tmp_path / "small.weights"
     small_msp.save(path)
     names = "g_a_blocks", "g_s_blocks", "transform_width", "trunk_width", "head_width"
-    larger = {name: 1 + 2 * getattr(SMALL_MSP, name) for name in names}
-    monkeypatch.setitem(msp.PROFILES, "larger", dataclasses.replace(SMALL_MSP, **larger))
-    before, model = Msp.load(path, trainable=True), training.build(training.configuration("msp-larger"))
+    larger = dataclasses.replace(SMALL_MSP, **{name: 1 + 2 * getattr(SMALL_MSP, name) for name in names})
+    before, model = Msp.load(path, trainable=True), training.build(larger)
     model.init_from_pca(crops)
     training.load_initial(model, path, crops)
     index = torch.linspace(0, LAST, len(crops)).long()
-    losses = [training.relaxed_loss(m, crops, index, training.RoundingMeter(), bf16=False) for m in (before, model)]
+    losses = [training.relaxed_loss(m, crops, index, training.RoundingMeter()) for m in (before, model)]
     torch.testing.assert_close(losses[1], losses[0])
 
 
-def test_a_larger_profile_begins_where_a_smaller_ended(crops, small_msp, tmp_path, monkeypatch):
+def test_a_larger_profile_begins_where_a_smaller_ended(crops, small_msp, tmp_path):
     """Its new blocks are the identity; what does not fit begins anew."""
     path = tmp_path / "small.weights"
     small_msp.save(path)
     wider = {"g_a_blocks": 2, "g_s_blocks": 4, "trunk_width": 24, "groups": ((0, 2), (2, 12))}
     larger = Config(**{**vars(SMALL_MSP), **wider})
-    monkeypatch.setitem(msp.PROFILES, "larger", larger)
-    model = training.build(training.configuration("msp-larger"))
+    model = training.build(larger)
     model.init_from_pca(crops)
     training.load_initial(model, path, crops)
     index = torch.linspace(0, LAST, len(crops)).long()
@@ -335,11 +333,12 @@ def test_a_larger_profile_begins_where_a_smaller_ended(crops, small_msp, tmp_pat
         assert torch.equal(model.decode(y.round(), index), before.decode(y.round(), index))
     assert torch.equal(model.prior.embedding.linear.weight, before.prior.embedding.linear.weight)
     assert model.state is State.FLOAT and model.prior.conditioning.output.limit == 0
-    assert torch.isfinite(training.relaxed_loss(model, crops, index, training.NoisyMeter(), bf16=False)).all()
+    assert torch.isfinite(training.relaxed_loss(model, crops, index, training.NoisyMeter())).all()
 
 
 def test_models_are_named():
-    with pytest.raises(ValueError, match="unknown model 'msp-huge'; choose from: bls2017, msp-fast"):
-        training.configuration("msp-huge")
-    models = [training.build(training.configuration(name)) for name in ("msp-fast", "msp-best")]
-    assert [type(model) for model in models] == [Msp, Msp]
+    with pytest.raises(ValueError, match="unknown profile 'huge'; choose from: tiny, balanced, fast, best, bls2017"):
+        training.configuration("huge")
+    names, configs = zip(*map(training.configuration, ("fast", "best")))
+    assert names == ("msp-fast", "msp-best")
+    assert [type(training.build(config)) for config in configs] == [Msp, Msp]

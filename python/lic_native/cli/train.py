@@ -26,7 +26,7 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
     # typer needs concrete types for paths and devices.
     kinds: dict[str, Any] = {"data": Path, "out": Path, "start": Path | None, "device": str | None}
     options = []
-    for field in fields(Options):
+    for field in (field for field in fields(Options) if field.init):
         kind, text = get_args(hints[field.name])
         annotation: Any = Annotated[kinds.get(field.name, kind), typer.Option(help=text)]
         default = inspect.Parameter.empty if field.default is MISSING else field.default
@@ -46,22 +46,27 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
     return with_fields
 
 
+CAMERA = "Folder of JPEG files as cameras wrote them, plain or in .tar shards."
+
+
 @app.command("jpeg")
 @with_options
 def train_jpeg(
     options: Options,
     profile: Annotated[str, typer.Option(help="tiny, fast or best: the network's size.")] = "fast",
     hyper: Annotated[int, typer.Option(help="Channels of side information of a new run's network.")] = 0,
+    camera: Annotated[Path | None, typer.Option(help=CAMERA)] = None,
+    camera_share: Annotated[float, typer.Option(help="Share of the batches that are of such files.")] = 0.25,
 ) -> None:
     """Train the JPEG model, or continue the run in the output folder."""
-    training.train_jpeg(options, profile=profile, hyper=hyper)
+    training.train_jpeg(options, profile=profile, hyper=hyper, camera=camera, camera_share=camera_share)
 
 
 @app.command("image")
 @with_options
 def train_image(
     options: Options,
-    model: Annotated[str, typer.Option(help="msp-fast, msp-balanced, msp-best or bls2017.")] = "msp-balanced",
+    profile: Annotated[str, typer.Option(help="tiny, fast, balanced, best or bls2017: the model.")] = "balanced",
     channels: Annotated[
         tuple[int, int, int] | None, typer.Option(help="Channels after each stage of a new bls2017.")
     ] = None,
@@ -72,7 +77,36 @@ def train_image(
     ] = 0.5,
 ) -> None:
     """Train a codec for images, or continue the run in the output folder."""
-    training.train_image(options, model=model, channels=channels, quality=quality, noise=noise)
+    training.train_image(options, profile=profile, channels=channels, quality=quality, noise=noise)
+
+
+@app.command("pack")
+def pack(
+    out: Annotated[Path, typer.Argument(help="New folder.")],
+    data: Annotated[Path, typer.Option(help="Folder of photographs, plain or in .tar shards.")],
+    start: Annotated[
+        Path | None, typer.Option(help="Exported weights, or another run's folder, to begin with.")
+    ] = None,
+    camera: Annotated[Path | None, typer.Option(help=CAMERA)] = None,
+    skip: Annotated[int, typer.Option(help="Leave out so many photographs, which an earlier folder had.")] = 0,
+    mebibytes: Annotated[float, typer.Option(help="Size of all together.")] = 58,
+) -> None:
+    """Fill a folder with all that a training on another machine needs: package, start and photographs."""
+    training.pack(out, data, start=start, camera=camera, skip=skip, mebibytes=mebibytes)
+
+
+@app.command("export")
+def export(
+    run: Annotated[Path, typer.Argument(help="Folder of a run, with the average-*.pt that it left.")],
+    data: Annotated[Path, typer.Option(help="Folder of photographs, plain or in .tar shards.")],
+    camera: Annotated[Path | None, typer.Option(help=CAMERA)] = None,
+    limit: Annotated[int | None, typer.Option(help="Read at most this many images.")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="Where torch runs: cpu or cuda; by default cuda if there is one.")
+    ] = None,
+) -> None:
+    """Export the exact network of a run on another machine, and measure it on held-out photographs."""
+    training.export_run(run, data, camera=camera, limit=limit, device=device)
 
 
 @app.command("native")

@@ -26,7 +26,7 @@ from .. import _native, threads
 from ..arguments import to_count
 from ..models.sampling import zigzag
 from ..nn.ambient import known_state
-from .data import SAMPLING_SHARES, Photographs, annex_k, random_tables
+from .data import CROP_DRAWS, SAMPLING_SHARES, SOFT, TABLE_DRAWS, Draws, Photographs, annex_k, random_tables
 from .options import Options
 
 __all__ = ["train"]
@@ -116,15 +116,21 @@ def jpeg_file(photographs: Photographs, generator: torch.Generator) -> bytes:
 
     Coarse tables are more frequent than in `random_tables`.
     """
-    kind, scale, pick, coarse, quality = torch.rand(5, generator=generator).tolist()
-    whole = photographs.training[int(pick * len(photographs.training))]
-    image = Image.fromarray((photographs.crops(1, CROP, generator)[0] if kind < 0.5 else whole).numpy())
+    kind, scale, pick, coarse, quality, soft = torch.rand(6, generator=generator).tolist()
+    image = Image.fromarray(photographs.training[int(pick * len(photographs.training))].numpy())
+    if kind < 0.5:
+        draws = Draws.zeros(1, CROP_DRAWS, CROP).refill(generator)
+        image = Image.fromarray(photographs.crops(draws, CROP, int(soft < SOFT))[0].numpy())
     if kind > 0.75:
         shrink = 64 * 4**scale / min(image.size)
         image = image.resize((round(image.width * shrink), round(image.height * shrink)), Image.Resampling.LANCZOS)
     shares = torch.tensor(list(SAMPLING_SHARES.values()))
     sampling = list(SAMPLING_SHARES)[int(torch.multinomial(shares, 1, generator=generator))]
-    drawn = annex_k(torch.tensor([25 + 70 * quality]).floor()) if coarse < 0.3 else random_tables(1, generator)
+    drawn = (
+        annex_k(torch.tensor([25 + 70 * quality]).floor())
+        if coarse < 0.3
+        else random_tables(torch.rand(1, TABLE_DRAWS, generator=generator))
+    )
     tables = np.zeros((2, 64), np.int64)
     tables[:, 8 * ROW + COLUMN] = drawn[0].numpy()
     buffer = io.BytesIO()

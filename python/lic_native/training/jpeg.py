@@ -3,53 +3,93 @@
 from __future__ import annotations
 
 import copy
+import errno
 import io
-import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from PIL import Image
 from torch import Tensor
 
-from ..arguments import check_choice, to_count
+from ..arguments import check_choice, to_count, to_number
 from ..coding.rate import RateMeter
+from ..jpeg.network import model_input
 from ..models.mlcc import PROFILES, Config, Mlcc
 from ..models.sampling import Picture, Shape
-from .data import SAMPLING_SHARES, Photographs, annex_k, quantised, random_tables
-from .loop import Crops, Task
+from . import parts
+from .camera import CameraFiles
+from .data import CROP_DRAWS, SAMPLING_SHARES, SOFT, TABLE_DRAWS, Draws, Photographs, annex_k, quantised, random_tables
+from .task import Groups, Task
 from .widen import widened
 
-__all__ = ["JpegTask", "validate", "validation_examples"]
+__all__ = ["JpegTask", "configuration", "validate", "validation_examples"]
 
 VALIDATION_QUALITIES = (75, 95)
+#: Pictures of equal shape that a validation measures together.
+VALIDATION_BATCH = 8
+
+#: Whether a batch is of cameras' files, and its sampling.
+Kind = tuple[bool, str]
+#: A batch as the model takes it: its shape, tables `[B, 2 or 3, 64]` and coefficients.
+Batch = tuple[Shape, Tensor, Picture]
+
+
+def configuration(profile: str, hyper: int) -> Config:
+    """Return the configuration of a new run's network. Raises TypeError or ValueError if there is none such."""
+    check_choice(profile, PROFILES, "profile")
+    return replace(PROFILES[profile], z_channels=to_count(hyper, "hyper"))
 
 
 class JpegTask(Task[Mlcc]):
-    """Bits of the coefficients of crops that are quantised as JPEG files are; the sampling changes from step to step.
+    """Bits of coefficients: of crops that are quantised as JPEG files are, and of crops of files that cameras wrote.
+
+    A batch has one sampling, which changes from step to step.
+
+    Args:
+        config: of a new run's network.
+        camera: folder of files that cameras wrote, or None.
+        share: of the batches that are of such files.
 
     Raises:
-        TypeError, ValueError: there is no such profile, or `hyper` is negative.
+        TypeError, ValueError: the share is not from 0 to 1.
+        FileNotFoundError: there is no such folder.
     """
 
     name, crop, crop_multiple, rate = "mlcc", 256, 32, 2e-3
     loss_name, plotted = "bpp", ("_saving_percent", "saving on held-out photographs, percent")
+    ADAM: ClassVar[dict[str, Any]] = {"betas": (0.9, 0.98), "weight_decay": 1e-4}
 
-    def __init__(self, profile: str, hyper: int) -> None:
-        check_choice(profile, PROFILES, "profile")
-        self._config = replace(PROFILES[profile], z_channels=to_count(hyper, "hyper"))
+    def __init__(self, config: Config, camera: Path | str | None = None, share: float = 0.25) -> None:
+        if not 0 <= to_number(share, "camera_share") <= 1:
+            raise ValueError(f"camera_share must be from 0 to 1, not {share:g}")
+        if camera is not None and not Path(camera).is_dir():
+            raise FileNotFoundError(errno.ENOENT, "there is no such folder of JPEG files", str(camera))
+        self._config, self._folder, self._share = config, camera, share
 
-    def prepare(self, crops: Crops) -> None:
-        self._examples = {quality: validation_examples(crops.photographs, quality) for quality in VALIDATION_QUALITIES}
-        self._calibration = calibration_pictures(crops)
+    def prepare(self, photographs: Photographs, batch: int, size: int) -> None:
+        super().prepare(photographs, batch, size)
+        self._camera = None if self._folder is None else CameraFiles(self._folder, photographs.device, size)
+        self._examples = {f"q{q}": validation_examples(photographs, q) for q in VALIDATION_QUALITIES}
+        if self._camera is not None and self._camera.validation:
+            self._examples["camera"] = camera_examples(self._camera)
 
-    def build(self, crops: Crops, start: Path | str | None) -> Mlcc:
-        return (
-            widened(Mlcc.load(start, trainable=True), self._config)
-            if start
-            else Mlcc(self._config, measure_sigma(crops))
-        )
+    def build(self, start: Path | str | None, generator: torch.Generator) -> Mlcc:
+        if start is None:
+            return Mlcc(self._config, self._sigma(generator))
+        narrow = parts.load(start)[1] if Path(start).is_dir() else Mlcc.load(start, trainable=True)
+        return widened(narrow, self._config)
+
+    def _sigma(self, generator: torch.Generator) -> Tensor:
+        """Return the RMS of the dequantised coefficients of luma and of 4:2:0 chroma, `[2, 64]`."""
+        draws = self.draws(generator.device, 64).refill(generator)
+        tables = annex_k(torch.full((64,), 90.0, device=generator.device))
+        _, picture = quantised(self._crops(draws), "4:2:0", tables)
+        luma = (picture.luma * tables[:, 0, None, None]).square().mean((0, 1, 2))
+        chroma = torch.stack(picture.chroma) * tables[None, :, 1, None, None]
+        return torch.stack([luma, chroma.square().mean((0, 1, 2, 3))]).sqrt().clamp_min(0.5)
 
     def restore(self, saved: dict[str, Any]) -> tuple[Mlcc, Mlcc]:
         model, average = (Mlcc(Config(**saved["config"]), saved["model"]["sigma"]) for _ in range(2))
@@ -57,72 +97,65 @@ class JpegTask(Task[Mlcc]):
         average.load_state_dict(saved["average"])
         return model, average
 
-    def optimizer(self, model: Mlcc, rate: float) -> torch.optim.Optimizer:
-        return torch.optim.AdamW(model.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=1e-4)
+    def groups(self, model: Mlcc) -> Groups:
+        return [(list(model.parameters()), 1.0)]
 
-    def loss(self, model: Mlcc, crops: Crops, progress: float, bf16: bool) -> tuple[Tensor, float]:
-        shares = torch.tensor(list(SAMPLING_SHARES.values()))
-        sampling = list(SAMPLING_SHARES)[int(torch.multinomial(shares, 1, generator=crops.generator))]
-        tables = random_tables(crops.batch, crops.generator).to(crops.photographs.device)
-        with torch.no_grad():
-            shape, picture = quantised(crops.draw(), sampling, tables)
+    def lower_precision(self, model: Mlcc) -> None:
+        # All of the walk: it makes files 0.02 % larger, measured with trained weights.
+        model.walk = torch.autocast(model.device.type, torch.bfloat16)(model.walk)  # type: ignore[method-assign]
+
+    def kind(self, choice: torch.Generator) -> Kind:
+        camera = self._camera is not None and float(torch.rand(1, generator=choice)) < self._share
+        shares = self._camera.shares if camera else SAMPLING_SHARES
+        pick = int(torch.multinomial(torch.tensor(list(shares.values())), 1, generator=choice))
+        return camera, list(shares)[pick]
+
+    def draws(self, device: torch.device | str, count: int | None = None) -> Draws:
+        return Draws.zeros(count or self.batch_size, CROP_DRAWS + TABLE_DRAWS, self.size, device)
+
+    def _crops(self, draws: Draws) -> Tensor:
+        return self.photographs.crops(draws, self.size, round(SOFT * len(draws.uniform)))
+
+    def batch(self, kind: Kind, draws: Draws) -> Batch:
+        camera, sampling = kind
+        if camera:
+            return self._camera.crops(sampling, draws, self.size)
+        tables = random_tables(draws.uniform[:, CROP_DRAWS:])
+        shape, picture = quantised(self._crops(draws), sampling, tables)
+        return shape, tables, picture
+
+    def loss(self, model: Mlcc, kind: Kind, batch: Batch) -> tuple[Tensor, Tensor]:
         meter = RateMeter()
-        with torch.autocast(tables.device.type, torch.bfloat16, enabled=bf16):
-            model.walk(meter, shape, tables, picture)
-        bpp = meter.bits() / crops.size**2
+        model.walk(meter, *batch)
+        bpp = meter.bits() / self.size**2
         # Between bits and relative bits: fine tables cost ten times coarse ones, and a file of either is a file.
-        return (bpp / (bpp.detach() + 0.2).sqrt()).mean(), float(bpp.detach().mean())
+        return (bpp / (bpp.detach() + 0.2).sqrt()).mean(), bpp.detach().mean()
 
     def validate(self, model: Mlcc) -> tuple[float, dict[str, float]]:
         row: dict[str, float] = {}
-        self._savings = {}
-        for quality, examples in self._examples.items():
+        for name, examples in self._examples.items():
             bpp, saving, side_bpp = validate(model, examples)
-            self._savings[quality] = saving
-            row |= {f"q{quality}_bpp": round(bpp, 4), f"q{quality}_saving_percent": round(saving, 3)}
+            row |= {f"{name}_bpp": round(bpp, 4), f"{name}_saving_percent": round(saving, 3)}
             if side_bpp:
-                row[f"q{quality}_side_bpp"] = round(side_bpp, 5)
-        return self._savings[75], row
+                row[f"{name}_side_bpp"] = round(side_bpp, 5)
+        return row["q75_saving_percent"], row
 
-    def export(self, model: Mlcc, path: Path) -> None:
-        # On the CPU, so that the fingerprint is the same wherever the model was trained.
-        exact = copy.deepcopy(model).cpu()
-        exact.calibrate((shape, tables.cpu(), picture.to("cpu")) for shape, tables, picture in self._calibration)
-        exact.freeze().save(path)
+    def exact(self, model: Mlcc) -> Mlcc:
+        return copy.deepcopy(model).calibrate(self.calibration_batches()).freeze()
 
-    def finish(self, path: Path) -> None:
-        exact = Mlcc.load(path, self._calibration[0][1].device)
-        pairs = {
-            quality: [round(saving, 3), round(validate(exact, self._examples[quality]).saving, 3)]
-            for quality, saving in self._savings.items()
-        }
-        print(json.dumps({"saving_percent_of_floats_and_of_the_exact_network": pairs}), flush=True)
-
-
-def measure_sigma(crops: Crops) -> Tensor:
-    """Return the RMS of the dequantised coefficients of luma and of 4:2:0 chroma, `[2, 64]`."""
-    tables = annex_k(torch.full((64,), 90.0)).to(crops.photographs.device)
-    _, picture = quantised(crops.draw(64), "4:2:0", tables)
-    luma = (picture.luma * tables[:, 0, None, None]).square().mean((0, 1, 2))
-    chroma = torch.stack(picture.chroma) * tables[None, :, 1, None, None]
-    return torch.stack([luma, chroma.square().mean((0, 1, 2, 3))]).sqrt().clamp_min(0.5)
-
-
-def calibration_pictures(crops: Crops) -> list[tuple[Shape, Tensor, Picture]]:
-    """Return pictures of every sampling that show the ranges of a network's activations; the same in each run."""
-    generator = torch.Generator().manual_seed(0)
-    pictures = []
-    for sampling in SAMPLING_SHARES:
-        for _ in range(4):
-            tables = random_tables(16, generator).to(crops.photographs.device)
-            with torch.no_grad():
-                shape, picture = quantised(crops.draw(16, generator), sampling, tables)
-            pictures.append((shape, tables, picture))
-    return pictures
+    @torch.no_grad()
+    def calibration_batches(self) -> Iterator[Batch]:
+        """Yield 64 crops of each kind that show the ranges of a network's activations, the same in each run."""
+        generator, device = torch.Generator().manual_seed(0), self.photographs.device
+        kinds = [(False, sampling) for sampling in SAMPLING_SHARES]
+        kinds += [(True, sampling) for sampling in (self._camera.training if self._camera else ())]
+        for kind in kinds:
+            for _ in range(4):
+                yield self.batch(kind, self.draws("cpu", 16).refill(generator).to(device))
 
 
 class Example(NamedTuple):
-    """A held-out photograph as the coefficients of a JPEG file, and that file's size."""
+    """A held-out picture as the coefficients of a JPEG file, and that file's size."""
 
     shape: Shape
     tables: Tensor
@@ -134,7 +167,7 @@ class Example(NamedTuple):
 def validation_examples(photographs: Photographs, quality: int, count: int = 64) -> list[Example]:
     """Return held-out photographs as 4:2:0 files of a quality."""
     examples = []
-    tables = annex_k(torch.full((1,), float(quality))).to(photographs.device)
+    tables = annex_k(torch.full((1,), float(quality), device=photographs.device))
     for image in (photographs.validation or photographs.training)[:count]:
         height, width = (n // 32 * 32 for n in image.shape[:2])
         image = image[:height, :width]
@@ -145,8 +178,18 @@ def validation_examples(photographs: Photographs, quality: int, count: int = 64)
     return examples
 
 
+def camera_examples(camera: CameraFiles) -> list[Example]:
+    """Return the held-out files of cameras."""
+    examples = []
+    for tile, size in camera.validation:
+        shape, tables, picture = model_input([tile])
+        pixels = 64 * shape.luma[0] * shape.luma[1]
+        examples.append(Example(shape, tables, picture.float(), size, pixels))
+    return examples
+
+
 class Score(NamedTuple):
-    """The rate of held-out photographs.
+    """The rate of held-out pictures.
 
     bpp: bits per pixel of all that is coded.
     saving: percent of the JPEG files' bytes, with 100 bytes a file for everything that is not coefficients.
@@ -160,15 +203,22 @@ class Score(NamedTuple):
 
 @torch.no_grad()
 def validate(model: Mlcc, examples: list[Example]) -> Score:
-    """Measure the rate of held-out photographs."""
-    bits = side_bits = 0.0
+    """Measure the rate of held-out pictures, those of equal shape together."""
+    alike: dict[Any, list[Example]] = {}
     for example in examples:
-        meter, side = RateMeter(), RateMeter()
-        model.walk(meter, example.shape, example.tables, example.picture)
-        bits += float(meter.bits())
-        if model.hyperprior is not None:
-            model.walk_hyperprior(side, example.shape, example.tables, example.picture)
-            side_bits += float(side.bits())
+        alike.setdefault((example.shape, example.tables.shape), []).append(example)
+    bits = side_bits = 0.0
+    for (shape, _), same in alike.items():
+        for i in range(0, len(same), VALIDATION_BATCH):
+            _, tables, pictures, *_ = zip(*same[i : i + VALIDATION_BATCH])
+            planes = [torch.cat(planes).to(model.device) for planes in zip(*((p.luma, *p.chroma) for p in pictures))]
+            batch = shape, torch.cat(tables).to(model.device), Picture(planes[0], tuple(planes[1:]))
+            meter, side = RateMeter(), RateMeter()
+            model.walk(meter, *batch)
+            bits += float(meter.bits().sum())
+            if model.hyperprior is not None:
+                model.walk_hyperprior(side, *batch)
+                side_bits += float(side.bits().sum())
     jpeg_bytes, pixels = sum(e.jpeg_bytes for e in examples), sum(e.pixels for e in examples)
     saving = 100 * (1 - (bits / 8 + 100 * len(examples)) / jpeg_bytes)
     return Score(bits / pixels, saving, side_bits / pixels)

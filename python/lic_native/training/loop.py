@@ -1,107 +1,49 @@
-"""The training loop: schedule, clipping, average, report, checkpoint, resuming and export, for every task."""
+"""The training loop: schedule, guard, average, report, checkpoint, resuming and export, for every task and device."""
 
 from __future__ import annotations
 
 import copy
 import csv
-import json
 import math
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import nullcontext
 from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, TypeVar
 
 import torch
-from torch import Tensor, nn
 
 from ..errors import CorruptError
 from ..models import registry
+from ..models.base import Model
 from ..nn.ambient import known_state
+from . import parts
 from .data import Photographs
 from .options import Options
+from .step import Guard, Step
+from .task import Task, say
 
-__all__ = ["Crops", "Run", "Task", "fit", "plot", "read_checkpoint"]
+__all__ = ["Run", "export", "fit", "plot"]
 
 #: Share of a run in which the learning rate rises.
-WARM_UP = 0.01
+WARM_UP = 0.05
+#: The average's decay, in the end and after `step` steps: a window of the last tenth of them, at first.
+DECAY = 0.999
+#: Seconds that a run of `seconds` keeps for its last steps and for the end of the process.
+SPARE = 2.0
+#: Steps between looks at the loss on CUDA, each of which waits for the device. A CPU has nothing to wait for.
+LOOK = 16
 
-M = TypeVar("M", bound=nn.Module)
+M = TypeVar("M", bound=Model)
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Crops:
-    """Random crops of the photographs, and the generator that everything random of a step is drawn from."""
-
-    photographs: Photographs
-    batch: int
-    size: int
-    generator: torch.Generator
-
-    def draw(self, count: int | None = None, generator: torch.Generator | None = None, alter: bool = True) -> Tensor:
-        """Return crops, uint8 `[count, size, size, 3]`; by default a batch of the run's own sequence."""
-        return self.photographs.crops(count or self.batch, self.size, generator or self.generator, alter)
-
-
-class Task(ABC, Generic[M]):
-    """The part of a training that depends on its model. `fit` makes the rest.
-
-    name: stem of the exported file.
-    crop, crop_multiple: default side of crops in pixels, and what it must be a multiple of.
-    rate: default peak learning rate.
-    loss_name: what `loss` reports is called in the learning curve.
-    plotted: suffix of the columns of the learning curve that are drawn, and the label of their axis.
-    """
-
-    name: str
-    crop: ClassVar[int]
-    crop_multiple: ClassVar[int]
-    rate: ClassVar[float]
-    loss_name: ClassVar[str]
-    plotted: ClassVar[tuple[str, str]]
-
-    @abstractmethod
-    def prepare(self, crops: Crops) -> None:
-        """Make the held-out pictures, and what the export measures, of a run's photographs."""
-
-    @abstractmethod
-    def build(self, crops: Crops, start: Path | str | None) -> M:
-        """Return the model that a new run begins with."""
-
-    @abstractmethod
-    def restore(self, saved: dict[str, Any]) -> tuple[M, M]:
-        """Return the model and its average from a checkpoint, on the CPU."""
-
-    @abstractmethod
-    def optimizer(self, model: M, rate: float) -> torch.optim.Optimizer:
-        """Return an optimiser whose groups have their peak learning rates."""
-
-    def advance(self, progress: float, models: tuple[M, M]) -> bool:
-        """Change model and average at a certain share of a run; return whether it did."""
-        return False
-
-    @abstractmethod
-    def loss(self, model: M, crops: Crops, progress: float, bf16: bool) -> tuple[Tensor, float]:
-        """Return the loss of a batch and the number that the learning curve shows."""
-
-    @abstractmethod
-    def validate(self, model: M) -> tuple[float, dict[str, float]]:
-        """Return the score of held-out photographs, and columns for the learning curve."""
-
-    @abstractmethod
-    def export(self, model: M, path: Path) -> None:
-        """Write the exact form of a model; `model` does not change."""
-
-    def finish(self, path: Path) -> None:
-        """Print a last line about the exported file, after `validate`."""
 
 
 @known_state(grad=True)
 def fit(task: Task[M], options: Options) -> float:
-    """Train until the run has had its minutes or steps, export the weights' average, and return its score.
+    """Train until the run has had its time or steps, export the weights' average, and return its score.
+
+    A run of `seconds` leaves the average in parts (`parts.save`) and no export, which `export` makes elsewhere.
 
     Raises:
         TypeError, ValueError, OSError: a run can't have such options; raised before anything is done.
@@ -109,67 +51,97 @@ def fit(task: Task[M], options: Options) -> float:
     """
     options.check()
     size = options.checked_crop(task.crop, task.crop_multiple)
-    rate = task.rate if options.rate is None else options.rate
-    device = registry.present_device(options.device, "training")
-    bf16 = torch.device(device).type == "cuda" if options.bf16 is None else options.bf16
-    run = Run(options, device)
-    generator = torch.Generator().manual_seed(torch.seed() % 2**63 if options.seed is None else options.seed)
+    device = torch.device(registry.present_device(options.device, "training"))
+    on_cuda = device.type == "cuda"
+    run = Run(options, str(device))
+    seed = torch.seed() % 2**63 if options.seed is None else options.seed
     if options.seed is not None:
         torch.manual_seed(options.seed + run.clock["steps"])
-    crops = Crops(Photographs(options.data, device, options.limit, size), options.batch, size, generator)
-    if run.saved:
-        model, average = (restored.to(device) for restored in run.restored(task.restore))
-    else:
-        model = task.build(crops, options.start).to(device)
-        average = copy.deepcopy(model)
-    average.requires_grad_(False)
-    optimizer = task.optimizer(model, rate)
-    peaks = [group["lr"] for group in optimizer.param_groups]
-    if run.saved:
-        optimizer.load_state_dict(run.saved["optimizer"])
-        if options.seed is not None:
-            generator.set_state(run.saved["generator"].cpu())
-    task.prepare(crops)
+    # Kinds of batches are chosen on the host, all other numbers are drawn on the device.
+    choice, numbers = (torch.Generator(where).manual_seed(seed) for where in ("cpu", device))
+    # Graphs are captured on a stream of their own, and all work on it needs no waiting for others.
+    with torch.cuda.stream(torch.cuda.Stream(device)) if on_cuda else nullcontext():
+        task.prepare(Photographs(options.data, device, options.limit, size), options.batch, size)
+        if run.saved:
+            model, average = (restored.to(device) for restored in run.restored(task.restore))
+        else:
+            model = task.build(options.start, numbers).to(device)
+            average = copy.deepcopy(model)
+        average.requires_grad_(False)
+        if on_cuda if options.bf16 is None else options.bf16:
+            task.lower_precision(model)
+        step = Step(task, model, average, numbers, task.rate if options.rate is None else options.rate)
+        guard = Guard()
+        if run.saved:
+            step.load(run.saved["optimizer"])
+            guard.factor = run.saved["factor"]
+            if options.seed is not None:
+                for generator, state in zip((choice, numbers), run.saved["generators"]):
+                    generator.set_state(state.cpu())
 
-    score: float | None = None
-    losses: list[float] = []
-    run.resume()
-    while not run.over:
-        for group, peak in zip(optimizer.param_groups, peaks):
-            group["lr"] = peak * run.schedule()
-        if task.advance(run.progress, (model, average)):
-            run.resume()
-        loss, shown = task.loss(model, crops, run.progress, bf16)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        losses.append(shown)
-        due = run.step(options.batch * size**2)
-        update_ema(average, model, min(0.999, 1 - 1 / (run.clock["steps"] + 1)))
-        if due:
+        score: float | None = None
+
+        def report() -> float:
+            # First what must not be lost if the machine is gone before it has validated.
+            parts.save(run.out, task.name, average, steps=run.clock["steps"], crop=size)
             score, columns = task.validate(average)
-            run.report({f"training_{task.loss_name}": round(sum(losses) / len(losses), 4), **columns})
-            losses = []
-            run.save(
-                model=model.state_dict(),
-                average=average.state_dict(),
-                optimizer=optimizer.state_dict(),
-                generator=generator.get_state(),
-                config=vars(model.config),
-            )
-            plot(run.curve, *task.plotted)
-            run.resume()
+            run.report({f"training_{task.loss_name}": step.shown(), **columns})
+            return score
+
+        if options.seconds is not None:
+            # What the run begins with; it also shows how long the last report will take.
+            run.tick()
+            score = report()
+        run.resume()
+        while not run.over:
+            if task.advance(run.progress, (model, average)):
+                step.release()
+                guard.reset()
+                run.resume()
+            count = run.clock["steps"]
+            step(task.kind(choice), guard.factor * run.schedule(), min(DECAY, 1 - 10 / (count + 10)))
+            due = run.step(options.batch * size**2)
+            if (due or not on_cuda or not count % LOOK) and guard.risen(step.look()):
+                step.back()
+                say(back_to_the_average=run.clock["steps"], factor=guard.factor)
+            if due:
+                score = report()
+                run.save(
+                    model=model.state_dict(),
+                    average=average.state_dict(),
+                    optimizer=step.optimizer.state_dict(),
+                    factor=guard.factor,
+                    generators=[choice.get_state(), numbers.get_state()],
+                    config=vars(model.config),
+                )
+                plot(run.curve, *task.plotted)
+                run.resume()
+        if on_cuda:
+            say(gibibytes=round(torch.cuda.max_memory_allocated(device) / 2**30, 1))
+        if options.seconds is None:
+            return export(task, average, run.out, score)
+        return score or 0.0
+
+
+@known_state()
+def export(task: Task[M], model: M, out: Path, score: float | None = None) -> float:
+    """Write the exact form of a trained model into the folder `out`, print what both score, and return the first.
+
+    score: of the model as it is, where it is known.
+    """
     if score is None:
-        score = task.validate(average)[0]
-    exported = run.out / f"{task.name}.weights"
-    task.export(average, exported)
-    task.finish(exported)
+        score = task.validate(model)[0]
+    exact = task.exact(model)
+    path = out / f"{task.name}.weights"
+    exact.save(path)
+    loaded = type(exact).load(path, task.photographs.device)
+    exactly, columns = task.validate(loaded)
+    say(file=str(path), floats=round(score, 4), exact=round(exactly, 4), **columns)
     return score
 
 
 class Run:
-    """A run in the folder `out`, which ends after `minutes` or `steps` over all calls.
+    """A run in the folder `out`, which ends after `minutes` or `steps` over all calls, or after `seconds` of one.
 
     saved: contents of the last checkpoint; None for a new run.
     clock: elapsed seconds and steps so far, where on them the schedule starts and ends, megapixels seen.
@@ -181,9 +153,13 @@ class Run:
         self.out.mkdir(parents=True, exist_ok=True)
         self.curve = self.out / "curve.csv"
         self._checkpoint = self.out / "checkpoint.pt"
-        self.saved = read_checkpoint(self._checkpoint, device) if self._checkpoint.exists() else None
+        self._seconds, self._began = options.seconds, options.began
+        fresh = self._seconds is not None or not self._checkpoint.exists()
+        self.saved = None if fresh else parts.read_checkpoint(self._checkpoint, device)
         # The schedule starts and ends at numbers of this unit.
-        self._unit, end = ("steps", options.steps) if options.minutes is None else ("elapsed", options.minutes * 60)
+        self._unit, end = (
+            ("elapsed", 60.0 * (options.minutes or 0)) if options.steps is None else ("steps", options.steps)
+        )
         self.clock: dict[str, Any] = {"elapsed": 0.0, "start": 0.0, "end": end, "steps": 0, "megapixels": 0.0}
         if self.saved:
             self.clock = self.saved["clock"]
@@ -192,8 +168,8 @@ class Run:
                 self.clock["start"] = self.clock[self._unit]
             self.clock["end"] = end
         self._report_seconds = options.report_minutes * 60
-        self._next_report = self._last = 0.0
-        self.resume()
+        self._next_report = self._slowest_report = 0.0
+        self._last = self._began if self._seconds is not None else time.monotonic()
 
     def restored(self, restore: Callable[[dict[str, Any]], T]) -> T:
         """Return the result of `restore` for the last checkpoint.
@@ -226,23 +202,36 @@ class Run:
         """Count a step; return whether a report is due."""
         self.clock["steps"] += 1
         self.clock["megapixels"] += pixels / 1e6
-        now = time.monotonic()
-        self.clock["elapsed"] += now - self._last
-        self._last = now
+        self.tick()
         return self.over or bool(self.clock["elapsed"] >= self._next_report)
 
+    def tick(self) -> float:
+        """Move the clock on, and return by how many seconds."""
+        passed = time.monotonic() - self._last
+        self.clock["elapsed"] += passed
+        self._last += passed
+        return passed
+
     def resume(self) -> None:
-        """Restart the clock: the time of reports does not count."""
+        """Go on after a report, whose time counts in a run of `seconds` alone; there the end is kept for another."""
+        if self._seconds is None:
+            self._last = time.monotonic()
+        else:
+            self._slowest_report = max(self._slowest_report, self.tick())
+            self.clock["end"] = self._seconds - 1.5 * self._slowest_report - SPARE
+            if not self.clock["steps"]:
+                self.clock["start"] = self.clock["elapsed"]
         self._next_report = self.clock["elapsed"] + self._report_seconds
-        self._last = time.monotonic()
 
     def save(self, **state: Any) -> None:
-        """Write the checkpoint, whole or not at all."""
+        """Write the checkpoint, whole or not at all; a run of `seconds`, which nothing resumes, has none."""
+        if self._seconds is not None:
+            return
         temporary = self._checkpoint.with_suffix(".tmp")
         torch.save({**state, "clock": self.clock, "unit": self._unit}, temporary)
         temporary.replace(self._checkpoint)
 
-    def report(self, measured: dict[str, float]) -> None:
+    def report(self, measured: dict[str, float | None]) -> None:
         """Add a row to the learning curve, and print it."""
         row = {
             "minutes": round(self.clock["elapsed"] / 60, 2),
@@ -256,23 +245,7 @@ class Run:
             if fresh:
                 writer.writeheader()
             writer.writerow(row)
-        print(json.dumps(row), flush=True)
-
-
-def read_checkpoint(path: Path, device: str) -> dict[str, Any]:
-    """Return the contents of a checkpoint. Raises CorruptError, which names it, if it can't be read."""
-    try:
-        saved: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-    except Exception as error:  # whatever torch raises for a damaged file
-        raise CorruptError(f"{path} can't be read: {str(error).splitlines()[0]}") from error
-    return saved
-
-
-@torch.no_grad()
-def update_ema(average: nn.Module, model: nn.Module, decay: float) -> None:
-    """Update the exponential moving average of the parameters."""
-    for mean, value in zip(average.parameters(), model.parameters()):
-        mean.lerp_(value, 1 - decay)
+        say(**row)
 
 
 def plot(curve: Path, suffix: str, ylabel: str) -> None:
