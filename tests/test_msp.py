@@ -216,7 +216,7 @@ def data(tmp_path):
 @pytest.fixture
 def tiny(monkeypatch):
     """A profile and runs of moments, without noise, in whose place a run that goes on would see other."""
-    monkeypatch.setattr(training, "TINY", SMALL_MSP)
+    monkeypatch.setitem(msp.PROFILES, "tiny", SMALL_MSP)
     monkeypatch.setattr(training, "START_CROPS", 12)
     monkeypatch.setattr(training, "COUNTED_CROPS", 16)
     monkeypatch.setattr(torch, "rand_like", lambda x: torch.full_like(x, 0.25))

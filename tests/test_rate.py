@@ -224,7 +224,7 @@ def loss(model, meter, given):
     if isinstance(model, Mlcc):
         model.walk(meter, *given)
         return meter.bits().sum()
-    return relaxed_loss(model, *given, meter, bf16=False).sum()
+    return relaxed_loss(model, *given, meter).sum()
 
 
 def a_batch(model, crops):

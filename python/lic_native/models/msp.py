@@ -93,7 +93,13 @@ PROFILES = {
         context_blocks=(128, 128),
     ),
     "tiny": Config(
-        transform_width=96, g_s_blocks=1, embedding_width=32, trunk_width=32, head_width=16, context_blocks=(16,)
+        y_channels=96,
+        transform_width=64,
+        groups=((0, 16), (16, 48), (48, 96)),
+        embedding_width=32,
+        trunk_width=48,
+        head_width=24,
+        context_blocks=(16,),
     ),
 }
 #: The lattices that are split in phases: every 2nd vector, and all.

@@ -51,11 +51,11 @@ def widen(wide: M, narrow: M) -> None:
     for name, buffer in narrow.named_buffers():
         if not name.endswith((".limit", ".step")):
             wide.get_buffer(name).copy_(buffer)
-    for (trunk, _), (_, old_head) in zip(_trunks(wide), _trunks(narrow)):
+    for (trunk, head), (_, old_head) in zip(_trunks(wide), _trunks(narrow)):
         for conv in (trunk.context, getattr(trunk, "fine_context", None)):
             if conv is not None:
                 # Guesses that the smaller network did not have or, for part of a group only, did not use.
-                conv.weight[trunk.width + old_head.guessed :] = 0
+                conv.weight[trunk.width + old_head.guessed : trunk.width + head.guessed] = 0
     hyperprior: Any = getattr(wide, "hyperprior", None)
     if hyperprior is not None and narrow.hyperprior is None:
         for linear in (*hyperprior.chroma_priors, *hyperprior.luma_priors):
