@@ -41,6 +41,7 @@
 //! The encoder chooses the number of lanes. Every SIMD [`Backend`] makes the same bytes.
 
 pub(crate) mod adaptive;
+mod calibration;
 mod constants;
 mod decoder;
 mod encoder;
@@ -50,10 +51,11 @@ mod simd;
 mod stream;
 mod symbol;
 
+pub use calibration::Contexts;
 pub use decoder::Decoder;
 pub use encoder::Encoder;
 pub use models::{
-    Categorical, EntropyModel, Index, LocationScale, LogisticPair, Mixture, MixtureComponent, Parameter,
+    Calibrated, Categorical, EntropyModel, Index, LocationScale, LogisticPair, Mixture, MixtureComponent, Parameter,
     TableRows,
 };
 pub use parts::{Parts, decode, encode};
