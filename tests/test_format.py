@@ -46,7 +46,7 @@ class Bytes:
 
 
 def decode_group(data: bytes, count: int, distribution, learn=lambda symbols: None) -> list[int]:
-    """The symbols of a stream of one group; `distribution(i)` is a `Row` or a `Window`, and `learn` gets each 64 symbols."""
+    """The symbols of a stream of one group; `distribution(i)` is a `Row` or a `Window`. `learn` gets each 64 symbols."""
     stream = Bytes(data)
     head = stream.integer(1) if data else 0
     lanes = 1 << (head & 7)
@@ -61,7 +61,7 @@ def decode_group(data: bytes, count: int, distribution, learn=lambda symbols: No
         states[i % lanes] = state if state >= 1 << 16 else state * (1 << 16) + stream.integer(2)
         symbols.append(distribution(i).symbol(place, escapes))
         if len(symbols) % 64 == 0 or i + 1 == count:
-            learn(symbols[(i // 64) * 64 :])
+            learn(symbols[i // 64 * 64 :])
     assert states == [1 << 16] * lanes
     assert (escapes.position, stream.position) == (len(escapes.data), len(data))
     return symbols

@@ -232,7 +232,8 @@ class Categorical(Distribution):
 class LogisticPair(Distribution):
     """Mixtures of two logistic distributions, given by int16 `params` `[..., 5]` (docs/format.md, section 4).
 
-    contexts: uint16 `[n]`, for coders that calibrate: element i of a group has the context `contexts[i % n]`, below 4096.
+    contexts: uint16 `[n]` below 4096, for coders that calibrate: element i of a group has the context
+        `contexts[i % n]`.
     """
 
     __slots__ = ("_contexts", "_native", "_params", "shape")

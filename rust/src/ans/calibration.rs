@@ -57,13 +57,8 @@ pub struct Curve {
 }
 
 impl Curve {
-    pub(super) const UNIFORM: Self = Self {
-        values: EDGES,
-        slopes: [1 << SLOPE_BITS; BINS],
-        counts: [0; BINS],
-        seen: 0,
-        fresh: 0,
-    };
+    pub(super) const UNIFORM: Self =
+        Self { values: EDGES, slopes: [1 << SLOPE_BITS; BINS], counts: [0; BINS], seen: 0, fresh: 0 };
 
     /// Returns the value at `v`, 0 to 2^16. It is 0 at 0 and 2^16 at 2^16, and never decreases.
     #[inline(always)]
@@ -80,12 +75,10 @@ impl Curve {
         EDGES[bin] + (value - first) * (EDGES[bin + 1] - EDGES[bin]) / (end - first)
     }
 
-    /// Counts a symbol for which the distribution function lies between these values. Each bin gets the share that the
-    /// curve gives it.
+    /// Counts a symbol between these values of the curve. Each bin gets the share that the curve gives it.
     #[inline(always)]
-    pub(super) fn count(&mut self, bounds: [u32; 2]) {
-        let low = self.at(bounds[0]);
-        let high = self.at(bounds[1]).max(low + 1);
+    pub(super) fn count(&mut self, [low, high]: [u32; 2]) {
+        let high = high.max(low + 1);
         let unit = (1 << (16 + WEIGHT_BITS)) / (high - low);
         // Loops over arrays, which compilers turn into vector instructions.
         let mut inside = self.values;
@@ -181,8 +174,8 @@ impl Calibration {
         &self.curves[number]
     }
 
-    /// Learns from a block: the numbers of the curves, and the intervals of the symbols. All symbols of a block are coded
-    /// with the curves as they were before it.
+    /// Learns from a block: the numbers of the curves, and the intervals of the symbols by these. All symbols of a block are
+    /// coded with the curves as they were before it.
     pub(super) fn learn(&mut self, backend: Backend, numbers: &[u16], intervals: &[Interval]) {
         debug_assert!(numbers.len() <= BLOCK && numbers.len() == intervals.len());
         backend.compiled(

@@ -105,9 +105,9 @@ impl<D: AsRef<[u8]>> Decoder<D> {
                 }
                 let find = |j: usize, slot| {
                     let curve = calibration.curve(numbers[j].into());
-                    let (region, slots);
-                    (region, intervals[j], slots) = model.find_by(&params, b * BLOCK + j, slot, curve);
-                    (region, slots)
+                    let region;
+                    (region, intervals[j]) = model.find_by(&params, b * BLOCK + j, slot, curve);
+                    (region, intervals[j].slots())
                 };
                 let symbol_outside =
                     |j, region, distance| model.symbol_outside(&params, b * BLOCK + j, region, distance);

@@ -363,12 +363,12 @@ impl CalibratedSlots {
                 for (j, (&symbol, context)) in symbols.iter().zip(&mut contexts).enumerate() {
                     let element = b * BLOCK + j;
                     numbers[j] = (RANGES * context + model.range(&params, element)) as u16;
-                    let distance;
-                    (intervals[j], distance) = model.interval(&params, element, symbol);
+                    let (interval, distance) = model.interval(&params, element, symbol);
+                    queue.slots.push(interval.slots());
                     queue.outside.extend(distance);
                     let curve = self.calibration.curve(numbers[j].into());
-                    self.slots.push(intervals[j].slots(|bound| curve.at(bound)));
-                    queue.slots.push(intervals[j].slots(|bound| bound));
+                    intervals[j] = interval.by(|bound| curve.at(bound));
+                    self.slots.push(intervals[j].slots());
                 }
                 self.calibration.learn(backend, &numbers[..symbols.len()], &intervals[..symbols.len()]);
             }

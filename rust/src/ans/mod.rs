@@ -58,8 +58,8 @@ pub use calibration::Contexts;
 pub use decoder::Decoder;
 pub use encoder::Encoder;
 pub use models::{
-    Calibrated, Categorical, EntropyModel, Index, LocationScale, LogisticPair, Mixture, MixtureComponent, Parameter,
-    TableRows,
+    Calibrated, Categorical, EntropyModel, Index, LocationScale, LogisticPair, Mixture, MixtureComponent,
+    Parameter, TableRows,
 };
 pub use parts::{Parts, decode, encode};
 pub use simd::Backend;

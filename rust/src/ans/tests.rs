@@ -56,7 +56,8 @@ fn group() -> impl Strategy<Value = Group> {
     let narrow = (-9i16..9, [-99i16..99, -99..99, 0..64, 0..64, 0..128]);
     let wild = (any::<i16>(), any::<[i16; 5]>());
     let context = prop_oneof![4 => 0..3u16, 1 => 0..4096u16];
-    let element = prop_oneof![40 => (-9i16..9, [-99i16..99, -99..99, 0..64, 0..64, 0..128]), 1 => wild.clone()];
+    let element =
+        prop_oneof![40 => (-9i16..9, [-99i16..99, -99..99, 0..64, 0..64, 0..128]), 1 => wild.clone()];
     let in_contexts = (prop::collection::vec(context, 1..9), prop::collection::vec(element, 0..900));
     prop_oneof![
         in_contexts.prop_map(|(contexts, elements)| Group::InContexts(contexts, elements)),
@@ -252,7 +253,7 @@ proptest! {
         let mut curve = Curve::UNIFORM;
         for (one, other, times) in symbols {
             for _ in 0..times {
-                curve.count([one.min(other), one.max(other)]);
+                curve.count([curve.at(one.min(other)), curve.at(one.max(other))]);
                 curve.renew();
             }
         }
@@ -337,7 +338,7 @@ fn golden_calibrated_stream() {
     for backend in Backend::all() {
         let bytes = |lanes| encode_with(backend, &groups, &gaussians(), Some(lanes));
         let hash = |lanes| xxhash_rust::xxh3::xxh3_64(&bytes(lanes));
-        assert_eq!([1, 8, 64].map(hash), [0, 0, 0]);
+        assert_eq!([1, 8, 64].map(hash), [15588883381172682824, 6486755258598997298, 12880795414597929040]);
     }
 }
 
@@ -357,7 +358,7 @@ fn calibration_learns_what_is_wrong_with_a_model() {
     let share = counts.iter().filter(|&&count| count > 0).map(|&count| f64::from(count) / 30_000.0);
     let entropy: f64 = share.map(|p| -p * p.log2()).sum();
     println!("{plain:.3} bits, calibrated {calibrated:.3}, entropy {entropy:.3}");
-    assert!(plain > entropy + 0.2 && calibrated < entropy + 0.03);
+    assert!(plain > entropy + 0.3 && calibrated - entropy < (plain - entropy) / 5.0);
     // The first symbols are coded alike, so the stream is not said to be calibrated.
     assert_eq!(bits(Encoder::new().calibrating(), 60).1, bits(Encoder::new(), 60).1);
 }

@@ -36,7 +36,8 @@ impl Encoder {
         if let (Kind::LogisticPair(params), Some(contexts)) = (&model.kind, &model.contexts) {
             slice_of!(py, params, "params", params);
             slice_of!(py, contexts, "contexts", contexts);
-            let (model, contexts) = (ans::LogisticPair::new(params.as_chunks().0), ans::Contexts::new(contexts)?);
+            let (model, contexts) =
+                (ans::LogisticPair::new(params.as_chunks().0), ans::Contexts::new(contexts)?);
             return with_symbols!(symbols, symbols => {
                 enter(py, || encoder.put_in_contexts(symbols, &model, contexts))
             });
@@ -84,7 +85,8 @@ impl Decoder {
         if let (Kind::LogisticPair(params), Some(contexts)) = (&model.kind, &model.contexts) {
             slice_of!(py, params, "params", params);
             slice_of!(py, contexts, "contexts", contexts);
-            let (model, contexts) = (ans::LogisticPair::new(params.as_chunks().0), ans::Contexts::new(contexts)?);
+            let (model, contexts) =
+                (ans::LogisticPair::new(params.as_chunks().0), ans::Contexts::new(contexts)?);
             return with_symbols!(mut out, out => {
                 enter(py, || decoder.get_in_contexts(&model, contexts, out))
             });

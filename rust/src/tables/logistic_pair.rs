@@ -200,7 +200,7 @@ impl<'a> PairCdf<'a> {
     #[inline]
     pub(crate) fn slots(&self, symbol: i32) -> (Slots, Option<u64>) {
         let (interval, outside) = self.interval(symbol);
-        (interval.slots(|bound| bound), outside)
+        (interval.slots(), outside)
     }
 
     /// Returns the owner of a slot and all slots of that owner.

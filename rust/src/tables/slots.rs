@@ -64,11 +64,17 @@ pub struct Interval {
 }
 
 impl Interval {
-    /// Returns its slots: one, and a part of the spare ones that follows from `curve` of both bounds. The curve must not
-    /// decrease, from 0 at 0 to 2^16 at 2^16.
+    /// Returns its slots: one, and a part of the spare ones.
     #[inline(always)]
-    pub(crate) fn slots(&self, curve: impl Fn(u32) -> u32) -> Slots {
-        let [start, end] = self.bounds.map(|bound| self.rank + ((curve(bound) * self.spare) >> 16));
+    pub(crate) fn slots(&self) -> Slots {
+        let [start, end] = self.bounds.map(|bound| self.rank + ((bound * self.spare) >> 16));
         Slots::new(start, end + 1)
+    }
+
+    /// Returns it among those of a distribution whose function is a curve of this one's. The curve must not decrease, from
+    /// 0 at 0 to 2^16 at 2^16.
+    #[inline(always)]
+    pub(crate) fn by(self, curve: impl Fn(u32) -> u32) -> Self {
+        Self { bounds: self.bounds.map(curve), ..self }
     }
 }

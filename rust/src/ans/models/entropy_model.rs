@@ -66,15 +66,8 @@ pub trait Calibrated: EntropyModel {
     /// support is returned as well.
     fn interval(&self, params: &Self::Params, j: usize, symbol: i32) -> (Interval, Option<u64>);
 
-    /// Returns the owner of a slot of element `j`, where it lies in the distribution, and all its slots, which follow from
-    /// this curve.
-    fn find_by(
-        &self,
-        params: &Self::Params,
-        j: usize,
-        slot: u32,
-        curve: &Curve,
-    ) -> (Region, Interval, Slots);
+    /// Returns the owner of a slot of element `j`, and where it lies in the distribution by this curve.
+    fn find_by(&self, params: &Self::Params, j: usize, slot: u32, curve: &Curve) -> (Region, Interval);
 }
 
 /// Checks that there is a symbol for each element of a model.

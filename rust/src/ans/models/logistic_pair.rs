@@ -53,14 +53,14 @@ impl BatchModel for LogisticPair<'_> {
     #[inline]
     fn slots(&self, params: &Centres, j: usize, symbol: i32) -> (Slots, Option<u64>) {
         if symbol == params.symbols[j] {
-            return (params.intervals[j].slots(|bound| bound), None);
+            return (params.intervals[j].slots(), None);
         }
         PairCdf::new(self.constants, &params.mixtures[j]).slots(symbol)
     }
 
     #[inline]
     fn find(&self, params: &Centres, j: usize, slot: u32) -> (Region, Slots) {
-        let slots = params.intervals[j].slots(|bound| bound);
+        let slots = params.intervals[j].slots();
         if slot.wrapping_sub(slots.start()) < slots.freq() {
             return (Region::Inside(params.symbols[j]), slots);
         }
@@ -90,15 +90,16 @@ impl Calibrated for LogisticPair<'_> {
     }
 
     #[inline]
-    fn find_by(&self, params: &Centres, j: usize, slot: u32, curve: &Curve) -> (Region, Interval, Slots) {
-        let (interval, at) = (params.intervals[j], |bound| curve.at(bound));
-        let slots = interval.slots(at);
+    fn find_by(&self, params: &Centres, j: usize, slot: u32, curve: &Curve) -> (Region, Interval) {
+        let at = |bound| curve.at(bound);
+        let interval = params.intervals[j].by(at);
+        let slots = interval.slots();
         if slot.wrapping_sub(slots.start()) < slots.freq() {
-            return (Region::Inside(params.symbols[j]), interval, slots);
+            return (Region::Inside(params.symbols[j]), interval);
         }
         let cdf = PairCdf::new(self.constants, &params.mixtures[j]);
-        let (region, slots) = cdf.find_by(slot, curve.guess(2 * slot) / 2, at);
-        (region, cdf.interval_of(region), slots)
+        let (region, _) = cdf.find_by(slot, curve.guess(2 * slot) / 2, at);
+        (region, cdf.interval_of(region).by(at))
     }
 }
 
