@@ -46,7 +46,7 @@ class Bytes:
 
 
 def decode_group(data: bytes, count: int, distribution, learn=lambda symbols: None) -> list[int]:
-    """The symbols of a stream of one group; `distribution(i)` is a `Row` or a `Window`. `learn` gets each 64 symbols."""
+    """The symbols of a stream of one group; `distribution(i)` is a `Row` or a `Window`; `learn` gets 64 at a time."""
     stream = Bytes(data)
     head = stream.integer(1) if data else 0
     lanes = 1 << (head & 7)

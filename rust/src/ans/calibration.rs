@@ -39,11 +39,12 @@ const MEMORY: u32 = 1000;
 
 /// For each context, a curve for each range of the model's scales.
 pub(super) const RANGES: usize = 8;
-/// The largest number of contexts. Their curves take 8 MB.
+/// The largest number of contexts. Their curves take 8 MiB.
 const MAX_CONTEXTS: usize = 1 << 12;
 
 /// An adaptive distribution function of the values of another one, between whose knots it is linear.
 #[derive(Debug, Clone)]
+#[repr(align(64))]
 pub struct Curve {
     /// The values at [`EDGES`], times 2^16: strictly increasing from 0 to 2^16.
     values: [u32; BINS + 1],

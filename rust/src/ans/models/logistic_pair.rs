@@ -89,18 +89,23 @@ impl Calibrated for LogisticPair<'_> {
         PairCdf::new(self.constants, &params.mixtures[j]).interval(symbol)
     }
 
-    #[inline]
+    #[inline(always)]
     fn find_by(&self, params: &Centres, j: usize, slot: u32, curve: &Curve) -> (Region, Interval) {
-        let at = |bound| curve.at(bound);
-        let interval = params.intervals[j].by(at);
+        let interval = params.intervals[j].by(|bound| curve.at(bound));
         let slots = interval.slots();
         if slot.wrapping_sub(slots.start()) < slots.freq() {
             return (Region::Inside(params.symbols[j]), interval);
         }
-        let cdf = PairCdf::new(self.constants, &params.mixtures[j]);
-        let (region, _) = cdf.find_by(slot, curve.guess(2 * slot) / 2, at);
-        (region, cdf.interval_of(region).by(at))
+        search(&PairCdf::new(self.constants, &params.mixtures[j]), slot, curve)
     }
+}
+
+/// Finds the owner of a slot by a curve, and where it lies.
+#[inline(never)]
+fn search(cdf: &PairCdf, slot: u32, curve: &Curve) -> (Region, Interval) {
+    let at = |bound| curve.at(bound);
+    let (region, _) = cdf.find_by(slot, curve.guess(2 * slot) / 2, at);
+    (region, cdf.interval_of(region).by(at))
 }
 
 /// The mixtures of a batch, and for each a symbol near the likeliest one, with where it lies. These are computed for a
