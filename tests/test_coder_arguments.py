@@ -8,6 +8,7 @@ import torch
 
 import lic_native
 from lic_native import Tables
+from lic_native.entropy.distributions import LogisticPair
 
 SCALES = np.geomspace(0.11, 64, 64)
 TABLES = Tables.gaussian(SCALES)
@@ -21,6 +22,10 @@ def stream(symbols=SYMBOLS, distribution=GAUSSIAN) -> bytes:
     encoder = lic_native.Encoder()
     encoder.put(symbols, distribution)
     return encoder.finish()
+
+
+def pairs_in(contexts) -> LogisticPair:
+    return LogisticPair(np.ones((3, 2, 5), np.int16), contexts)
 
 
 READERS = {
@@ -97,6 +102,11 @@ def test_other_types_than_distributions_are_refused_with_advice(name):
             "leave out .* shape",
             lambda: lic_native.Decoder(b"").get(GAUSSIAN, (0,), out=np.zeros(0, np.int8)),
         ),
+        (ValueError, "no contexts", lambda: lic_native.Encoder().put(SYMBOLS, pairs_in(np.zeros(0, np.uint16)))),
+        (ValueError, "4096 is not below", lambda: lic_native.Encoder().put(SYMBOLS, pairs_in(np.uint16([1, 4096])))),
+        (ValueError, "4096 is not below", lambda: lic_native.Decoder(b"").get(pairs_in(np.uint16([4096])))),
+        (TypeError, "contexts", lambda: pairs_in(np.zeros(3, np.int64))),
+        (TypeError, "calibrate", lambda: lic_native.Encoder(calibrate=1.5)),
         (ValueError, "0 components", lambda: lic_native.Mixture([], [])),
         (ValueError, "1 components with 2 weights", lambda: lic_native.Mixture([GAUSSIAN], [1, 2])),
         (ValueError, "9 components", lambda: lic_native.Mixture([GAUSSIAN] * 9, [1] * 9)),

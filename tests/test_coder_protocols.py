@@ -57,6 +57,7 @@ def examples() -> dict[str, lic_native.Distribution | Tables | lic_native.Limits
         "Categorical": lic_native.Categorical([1, 2, 3]),
         "Categorical of many": lic_native.Categorical(arrays),
         "LogisticPair": LogisticPair(np.ones((3, 5), np.int16)),
+        "LogisticPair in contexts": LogisticPair(np.ones((3, 5), np.int16), np.arange(3, dtype=np.uint16)),
         "Limits": lic_native.Limits(5, max_output_bytes=7),
     }
 

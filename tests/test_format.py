@@ -3,6 +3,8 @@
 import math
 import struct
 from bisect import bisect
+from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import asdict
 from fractions import Fraction
 from functools import cache
@@ -43,13 +45,13 @@ class Bytes:
         return byte if byte < 128 else byte - 128 + 128 * self.varint()
 
 
-def decode_group(data: bytes, count: int, distribution) -> list[int]:
-    """The symbols of a stream of one group; `distribution(i)` is a `Row` or a `Window`."""
+def decode_group(data: bytes, count: int, distribution, learn=lambda symbols: None) -> list[int]:
+    """The symbols of a stream of one group; `distribution(i)` is a `Row` or a `Window`; `learn` gets 64 at a time."""
     stream = Bytes(data)
     head = stream.integer(1) if data else 0
     lanes = 1 << (head & 7)
     escapes = Bytes(stream.take(stream.varint()) if head & 8 else b"")
-    states = [(1 << 16) + stream.integer(head >> 4) for _ in range(lanes)]
+    states = [(1 << 16) + stream.integer(head >> 4 & 7) for _ in range(lanes)]
     symbols = []
     for i in range(count):
         state = states[i % lanes]
@@ -58,9 +60,41 @@ def decode_group(data: bytes, count: int, distribution) -> list[int]:
         state = (end - start) * (state // TOTAL) + slot - start
         states[i % lanes] = state if state >= 1 << 16 else state * (1 << 16) + stream.integer(2)
         symbols.append(distribution(i).symbol(place, escapes))
+        if len(symbols) % 64 == 0 or i + 1 == count:
+            learn(symbols[i // 64 * 64 :])
     assert states == [1 << 16] * lanes
     assert (escapes.position, stream.position) == (len(escapes.data), len(data))
     return symbols
+
+
+class Curve:
+    EDGES = (0, 16, 128, 1024, 4096, *range(8192, 57345, 8192), 61440, 64512, 65408, 65520, 65536)
+
+    def __init__(self):
+        self.values, self.counts, self.seen, self.fresh = list(self.EDGES), [0] * 16, 0, 0
+
+    def at(self, v: int) -> int:
+        k = min(bisect(self.EDGES, v) - 1, 15)
+        slope = (self.values[k + 1] - self.values[k] << 15) // (self.EDGES[k + 1] - self.EDGES[k])
+        return self.values[k] + ((v - self.EDGES[k]) * slope >> 15)
+
+    def count(self, below: int, above: int) -> None:
+        a = self.at(below)
+        b = max(self.at(above), a + 1)
+        inside = [min(max(value, a), b) for value in self.values]
+        for k in range(16):
+            self.counts[k] += (inside[k + 1] - inside[k]) * (2**28 // (b - a)) >> 16
+        self.seen, self.fresh = self.seen + 1, self.fresh + 1
+
+    def renew(self) -> None:
+        if 32 * self.fresh < self.seen + 128:
+            return
+        if self.seen > 1000:
+            self.seen, self.counts = self.seen // 2, [count // 2 for count in self.counts]
+        weights = [c + 10 * (e - d) for c, d, e in zip(self.counts, self.EDGES, self.EDGES[1:])]
+        unit = 2**48 // sum(weights)
+        self.values = [sum(weights[:k]) * unit >> 32 for k in range(16)] + [65536]
+        self.fresh = 0
 
 
 # Section 7
@@ -280,6 +314,38 @@ def mixture(components: list[tuple[str, float, float, float]]) -> Window:
         mixed = sum(share * curve(f, (256 * j - 128 - d) * r >> 24) for (f, _, _, _), share, r, d in parts)
         starts.append(1 + j + ((mixed >> 15) * (TOTAL - 2 - n) >> 16))
     return Window(low, starts)
+
+
+class Pair:
+    """A mixture of two logistic distributions by five integers: `low`, and F below each symbol and above the last."""
+
+    def __init__(self, params):
+        (*means, s1, s2, w) = (int(x) for x in params)
+        scales = [2 ** ((min(max(s, 0), 127) - 48) / 8) for s in (s1, s2)]
+        weight = round(2**15 / (1 + math.exp((64 - min(max(w, 0), 127)) / 8)))
+        reaches = [min(max(math.ceil(s * math.log(TOTAL / s)) + 1, 2), 2047) for s in scales]
+        centres = [mean + 8 >> 4 for mean in means]
+        heavier = 0 if weight >= 2**14 else 1
+        self.low = max(min(c - r for c, r in zip(centres, reaches)), centres[heavier] - 2047)
+        high = min(max(c + r for c, r in zip(centres, reaches)), centres[heavier] + 2047)
+        self.range = min(max((s1, s2)[heavier] // 8 - 3, 0), 7)
+
+        def below(symbol: int) -> int:
+            parts = [
+                curve("Logistic", (16 * symbol - 8 - mean) * round(2**24 / s) >> 12) for mean, s in zip(means, scales)
+            ]
+            return parts[0] * weight + parts[1] * (2**15 - weight) >> 15
+
+        self.bounds = [below(symbol) for symbol in range(self.low, high + 2)]
+
+    def window(self, calibrate: Callable[[int], int]) -> Window:
+        spare = TOTAL - 1 - len(self.bounds)
+        return Window(self.low, [1 + j + (calibrate(b) * spare >> 16) for j, b in enumerate(self.bounds)])
+
+    def interval(self, symbol: int) -> tuple[int, int]:
+        bounds = [0, *self.bounds, 65536]
+        j = min(max(symbol - self.low + 1, 0), len(self.bounds))
+        return bounds[j], bounds[j + 1]
 
 
 def categorical(probabilities: np.ndarray) -> Row:
@@ -524,6 +590,38 @@ def test_mixtures(rng):
     ]
     components = [getattr(lic_native, f)(m, s) for f, m, s in zip(families, means, scales)]
     check(symbols, lic_native.Mixture(components, list(weights)), windows.__getitem__)
+
+
+@pytest.mark.parametrize("calibrate", [False, True])
+def test_pairs(rng, calibrate):
+    """Whose scales are wrong by a factor, so that there is something to learn."""
+    params = rng.integers([-99, -99, 10, 10, 0], [99, 99, 80, 80, 128], (2000, 5), np.int16)
+    contexts = np.array([0, 9, 3, 9, 4095], np.uint16)
+    pairs = [Pair(p) for p in params]
+    scales = 2.5 * 2 ** ((params[:, 2] - 48) / 8)
+    symbols = np.rint(rng.logistic(params[:, 0] / 16, scales)).astype(np.int16)
+    symbols[:3] = 32767, -32768, 700
+    encoder = lic_native.Encoder(calibrate=calibrate)
+    encoder.put(symbols, LogisticPair(params, contexts))
+    data = encoder.finish()
+    assert data[0] >> 7 == calibrate
+    curves = defaultdict(Curve)
+    keys = [(contexts[i % 5], pair.range) for i, pair in enumerate(pairs)]
+    done = 0
+
+    def learn(block: list[int]) -> None:
+        nonlocal done
+        places = range(done, done + len(block))
+        for i, symbol in zip(places, block):
+            curves[keys[i]].count(*pairs[i].interval(symbol))
+        for i in places:
+            curves[keys[i]].renew()
+        done += len(block)
+
+    def distribution(i: int) -> Window:
+        return pairs[i].window(curves[keys[i]].at if calibrate else lambda v: v)
+
+    assert decode_group(data, 2000, distribution, learn if calibrate else lambda block: None) == symbols.tolist()
 
 
 def test_categorical(rng):

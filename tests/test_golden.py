@@ -18,7 +18,8 @@ ALL = json.loads(MANIFEST.read_text()) if MANIFEST.exists() else {}
 #: Images that were coded with loss, and what they were decoded to is beside them: the manifest has their latents.
 IMAGES = {name: latents for name, latents in ALL.items() if "_image_" in name}
 FILES = {name: content for name, content in ALL.items() if name not in IMAGES}
-#: What the names of this release's files begin with: the version of the format.
+#: What the names of this release's files begin with: the version of the format. Earlier encoders wrote the files named
+#: "plain", of the same version but without calibration.
 VERSION = "v1"
 #: Fingerprints of the shipped weights, by which files refer to them.
 FINGERPRINTS = {
@@ -134,7 +135,7 @@ def write() -> None:
         "fast": {"photograph": photo, **samplings, "two_tiles": jpeg_bytes(16, 1030)},
         "best": {"photograph": cut(photo, 240, 200), **samplings},
     }
-    manifest = write_images()
+    manifest = {name: content for name, content in ALL.items() if not name.startswith(VERSION)} | write_images()
     for profile, originals in pictures.items():
         for name, data in originals.items():
             with networks_alone():

@@ -46,10 +46,13 @@ LANES = 8
 
 
 class StreamEncoder:
-    """Puts every group of symbols into rANS streams, one for each picture of the batch."""
+    """Puts every group of symbols into rANS streams, one for each picture of the batch.
 
-    def __init__(self, batch: int = 1) -> None:
-        self._encoders = [Encoder(max_lanes=LANES) for _ in range(batch)]
+    calibrate: whether what was coded before corrects the mixtures that have contexts (`entropy.Encoder`).
+    """
+
+    def __init__(self, batch: int = 1, calibrate: bool = False) -> None:
+        self._encoders = [Encoder(max_lanes=LANES, calibrate=calibrate) for _ in range(batch)]
 
     def code(self, params: Params, symbols: Tensor | None) -> Tensor:
         if symbols is None:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
@@ -32,12 +33,14 @@ class Mixture(NamedTuple):
         `unit`.
     mean: `[..., n]` added to both means, or None.
     unit, level: `[..., n]` or broadcast: a unit in integer steps, and its natural logarithm.
+    first_context: the contexts of the n channels count from here (`entropy.Encoder`, calibrate); None is no contexts.
     """
 
     raw: Tensor
     mean: Tensor | None
     unit: Tensor
     level: Tensor
+    first_context: int | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -49,7 +52,11 @@ class Mixture(NamedTuple):
 
     def distributions(self) -> Iterable[Distribution]:
         # Converted before it leaves the device: 16 bits instead of 32.
-        return map(LogisticPair, to_params(self).cpu().contiguous().numpy())
+        params = to_params(self).cpu().contiguous().numpy()
+        first, contexts = self.first_context, None
+        if first is not None:
+            contexts = np.arange(first, first + params.shape[-2], dtype=np.uint16)
+        return (LogisticPair(picture, contexts) for picture in params)
 
     def bits(self, symbols: Tensor) -> Tensor:
         return self.costs(symbols).sum(1)
@@ -66,7 +73,7 @@ def to_params(mixture: Mixture) -> Tensor:
     Means in 1/16 steps; scales as index s for 2^((s - 48) / 8) steps; the weight as index w for sigmoid((w - 64) / 8).
     Single multiplications, additions and roundings only, so exact inputs give the same integers on every device.
     """
-    raw, mean, unit, level = mixture
+    raw, mean, unit, level, _ = mixture
     gain, offset = 16 * unit, level * E_FOLD + 48
     if in_one_pass(raw) and gain.numel() == offset.numel() == gain.shape[-1]:
         arrays = (raw.contiguous().numpy(), None if mean is None else mean.contiguous().numpy())

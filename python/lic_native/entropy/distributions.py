@@ -230,13 +230,17 @@ class Categorical(Distribution):
 
 
 class LogisticPair(Distribution):
-    """Mixtures of two logistic distributions, given by int16 `params` `[..., 5]` (docs/format.md, section 4)."""
+    """Mixtures of two logistic distributions, given by int16 `params` `[..., 5]` (docs/format.md, section 4).
 
-    __slots__ = ("_native", "_params", "shape")
+    contexts: uint16 `[n]` below 4096, for coders that calibrate: element i of a group has the context
+        `contexts[i % n]`.
+    """
 
-    def __init__(self, params: NDArray[np.int16]) -> None:
-        self._native = _native.Model.mixtures(params)
-        self._params = params
+    __slots__ = ("_contexts", "_native", "_params", "shape")
+
+    def __init__(self, params: NDArray[np.int16], contexts: NDArray[np.uint16] | None = None) -> None:
+        self._native = _native.Model.mixtures(params, contexts)
+        self._params, self._contexts = params, contexts
         self.shape = params.shape[:-1]
 
     def _model(self, shape: tuple[int, ...]) -> _native.Model:
@@ -245,7 +249,7 @@ class LogisticPair(Distribution):
         return self._native
 
     def _parameters(self) -> dict[str, Any]:
-        return {"params": self._params}
+        return {"params": self._params} | ({} if self._contexts is None else {"contexts": self._contexts})
 
 
 def check_distribution(distribution: object) -> None:

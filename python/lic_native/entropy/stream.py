@@ -24,6 +24,8 @@ class Encoder:
     Args:
         max_lanes: maximum number of interleaved states of the stream, 1 to 64. Each takes 2 to 3 bytes. Vector
             instructions, which serve tables, need 16 or more.
+        calibrate: whether distributions that have contexts are corrected by the symbols coded before
+            (docs/format.md, section 5), unless that makes the stream longer.
 
     Raises:
         TypeError, ValueError: `max_lanes` is not an integer from 1 to 64.
@@ -41,10 +43,10 @@ class Encoder:
         >>> decoder.finish()
     """
 
-    def __init__(self, *, max_lanes: int = 64) -> None:
+    def __init__(self, *, max_lanes: int = 64, calibrate: bool = False) -> None:
         if to_count(max_lanes, "max_lanes", 1) > 64:
             raise ValueError(f"max_lanes must be 64 or less, not {max_lanes}")
-        self._native = _native.Encoder(max_lanes)
+        self._native = _native.Encoder(max_lanes, calibrate)
         self._groups = self._symbols = 0
         self._finished = False
 

@@ -91,7 +91,7 @@ def encode_and_decode(
 
 def encode_tiles(model: Mlcc, batch: Sequence[Tile]) -> list[bytes]:
     """Return the rANS streams of tiles of equal shape, made in one pass through the network."""
-    coder = StreamEncoder(len(batch))
+    coder = StreamEncoder(len(batch), calibrate=True)
     with stage("network"):
         shape, tables, picture = model_input(batch)
         model.run(coder, shape, tables, picture)

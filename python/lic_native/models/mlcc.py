@@ -386,6 +386,8 @@ class Mlcc(base.Model):
         self.luma_heads = nn.ModuleList(
             self._head(LUMA_GROUPS, c.luma_trunk_width, c.luma_head_width, c.luma_skip_channels) for _ in range(4)
         )
+        for i, head in enumerate((*self.chroma_heads, *self.luma_heads)):
+            head.first_context = 64 * min(i, 2)
         # Last, so that a seed gives the same weights as without.
         widths = c.luma_trunk_width, c.chroma_trunk_width
         self.hyperprior = Hyperprior(c.z_channels, (luma, chroma), widths) if c.z_channels else None

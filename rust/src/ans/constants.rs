@@ -17,5 +17,7 @@ pub(super) const PIECE: usize = 32 * BATCH;
 
 /// The bit of a stream's first byte that says that there are escapes.
 pub(super) const HAS_ESCAPES: u8 = 1 << 3;
+/// The bit of a stream's first byte that says that groups with contexts are calibrated.
+pub(super) const IS_CALIBRATED: u8 = 1 << 7;
 /// The bytes of a state are above these bits of a stream's first byte.
 pub(super) const STATE_BYTES_SHIFT: u32 = 4;

@@ -1,13 +1,14 @@
 //! The decoder of streams.
 
+use super::calibration::{Calibration, Contexts, RANGES};
 use super::constants::{
-    BATCH, BLOCK, HAS_ESCAPES, LOWER_BOUND, MAX_LANES, PIECE, SLOT_MASK, STATE_BYTES_SHIFT,
+    BATCH, BLOCK, HAS_ESCAPES, IS_CALIBRATED, LOWER_BOUND, MAX_LANES, PIECE, SLOT_MASK, STATE_BYTES_SHIFT,
 };
-use super::models::{EntropyModel, FusedBlocks, check_count};
+use super::models::{Calibrated, EntropyModel, FusedBlocks, check_count};
 use super::simd::{Backend, MIN_LANES, set_bits};
 use super::symbol::{Symbol, narrow, sum};
 use crate::bytes::{Cursor, take_varint};
-use crate::tables::{PRECISION, Region};
+use crate::tables::{Interval, PRECISION, Region, Slots};
 use crate::{Error, Result, interrupt};
 
 /// Decodes groups of symbols, in the same order and with the same distributions as they were encoded.
@@ -18,6 +19,8 @@ use crate::{Error, Result, interrupt};
 pub struct Decoder<D = Vec<u8>> {
     data: D,
     lanes: LaneReader,
+    /// The curves of a calibrated stream.
+    calibration: Option<Calibration>,
 }
 
 impl<D: AsRef<[u8]>> Decoder<D> {
@@ -26,8 +29,9 @@ impl<D: AsRef<[u8]>> Decoder<D> {
     /// # Errors
     /// [`Error::Truncated`] or [`Error::Corrupt`].
     pub fn new(data: D) -> Result<Self> {
-        let lanes = LaneReader::read(data.as_ref())?;
-        Ok(Self { data, lanes })
+        let calibrated = data.as_ref().first().is_some_and(|header| header & IS_CALIBRATED != 0);
+        let lanes = LaneReader::read(data.as_ref(), calibrated)?;
+        Ok(Self { data, lanes, calibration: calibrated.then(Calibration::default) })
     }
 
     /// Decodes with this backend from now on.
@@ -51,6 +55,75 @@ impl<D: AsRef<[u8]>> Decoder<D> {
             self.lanes = before;
         }
         result.map(drop)
+    }
+
+    /// Decodes a group that was encoded with [`Encoder::put_in_contexts`](super::Encoder::put_in_contexts) and these contexts.
+    ///
+    /// # Errors
+    /// As [`Decoder::get`].
+    pub fn get_in_contexts<S: Symbol, M: Calibrated>(
+        &mut self,
+        model: &M,
+        contexts: Contexts,
+        out: &mut [S],
+    ) -> Result<()> {
+        if self.calibration.is_none() {
+            return self.get(model, out);
+        }
+        check_count(out.len(), model.len())?;
+        let before = (out.len() >= PIECE).then(|| (self.lanes.clone(), self.calibration.clone()));
+        let result = self.get_calibrated(model, contexts, out);
+        if let (Err(Error::Interrupted), Some(before)) = (&result, before) {
+            (self.lanes, self.calibration) = before;
+        }
+        result
+    }
+
+    fn get_calibrated<S: Symbol, M: Calibrated>(
+        &mut self,
+        model: &M,
+        contexts: Contexts,
+        out: &mut [S],
+    ) -> Result<()> {
+        let (bytes, backend) = (self.data.as_ref(), self.lanes.backend);
+        let calibration = self.calibration.get_or_insert_default();
+        calibration.reserve(contexts);
+        let mut params = M::Params::default();
+        let mut wide = [0; BATCH];
+        let (mut numbers, mut intervals) = ([0; BLOCK], [Interval::default(); BLOCK]);
+        for (i, out) in out.chunks_mut(BATCH).enumerate() {
+            if (i + 1).is_multiple_of(PIECE / BATCH) {
+                interrupt::check()?;
+            }
+            model.load(i * BATCH, out.len(), &mut params)?;
+            let mut contexts = contexts.from(i * BATCH);
+            let wide = &mut wide[..out.len()];
+            for (b, wide) in wide.chunks_mut(BLOCK).enumerate() {
+                let numbers = &mut numbers[..wide.len()];
+                for ((j, number), context) in numbers.iter_mut().enumerate().zip(&mut contexts) {
+                    *number = (RANGES * context + model.range(&params, b * BLOCK + j)) as u16;
+                }
+                let find = |j: usize, slot| {
+                    let curve = calibration.curve(numbers[j].into());
+                    let region;
+                    (region, intervals[j]) = model.find_by(&params, b * BLOCK + j, slot, curve);
+                    (region, intervals[j].slots())
+                };
+                let symbol_outside =
+                    |j, region, distance| model.symbol_outside(&params, b * BLOCK + j, region, distance);
+                let mut padded = [0; 2 * BLOCK];
+                let words = self.lanes.words(bytes, &mut padded);
+                let used = self.lanes.scalar_block(bytes, words, wide, find, symbol_outside)?;
+                self.lanes.take(bytes, used)?;
+                calibration.learn(backend, numbers, &intervals[..wide.len()]);
+            }
+            let shifts = model.shifts(&params).map(|shifts| &shifts[..out.len()]);
+            if let Some(symbol) = narrow(backend, wide, shifts, out).1 {
+                let what = format!("symbol {symbol} is no {}", S::NAME);
+                return Err(Error::Corrupt { what, offset: self.lanes.next_word });
+            }
+        }
+        Ok(())
     }
 
     /// Decodes the elements from `first` on of a model as a group, and returns the sum of the symbols.
@@ -139,6 +212,10 @@ impl<D: AsRef<[u8]>> Decoder<D> {
     /// # Errors
     /// [`Error::Corrupt`] if anything is left, or a state is not the one that the encoder started with.
     pub fn finish(&self) -> Result<()> {
+        if self.calibration.as_ref().is_some_and(Calibration::is_empty) {
+            let what = "a calibrated stream without contexts".into();
+            return Err(Error::Corrupt { what, offset: 0 });
+        }
         self.lanes.finish(self.data.as_ref())
     }
 }
@@ -158,8 +235,8 @@ pub(super) struct LaneReader {
 }
 
 impl LaneReader {
-    /// Reads a stream up to its first word.
-    pub(super) fn read(bytes: &[u8]) -> Result<Self> {
+    /// Reads a stream up to its first word, which is calibrated or not.
+    pub(super) fn read(bytes: &[u8], calibrated: bool) -> Result<Self> {
         let mut lanes = Self {
             backend: Backend::default(),
             states: [LOWER_BOUND; MAX_LANES],
@@ -168,7 +245,7 @@ impl LaneReader {
             next_escape: 0,
             escapes_end: 0,
         };
-        lanes.read_header(bytes)?;
+        lanes.read_header(bytes, calibrated)?;
         Ok(lanes)
     }
 
@@ -187,8 +264,9 @@ impl LaneReader {
         Ok(())
     }
 
-    fn read_header(&mut self, bytes: &[u8]) -> Result<()> {
+    fn read_header(&mut self, bytes: &[u8], calibrated: bool) -> Result<()> {
         let Some(&header) = bytes.first() else { return Ok(()) };
+        let header = header ^ if calibrated { IS_CALIBRATED } else { 0 };
         let (lanes_log2, state_bytes) = (header & 7, usize::from(header >> STATE_BYTES_SHIFT));
         if lanes_log2 > 6 || state_bytes > 4 {
             return Err(Error::Corrupt { what: format!("rANS header {header:#04x}"), offset: 0 });
@@ -289,7 +367,10 @@ impl LaneReader {
         let whole = <&mut [i32; BLOCK]>::try_from(&mut *out).ok().zip(model.rows(params, b));
         let vectorised = whole.and_then(|(out, rows)| self.backend.decode(rows, lanes, states, words, out));
         let Some((used, escapes)) = vectorised else {
-            return self.scalar_block(bytes, model, params, b, words, out);
+            let find = |j, slot| model.find(params, b * BLOCK + j, slot);
+            let symbol_outside =
+                |j, region, distance| model.symbol_outside(params, b * BLOCK + j, region, distance);
+            return self.scalar_block(bytes, words, out, find, symbol_outside);
         };
         for j in set_bits(escapes) {
             let symbol = |distance| model.symbol_outside(params, b * BLOCK + j, Region::Above, distance);
@@ -298,23 +379,23 @@ impl LaneReader {
         Ok(used)
     }
 
-    /// Does as [`Self::block`] for one symbol after another.
-    #[inline]
-    fn scalar_block<M: EntropyModel>(
+    /// Does as [`Self::block`] for one symbol after another: `find` returns the owner of a slot of element `j` of the block
+    /// and all slots of that owner, `symbol_outside` the symbol at a distance from the support.
+    #[inline(always)]
+    fn scalar_block(
         &mut self,
         bytes: &[u8],
-        model: &M,
-        params: &M::Params,
-        b: usize,
         words: &[u8; 2 * BLOCK],
         out: &mut [i32],
+        mut find: impl FnMut(usize, u32) -> (Region, Slots),
+        symbol_outside: impl Fn(usize, Region, u64) -> Option<i32>,
     ) -> Result<usize> {
         let words = words.as_chunks().0;
         let mut used = 0;
         for (j, out) in out.iter_mut().enumerate() {
             let state = self.states[j & self.lane_mask];
             let slot = state & SLOT_MASK;
-            let (region, slots) = model.find(params, b * BLOCK + j, slot);
+            let (region, slots) = find(j, slot);
             let state = slots.freq() * (state >> PRECISION) + slot - slots.start();
             let short = state < LOWER_BOUND;
             let refilled = state << 16 | u32::from(u16::from_le_bytes(words[used % BLOCK]));
@@ -322,10 +403,7 @@ impl LaneReader {
             used += usize::from(short);
             *out = match region {
                 Region::Inside(symbol) => symbol,
-                outside => {
-                    let symbol = |distance| model.symbol_outside(params, b * BLOCK + j, outside, distance);
-                    self.escape(bytes, symbol)?
-                }
+                outside => self.escape(bytes, |distance| symbol_outside(j, outside, distance))?,
             };
         }
         Ok(used)

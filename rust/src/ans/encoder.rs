@@ -1,12 +1,13 @@
 //! The encoder of streams.
 
+use super::calibration::{Calibration, Contexts, RANGES};
 use super::constants::{BATCH, BLOCK, LOWER_BOUND, MAX_LANES, PIECE, SLOT_MASK};
-use super::models::{EntropyModel, check_count};
+use super::models::{Calibrated, EntropyModel, check_count};
 use super::simd::{Backend, prefetch, set_bits};
 use super::stream::{Stream, Words};
 use super::symbol::{Symbol, widen};
 use crate::bytes::{put_varint, varint_len};
-use crate::tables::{COST_BITS, PRECISION, Slots, cost_table};
+use crate::tables::{COST_BITS, Interval, PRECISION, Slots, cost_table};
 use crate::{Error, Result, interrupt};
 
 /// A stream has a lane for each of this many bytes. The first state of a lane takes 2 to 3 bytes more than it carries,
@@ -29,12 +30,13 @@ pub struct Encoder {
     queue: Queue,
     /// The end of each group in the queue.
     group_ends: Vec<usize>,
+    calibrated: Option<CalibratedSlots>,
 }
 
 impl Default for Encoder {
     fn default() -> Self {
-        let (backend, queue, group_ends) = Default::default();
-        Self { backend, max_lanes: MAX_LANES, queue, group_ends }
+        let (backend, queue, group_ends, calibrated) = Default::default();
+        Self { backend, max_lanes: MAX_LANES, queue, group_ends, calibrated }
     }
 }
 
@@ -69,6 +71,12 @@ impl Encoder {
         Self { backend, ..self }
     }
 
+    /// Calibrates all groups that [`Encoder::put_in_contexts`] adds, unless that makes the stream longer.
+    #[must_use]
+    pub fn calibrating(self) -> Self {
+        Self { calibrated: Some(CalibratedSlots::default()), ..self }
+    }
+
     /// Adds a group of symbols: `symbols[i]` has the distribution of element `i` of the model.
     ///
     /// # Errors
@@ -78,13 +86,56 @@ impl Encoder {
         check_count(symbols.len(), model.len())?;
         let before = (self.queue.slots.len(), self.queue.outside.len());
         let result = self.queue.push(self.backend, symbols, model);
+        if let (Some(calibrated), Ok(_)) = (&mut self.calibrated, &result) {
+            calibrated.slots.extend_from_slice(&self.queue.slots[before.0..]);
+        }
+        self.end_group(before, result.map(drop))
+    }
+
+    /// Adds a group as [`Encoder::put`] does, whose distributions are corrected if the encoder is [calibrating](
+    /// Encoder::calibrating): elements of a context are wrong in the same way. The contexts of a stream may be those of
+    /// several groups.
+    ///
+    /// # Errors
+    /// As [`Encoder::put`]. After an error the encoder does not calibrate.
+    pub fn put_in_contexts<S: Symbol, M: Calibrated>(
+        &mut self,
+        symbols: &[S],
+        model: &M,
+        contexts: Contexts,
+    ) -> Result<()> {
+        let Some(calibrated) = &mut self.calibrated else {
+            return self.put(symbols, model);
+        };
+        check_count(symbols.len(), model.len())?;
+        let before = (self.queue.slots.len(), self.queue.outside.len());
+        let result = calibrated.push(self.backend, symbols, model, contexts, &mut self.queue);
+        if result.is_err() {
+            // The curves may have learnt from some of the symbols.
+            self.calibrated = None;
+        }
+        self.end_group(before, result)
+    }
+
+    /// Ends a group, or forgets its symbols after an error. Before it were so many slots and escapes.
+    fn end_group(&mut self, before: (usize, usize), result: Result<()>) -> Result<()> {
         if result.is_err() {
             self.queue.slots.truncate(before.0);
             self.queue.outside.truncate(before.1);
         } else {
             self.group_ends.push(self.queue.slots.len());
         }
-        result.map(drop)
+        result
+    }
+
+    /// Returns the slots of the shorter stream, and whether they are calibrated.
+    fn slots(&self) -> (&[Slots], bool) {
+        match &self.calibrated {
+            Some(calibrated) if total_cost(&calibrated.slots) < total_cost(&self.queue.slots) => {
+                (&calibrated.slots, true)
+            }
+            _ => (&self.queue.slots, false),
+        }
     }
 
     /// Makes all symbols so far one group, which [`Decoder::continue_group`](super::Decoder::continue_group) can decode in
@@ -95,7 +146,8 @@ impl Encoder {
 
     /// Returns the cost of the symbols so far in bits, without the stream's overhead of a few bytes for each lane.
     pub fn cost_bits(&self) -> f64 {
-        self.queue.cost() as f64 / f64::from(1 << COST_BITS)
+        let bytes = self.queue.outside.iter().map(|&distance| varint_len(distance) as u64).sum::<u64>();
+        (total_cost(self.slots().0) + (bytes << (COST_BITS + 3))) as f64 / f64::from(1 << COST_BITS)
     }
 
     /// Codes all symbols and returns the stream's bytes.
@@ -110,13 +162,14 @@ impl Encoder {
 
     /// Codes all symbols; the stream has no meaning if the work was cancelled meanwhile.
     pub(crate) fn to_stream(&self) -> Stream {
-        self.stream_with(self.lanes())
+        let (slots, calibrated) = self.slots();
+        self.stream_of(slots, self.lanes(slots), calibrated)
     }
 
-    fn lanes(&self) -> usize {
+    fn lanes(&self, slots: &[Slots]) -> usize {
         // The first slots may already pay for all lanes.
         let mut cost = 0;
-        for slots in self.queue.slots.chunks(PIECE) {
+        for slots in slots.chunks(PIECE) {
             cost += slots_cost(slots);
             if affordable_lanes(cost, usize::MAX) == MAX_LANES
                 || slots.len() == PIECE && !interrupt::is_wanted()
@@ -129,8 +182,18 @@ impl Encoder {
         affordable_lanes(cost, longest.unwrap_or(0).min(self.max_lanes))
     }
 
+    /// Returns the stream with these lanes, calibrated wherever there are contexts.
+    #[cfg(test)]
     pub(super) fn stream_with(&self, lanes: usize) -> Stream {
-        let Queue { slots, outside } = &self.queue;
+        match &self.calibrated {
+            Some(calibrated) if !calibrated.calibration.is_empty() => {
+                self.stream_of(&calibrated.slots, lanes, true)
+            }
+            _ => self.stream_of(&self.queue.slots, lanes, false),
+        }
+    }
+
+    fn stream_of(&self, slots: &[Slots], lanes: usize, calibrated: bool) -> Stream {
         let mut lanes = LaneWriter::new(self.backend, lanes, slots.len() / 4);
         let (mut end, mut unchecked) = (slots.len(), 0);
         'groups: for start in self.group_ends.iter().rev().skip(1).chain(&[0]) {
@@ -144,7 +207,7 @@ impl Encoder {
             }
             end = *start;
         }
-        lanes.finish(outside.iter())
+        lanes.finish(self.queue.outside.iter(), calibrated)
     }
 }
 
@@ -185,7 +248,7 @@ pub(super) fn encode_group<S: Symbol, M: EntropyModel>(
         lanes.put(slots);
         all_outside.extend(outside.drain(..).rev());
     }
-    Ok((lanes.finish(all_outside.iter().rev()), sum))
+    Ok((lanes.finish(all_outside.iter().rev(), false), sum))
 }
 
 /// Estimates the cost of many symbols from a sample of blocks, in units of 2^−[`COST_BITS`] bits.
@@ -229,6 +292,12 @@ fn slots_cost(slots: &[Slots]) -> u64 {
     slots.iter().map(|slots| u64::from(table[slots.freq() as usize])).sum()
 }
 
+/// Does as [`slots_cost`] for any number of symbols; the result has no meaning if the work was cancelled meanwhile.
+fn total_cost(slots: &[Slots]) -> u64 {
+    let pieces = slots.chunks(PIECE);
+    pieces.take_while(|slots| slots.len() < PIECE || interrupt::is_wanted()).map(slots_cost).sum()
+}
+
 /// The symbols to be coded.
 #[derive(Debug, Clone, Default)]
 struct Queue {
@@ -259,13 +328,52 @@ impl Queue {
         }
         Ok(sum)
     }
+}
 
-    /// Returns the exact cost of the symbols and escapes in units of 2^−[`COST_BITS`] bits.
-    fn cost(&self) -> u64 {
-        let bytes = self.outside.iter().map(|&distance| varint_len(distance) as u64).sum::<u64>();
-        let pieces = self.slots.chunks(PIECE);
-        let wanted = pieces.take_while(|slots| slots.len() < PIECE || interrupt::is_wanted());
-        wanted.map(slots_cost).sum::<u64>() + (bytes << (COST_BITS + 3))
+/// The slots of a queue's symbols with calibrated distributions.
+#[derive(Debug, Clone, Default)]
+struct CalibratedSlots {
+    calibration: Calibration,
+    slots: Vec<Slots>,
+}
+
+impl CalibratedSlots {
+    /// Appends symbols, here and to the queue.
+    fn push<S: Symbol, M: Calibrated>(
+        &mut self,
+        backend: Backend,
+        symbols: &[S],
+        model: &M,
+        contexts: Contexts,
+        queue: &mut Queue,
+    ) -> Result<()> {
+        self.calibration.reserve(contexts);
+        let mut params = M::Params::default();
+        let mut wide = [0; BATCH];
+        let (mut numbers, mut intervals) = ([0; BLOCK], [Interval::default(); BLOCK]);
+        for (i, symbols) in symbols.chunks(BATCH).enumerate() {
+            if (i + 1).is_multiple_of(PIECE / BATCH) {
+                interrupt::check()?;
+            }
+            model.load(i * BATCH, symbols.len(), &mut params)?;
+            let shifts = model.shifts(&params).map(|shifts| &shifts[..symbols.len()]);
+            let (symbols, _) = widen(backend, symbols, shifts, &mut wide);
+            let mut contexts = contexts.from(i * BATCH);
+            for (b, symbols) in symbols.chunks(BLOCK).enumerate() {
+                for (j, (&symbol, context)) in symbols.iter().zip(&mut contexts).enumerate() {
+                    let element = b * BLOCK + j;
+                    numbers[j] = (RANGES * context + model.range(&params, element)) as u16;
+                    let (interval, distance) = model.interval(&params, element, symbol);
+                    queue.slots.push(interval.slots());
+                    queue.outside.extend(distance);
+                    let curve = self.calibration.curve(numbers[j].into());
+                    intervals[j] = interval.by(|bound| curve.at(bound));
+                    self.slots.push(intervals[j].slots());
+                }
+                self.calibration.learn(backend, &numbers[..symbols.len()], &intervals[..symbols.len()]);
+            }
+        }
+        Ok(())
     }
 }
 
@@ -359,10 +467,10 @@ impl LaneWriter {
         }
     }
 
-    fn finish<'a>(self, outside: impl Iterator<Item = &'a u64>) -> Stream {
+    fn finish<'a>(self, outside: impl Iterator<Item = &'a u64>, calibrated: bool) -> Stream {
         let mut escapes = Vec::new();
         outside.for_each(|&distance| put_varint(&mut escapes, distance));
-        Stream::new(&self.states[..self.lanes], &escapes, self.words)
+        Stream::new(&self.states[..self.lanes], &escapes, self.words, calibrated)
     }
 }
 

@@ -33,14 +33,18 @@
 //!
 //! | bytes | |
 //! |---|---|
-//! | 1 | bits 0–2: log2 of the number of lanes; 3: there are escapes; 4–6: bytes of a state, 0 to 4; 7: 0 |
+//! | 1 | bits 0–2: log2 of the number of lanes; 3: there are escapes; 4–6: bytes of a state, 0 to 4; 7: groups with contexts are calibrated |
 //! | if there are escapes | their length in bytes (base 128, as above), then the escapes |
 //! | lanes × bytes of a state | each lane's first state minus 2^16, little-endian |
 //! | the rest | the words, little-endian |
 //!
+//! Groups with [`Contexts`] can be calibrated: what was coded before corrects their distributions. docs/format.md, section
+//! 5, says how.
+//!
 //! The encoder chooses the number of lanes. Every SIMD [`Backend`] makes the same bytes.
 
 pub(crate) mod adaptive;
+mod calibration;
 mod constants;
 mod decoder;
 mod encoder;
@@ -50,11 +54,12 @@ mod simd;
 mod stream;
 mod symbol;
 
+pub use calibration::Contexts;
 pub use decoder::Decoder;
 pub use encoder::Encoder;
 pub use models::{
-    Categorical, EntropyModel, Index, LocationScale, LogisticPair, Mixture, MixtureComponent, Parameter,
-    TableRows,
+    Calibrated, Categorical, EntropyModel, Index, LocationScale, LogisticPair, Mixture, MixtureComponent,
+    Parameter, TableRows,
 };
 pub use parts::{Parts, decode, encode};
 pub use simd::Backend;

@@ -1,8 +1,9 @@
 use proptest::prelude::*;
 
-use super::constants::{BLOCK, HAS_ESCAPES, LOWER_BOUND, MAX_LANES};
+use super::calibration::Curve;
+use super::constants::{BLOCK, HAS_ESCAPES, IS_CALIBRATED, LOWER_BOUND, MAX_LANES};
 use super::encoder::encode as encode_block;
-use super::{Backend, Decoder, Encoder, Index, LogisticPair, TableRows};
+use super::{Backend, Contexts, Decoder, Encoder, Index, LogisticPair, TableRows};
 use crate::Error;
 use crate::tables::{CdfRow, PRECISION, Slots, Tables, gaussian, laplace, scale_table};
 
@@ -43,6 +44,8 @@ fn sample(tables: &Tables, n: usize, random: &mut Random) -> (Vec<i32>, Vec<u8>)
 enum Group {
     Tables(Vec<(i32, u8)>),
     Mixture(Vec<(i16, [i16; 5])>),
+    /// Mixtures in these contexts, which are repeated.
+    InContexts(Vec<u16>, Vec<(i16, [i16; 5])>),
 }
 
 fn symbol() -> impl Strategy<Value = i32> {
@@ -52,7 +55,12 @@ fn symbol() -> impl Strategy<Value = i32> {
 fn group() -> impl Strategy<Value = Group> {
     let narrow = (-9i16..9, [-99i16..99, -99..99, 0..64, 0..64, 0..128]);
     let wild = (any::<i16>(), any::<[i16; 5]>());
+    let context = prop_oneof![4 => 0..3u16, 1 => 0..4096u16];
+    let element =
+        prop_oneof![40 => (-9i16..9, [-99i16..99, -99..99, 0..64, 0..64, 0..128]), 1 => wild.clone()];
+    let in_contexts = (prop::collection::vec(context, 1..9), prop::collection::vec(element, 0..900));
     prop_oneof![
+        in_contexts.prop_map(|(contexts, elements)| Group::InContexts(contexts, elements)),
         prop::collection::vec((symbol(), 0..64u8), 0..300).prop_map(Group::Tables),
         prop::collection::vec((-1..2i32, 0..64u8), 0..1000).prop_map(Group::Tables),
         prop::collection::vec(prop_oneof![8 => narrow, 1 => wild], 0..300).prop_map(Group::Mixture),
@@ -77,7 +85,7 @@ fn encode(groups: &[Group], tables: &Tables, lanes: Option<usize>) -> Vec<u8> {
 }
 
 fn encode_with(backend: Backend, groups: &[Group], tables: &Tables, lanes: Option<usize>) -> Vec<u8> {
-    let mut encoder = Encoder::new().with_backend(backend);
+    let mut encoder = Encoder::new().with_backend(backend).calibrating();
     for group in groups {
         match group {
             Group::Tables(elements) => {
@@ -87,6 +95,11 @@ fn encode_with(backend: Backend, groups: &[Group], tables: &Tables, lanes: Optio
             Group::Mixture(elements) => {
                 let (symbols, params): (Vec<_>, Vec<_>) = elements.iter().copied().unzip();
                 encoder.put(&symbols, &LogisticPair::new(&params)).unwrap();
+            }
+            Group::InContexts(contexts, elements) => {
+                let (symbols, params): (Vec<_>, Vec<_>) = elements.iter().copied().unzip();
+                let contexts = Contexts::new(contexts).unwrap();
+                encoder.put_in_contexts(&symbols, &LogisticPair::new(&params), contexts).unwrap();
             }
         }
     }
@@ -121,6 +134,13 @@ fn decode_with(
             let mut out = vec![0; params.len()];
             decoder.get(&LogisticPair::new(&params), &mut out)?;
             Ok(Group::Mixture(out.into_iter().zip(params).collect()))
+        }
+        Group::InContexts(contexts, elements) => {
+            let params: Vec<_> = elements.iter().map(|element| element.1).collect();
+            let mut out = vec![0; params.len()];
+            let numbers = Contexts::new(contexts).unwrap();
+            decoder.get_in_contexts(&LogisticPair::new(&params), numbers, &mut out)?;
+            Ok(Group::InContexts(contexts.clone(), out.into_iter().zip(params).collect()))
         }
     };
     let decoded = groups.iter().map(&mut decode).collect::<crate::Result<_>>()?;
@@ -202,10 +222,48 @@ proptest! {
 
     #[test]
     fn noise_never_panics(
-        bytes in prop::collection::vec(any::<u8>(), 0..400),
+        mut bytes in prop::collection::vec(any::<u8>(), 0..400),
+        calibrated in any::<bool>(),
         groups in prop::collection::vec(group(), 1..4),
     ) {
+        if let (Some(first), true) = (bytes.first_mut(), calibrated) {
+            *first = *first & 0x3e | IS_CALIBRATED;
+        }
         let _ = decode(&bytes, &groups, &gaussians());
+    }
+
+    #[test]
+    fn every_backend_calibrates_alike(
+        groups in prop::collection::vec(group(), 1..5),
+        lanes in (0..7).prop_map(|log2| 1usize << log2),
+    ) {
+        let tables = gaussians();
+        let bytes = encode_with(Backend::SCALAR, &groups, &tables, Some(lanes));
+        for backend in Backend::all() {
+            prop_assert_eq!(&encode_with(backend, &groups, &tables, Some(lanes)), &bytes, "{}", backend.name());
+            let decoded = decode_with(backend, &bytes, &groups, &tables);
+            prop_assert_eq!(decoded.as_deref(), Ok(&groups[..]), "{}", backend.name());
+        }
+    }
+
+    #[test]
+    fn curves_rise_from_0_to_1_whatever_they_count(
+        symbols in prop::collection::vec((0..=1u32 << 16, 0..=1u32 << 16, 1..2000usize), 0..9),
+    ) {
+        let mut curve = Curve::UNIFORM;
+        for (one, other, times) in symbols {
+            for _ in 0..times {
+                curve.count([curve.at(one.min(other)), curve.at(one.max(other))]);
+                curve.renew();
+            }
+        }
+        let values: Vec<u32> = (0..=1 << 16).map(|v| curve.at(v)).collect();
+        prop_assert_eq!((values[0], values[1 << 16]), (0, 1 << 16));
+        prop_assert!(values.is_sorted());
+        for value in 0..1 << 16 {
+            let guess = curve.guess(value) as usize;
+            prop_assert!(values[guess] <= value && guess < 1 << 16, "{guess} for {value}");
+        }
     }
 }
 
@@ -267,9 +325,61 @@ fn golden_stream() {
     assert_eq!(encode(&small, &tables, None), [56, 3, 0, 145, 1, 142, 128, 70, 255, 255, 20, 122]);
 }
 
+/// Mixtures that are twice as wide as the symbols' distribution, and have their mean at the side.
+fn wrong_mixtures(count: i32) -> Group {
+    let mut random = Random::new(21);
+    let symbol = |_| ((0..4).map(|_| random.below(4)).sum::<u32>() as i16 - 6, [16, -8, 60, 52, 70]);
+    Group::InContexts(vec![0, 300, 7], (0..count).map(symbol).collect())
+}
+
+#[test]
+fn golden_calibrated_stream() {
+    let groups = [some_groups(), vec![wrong_mixtures(5000)]].concat();
+    for backend in Backend::all() {
+        let bytes = |lanes| encode_with(backend, &groups, &gaussians(), Some(lanes));
+        let hash = |lanes| xxhash_rust::xxh3::xxh3_64(&bytes(lanes));
+        assert_eq!([1, 8, 64].map(hash), [15588883381172682824, 6486755258598997298, 12880795414597929040]);
+    }
+}
+
+#[test]
+fn calibration_learns_what_is_wrong_with_a_model() {
+    let Group::InContexts(contexts, elements) = wrong_mixtures(30_000) else { unreachable!() };
+    let (symbols, params): (Vec<_>, Vec<_>) = elements.into_iter().unzip();
+    let bits = |encoder: Encoder, length: usize| {
+        let mut encoder = encoder;
+        let model = LogisticPair::new(&params[..length]);
+        encoder.put_in_contexts(&symbols[..length], &model, Contexts::new(&contexts).unwrap()).unwrap();
+        (encoder.cost_bits() / length as f64, encoder.finish())
+    };
+    let (plain, calibrated) = (bits(Encoder::new(), 30_000).0, bits(Encoder::new().calibrating(), 30_000).0);
+    let mut counts = [0u32; 13];
+    symbols.iter().for_each(|symbol| counts[(symbol + 6) as usize] += 1);
+    let share = counts.iter().filter(|&&count| count > 0).map(|&count| f64::from(count) / 30_000.0);
+    let entropy: f64 = share.map(|p| -p * p.log2()).sum();
+    println!("{plain:.3} bits, calibrated {calibrated:.3}, entropy {entropy:.3}");
+    assert!(plain > entropy + 0.3 && calibrated - entropy < (plain - entropy) / 5.0);
+    // The first symbols are coded alike, so the stream is not said to be calibrated.
+    assert_eq!(bits(Encoder::new().calibrating(), 60).1, bits(Encoder::new(), 60).1);
+}
+
+#[test]
+fn contexts_are_checked() {
+    let invalid = |contexts: &[u16]| matches!(Contexts::new(contexts), Err(Error::InvalidArgument(_)));
+    assert!(invalid(&[]) && invalid(&[0, 4096]) && !invalid(&[4095]));
+    // A stream cannot be calibrated if no group of it has contexts.
+    let bytes = [IS_CALIBRATED];
+    let mut decoder = Decoder::new(bytes).unwrap();
+    assert!(matches!(decoder.finish(), Err(Error::Corrupt { .. })));
+    let (model, contexts) = (LogisticPair::new(&[]), Contexts::new(&[3]).unwrap());
+    decoder.get_in_contexts(&model, contexts, &mut [0i16; 0]).unwrap();
+    assert_eq!(decoder.finish(), Ok(()));
+    assert!(Encoder::new().calibrating().put_in_contexts(&[0], &model, contexts).is_err());
+}
+
 #[test]
 fn truncated_at_every_byte() {
-    let (groups, tables) = (some_groups(), gaussians());
+    let (groups, tables) = ([some_groups(), vec![wrong_mixtures(300)]].concat(), gaussians());
     for lanes in [1, 8, 16, 64] {
         let bytes = encode(&groups, &tables, Some(lanes));
         for length in 0..bytes.len() {
@@ -286,7 +396,7 @@ fn truncated_at_every_byte() {
 
 #[test]
 fn flipped_at_every_bit() {
-    let (groups, tables) = (some_groups(), gaussians());
+    let (groups, tables) = ([some_groups(), vec![wrong_mixtures(300)]].concat(), gaussians());
     let mut bytes = encode(&groups, &tables, Some(4));
     let mut undetected = 0;
     for bit in 0..8 * bytes.len() {
@@ -387,7 +497,7 @@ fn indexes_of_every_type() {
 
 #[test]
 fn headers_are_checked() {
-    for header in [0x07, 0x50, 0x80, 0x58] {
+    for header in [0x07, 0x50, 0xd0, 0x58] {
         assert!(
             matches!(Decoder::new([header, 0, 0, 0, 0, 0, 0, 0]), Err(Error::Corrupt { .. })),
             "{header:#x}"

@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use super::arrays::{slice_mut, with_symbols, wrong_type};
-use super::model::{PyModel, with_model};
+use super::model::{Kind, PyModel, slice_of, with_model};
 use super::{bytes, enter};
 use crate::ans;
 
@@ -23,15 +23,25 @@ impl Encoder {
 #[pymethods]
 impl Encoder {
     #[new]
-    #[pyo3(signature = (max_lanes = 64))]
-    fn new(max_lanes: usize) -> PyResult<Self> {
-        Ok(Self(Some(ans::Encoder::new().with_max_lanes(max_lanes)?)))
+    #[pyo3(signature = (max_lanes = 64, calibrate = false))]
+    fn new(max_lanes: usize, calibrate: bool) -> PyResult<Self> {
+        let encoder = ans::Encoder::new().with_max_lanes(max_lanes)?;
+        Ok(Self(Some(if calibrate { encoder.calibrating() } else { encoder })))
     }
 
     /// Add a group of `symbols`, an array of int8, uint8, int16, uint16 or int32 of any shape; `model` has the distribution of
-    /// each.
+    /// each. If it has contexts and the encoder calibrates, the distributions are corrected.
     fn put(&mut self, py: Python<'_>, symbols: &Bound<'_, PyAny>, model: &PyModel) -> PyResult<()> {
         let encoder = self.open()?;
+        if let (Kind::LogisticPair(params), Some(contexts)) = (&model.kind, &model.contexts) {
+            slice_of!(py, params, "params", params);
+            slice_of!(py, contexts, "contexts", contexts);
+            let (model, contexts) =
+                (ans::LogisticPair::new(params.as_chunks().0), ans::Contexts::new(contexts)?);
+            return with_symbols!(symbols, symbols => {
+                enter(py, || encoder.put_in_contexts(symbols, &model, contexts))
+            });
+        }
         with_symbols!(symbols, symbols => with_model!(py, model, model => {
             enter(py, || encoder.put(symbols, &model))
         }))
@@ -72,6 +82,15 @@ impl Decoder {
     /// Fill `out`, an array of int8, uint8, int16, uint16 or int32, with the next group of symbols, encoded with `model`.
     fn get(&mut self, py: Python<'_>, model: &PyModel, out: &Bound<'_, PyAny>) -> PyResult<()> {
         let decoder = &mut self.0;
+        if let (Kind::LogisticPair(params), Some(contexts)) = (&model.kind, &model.contexts) {
+            slice_of!(py, params, "params", params);
+            slice_of!(py, contexts, "contexts", contexts);
+            let (model, contexts) =
+                (ans::LogisticPair::new(params.as_chunks().0), ans::Contexts::new(contexts)?);
+            return with_symbols!(mut out, out => {
+                enter(py, || decoder.get_in_contexts(&model, contexts, out))
+            });
+        }
         with_symbols!(mut out, out => with_model!(py, model, model => enter(py, || decoder.get(&model, out))))
     }
 

@@ -1,6 +1,8 @@
 //! Entropy models as one class, whose arrays are borrowed for each call.
 
-use numpy::{Element, PyArrayDyn, PyArrayMethods, PyReadonlyArrayDyn, PyUntypedArray, PyUntypedArrayMethods};
+use numpy::{
+    Element, PyArray1, PyArrayDyn, PyArrayMethods, PyReadonlyArrayDyn, PyUntypedArray, PyUntypedArrayMethods,
+};
 use pyo3::prelude::*;
 
 use super::arrays::{slice, wrong_type};
@@ -16,6 +18,8 @@ pub(super) struct PyModel {
     /// A hash of the tables from which the distributions are taken.
     pub(super) fingerprint: u64,
     pub(super) len: usize,
+    /// The contexts of the first elements, which are repeated.
+    pub(super) contexts: Option<Py<PyArray1<u16>>>,
 }
 
 pub(super) enum Kind {
@@ -52,7 +56,7 @@ impl PyModel {
         } else {
             return Err(wrong_type(indexes, "indexes", "uint8, uint16, int32 or int64"));
         };
-        Ok(Self { kind, fingerprint, len })
+        Ok(Self { kind, fingerprint, len, contexts: None })
     }
 
     /// Make a model of `count` distributions of a family: `gaussian`, `laplace` or `logistic`.
@@ -73,7 +77,7 @@ impl PyModel {
             [Some(means), Some(scales)] => Kind::Located32(tables, [means, scales]),
             _ => Kind::Located64(tables, [Values::take(means, "means")?, Values::take(scales, "scales")?]),
         };
-        Ok(Self { kind, fingerprint: tables.fingerprint(), len: count })
+        Ok(Self { kind, fingerprint: tables.fingerprint(), len: count, contexts: None })
     }
 
     /// Make a model of `count` mixtures. A component is `(family, (weights, means, scales))` with numbers or arrays as in
@@ -100,7 +104,8 @@ impl PyModel {
             ),
         };
         let families: Vec<u8> = families.iter().map(|&family| family as u8).collect();
-        Ok(Self { kind, fingerprint: xxhash_rust::xxh3::xxh3_64(&families), len: count })
+        let fingerprint = xxhash_rust::xxh3::xxh3_64(&families);
+        Ok(Self { kind, fingerprint, len: count, contexts: None })
     }
 
     /// Make a model of probabilities, float32 `[..., symbols]`, for the symbols from 0 on.
@@ -109,18 +114,24 @@ impl PyModel {
         let symbols = probabilities.shape().last().copied().unwrap_or(0);
         let len = probabilities.len().checked_div(symbols).unwrap_or(0);
         let kind = Kind::Categorical(probabilities.clone().unbind(), symbols);
-        Ok(Self { kind, fingerprint: symbols as u64, len })
+        Ok(Self { kind, fingerprint: symbols as u64, len, contexts: None })
     }
 
     /// Make a model of mixtures of two logistic distributions, int16 `params` `[..., 5]` as in docs/format.md.
+    /// Element `i` has the context `contexts[i % len(contexts)]`, if there are any.
     #[staticmethod]
-    fn mixtures(params: &Bound<'_, PyArrayDyn<i16>>) -> PyResult<Self> {
+    #[pyo3(signature = (params, contexts = None))]
+    fn mixtures(
+        params: &Bound<'_, PyArrayDyn<i16>>,
+        contexts: Option<Bound<'_, PyArray1<u16>>>,
+    ) -> PyResult<Self> {
         if params.shape().last() != Some(&PAIR_PARAMS) {
             let what = format!("params of shape {:?}, not [..., {PAIR_PARAMS}]", params.shape());
             return Err(Error::InvalidArgument(what).into());
         }
         let len = params.len() / PAIR_PARAMS;
-        Ok(Self { kind: Kind::LogisticPair(params.clone().unbind()), fingerprint: 0, len })
+        let kind = Kind::LogisticPair(params.clone().unbind());
+        Ok(Self { kind, fingerprint: 0, len, contexts: contexts.map(Bound::unbind) })
     }
 
     /// Return the number of elements.

@@ -15,7 +15,7 @@ use std::sync::OnceLock;
 use super::cdf_curve::{BETWEEN_BITS, CdfCurve};
 use super::exact_math;
 use super::families::Family;
-use super::slots::{Slots, TOTAL};
+use super::slots::{Interval, Slots, TOTAL};
 use super::support::{Region, Support};
 
 /// The number of parameters of one element.
@@ -60,7 +60,7 @@ impl PairConstants {
         }
     }
 
-    /// Computes for each mixture the symbol at the mean of the heavier component, and the slots of that symbol.
+    /// Computes for each mixture the symbol at the mean of the heavier component, and the interval of that symbol.
     ///
     /// The compiler turns these short loops over arrays into vector instructions.
     #[inline(always)]
@@ -68,7 +68,7 @@ impl PairConstants {
         &self,
         mixtures: &[[i16; PAIR_PARAMS]; N],
         symbols: &mut [i32; N],
-        slots: &mut [Slots; N],
+        intervals: &mut [Interval; N],
     ) {
         let (mut lows, mut spares, mut weights) = ([0; N], [0; N], [0; N]);
         let (mut means, mut reciprocals) = ([[0; N]; 2], [[0; N]; 2]);
@@ -81,8 +81,8 @@ impl PairConstants {
                 (means[i][j], reciprocals[i][j]) = (mixture.means[i], mixture.reciprocals[i]);
             }
         }
-        let mut starts = [[0; N]; 2];
-        for (next, starts) in starts.iter_mut().enumerate() {
+        let mut bounds = [[0; N]; 2];
+        for (next, bounds) in bounds.iter_mut().enumerate() {
             let mut components = [[0; N]; 2];
             for (i, components) in components.iter_mut().enumerate() {
                 let mut positions = [0; N];
@@ -101,12 +101,12 @@ impl PairConstants {
                 }
             }
             for j in 0..N {
-                let mixed = mix(weights[j], components[0][j], components[1][j]);
-                starts[j] = 1 + (symbols[j] + next as i32 - lows[j]) as u32 + ((mixed * spares[j]) >> 16);
+                bounds[j] = mix(weights[j], components[0][j], components[1][j]);
             }
         }
         for j in 0..N {
-            slots[j] = Slots::new(starts[0][j], starts[1][j]);
+            let rank = 1 + (symbols[j] - lows[j]) as u32;
+            intervals[j] = Interval { rank, bounds: [bounds[0][j], bounds[1][j]], spare: spares[j] };
         }
     }
 
@@ -179,28 +179,70 @@ impl<'a> PairCdf<'a> {
         }
     }
 
-    /// Returns the first slot of symbol `j` of the support, 0..=n: strictly increasing, and within 1..2^15.
+    /// Returns the distribution function below symbol `j` of the support, 0..=n: it does not decrease, and is below 2^16.
     #[inline(always)]
-    pub(super) fn start(&self, j: i32) -> u32 {
+    fn bound(&self, j: i32) -> u32 {
         let boundary = (self.support.low + j) * 16 - 8;
         let component = |i: usize| {
             let distance = i64::from(boundary - self.means[i]);
             self.constants.sigmoid.at((distance * i64::from(self.reciprocals[i])) >> RECIPROCAL_BITS)
         };
-        let mixed = mix(self.weight, component(0), component(1));
-        1 + j as u32 + ((mixed * self.support.spare()) >> 16)
+        mix(self.weight, component(0), component(1))
+    }
+
+    /// Returns the first slot of symbol `j` of the support, 0..=n: strictly increasing, and within 1..2^15.
+    #[inline(always)]
+    pub(super) fn start(&self, j: i32, curve: impl Fn(u32) -> u32) -> u32 {
+        1 + j as u32 + ((curve(self.bound(j)) * self.support.spare()) >> 16)
     }
 
     /// Returns the slots of a symbol. If these are an escape's, the symbol's distance from the support is returned as well.
     #[inline]
     pub(crate) fn slots(&self, symbol: i32) -> (Slots, Option<u64>) {
-        self.support.slots(symbol, |j| self.start(j))
+        let (interval, outside) = self.interval(symbol);
+        (interval.slots(), outside)
     }
 
     /// Returns the owner of a slot and all slots of that owner.
     #[inline]
     pub(crate) fn find(&self, slot: u32) -> (Region, Slots) {
-        self.support.find(slot, self.quantile(slot), |j| self.start(j))
+        self.find_by(slot, slot, |bound| bound)
+    }
+
+    /// Does as [`Self::find`] for slots that follow from a curve of the distribution function; the search begins at the owner
+    /// of slot `guess` without that curve.
+    #[inline]
+    pub(crate) fn find_by(&self, slot: u32, guess: u32, curve: impl Fn(u32) -> u32) -> (Region, Slots) {
+        self.support.find(slot, self.quantile(guess), |j| self.start(j, &curve))
+    }
+
+    /// Returns where a symbol lies in the distribution; with its distance from the support if that does not contain it.
+    #[inline]
+    pub(crate) fn interval(&self, symbol: i32) -> (Interval, Option<u64>) {
+        let (low, n) = (i64::from(self.support.low), self.support.symbols);
+        let j = i64::from(symbol) - low;
+        if j < 0 {
+            return (self.interval_of(Region::Below), Some((-1 - j) as u64));
+        }
+        if j >= i64::from(n) {
+            return (self.interval_of(Region::Above), Some((j - i64::from(n)) as u64));
+        }
+        (self.interval_of(Region::Inside(symbol)), None)
+    }
+
+    /// Returns where a symbol of the support, or an escape, lies in the distribution.
+    #[inline]
+    pub(crate) fn interval_of(&self, region: Region) -> Interval {
+        let Support { low, symbols } = self.support;
+        let (rank, bounds) = match region {
+            Region::Below => (0, [0, self.bound(0)]),
+            Region::Inside(symbol) => {
+                let j = symbol - low;
+                (1 + j as u32, [self.bound(j), self.bound(j + 1)])
+            }
+            Region::Above => (1 + symbols as u32, [self.bound(symbols), 1 << 16]),
+        };
+        Interval { rank, bounds, spare: self.support.spare() }
     }
 
     /// Returns the symbol of the support that would own this slot if the heavier component were the only one.

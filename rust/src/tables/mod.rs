@@ -48,7 +48,7 @@ pub(crate) use logistic_pair::{PairCdf, PairConstants};
 pub use mixture::MAX_COMPONENTS;
 pub(crate) use mixture::{MixtureBounds, MixtureCdf, MixtureComponent};
 pub use scale_tables::ScaleTables;
-pub use slots::{PRECISION, Slots, TOTAL};
+pub use slots::{Interval, PRECISION, Slots, TOTAL};
 pub(crate) use support::Region;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Slots: the integer probability of one symbol.
+//! Slots: the integer probability of one symbol, and where it comes from.
 
 /// Binary logarithm of [`TOTAL`].
 pub const PRECISION: u32 = 15;
@@ -49,5 +49,32 @@ impl Slots {
     #[inline]
     pub fn freq(self) -> u32 {
         self.0 >> 16
+    }
+}
+
+/// A symbol or an escape among all those of a distribution, in their order.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Interval {
+    /// The number of symbols and escapes before it.
+    pub(crate) rank: u32,
+    /// The distribution function below and above it, times 2^16.
+    pub(crate) bounds: [u32; 2],
+    /// The number of slots that are left once each symbol and each escape has one.
+    pub(crate) spare: u32,
+}
+
+impl Interval {
+    /// Returns its slots: one, and a part of the spare ones.
+    #[inline(always)]
+    pub(crate) fn slots(&self) -> Slots {
+        let [start, end] = self.bounds.map(|bound| self.rank + ((bound * self.spare) >> 16));
+        Slots::new(start, end + 1)
+    }
+
+    /// Returns it among those of a distribution whose function is a curve of this one's. The curve must not decrease, from
+    /// 0 at 0 to 2^16 at 2^16.
+    #[inline(always)]
+    pub(crate) fn by(self, curve: impl Fn(u32) -> u32) -> Self {
+        Self { bounds: self.bounds.map(curve), ..self }
     }
 }

@@ -1,8 +1,9 @@
 //! The interface between models and coders.
 
 use super::fused::FusedBlocks;
+use crate::ans::calibration::Curve;
 use crate::ans::simd::BlockRows;
-use crate::tables::{Region, Slots};
+use crate::tables::{Interval, Region, Slots};
 use crate::{Error, Result};
 
 /// The distributions of a group's elements, one for each symbol.
@@ -54,6 +55,19 @@ pub trait BatchModel: Sync {
     fn fused(&self) -> Option<FusedBlocks<'_>> {
         None
     }
+}
+
+/// A model whose distribution functions can be calibrated.
+pub trait Calibrated: EntropyModel {
+    /// Returns the range of scales in which element `j` of the batch is, below [`RANGES`](crate::ans::calibration::RANGES).
+    fn range(&self, params: &Self::Params, j: usize) -> usize;
+
+    /// Returns where a symbol lies in the distribution of element `j`. If that is an escape, the symbol's distance from the
+    /// support is returned as well.
+    fn interval(&self, params: &Self::Params, j: usize, symbol: i32) -> (Interval, Option<u64>);
+
+    /// Returns the owner of a slot of element `j`, and where it lies in the distribution by this curve.
+    fn find_by(&self, params: &Self::Params, j: usize, slot: u32, curve: &Curve) -> (Region, Interval);
 }
 
 /// Checks that there is a symbol for each element of a model.

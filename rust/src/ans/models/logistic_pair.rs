@@ -1,10 +1,11 @@
 //! Mixtures of two logistic distributions, with integer parameters.
 
-use super::entropy_model::{BatchModel, EntropyModel};
+use super::entropy_model::{BatchModel, Calibrated, EntropyModel};
 use crate::Result;
+use crate::ans::calibration::{Curve, RANGES};
 use crate::ans::constants::BLOCK;
 use crate::ans::simd::Backend;
-use crate::tables::{PAIR_PARAMS, PairCdf, PairConstants, Region, Slots};
+use crate::tables::{Interval, PAIR_PARAMS, PairCdf, PairConstants, Region, Slots};
 
 /// Gives element `i` the mixture of two logistic distributions with the parameters
 /// `[mean1, mean2, scale1, scale2, weight]`.
@@ -38,12 +39,12 @@ impl BatchModel for LogisticPair<'_> {
         params.mixtures.extend_from_slice(&self.params[first..first + count]);
         params.mixtures.resize(count.next_multiple_of(BLOCK), [0; PAIR_PARAMS]);
         params.symbols.resize(params.mixtures.len(), 0);
-        params.slots.resize(params.mixtures.len(), Slots::default());
-        let out = params.symbols.as_chunks_mut().0.iter_mut().zip(params.slots.as_chunks_mut().0);
-        for (mixtures, (symbols, slots)) in params.mixtures.as_chunks().0.iter().zip(out) {
+        params.intervals.resize(params.mixtures.len(), Interval::default());
+        let out = params.symbols.as_chunks_mut().0.iter_mut().zip(params.intervals.as_chunks_mut().0);
+        for (mixtures, (symbols, intervals)) in params.mixtures.as_chunks().0.iter().zip(out) {
             Backend::default().compiled(
                 #[inline(always)]
-                || self.constants.centres::<BLOCK>(mixtures, symbols, slots),
+                || self.constants.centres::<BLOCK>(mixtures, symbols, intervals),
             );
         }
         Ok(())
@@ -52,14 +53,14 @@ impl BatchModel for LogisticPair<'_> {
     #[inline]
     fn slots(&self, params: &Centres, j: usize, symbol: i32) -> (Slots, Option<u64>) {
         if symbol == params.symbols[j] {
-            return (params.slots[j], None);
+            return (params.intervals[j].slots(), None);
         }
         PairCdf::new(self.constants, &params.mixtures[j]).slots(symbol)
     }
 
     #[inline]
     fn find(&self, params: &Centres, j: usize, slot: u32) -> (Region, Slots) {
-        let slots = params.slots[j];
+        let slots = params.intervals[j].slots();
         if slot.wrapping_sub(slots.start()) < slots.freq() {
             return (Region::Inside(params.symbols[j]), slots);
         }
@@ -71,11 +72,47 @@ impl BatchModel for LogisticPair<'_> {
     }
 }
 
-/// The mixtures of a batch, and for each a symbol near the likeliest one, with its slots. These are computed for a whole
-/// block at once, and coders ask for them most of the time.
+impl Calibrated for LogisticPair<'_> {
+    /// The ranges are octaves of the scale of the heavier component, from half a symbol step on.
+    #[inline]
+    fn range(&self, params: &Centres, j: usize) -> usize {
+        let &[_, _, scale1, scale2, weight] = &params.mixtures[j];
+        let scale = if weight >= 64 { scale1 } else { scale2 };
+        (scale.clamp(24, 24 + 8 * RANGES as i16 - 1) / 8 - 3) as usize
+    }
+
+    #[inline]
+    fn interval(&self, params: &Centres, j: usize, symbol: i32) -> (Interval, Option<u64>) {
+        if symbol == params.symbols[j] {
+            return (params.intervals[j], None);
+        }
+        PairCdf::new(self.constants, &params.mixtures[j]).interval(symbol)
+    }
+
+    #[inline(always)]
+    fn find_by(&self, params: &Centres, j: usize, slot: u32, curve: &Curve) -> (Region, Interval) {
+        let interval = params.intervals[j].by(|bound| curve.at(bound));
+        let slots = interval.slots();
+        if slot.wrapping_sub(slots.start()) < slots.freq() {
+            return (Region::Inside(params.symbols[j]), interval);
+        }
+        search(&PairCdf::new(self.constants, &params.mixtures[j]), slot, curve)
+    }
+}
+
+/// Finds the owner of a slot by a curve, and where it lies.
+#[inline(never)]
+fn search(cdf: &PairCdf, slot: u32, curve: &Curve) -> (Region, Interval) {
+    let at = |bound| curve.at(bound);
+    let (region, _) = cdf.find_by(slot, curve.guess(2 * slot) / 2, at);
+    (region, cdf.interval_of(region).by(at))
+}
+
+/// The mixtures of a batch, and for each a symbol near the likeliest one, with where it lies. These are computed for a
+/// whole block at once, and coders ask for them most of the time.
 #[derive(Debug, Default)]
 pub struct Centres {
     mixtures: Vec<[i16; PAIR_PARAMS]>,
     symbols: Vec<i32>,
-    slots: Vec<Slots>,
+    intervals: Vec<Interval>,
 }

@@ -10,8 +10,8 @@ mod parameter;
 mod table_rows;
 
 pub use categorical::Categorical;
-pub use entropy_model::EntropyModel;
 pub(super) use entropy_model::check_count;
+pub use entropy_model::{Calibrated, EntropyModel};
 pub(super) use fused::FusedBlocks;
 pub use location_scale::LocationScale;
 pub use logistic_pair::LogisticPair;

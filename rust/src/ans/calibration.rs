@@ -1,0 +1,192 @@
+//! Distributions that are corrected by the symbols coded before.
+//!
+//! If a model is right, its distribution function `F` falls anywhere between 0 and 1 with the same probability (the
+//! *probability integral transform*). For each context a [`Curve`] `G` counts where it does fall, and symbols are coded
+//! with `G(F)` in place of `F`.
+
+use super::constants::BLOCK;
+use super::simd::Backend;
+use crate::tables::Interval;
+use crate::{Error, Result};
+
+/// The number of bins of a curve.
+const BINS: usize = 16;
+/// The bins' borders in units of 2^−16: finer towards 0 and 1, where a unit is a larger part of a symbol's probability.
+const EDGES: [u32; BINS + 1] = [
+    0, 16, 128, 1024, 4096, 8192, 16384, 24576, 32768, 40960, 49152, 57344, 61440, 64512, 65408, 65520, 65536,
+];
+/// The bin of each 16 units. The array's length is a power of two, so that an index needs no check.
+static BIN_OF: [u8; 8192] = {
+    let mut bins = [BINS as u8 - 1; 8192];
+    let (mut i, mut bin) = (0, 0);
+    while i < 4096 {
+        if 16 * i as u32 >= EDGES[bin + 1] {
+            bin += 1;
+        }
+        bins[i] = bin as u8;
+        i += 1;
+    }
+    bins
+};
+const SLOPE_BITS: u32 = 15;
+
+/// What a symbol adds to the counts of its bins together, but for rounding.
+const WEIGHT_BITS: u32 = 12;
+/// The symbols that a curve has seen, as it were, before the first one: uniform ones.
+const PRIOR: u32 = 160;
+/// A curve of more symbols than this forgets half of each.
+const MEMORY: u32 = 1000;
+
+/// For each context, a curve for each range of the model's scales.
+pub(super) const RANGES: usize = 8;
+/// The largest number of contexts. Their curves take 8 MiB.
+const MAX_CONTEXTS: usize = 1 << 12;
+
+/// An adaptive distribution function of the values of another one, between whose knots it is linear.
+#[derive(Debug, Clone)]
+#[repr(align(64))]
+pub struct Curve {
+    /// The values at [`EDGES`], times 2^16: strictly increasing from 0 to 2^16.
+    values: [u32; BINS + 1],
+    /// How much the values grow inside a bin, times 2^15.
+    slopes: [u32; BINS],
+    counts: [u32; BINS],
+    /// The symbols that the counts stand for.
+    seen: u32,
+    /// Those of them that are not in `values` yet.
+    fresh: u32,
+}
+
+impl Curve {
+    pub(super) const UNIFORM: Self =
+        Self { values: EDGES, slopes: [1 << SLOPE_BITS; BINS], counts: [0; BINS], seen: 0, fresh: 0 };
+
+    /// Returns the value at `v`, 0 to 2^16. It is 0 at 0 and 2^16 at 2^16, and never decreases.
+    #[inline(always)]
+    pub(super) fn at(&self, v: u32) -> u32 {
+        let bin = usize::from(BIN_OF[(v >> 4) as usize % BIN_OF.len()]) % BINS;
+        self.values[bin] + (((v - EDGES[bin]) * self.slopes[bin]) >> SLOPE_BITS)
+    }
+
+    /// Returns an argument at which the value is near `value`, below 2^16. Searches begin there.
+    #[inline]
+    pub(super) fn guess(&self, value: u32) -> u32 {
+        let bin = self.values[1..BINS].iter().filter(|&&first| first <= value).count() % BINS;
+        let (first, end) = (self.values[bin], self.values[bin + 1]);
+        EDGES[bin] + (value - first) * (EDGES[bin + 1] - EDGES[bin]) / (end - first)
+    }
+
+    /// Counts a symbol between these values of the curve. Each bin gets the share that the curve gives it.
+    #[inline(always)]
+    pub(super) fn count(&mut self, [low, high]: [u32; 2]) {
+        let high = high.max(low + 1);
+        let unit = (1 << (16 + WEIGHT_BITS)) / (high - low);
+        // Loops over arrays, which compilers turn into vector instructions.
+        let mut inside = self.values;
+        for value in &mut inside {
+            *value = (*value).max(low).min(high);
+        }
+        for k in 0..BINS {
+            self.counts[k] += ((inside[k + 1] - inside[k]) * unit) >> 16;
+        }
+        self.seen += 1;
+        self.fresh += 1;
+    }
+
+    /// Takes the counts over once there are enough new ones: a 32nd of all.
+    #[inline(always)]
+    pub(super) fn renew(&mut self) {
+        if 32 * self.fresh >= self.seen + 128 {
+            self.take_counts();
+        }
+    }
+
+    #[inline(never)]
+    fn take_counts(&mut self) {
+        if self.seen > MEMORY {
+            self.counts.iter_mut().for_each(|count| *count /= 2);
+            self.seen /= 2;
+        }
+        const UNIT: u32 = (PRIOR << WEIGHT_BITS) >> 16;
+        let weights: [u32; BINS] = std::array::from_fn(|k| self.counts[k] + UNIT * (EDGES[k + 1] - EDGES[k]));
+        let reciprocal = (1 << 48) / weights.iter().copied().map(u64::from).sum::<u64>();
+        let mut sum = 0;
+        for k in 0..BINS {
+            self.values[k] = ((sum * reciprocal) >> 32) as u32;
+            sum += u64::from(weights[k]);
+        }
+        for k in 0..BINS {
+            let growth = self.values[k + 1] - self.values[k];
+            self.slopes[k] = (growth << SLOPE_BITS) / (EDGES[k + 1] - EDGES[k]);
+        }
+        self.fresh = 0;
+    }
+}
+
+/// The contexts of a group's elements: element `i` has context `contexts[i % contexts.len()]`.
+#[derive(Debug, Clone, Copy)]
+pub struct Contexts<'a>(&'a [u16]);
+
+impl<'a> Contexts<'a> {
+    /// Takes the contexts of the first elements, which are repeated.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] if there are none, or one is 4096 or more.
+    pub fn new(contexts: &'a [u16]) -> Result<Self> {
+        match contexts.iter().max() {
+            None => Err(Error::InvalidArgument("no contexts".into())),
+            Some(&most) if usize::from(most) >= MAX_CONTEXTS => {
+                Err(Error::InvalidArgument(format!("context {most} is not below {MAX_CONTEXTS}")))
+            }
+            Some(_) => Ok(Self(contexts)),
+        }
+    }
+
+    /// Returns the contexts from element `first` on.
+    pub(super) fn from(self, first: usize) -> impl Iterator<Item = usize> {
+        self.0.iter().cycle().skip(first % self.0.len()).map(|&context| context.into())
+    }
+}
+
+/// The curves of a stream.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Calibration {
+    /// [`RANGES`] for each context.
+    curves: Vec<Curve>,
+}
+
+impl Calibration {
+    /// Makes room for these contexts.
+    pub(super) fn reserve(&mut self, contexts: Contexts) {
+        let count = contexts.0.iter().max().map_or(0, |&most| usize::from(most) + 1);
+        if self.curves.len() < count * RANGES {
+            self.curves.resize(count * RANGES, Curve::UNIFORM);
+        }
+    }
+
+    /// Returns whether there are no contexts yet.
+    pub(super) fn is_empty(&self) -> bool {
+        self.curves.is_empty()
+    }
+
+    /// Returns the curve of this number: [`RANGES`] times the context plus the range.
+    #[inline(always)]
+    pub(super) fn curve(&self, number: usize) -> &Curve {
+        &self.curves[number]
+    }
+
+    /// Learns from a block: the numbers of the curves, and the intervals of the symbols by these. All symbols of a block are
+    /// coded with the curves as they were before it.
+    pub(super) fn learn(&mut self, backend: Backend, numbers: &[u16], intervals: &[Interval]) {
+        debug_assert!(numbers.len() <= BLOCK && numbers.len() == intervals.len());
+        backend.compiled(
+            #[inline(always)]
+            || {
+                for (&number, interval) in numbers.iter().zip(intervals) {
+                    self.curves[usize::from(number)].count(interval.bounds);
+                }
+            },
+        );
+        numbers.iter().for_each(|&number| self.curves[usize::from(number)].renew());
+    }
+}
