@@ -176,18 +176,23 @@ def load_initial(model: Model, path: str | Path, pixels: Tensor) -> None:
         model: a model with random weights.
         path: exported weights, a `checkpoint.pt`, or a folder of `average-*.pt`.
         pixels: crops from which the densities of bls2017 begin where the file has none.
+
+    Raises:
+        ValueError: none of the weights fits.
     """
     path = Path(path)
     if path.suffix == ".pt":
         known = parts.read_checkpoint(path, "cpu")["average"]
     else:
         narrow = parts.load(path)[1] if path.is_dir() else type(model).load(path, trainable=True)
-        if isinstance(model, Msp) and contains(model.config, narrow.config):
+        if isinstance(model, Msp) and isinstance(narrow, Msp) and contains(model.config, narrow.config):
             widen(model, narrow)
         known = narrow.state_dict()
     learned = path.is_dir() or path.suffix == ".pt"
     state = model.state_dict()
     fitting = {n: v.to(state[n].dtype) for n, v in known.items() if n in state and v.shape == state[n].shape}
+    if not fitting:
+        raise ValueError(f"{path} has no weights that fit a model of {model.config}")
     model.load_state_dict(state | {n: v for n, v in fitting.items() if not n.endswith((".limit", ".step"))})
     # An export of bls2017 has tables in place of the density.
     if isinstance(model, Bls2017) and not learned:

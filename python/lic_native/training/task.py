@@ -69,7 +69,7 @@ class Task(ABC, Generic[M]):
         JPEG model a rounding that files don't have.
         """
         for block in (module for module in model.modules() if isinstance(module, self.BLOCKS)):
-            block.forward = torch.autocast(model.device.type, torch.bfloat16)(block.forward)  # type: ignore[method-assign]
+            block.forward = torch.autocast(model.device.type, torch.bfloat16)(block.forward)
 
     def advance(self, progress: float, models: tuple[M, M]) -> bool:
         """Change model and average, or the loss, at a certain share of a run; return whether it did."""
