@@ -18,13 +18,12 @@ ALL = json.loads(MANIFEST.read_text()) if MANIFEST.exists() else {}
 #: Images that were coded with loss, and what they were decoded to is beside them: the manifest has their latents.
 IMAGES = {name: latents for name, latents in ALL.items() if "_image_" in name}
 FILES = {name: content for name, content in ALL.items() if name not in IMAGES}
-#: What the names of this release's files begin with: the version of the format. Earlier encoders wrote the files named
-#: "plain", of the same version but without calibration.
+#: What the names of this release's files begin with: the version of the format.
 VERSION = "v1"
 #: Fingerprints of the shipped weights, by which files refer to them.
 FINGERPRINTS = {
-    "mlcc-fast": 0x8B3691E1,
-    "mlcc-best": 0xB6B34024,
+    "mlcc-fast": 0x2A47C44B,
+    "mlcc-best": 0xD35F3EA7,
     "bls2017": 0x0C146374,
     "msp-fast": 0x5CF12182,
     "msp-balanced": 0xEC66EC02,
@@ -135,7 +134,7 @@ def write() -> None:
         "fast": {"photograph": photo, **samplings, "two_tiles": jpeg_bytes(16, 1030)},
         "best": {"photograph": cut(photo, 240, 200), **samplings},
     }
-    manifest = {name: content for name, content in ALL.items() if not name.startswith(VERSION)} | write_images()
+    manifest = write_images()
     for profile, originals in pictures.items():
         for name, data in originals.items():
             with networks_alone():

@@ -111,9 +111,9 @@ impl Curve {
         let weights: [u32; BINS] = std::array::from_fn(|k| self.counts[k] + UNIT * (EDGES[k + 1] - EDGES[k]));
         let reciprocal = (1 << 48) / weights.iter().copied().map(u64::from).sum::<u64>();
         let mut sum = 0;
-        for k in 0..BINS {
-            self.values[k] = ((sum * reciprocal) >> 32) as u32;
-            sum += u64::from(weights[k]);
+        for (value, weight) in self.values.iter_mut().zip(weights) {
+            *value = ((sum * reciprocal) >> 32) as u32;
+            sum += u64::from(weight);
         }
         for k in 0..BINS {
             let growth = self.values[k + 1] - self.values[k];

@@ -59,7 +59,7 @@ pub trait BatchModel: Sync {
 
 /// A model whose distribution functions can be calibrated.
 pub trait Calibrated: EntropyModel {
-    /// Returns the range of scales in which element `j` of the batch is, below [`RANGES`](crate::ans::calibration::RANGES).
+    /// Returns the range of scales in which element `j` of the batch is, from 0 to 7.
     fn range(&self, params: &Self::Params, j: usize) -> usize;
 
     /// Returns where a symbol lies in the distribution of element `j`. If that is an escape, the symbol's distance from the
