@@ -63,7 +63,7 @@ class Mixture(NamedTuple):
 
     def costs(self, symbols: Tensor) -> Tensor:
         """Return `[B, n]` bits of each symbol, in their order; numbers between integers have a cost, too."""
-        costs: Tensor = _Costs.apply(symbols, *self, torch.is_grad_enabled())
+        costs: Tensor = _Costs.apply(symbols, *self[:4], torch.is_grad_enabled())
         return costs.flatten(1)
 
 
