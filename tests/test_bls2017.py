@@ -156,6 +156,17 @@ def test_training_begins_near_a_transform_that_inverts_itself(crops):
     assert started < 0.5 * crops.var()
 
 
+def test_every_parameter_learns_once_and_roots_fastest_of_the_transforms():
+    model = Bls2017(Config((4, 6, 8)))
+    groups = model.parameter_groups()
+    learned = [parameter for group, _ in groups for parameter in group]
+    assert set(learned) == set(model.parameters()) and len(learned) == len(set(learned))
+    rates = {parameter: rate for group, rate in groups for parameter in group}
+    roots = {parameter for module in model.modules() if isinstance(module, Root) for parameter in module.parameters()}
+    assert len(roots) == 8 and {rates[root] for root in roots} == {Bls2017.GDN_RATE}
+    assert {rates[layer.weight] for layer in model.g_a if isinstance(layer, torch.nn.Conv2d)} == {1.0}
+
+
 def test_a_frozen_codec_is_what_was_saved(codec, tmp_path):
     codec.save(tmp_path / "codec.weights")
     again = Bls2017.load(tmp_path / "codec.weights")

@@ -273,11 +273,14 @@ class Bls2017(base.ImageModel):
 
     STRIDE: pixels on a side of the square that a vector of latents stands for.
     TILE: vectors on a side of what is coded in one walk: 1024 pixels. Part of the format. It bounds memory.
+    GDN_RATE: learning rate of GDN's roots, relative to the kernels'.
     """
 
     CONFIG = Config
     STRIDE, TILE = 16, 64
     PRIOR_RATE = 20.0
+    # Samples from 0 to 1 have faint components, which GDN divides by little until gamma is far above its first value.
+    GDN_RATE = 10.0
 
     def __init__(self, config: Config = Config()) -> None:
         fine, coarse, m = config.channels
@@ -302,6 +305,12 @@ class Bls2017(base.ImageModel):
     @property
     def trained_prior(self) -> Any:
         return self.density
+
+    def parameter_groups(self) -> list[tuple[list[nn.Parameter], float]]:
+        (_, rate), *others = super().parameter_groups()
+        named = [*self.g_a.named_parameters(), *self.g_s.named_parameters()]
+        roots, kernels = ([p for name, p in named if name.endswith(".root") is root] for root in (True, False))
+        return [(kernels, rate), *others, (roots, rate * self.GDN_RATE)]
 
     def gain(self, index: Tensor) -> Tensor:
         if self.density is not None:
