@@ -56,8 +56,7 @@ fn group() -> impl Strategy<Value = Group> {
     let narrow = (-9i16..9, [-99i16..99, -99..99, 0..64, 0..64, 0..128]);
     let wild = (any::<i16>(), any::<[i16; 5]>());
     let context = prop_oneof![4 => 0..3u16, 1 => 0..4096u16];
-    let element =
-        prop_oneof![40 => (-9i16..9, [-99i16..99, -99..99, 0..64, 0..64, 0..128]), 1 => wild.clone()];
+    let element = prop_oneof![40 => (-9i16..9, [-99i16..99, -99..99, 0..64, 0..64, 0..128]), 1 => wild];
     let in_contexts = (prop::collection::vec(context, 1..9), prop::collection::vec(element, 0..900));
     prop_oneof![
         in_contexts.prop_map(|(contexts, elements)| Group::InContexts(contexts, elements)),

@@ -329,7 +329,9 @@ struct Part {
 impl Part {
     /// Takes the levels of the values.
     fn set(&mut self, levels: impl Iterator<Item = i32>) {
-        (self.rows.clear(), self.bits.clear(), self.low_rows.clear());
+        self.rows.clear();
+        self.bits.clear();
+        self.low_rows.clear();
         for level in levels {
             let bits = ((level - TOP_LEVEL + 1) >> 1).clamp(0, MAX_LOW_BITS);
             self.rows.push((level - 2 * bits).clamp(0, TOP_LEVEL) as u8);

@@ -29,7 +29,7 @@ fn some_weights() -> Weights {
         array("c", &[], Values::F32(vec![0.375])),
         array("d", &[3, 0, 1 << 40], Values::F32(vec![])),
         array("e", &[4, 2], Values::I32(vec![i32::MIN, i32::MAX, 0, -1, 5, 70_000, 1 << 24, 3])),
-        array("f", &[2, 20_000], Values::I32((0..40_000).map(|i| i * i % 977 << (i % 23)).collect())),
+        array("f", &[2, 20_000], Values::I32((0..40_000).map(|i| (i * i % 977) << (i % 23)).collect())),
         array("g", &[1, 0], Values::I32(vec![])),
         array("h", &[40_000], Values::F32(vec![0.0; 40_000])),
     ];
