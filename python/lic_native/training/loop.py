@@ -73,7 +73,7 @@ def fit(task: Task[M], options: Options) -> float:
         step = Step(task, model, average, numbers, task.rate if options.rate is None else options.rate)
         guard = Guard()
         if run.saved:
-            step.load(run.saved["optimizer"])
+            run.restored(lambda saved: step.load(saved["optimizer"]))
             guard.factor = run.saved["factor"]
             if options.seed is not None:
                 for generator, state in zip((choice, numbers), run.saved["generators"]):
@@ -179,7 +179,7 @@ class Run:
         """
         try:
             return restore(self.saved or {})
-        except (KeyError, TypeError, RuntimeError) as error:
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
             text = f"{self._checkpoint} is of another model or an earlier release: start a new run in another folder"
             raise CorruptError(text) from error
 
