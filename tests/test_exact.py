@@ -94,8 +94,8 @@ def subject(request, photo, small_msp) -> Subject:
     return Subject(model, walks)
 
 
-def coded(walk: Walk) -> list[bytes]:
-    encoder = coder.StreamEncoder()
+def coded(walk: Walk, calibrate=False) -> list[bytes]:
+    encoder = coder.StreamEncoder(calibrate=calibrate)
     walk(encoder)
     return encoder.finish()
 
@@ -791,7 +791,7 @@ def test_the_meters_rate_is_the_streams_size(subject, small_msp):
 
 
 def test_a_file_holds_what_a_walk_gives(model, data):
-    assert streams(model, data) == coded(lambda coder: model.run(coder, *whole(data)))
+    assert streams(model, data) == coded(lambda coder: model.run(coder, *whole(data)), calibrate=True)
 
 
 def test_defaults_of_the_program_do_no_harm(photo):
