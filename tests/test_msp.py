@@ -15,6 +15,7 @@ from PIL import Image
 from lic_native.coding.coder import LANES, StreamDecoder, StreamEncoder
 from lic_native.coding.mixture import Mixture, to_params
 from lic_native.coding.rate import RateMeter
+from lic_native.errors import CorruptError
 from lic_native.models import msp
 from lic_native.models.base import State
 from lic_native.models.msp import Config, Msp
@@ -74,6 +75,20 @@ def test_three_coders_agree_on_every_picture_alone_and_in_a_batch(small_msp, siz
         assert torch.equal(walk(small_msp, decoder, index[alone], size), symbols[alone])
         decoder.finish()
     assert torch.equal(walk(small_msp, StreamDecoder(coded), index, size), symbols)
+
+
+def test_streams_of_images_have_no_contexts_and_are_never_calibrated(small_msp):
+    index, size = torch.tensor([100]), (9, 11)
+    symbols = 3 * some(small_msp, index, size)
+    encoder = StreamEncoder(calibrate=True)
+    walk(small_msp, encoder, index, size, symbols)
+    (stream,) = encoder.finish()
+    assert [stream] == streams(small_msp, symbols, index)
+    # Bit 7 of a stream's first byte says that groups with contexts are calibrated (docs/format.md, section 5).
+    decoder = StreamDecoder([bytes([stream[0] | 0x80]) + stream[1:]])
+    walk(small_msp, decoder, index, size)
+    with pytest.raises(CorruptError, match="calibrated stream without contexts"):
+        decoder.finish()
 
 
 def test_steps_are_as_many_at_any_size(small_msp):

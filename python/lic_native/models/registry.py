@@ -215,7 +215,9 @@ M = TypeVar("M", "Mlcc", "Bls2017", "Msp")
 def _load(model: type[M], name: str, device: str) -> M:
     import torch
 
-    with as_file(files("lic_native.weights") / f"{name}.weights") as path:
+    from ..nn.checkpoint import SUFFIX
+
+    with as_file(files("lic_native.weights") / (name + SUFFIX)) as path:
         loaded = model.load(path, device)
     # A mode of torch that this was called in, of fake tensors for example, would go on in all that uses the model.
     if any(type(tensor) is not torch.Tensor for tensor in loaded.state_dict().values()):

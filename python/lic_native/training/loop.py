@@ -18,6 +18,7 @@ from ..errors import CorruptError
 from ..models import registry
 from ..models.base import Model
 from ..nn.ambient import known_state
+from ..nn.checkpoint import SUFFIX
 from . import parts
 from .data import Photographs
 from .options import Options
@@ -68,7 +69,8 @@ def fit(task: Task[M], options: Options) -> float:
             model = task.build(options.start, numbers).to(device)
             average = copy.deepcopy(model)
         average.requires_grad_(False)
-        if on_cuda if options.bf16 is None else options.bf16:
+        bf16 = on_cuda if options.bf16 is None else options.bf16
+        if bf16:
             task.lower_precision(model)
         step = Step(task, model, average, numbers, task.rate if options.rate is None else options.rate)
         guard = Guard()
@@ -132,7 +134,7 @@ def export(task: Task[M], model: M, out: Path, score: float | None = None) -> fl
     if score is None:
         score = task.validate(model)[0]
     exact = task.exact(model)
-    path = out / f"{task.name}.weights"
+    path = out / (task.name + SUFFIX)
     exact.save(path)
     loaded = type(exact).load(path, task.photographs.device)
     exactly, columns = task.validate(loaded)

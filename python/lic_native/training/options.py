@@ -41,7 +41,7 @@ class Options:
     device: Annotated[Device, "Where torch runs: cpu or cuda; by default cuda if there is one."] = None
     limit: Annotated[int | None, "Read at most this many images."] = None
     start: Annotated[Path | str | None, "Exported weights, or another run's folder, that a new run begins with."] = None
-    bf16: Annotated[bool | None, "Matrix products in bfloat16; by default on cuda."] = None
+    bf16: Annotated[bool | None, "Residual blocks in bfloat16; by default on cuda."] = None
     seed: Annotated[int | None, "Runs of equal seed see the same crops."] = None
     report_minutes: Annotated[float, "Minutes between validations, each of which writes a checkpoint."] = 5.0
     began: float = field(default_factory=time.monotonic, init=False, repr=False, compare=False)

@@ -169,7 +169,13 @@ impl Calibration {
         self.curves.is_empty()
     }
 
-    /// Returns the curve of this number: [`RANGES`] times the context plus the range.
+    /// Returns the number of the curve of a context and a range.
+    #[inline(always)]
+    pub(super) fn number(context: usize, range: usize) -> u16 {
+        (RANGES * context + range) as u16
+    }
+
+    /// Returns the curve of this number.
     #[inline(always)]
     pub(super) fn curve(&self, number: usize) -> &Curve {
         &self.curves[number]

@@ -1,6 +1,6 @@
 //! The decoder of streams.
 
-use super::calibration::{Calibration, Contexts, RANGES};
+use super::calibration::{Calibration, Contexts};
 use super::constants::{
     BATCH, BLOCK, HAS_ESCAPES, IS_CALIBRATED, LOWER_BOUND, MAX_LANES, PIECE, SLOT_MASK, STATE_BYTES_SHIFT,
 };
@@ -101,7 +101,7 @@ impl<D: AsRef<[u8]>> Decoder<D> {
             for (b, wide) in wide.chunks_mut(BLOCK).enumerate() {
                 let numbers = &mut numbers[..wide.len()];
                 for ((j, number), context) in numbers.iter_mut().enumerate().zip(&mut contexts) {
-                    *number = (RANGES * context + model.range(&params, b * BLOCK + j)) as u16;
+                    *number = Calibration::number(context, model.range(&params, b * BLOCK + j));
                 }
                 let find = |j: usize, slot| {
                     let curve = calibration.curve(numbers[j].into());

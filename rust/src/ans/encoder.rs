@@ -1,6 +1,6 @@
 //! The encoder of streams.
 
-use super::calibration::{Calibration, Contexts, RANGES};
+use super::calibration::{Calibration, Contexts};
 use super::constants::{BATCH, BLOCK, LOWER_BOUND, MAX_LANES, PIECE, SLOT_MASK};
 use super::models::{Calibrated, EntropyModel, check_count};
 use super::simd::{Backend, prefetch, set_bits};
@@ -362,7 +362,7 @@ impl CalibratedSlots {
             for (b, symbols) in symbols.chunks(BLOCK).enumerate() {
                 for (j, (&symbol, context)) in symbols.iter().zip(&mut contexts).enumerate() {
                     let element = b * BLOCK + j;
-                    numbers[j] = (RANGES * context + model.range(&params, element)) as u16;
+                    numbers[j] = Calibration::number(context, model.range(&params, element));
                     let (interval, distance) = model.interval(&params, element, symbol);
                     queue.slots.push(interval.slots());
                     queue.outside.extend(distance);

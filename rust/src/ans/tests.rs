@@ -158,6 +158,17 @@ fn required_backends_ran() {
     }
 }
 
+/// Encodes groups with every backend to the same bytes, and decodes them with each.
+fn code_alike(groups: &[Group], tables: &Tables, lanes: usize) -> Result<(), TestCaseError> {
+    let bytes = encode_with(Backend::SCALAR, groups, tables, Some(lanes));
+    for backend in Backend::all() {
+        prop_assert_eq!(&encode_with(backend, groups, tables, Some(lanes)), &bytes, "{}", backend.name());
+        let decoded = decode_with(backend, &bytes, groups, tables);
+        prop_assert_eq!(decoded.as_deref(), Ok(groups), "{}", backend.name());
+    }
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -181,13 +192,7 @@ proptest! {
             let row = usize::from(index) % rows;
             (tables.support(row).start.wrapping_add(symbol), row as u8)
         });
-        let groups = [Group::Tables(elements.collect())];
-        let bytes = encode_with(Backend::SCALAR, &groups, &tables, Some(lanes));
-        for backend in Backend::all() {
-            prop_assert_eq!(&encode_with(backend, &groups, &tables, Some(lanes)), &bytes, "{}", backend.name());
-            let decoded = decode_with(backend, &bytes, &groups, &tables);
-            prop_assert_eq!(decoded.as_deref(), Ok(&groups[..]), "{}", backend.name());
-        }
+        code_alike(&[Group::Tables(elements.collect())], &tables, lanes)?;
     }
 
     #[test]
@@ -236,13 +241,7 @@ proptest! {
         groups in prop::collection::vec(group(), 1..5),
         lanes in (0..7).prop_map(|log2| 1usize << log2),
     ) {
-        let tables = gaussians();
-        let bytes = encode_with(Backend::SCALAR, &groups, &tables, Some(lanes));
-        for backend in Backend::all() {
-            prop_assert_eq!(&encode_with(backend, &groups, &tables, Some(lanes)), &bytes, "{}", backend.name());
-            let decoded = decode_with(backend, &bytes, &groups, &tables);
-            prop_assert_eq!(decoded.as_deref(), Ok(&groups[..]), "{}", backend.name());
-        }
+        code_alike(&groups, &gaussians(), lanes)?;
     }
 
     #[test]

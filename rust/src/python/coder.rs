@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use super::arrays::{slice_mut, with_symbols, wrong_type};
-use super::model::{Kind, PyModel, slice_of, with_model};
+use super::model::{PyModel, return_in_contexts, with_model};
 use super::{bytes, enter};
 use crate::ans;
 
@@ -33,15 +33,9 @@ impl Encoder {
     /// each. If it has contexts and the encoder calibrates, the distributions are corrected.
     fn put(&mut self, py: Python<'_>, symbols: &Bound<'_, PyAny>, model: &PyModel) -> PyResult<()> {
         let encoder = self.open()?;
-        if let (Kind::LogisticPair(params), Some(contexts)) = (&model.kind, &model.contexts) {
-            slice_of!(py, params, "params", params);
-            slice_of!(py, contexts, "contexts", contexts);
-            let (model, contexts) =
-                (ans::LogisticPair::new(params.as_chunks().0), ans::Contexts::new(contexts)?);
-            return with_symbols!(symbols, symbols => {
-                enter(py, || encoder.put_in_contexts(symbols, &model, contexts))
-            });
-        }
+        return_in_contexts!(py, model, model, contexts => with_symbols!(symbols, symbols => {
+            enter(py, || encoder.put_in_contexts(symbols, &model, contexts))
+        }));
         with_symbols!(symbols, symbols => with_model!(py, model, model => {
             enter(py, || encoder.put(symbols, &model))
         }))
@@ -82,15 +76,9 @@ impl Decoder {
     /// Fill `out`, an array of int8, uint8, int16, uint16 or int32, with the next group of symbols, encoded with `model`.
     fn get(&mut self, py: Python<'_>, model: &PyModel, out: &Bound<'_, PyAny>) -> PyResult<()> {
         let decoder = &mut self.0;
-        if let (Kind::LogisticPair(params), Some(contexts)) = (&model.kind, &model.contexts) {
-            slice_of!(py, params, "params", params);
-            slice_of!(py, contexts, "contexts", contexts);
-            let (model, contexts) =
-                (ans::LogisticPair::new(params.as_chunks().0), ans::Contexts::new(contexts)?);
-            return with_symbols!(mut out, out => {
-                enter(py, || decoder.get_in_contexts(&model, contexts, out))
-            });
-        }
+        return_in_contexts!(py, model, model, contexts => with_symbols!(mut out, out => {
+            enter(py, || decoder.get_in_contexts(&model, contexts, out))
+        }));
         with_symbols!(mut out, out => with_model!(py, model, model => enter(py, || decoder.get(&model, out))))
     }
 

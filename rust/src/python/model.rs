@@ -18,8 +18,6 @@ pub(super) struct PyModel {
     /// A hash of the tables from which the distributions are taken.
     pub(super) fingerprint: u64,
     pub(super) len: usize,
-    /// The contexts of the first elements, which are repeated.
-    pub(super) contexts: Option<Py<PyArray1<u16>>>,
 }
 
 pub(super) enum Kind {
@@ -32,7 +30,8 @@ pub(super) enum Kind {
     Mixture32(Components<f32>),
     Mixture64(Components<f64>),
     Categorical(Py<PyArrayDyn<f32>>, usize),
-    LogisticPair(Py<PyArrayDyn<i16>>),
+    /// Parameters, and the contexts of the first elements, which are repeated.
+    LogisticPair(Py<PyArrayDyn<i16>>, Option<Py<PyArray1<u16>>>),
 }
 
 /// For each component, the family, and `[weights, means, scales]`.
@@ -56,7 +55,7 @@ impl PyModel {
         } else {
             return Err(wrong_type(indexes, "indexes", "uint8, uint16, int32 or int64"));
         };
-        Ok(Self { kind, fingerprint, len, contexts: None })
+        Ok(Self { kind, fingerprint, len })
     }
 
     /// Make a model of `count` distributions of a family: `gaussian`, `laplace` or `logistic`.
@@ -77,7 +76,7 @@ impl PyModel {
             [Some(means), Some(scales)] => Kind::Located32(tables, [means, scales]),
             _ => Kind::Located64(tables, [Values::take(means, "means")?, Values::take(scales, "scales")?]),
         };
-        Ok(Self { kind, fingerprint: tables.fingerprint(), len: count, contexts: None })
+        Ok(Self { kind, fingerprint: tables.fingerprint(), len: count })
     }
 
     /// Make a model of `count` mixtures. A component is `(family, (weights, means, scales))` with numbers or arrays as in
@@ -104,8 +103,7 @@ impl PyModel {
             ),
         };
         let families: Vec<u8> = families.iter().map(|&family| family as u8).collect();
-        let fingerprint = xxhash_rust::xxh3::xxh3_64(&families);
-        Ok(Self { kind, fingerprint, len: count, contexts: None })
+        Ok(Self { kind, fingerprint: xxhash_rust::xxh3::xxh3_64(&families), len: count })
     }
 
     /// Make a model of probabilities, float32 `[..., symbols]`, for the symbols from 0 on.
@@ -114,7 +112,7 @@ impl PyModel {
         let symbols = probabilities.shape().last().copied().unwrap_or(0);
         let len = probabilities.len().checked_div(symbols).unwrap_or(0);
         let kind = Kind::Categorical(probabilities.clone().unbind(), symbols);
-        Ok(Self { kind, fingerprint: symbols as u64, len, contexts: None })
+        Ok(Self { kind, fingerprint: symbols as u64, len })
     }
 
     /// Make a model of mixtures of two logistic distributions, int16 `params` `[..., 5]` as in docs/format.md.
@@ -130,8 +128,8 @@ impl PyModel {
             return Err(Error::InvalidArgument(what).into());
         }
         let len = params.len() / PAIR_PARAMS;
-        let kind = Kind::LogisticPair(params.clone().unbind());
-        Ok(Self { kind, fingerprint: 0, len, contexts: contexts.map(Bound::unbind) })
+        let kind = Kind::LogisticPair(params.clone().unbind(), contexts.map(Bound::unbind));
+        Ok(Self { kind, fingerprint: 0, len })
     }
 
     /// Return the number of elements.
@@ -269,13 +267,26 @@ macro_rules! with_model {
                 let $model = $crate::ans::Categorical::new(slice, *symbols)?;
                 $body
             }
-            Kind::LogisticPair(params) => {
+            Kind::LogisticPair(params, _) => {
                 slice_of!($py, params, "params", slice);
                 let $model = $crate::ans::LogisticPair::new(slice.as_chunks().0);
                 $body
             }
         }
     }};
+}
+
+/// Returns an expression, with `$model` and `$contexts` as the mixtures and the contexts of a [`PyModel`] that has any.
+macro_rules! return_in_contexts {
+    ($py:expr, $native:expr, $model:ident, $contexts:ident => $body:expr) => {
+        if let $crate::python::model::Kind::LogisticPair(params, Some(contexts)) = &$native.kind {
+            $crate::python::model::slice_of!($py, params, "params", params);
+            $crate::python::model::slice_of!($py, contexts, "contexts", contexts);
+            let $model = $crate::ans::LogisticPair::new(params.as_chunks().0);
+            let $contexts = $crate::ans::Contexts::new(contexts)?;
+            return $body;
+        }
+    };
 }
 
 /// Binds `$slice` to the elements of an array for the rest of the block.
@@ -286,4 +297,4 @@ macro_rules! slice_of {
     };
 }
 
-pub(super) use {slice_of, with_model};
+pub(super) use {return_in_contexts, slice_of, with_model};

@@ -183,27 +183,23 @@ pub fn decode(bytes: &[u8], limits: &Limits, threads: usize) -> Result<Weights> 
 fn checksum(weights: &Weights) -> u64 {
     let mut hash = Xxh3::new();
     hash.update(weights.config.as_bytes());
-    let mut bytes = Vec::with_capacity(4 * BLOCK);
-    let mut update = |words: &mut dyn Iterator<Item = [u8; 4]>| {
-        bytes.clear();
-        bytes.extend(words.flatten());
-        hash.update(&bytes);
-    };
     for array in &weights.arrays {
         match &array.values {
-            Values::F32(values) => {
-                values
-                    .chunks(BLOCK)
-                    .for_each(|block| update(&mut block.iter().map(|value| value.to_le_bytes())));
-            }
-            Values::I32(values) => {
-                values
-                    .chunks(BLOCK)
-                    .for_each(|block| update(&mut block.iter().map(|value| value.to_le_bytes())));
-            }
+            Values::F32(values) => add(&mut hash, values, f32::to_le_bytes),
+            Values::I32(values) => add(&mut hash, values, i32::to_le_bytes),
         }
     }
     hash.digest()
+}
+
+/// Adds values to a hash, block by block: their bytes take little memory.
+fn add<T: Copy>(hash: &mut Xxh3, values: &[T], to_bytes: impl Fn(T) -> [u8; 4]) {
+    let mut bytes = Vec::with_capacity(4 * BLOCK.min(values.len()));
+    for block in values.chunks(BLOCK) {
+        bytes.clear();
+        bytes.extend(block.iter().flat_map(|&value| to_bytes(value)));
+        hash.update(&bytes);
+    }
 }
 
 fn corrupt(what: impl Into<String>, offset: usize) -> Error {
@@ -570,17 +566,19 @@ impl Array {
             return Ok(Vec::new());
         }
         let columns = columns(&self.shape, count);
-        let (matrix, words): (_, Vec<[u8; 4]>) = match &self.values {
-            Values::I32(values) => {
-                let matrix = Matrix { columns, integers: values.clone(), exponents: None };
-                (Some(matrix), values.iter().map(|value| value.to_le_bytes()).collect())
-            }
-            Values::F32(values) => {
-                (Matrix::of_floats(values, columns), values.iter().map(|value| value.to_le_bytes()).collect())
-            }
+        let matrix = match &self.values {
+            Values::I32(values) => Some(Matrix { columns, integers: values.clone(), exponents: None }),
+            Values::F32(values) => Matrix::of_floats(values, columns),
         };
         let coded = matrix.map(|matrix| matrix.payload()).transpose()?;
-        let stored = || [&[STORED], words.as_flattened()].concat();
-        Ok(coded.filter(|coded| coded.len() <= 4 * count).unwrap_or_else(stored))
+        if let Some(coded) = coded.filter(|coded| coded.len() <= 4 * count) {
+            return Ok(coded);
+        }
+        let mut stored = vec![STORED];
+        match &self.values {
+            Values::I32(values) => stored.extend(values.iter().flat_map(|value| value.to_le_bytes())),
+            Values::F32(values) => stored.extend(values.iter().flat_map(|value| value.to_le_bytes())),
+        }
+        Ok(stored)
     }
 }
