@@ -118,7 +118,7 @@ def test_tiles_cover_pictures_larger_than_one(monkeypatch):
 def test_tiles_are_even():
     """Tiles cover a side in order. They are as few and as even as possible, and begin at multiples of 4."""
     for blocks in range(1, 9001):
-        pieces = _native.cuts(blocks, tiles.TILE, 4)
+        pieces = list(_native.cuts(blocks, tiles.TILE, 4))
         assert pieces[0][0] == 0 and pieces[-1][1] == blocks
         assert all(end == begin for (_, end), (begin, _) in pairwise(pieces))
         assert all(begin < end <= begin + tiles.TILE and begin % 4 == 0 for begin, end in pieces)

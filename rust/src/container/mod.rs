@@ -16,4 +16,4 @@ pub use header::{Kind, MAGIC, VERSION, kind};
 pub use image::{ImageBody, LatentsChecksum, Metadata, pack_image};
 pub use jpeg::{CodedPicture, JpegBody, duplicates, frames, pack_jpeg};
 pub use stored::store;
-pub use tiles::cuts;
+pub use tiles::{Cuts, cuts};

@@ -179,12 +179,27 @@ pub(super) fn duplicates(
     enter(py, || Ok(container::duplicates(&pictures)))
 }
 
-/// Return begins and ends of the tiles of a side of `size` units: as few of at most `most` units as possible, and those as
-/// equal as multiples of `multiple` allow.
+/// Begins and ends of the tiles of a side, one at a time: a file that lies about its size costs no memory.
+#[pyclass(module = "lic_native._native")]
+pub(super) struct Cuts(container::Cuts);
+
+#[pymethods]
+impl Cuts {
+    fn __iter__(this: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        this
+    }
+
+    fn __next__(&mut self) -> Option<(usize, usize)> {
+        self.0.next().map(|tile| (tile.start, tile.end))
+    }
+}
+
+/// Iterate over begins and ends of the tiles of a side of `size` units: as few of at most `most` units as possible, and
+/// those as equal as multiples of `multiple` allow.
 #[pyfunction]
 #[pyo3(signature = (size, most, multiple = 1))]
-pub(super) fn cuts(size: usize, most: usize, multiple: usize) -> PyResult<Vec<(usize, usize)>> {
-    Ok(container::cuts(size, most, multiple)?.into_iter().map(|tile| (tile.start, tile.end)).collect())
+pub(super) fn cuts(size: usize, most: usize, multiple: usize) -> PyResult<Cuts> {
+    Ok(Cuts(container::cuts(size, most, multiple)?))
 }
 
 /// Return one section of several streams.

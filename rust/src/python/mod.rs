@@ -70,7 +70,7 @@ mod _native {
     #[pymodule_export]
     use super::container::{Container, pack_jpeg, store, unpack, verify};
     #[pymodule_export]
-    use super::container::{cuts, duplicates, frames, join_streams, kind, split_streams};
+    use super::container::{Cuts, cuts, duplicates, frames, join_streams, kind, split_streams};
     #[pymodule_export]
     use super::context_model::{context_decode, context_encode, context_fingerprint, context_statistics};
     #[pymodule_export]
