@@ -21,7 +21,13 @@ impl Grid {
     /// Returns the nearest multiple, the even one of two.
     #[inline]
     fn snap(self, x: f32) -> f32 {
-        nearest(x * self.inverse, self.bound) * self.step
+        self.steps_of(x) * self.step
+    }
+
+    /// Returns the nearest multiple in units of the step.
+    #[inline]
+    pub(crate) fn steps_of(self, x: f32) -> f32 {
+        nearest(x * self.inverse, self.bound)
     }
 }
 
