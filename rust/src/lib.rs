@@ -79,8 +79,6 @@ pub mod carve;
 #[cfg(feature = "formats")]
 #[allow(unreachable_pub)]
 pub mod container;
-#[doc(hidden)]
-pub mod exact_layers;
 #[cfg_attr(not(feature = "formats"), allow(dead_code, unused_imports))] // Only `carve` uses some of it.
 #[allow(unreachable_pub)]
 pub mod jpeg;

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::simd;
-use crate::exact_layers::Grid;
+use super::pointwise::Grid;
 use crate::simd::Backend;
 
 /// Outputs that are computed together at least: sums of 32 bits in the widest vector.

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::{Activation, Backend, Conv3x3, InputRanges, Linear, Plane, Rows};
 use crate::Error;
 use crate::ans::tests::Random;
-use crate::exact_layers::{Grid, activate};
+use super::pointwise::{Grid, activate};
 
 const EXACT: i64 = 1 << 24;
 

@@ -4,12 +4,12 @@ mod arrays;
 mod coder;
 mod container;
 mod context_model;
-mod exact_layers;
 mod exceptions;
 mod image;
 mod jpeg;
 mod message;
 mod model;
+mod nn;
 mod tables;
 mod tensor;
 mod weights;
@@ -74,7 +74,7 @@ mod _native {
     #[pymodule_export]
     use super::context_model::{context_decode, context_encode, context_fingerprint, context_statistics};
     #[pymodule_export]
-    use super::exact_layers::{activate, features, mixture_params, normalise};
+    use super::nn::{Mlcc, activate, mixture_params, normalise};
     #[pymodule_export]
     use super::exceptions::{
         CorruptError, InexactDeviceError, LicError, LimitExceededError, TruncatedError, UnknownModelError,
