@@ -46,7 +46,11 @@ impl Config {
             let is_right = match name {
                 "luma_context_blocks" | "chroma_context_blocks" => {
                     let luma = name == "luma_context_blocks";
-                    let blocks = if luma { &mut config.luma_context_blocks } else { &mut config.chroma_context_blocks };
+                    let blocks = if luma {
+                        &mut config.luma_context_blocks
+                    } else {
+                        &mut config.chroma_context_blocks
+                    };
                     *blocks = values;
                     !blocks.contains(&0)
                 }
@@ -96,7 +100,11 @@ fn fields(text: &str) -> Option<Vec<(&str, Vec<usize>)>> {
         let (values, after) = match after.strip_prefix('[') {
             Some(list) => {
                 let (list, after) = list.split_once(']')?;
-                let numbers = if list.trim().is_empty() { Some(Vec::new()) } else { list.split(',').map(number).collect() };
+                let numbers = if list.trim().is_empty() {
+                    Some(Vec::new())
+                } else {
+                    list.split(',').map(number).collect()
+                };
                 (numbers?, after)
             }
             None => {
@@ -137,7 +145,10 @@ mod tests {
     #[test]
     fn fields_are_read_and_depths_default_to_none() {
         let config = Config::from_json(&format!("{{{WIDTHS}}}")).unwrap();
-        assert_eq!((config.luma_trunk_width, config.chroma_context_width, config.conditioning_width), (1, 7, 8));
+        assert_eq!(
+            (config.luma_trunk_width, config.chroma_context_width, config.conditioning_width),
+            (1, 7, 8)
+        );
         assert_eq!((config.luma_context_blocks.len(), config.further_head_layers), (0, 0));
         let text = format!("{{\"luma_context_blocks\": [5, 6], \"further_head_layers\":2, {WIDTHS}}}");
         let config = Config::from_json(&text).unwrap();
@@ -146,11 +157,27 @@ mod tests {
 
     #[test]
     fn anything_else_is_an_error() {
-        for more in ["\"luma_trunk_width\": 2", "\"depth\": 1", "\"z_channels\": [1]", "\"z_channels\": -1", "", "\"a\""] {
+        for more in [
+            "\"luma_trunk_width\": 2",
+            "\"depth\": 1",
+            "\"z_channels\": [1]",
+            "\"z_channels\": -1",
+            "",
+            "\"a\"",
+        ] {
             let result = Config::from_json(&format!("{{{WIDTHS}, {more}}}"));
             assert!(matches!(result, Err(Error::Corrupt { .. })), "{more}: {result:?}");
         }
-        for text in ["", "{", "{}", "[]", "{\"", "{\"a\": }", "{\"luma_context_blocks\": [0]}", "{\"luma_context_blocks\": [1"] {
+        for text in [
+            "",
+            "{",
+            "{}",
+            "[]",
+            "{\"",
+            "{\"a\": }",
+            "{\"luma_context_blocks\": [0]}",
+            "{\"luma_context_blocks\": [1",
+        ] {
             assert!(matches!(Config::from_json(text), Err(Error::Corrupt { .. })), "{text}");
         }
         let result = Config::from_json(&format!("{{{WIDTHS}, \"z_channels\": 24}}"));

@@ -7,7 +7,9 @@ use super::coder::SymbolCoder;
 use super::layers::{Conv3x3, Linear, Plane};
 use super::matrix::{Activation, Rows};
 use super::parameters::{Parameters, Ranges};
-use super::pointwise::{COMPAND_LIMIT, COMPAND_STEP, Grid, MixtureUnits, Normaliser, modulate, multiples, quantize};
+use super::pointwise::{
+    COMPAND_LIMIT, COMPAND_STEP, Grid, MixtureUnits, Normaliser, modulate, multiples, quantize,
+};
 use crate::ans::{Backend, Contexts};
 use crate::tables::PAIR_PARAMS;
 use crate::{Result, interrupt};
@@ -184,6 +186,20 @@ impl CrossChannel<'_> {
     }
 }
 
+/// What a trunk sees of a picture.
+pub(super) struct Seen<'a> {
+    pub(super) backend: Backend,
+    /// Features of the phases coded before, of the size of the grid.
+    pub(super) planes: &'a [Plane],
+    pub(super) cross_channel: Option<CrossChannel<'a>>,
+    /// Of the quantisation tables, in steps.
+    pub(super) embedding: &'a [i16],
+    /// Rows and columns of the phase, with its padding.
+    pub(super) grid: (usize, usize),
+    /// Rows and columns of the phase that are inside of the picture.
+    pub(super) inside: (usize, usize),
+}
+
 /// What a head takes of a trunk, for each position inside of the picture.
 #[derive(Default)]
 pub(super) struct Context {
@@ -206,7 +222,13 @@ impl Trunk {
         let &TrunkSizes { width, skip, cross_channel, context_blocks, pointwise_blocks } = sizes;
         let context = (planes > 0).then(|| {
             let channels = vec![inputs.len(); planes];
-            parameters.conv3x3(&format!("{name}.context"), width + skip, false, &inputs.repeated(planes), &channels)
+            parameters.conv3x3(
+                &format!("{name}.context"),
+                width + skip,
+                false,
+                &inputs.repeated(planes),
+                &channels,
+            )
         });
         let context = context.transpose()?;
         let cross_channel = (cross_channel > 0).then(|| {
@@ -221,15 +243,26 @@ impl Trunk {
             skip,
             context,
             cross_channel: cross_channel.transpose()?,
-            film: parameters.linear(&format!("{name}.film"), 2 * width, true, &Ranges::of(conditioning, embedding))?,
+            film: parameters.linear(
+                &format!("{name}.film"),
+                2 * width,
+                true,
+                &Ranges::of(conditioning, embedding),
+            )?,
             residual: inner(parameters, &format!("{name}.blocks.0"), width, width, linear)?,
             context_blocks: context_blocks
                 .iter()
                 .enumerate()
                 .map(|(i, &n)| {
-                    inner(parameters, &format!("{name}.context_blocks.{i}"), width, n, |parameters, name, input| {
-                        parameters.conv3x3(name, n, true, &Ranges::of(width, input), &[width])
-                    })
+                    inner(
+                        parameters,
+                        &format!("{name}.context_blocks.{i}"),
+                        width,
+                        n,
+                        |parameters, name, input| {
+                            parameters.conv3x3(name, n, true, &Ranges::of(width, input), &[width])
+                        },
+                    )
                 })
                 .collect::<Result<_>>()?,
             pointwise_blocks: (0..pointwise_blocks)
@@ -238,19 +271,9 @@ impl Trunk {
         })
     }
 
-    /// Computes what a head takes, at the positions of a grid that are inside of the picture.
-    ///
-    /// planes: features of the phases coded before, of the size of the grid.
-    pub(super) fn run(
-        &self,
-        backend: Backend,
-        planes: &[Plane],
-        cross_channel: Option<CrossChannel>,
-        embedding: &[i16],
-        (grid, inside): ((usize, usize), (usize, usize)),
-        input: Grid,
-        out: &mut Context,
-    ) -> Result<()> {
+    /// Computes what a head takes, at the positions of the grid that are inside of the picture, in steps of its `input`.
+    pub(super) fn run(&self, seen: &Seen, input: Grid, out: &mut Context) -> Result<()> {
+        let &Seen { backend, embedding, grid, inside, .. } = seen;
         out.t.clear();
         out.skip.clear();
         let mut film = vec![0.0; 2 * self.width];
@@ -259,12 +282,11 @@ impl Trunk {
         let film = Film { factors: gains.iter().map(|gain| 1.0 + gain).collect(), shifts: shifts.to_vec() };
         let scratch = &mut Scratch::default();
         let row = grid.1 * self.width;
-        let planes: Vec<&Plane> = planes.iter().collect();
         if self.context_blocks.is_empty() {
             let mut t = vec![0.0; row];
             for y in 0..inside.0 {
                 interrupt::check()?;
-                self.begin(backend, &planes, cross_channel, &film, y, &mut t, (inside, &mut *out), scratch);
+                self.begin(seen, &film, y, &mut t, out, scratch);
                 self.end(backend, &mut t[..inside.1 * self.width], input, out, scratch);
             }
             return Ok(());
@@ -273,7 +295,7 @@ impl Trunk {
         let mut t = vec![0.0; grid.0 * row];
         for (y, t) in t.chunks_mut(row).enumerate() {
             interrupt::check()?;
-            self.begin(backend, &planes, cross_channel, &film, y, t, (inside, &mut *out), scratch);
+            self.begin(seen, &film, y, t, out, scratch);
         }
         for block in &self.context_blocks {
             let mut plane = Plane::new(grid.0, grid.1, self.width);
@@ -299,20 +321,20 @@ impl Trunk {
     /// Computes row `y` of t up to the residual block, and appends the row's guesses inside of the picture.
     fn begin(
         &self,
-        backend: Backend,
-        planes: &[&Plane],
-        cross_channel: Option<CrossChannel>,
+        seen: &Seen,
         film: &Film,
         y: usize,
         t: &mut [f32],
-        (inside, out): ((usize, usize), &mut Context),
+        out: &mut Context,
         scratch: &mut Scratch,
     ) {
+        let &Seen { backend, planes, cross_channel, inside, .. } = seen;
         let (width, stride) = (self.width, self.width + self.skip);
         let columns = t.len() / width;
         let context = self.context.as_ref().map(|layer| {
             let context = room(&mut scratch.context, columns * stride);
-            layer.apply_row(backend, planes, y, context);
+            let planes: Vec<&Plane> = planes.iter().collect();
+            layer.apply_row(backend, &planes, y, context);
             if y < inside.0 {
                 let guesses = context.chunks_exact(stride).take(inside.1).flat_map(|vector| &vector[width..]);
                 out.skip.extend(guesses);
@@ -429,7 +451,8 @@ impl Head {
             let before = g.checked_sub(1).map(|i| -> Result<_> {
                 // Coarse values and magnitudes stand in pairs here, in the file one after the other.
                 let pair = Ranges::default().and(1, coarse.step, LIMIT).and(1, COMPAND_STEP, COMPAND_LIMIT);
-                let context = parameters.paired(&format!("{name}.group_context.{i}"), width, &pair.repeated(seen))?;
+                let context =
+                    parameters.paired(&format!("{name}.group_context.{i}"), width, &pair.repeated(seen))?;
                 let ranges = Ranges::default().and(seen, fine.step, LIMIT);
                 Ok((context, parameters.linear(&format!("{name}.group_mean.{i}"), size, false, &ranges)?))
             });
@@ -438,13 +461,15 @@ impl Head {
             let further = (0..further_layers).map(|i| {
                 let name = format!("{name}.further.{g}.{i}");
                 let input = parameters.grid(&format!("{name}.input"))?;
-                let linear = parameters.linear(&format!("{name}.linear"), width, true, &Ranges::of(width, input))?;
+                let linear =
+                    parameters.linear(&format!("{name}.linear"), width, true, &Ranges::of(width, input))?;
                 Ok(FurtherLayer { input, linear })
             });
             let further = further.collect::<Result<_>>()?;
             let hidden = parameters.grid(&format!("{name}.hidden.{g}"))?;
             let ranges = Ranges::of(width, hidden);
-            let output = parameters.linear(&format!("{name}.output.{g}"), PAIR_PARAMS * size, true, &ranges)?;
+            let output =
+                parameters.linear(&format!("{name}.output.{g}"), PAIR_PARAMS * size, true, &ranges)?;
             Ok(Group { channels, context, before, further, hidden, output })
         });
         let layers = layers.collect::<Result<_>>()?;
@@ -474,7 +499,8 @@ impl Head {
         for group in &self.groups {
             let (first, end) = group.channels;
             let size = end - first;
-            let contexts: Vec<u16> = (self.first_context + first as u16..self.first_context + end as u16).collect();
+            let contexts: Vec<u16> =
+                (self.first_context + first as u16..self.first_context + end as u16).collect();
             let contexts = Contexts::new(&contexts)?;
             let units_of_group = units.mixture(group.channels);
             let normaliser = self.normalize.normaliser(&units.inverse[first..end]);
@@ -492,7 +518,7 @@ impl Head {
                     let at = start * before;
                     (rows(pairs[at..].as_flattened(), 2 * before), rows(&fine[at..], before))
                 });
-                self.params(backend, group, context, coded, (start, n), &units_of_group, scratch);
+                self.params(backend, (group, &units_of_group), context, coded, (start, n), scratch);
                 coder.code(scratch.params.as_chunks().0, contexts, &mut scratch.symbols)?;
                 for (i, symbols) in (start..).zip(scratch.symbols.chunks_exact(size)) {
                     let at = lattice.at(blocks.size.1, i / inside.1, i % inside.1);
@@ -519,11 +545,10 @@ impl Head {
     fn params(
         &self,
         backend: Backend,
-        group: &Group,
+        (group, units): (&Group, &MixtureUnits),
         context: &Context,
         coded: Option<(Rows, Rows)>,
         (start, n): (usize, usize),
-        units: &MixtureUnits,
         scratch: &mut HeadScratch,
     ) {
         let (first, end) = group.channels;

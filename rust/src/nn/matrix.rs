@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::simd;
 use super::pointwise::Grid;
+use super::simd;
 use crate::simd::Backend;
 
 /// Outputs that are computed together at least: sums of 32 bits in the widest vector.

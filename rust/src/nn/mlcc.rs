@@ -3,7 +3,7 @@
 use super::coder::{SymbolCoder, corrupt, encoder};
 use super::config::Config;
 use super::context::{BLOCK, Blocks, Context, CrossChannel, Groups, Head, Lattice, Normalize, SLOPE, Trunk};
-use super::context::{TrunkSizes, Units, quantized};
+use super::context::{Seen, TrunkSizes, Units, quantized};
 use super::layers::{Conv3x3, Linear, Plane};
 use super::parameters::{Parameters, Ranges, wrong};
 use super::pointwise::Grid;
@@ -92,40 +92,6 @@ impl Features {
     fn channels(&self) -> usize {
         2 * self.bands + self.pools.len() + 1
     }
-
-    /// Returns the plane of a phase: of the padding, only the constant is other than zero.
-    fn plane(
-        &self,
-        backend: Backend,
-        blocks: &Blocks,
-        lattice: Lattice,
-        grid: (usize, usize),
-        units: &Units,
-    ) -> Result<Plane> {
-        let channels = self.channels() + FINE;
-        let mut plane = Plane::new(grid.0, grid.1, channels);
-        let normaliser = self.normalize.normaliser(&units.inverse[..self.bands]);
-        let inside = lattice.size(blocks.size);
-        for y in 0..grid.0 {
-            interrupt::check()?;
-            let row = plane.row_mut(y);
-            row.chunks_exact_mut(channels).for_each(|channel| channel[channels - FINE - 1] = 1);
-            if y < inside.0 {
-                backend.compiled(
-                    #[inline(always)]
-                    || {
-                        for (x, out) in row.chunks_exact_mut(channels).take(inside.1).enumerate() {
-                            let at = lattice.at(blocks.size.1, y, x);
-                            if let Some(block) = blocks.values[at..].first_chunk() {
-                                normaliser.features(block, &self.pools, FINE, out);
-                            }
-                        }
-                    },
-                );
-            }
-        }
-        Ok(plane)
-    }
 }
 
 /// Quantisation tables and sampling to the input of FiLM.
@@ -147,7 +113,12 @@ impl Conditioning {
             input,
             first: parameters.linear("conditioning.first", TABLE_WIDTH, true, &Ranges::of(inputs, input))?,
             hidden,
-            second: parameters.linear("conditioning.second", width, true, &Ranges::of(TABLE_WIDTH, hidden))?,
+            second: parameters.linear(
+                "conditioning.second",
+                width,
+                true,
+                &Ranges::of(TABLE_WIDTH, hidden),
+            )?,
             output: output?,
         })
     }
@@ -235,7 +206,13 @@ impl Mlcc {
             let (v, h) = sampling.ratio()?;
             let name = format!("chroma_context.convs.{}", sampling.name());
             let ranges = chroma_features.ranges(0).repeated(2 * v * h);
-            Some(parameters.conv3x3(&name, config.chroma_context_width, true, &ranges, &vec![channels; v * h]))
+            Some(parameters.conv3x3(
+                &name,
+                config.chroma_context_width,
+                true,
+                &ranges,
+                &vec![channels; v * h],
+            ))
         });
         let chroma_contexts = chroma_contexts.collect::<Result<_>>()?;
 
@@ -293,7 +270,12 @@ impl Mlcc {
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] if sizes or numbers are not those of such a picture; [`Error::Interrupted`].
-    pub fn encode(&self, sampling: Sampling, tables: &[[u16; BLOCK]], mut planes: Vec<Blocks>) -> Result<Vec<u8>> {
+    pub fn encode(
+        &self,
+        sampling: Sampling,
+        tables: &[[u16; BLOCK]],
+        mut planes: Vec<Blocks>,
+    ) -> Result<Vec<u8>> {
         let mut encoder = encoder()?.with_backend(self.backend);
         self.walk(&mut encoder, sampling, tables, &mut planes)?;
         let stream = encoder.finish();
@@ -339,7 +321,8 @@ impl Mlcc {
             return Err(Error::InvalidArgument(what.into()));
         }
         let log2_tables: Vec<[f32; BLOCK]> = tables.iter().map(|table| table.map(log2)).collect();
-        let units = |kind: usize, component: usize| self.units(kind, &tables[component], &log2_tables[component]);
+        let units =
+            |kind: usize, component: usize| self.units(kind, &tables[component], &log2_tables[component]);
         let embedding = &self.conditioning.embedding(self.backend, &log2_tables, sampling)[..];
         let [luma, chroma @ ..] = planes else { return Ok(()) };
         let quarter = (luma.size.0.div_ceil(4), luma.size.1.div_ceil(4));
@@ -350,61 +333,48 @@ impl Mlcc {
             let mut coded = Vec::new();
             // Cr comes first.
             for (c, (blocks, component)) in chroma.iter_mut().rev().zip([tables.len() - 1, 1]).enumerate() {
-                let units = units(1, component);
+                let (features, units) = (&self.chroma_features, units(1, component));
+                let mut walk = PlaneWalk {
+                    backend: self.backend,
+                    embedding,
+                    features,
+                    units,
+                    blocks,
+                    coded: &mut coded,
+                };
                 for (p, first) in PHASES.into_iter().enumerate() {
-                    let i = 4 * c + p;
-                    let lattice = Lattice { stride: 2, first };
-                    let phase = Phase { trunk: &self.chroma_trunks[i], head: &self.chroma_heads[c], lattice, grid };
-                    self.code_phase(coder, phase, &coded, None, embedding, &units, blocks)?;
-                    coded.push(self.chroma_features.plane(self.backend, blocks, lattice, grid, &units)?);
+                    let phase = Phase { lattice: Lattice { stride: 2, first }, grid };
+                    walk.code(coder, &self.chroma_trunks[4 * c + p], &self.chroma_heads[c], phase, None)?;
+                    walk.see(phase)?;
                 }
             }
             chroma_context = Some(self.chroma_context(sampling, (v, h), half, &coded)?);
         }
-        let units = units(0, 0);
         let cross = |stride, first| {
             let values = chroma_context.as_deref()?;
             Some(CrossChannel { values, columns: half.1, channels: self.chroma_width, stride, first })
         };
-        let mut coded = Vec::new();
+        let (features, units, coded) = (&self.luma_features, units(0, 0), &mut Vec::new());
+        let mut walk = PlaneWalk { backend: self.backend, embedding, features, units, blocks: luma, coded };
+        // The first phase is coded as a plane of its own.
         for (p, (i, j)) in PHASES.into_iter().enumerate() {
-            let lattice = Lattice { stride: 4, first: (2 * i, 2 * j) };
-            let phase = Phase { trunk: &self.luma_trunks[p], head: &self.luma_heads[0], lattice, grid: quarter };
-            self.code_phase(coder, phase, &coded, cross(2, (i, j)), embedding, &units, luma)?;
+            let phase = Phase { lattice: Lattice { stride: 4, first: (2 * i, 2 * j) }, grid: quarter };
+            walk.code(coder, &self.luma_trunks[p], &self.luma_heads[0], phase, cross(2, (i, j)))?;
             if p < 3 {
-                coded.push(self.luma_features.plane(self.backend, luma, lattice, quarter, &units)?);
+                walk.see(phase)?;
             }
         }
-        coded.clear();
+        walk.coded.clear();
         for (p, first) in PHASES.into_iter().enumerate() {
-            let lattice = Lattice { stride: 2, first };
+            let phase = Phase { lattice: Lattice { stride: 2, first }, grid: half };
             if p > 0 {
-                let phase =
-                    Phase { trunk: &self.luma_trunks[3 + p], head: &self.luma_heads[p], lattice, grid: half };
-                self.code_phase(coder, phase, &coded, cross(1, (0, 0)), embedding, &units, luma)?;
+                walk.code(coder, &self.luma_trunks[3 + p], &self.luma_heads[p], phase, cross(1, (0, 0)))?;
             }
             if p < 3 {
-                coded.push(self.luma_features.plane(self.backend, luma, lattice, half, &units)?);
+                walk.see(phase)?;
             }
         }
         Ok(())
-    }
-
-    fn code_phase(
-        &self,
-        coder: &mut impl SymbolCoder,
-        phase: Phase,
-        coded: &[Plane],
-        cross: Option<CrossChannel>,
-        embedding: &[i16],
-        units: &Units,
-        blocks: &mut Blocks,
-    ) -> Result<()> {
-        let Phase { trunk, head, lattice, grid } = phase;
-        let mut context = Context::default();
-        let inside = lattice.size(blocks.size);
-        trunk.run(self.backend, coded, cross, embedding, (grid, inside), head.input, &mut context)?;
-        head.code(self.backend, coder, &context, units, lattice, blocks)
     }
 
     /// Returns the context of luma from the features of the chroma phases: `[rows, columns, width]` of a luma phase, in
@@ -459,14 +429,71 @@ impl Mlcc {
     }
 }
 
-/// A phase of a plane, and the layers that code it.
+/// A phase of a plane: its positions, and its rows and columns with padding.
 #[derive(Clone, Copy)]
-struct Phase<'a> {
-    trunk: &'a Trunk,
-    head: &'a Head,
+struct Phase {
     lattice: Lattice,
-    /// Rows and columns, with padding.
     grid: (usize, usize),
+}
+
+/// Codes a plane phase by phase, each with the context of all before.
+struct PlaneWalk<'a> {
+    backend: Backend,
+    embedding: &'a [i16],
+    features: &'a Features,
+    units: Units,
+    blocks: &'a mut Blocks,
+    /// Features of phases coded before, of this plane and of others.
+    coded: &'a mut Vec<Plane>,
+}
+
+impl PlaneWalk<'_> {
+    /// Codes a phase.
+    fn code(
+        &mut self,
+        coder: &mut impl SymbolCoder,
+        trunk: &Trunk,
+        head: &Head,
+        Phase { lattice, grid }: Phase,
+        cross_channel: Option<CrossChannel>,
+    ) -> Result<()> {
+        let &mut Self { backend, embedding, .. } = self;
+        let (planes, inside) = (&self.coded[..], lattice.size(self.blocks.size));
+        let mut context = Context::default();
+        let seen = Seen { backend, planes, cross_channel, embedding, grid, inside };
+        trunk.run(&seen, head.input, &mut context)?;
+        head.code(backend, coder, &context, &self.units, lattice, self.blocks)
+    }
+
+    /// Makes a coded phase part of the context. Of its padding, only the constant channel is other than zero.
+    fn see(&mut self, Phase { lattice, grid }: Phase) -> Result<()> {
+        let features = self.features;
+        let channels = features.channels() + FINE;
+        let mut plane = Plane::new(grid.0, grid.1, channels);
+        let normaliser = features.normalize.normaliser(&self.units.inverse[..features.bands]);
+        let inside = lattice.size(self.blocks.size);
+        for y in 0..grid.0 {
+            interrupt::check()?;
+            let row = plane.row_mut(y);
+            row.chunks_exact_mut(channels).for_each(|channel| channel[channels - FINE - 1] = 1);
+            if y >= inside.0 {
+                continue;
+            }
+            self.backend.compiled(
+                #[inline(always)]
+                || {
+                    for (x, out) in row.chunks_exact_mut(channels).take(inside.1).enumerate() {
+                        let at = lattice.at(self.blocks.size.1, y, x);
+                        if let Some(block) = self.blocks.values[at..].first_chunk() {
+                            normaliser.features(block, &features.pools, FINE, out);
+                        }
+                    }
+                },
+            );
+        }
+        self.coded.push(plane);
+        Ok(())
+    }
 }
 
 fn check_sizes(sampling: Sampling, sizes: &[(usize, usize)]) -> Result<()> {

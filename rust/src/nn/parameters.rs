@@ -53,7 +53,9 @@ impl Parameters {
     pub(super) fn take(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
         let array = self.0.remove(name).ok_or_else(|| wrong(format!("they have no array {name:?}")))?;
         match array.values {
-            Values::F32(values) if array.shape.iter().eq(shape.iter().map(|&n| n as u64).collect::<Vec<_>>().iter()) => {
+            Values::F32(values)
+                if array.shape.iter().eq(shape.iter().map(|&n| n as u64).collect::<Vec<_>>().iter()) =>
+            {
                 Ok(values)
             }
             _ => Err(wrong(format!("array {name:?} is not float32 {shape:?}"))),
@@ -62,7 +64,8 @@ impl Parameters {
 
     /// Takes the grid of a quantizer, whose multiples fit 16 bits.
     pub(super) fn grid(&mut self, name: &str) -> Result<Grid> {
-        let (limit, step) = (self.take(&format!("{name}.limit"), &[])?[0], self.take(&format!("{name}.step"), &[])?[0]);
+        let (limit, step) =
+            (self.take(&format!("{name}.limit"), &[])?[0], self.take(&format!("{name}.step"), &[])?[0]);
         let is_power = step.is_normal() && step > 0.0 && step.to_bits() << 9 == 0 && (1.0 / step).is_normal();
         let bound = limit / step;
         if !is_power || !(1.0..=32768.0).contains(&bound) || bound.fract() != 0.0 {
@@ -72,19 +75,33 @@ impl Parameters {
     }
 
     /// Takes a matrix `[outputs, inputs]` and its bias.
-    pub(super) fn linear(&mut self, name: &str, outputs: usize, bias: bool, ranges: &Ranges) -> Result<Linear> {
+    pub(super) fn linear(
+        &mut self,
+        name: &str,
+        outputs: usize,
+        bias: bool,
+        ranges: &Ranges,
+    ) -> Result<Linear> {
         let weight = self.take(&format!("{name}.weight"), &[outputs, ranges.len()])?;
         let bias = if bias { Some(self.take(&format!("{name}.bias"), &[outputs])?) } else { None };
         Linear::new(&weight, bias.as_deref(), ranges.view()).map_err(|error| named(name, error))
     }
 
     /// Takes a matrix and its bias as matrices of some of its outputs each.
-    pub(super) fn linears(&mut self, name: &str, each: usize, count: usize, ranges: &Ranges) -> Result<Vec<Linear>> {
+    pub(super) fn linears(
+        &mut self,
+        name: &str,
+        each: usize,
+        count: usize,
+        ranges: &Ranges,
+    ) -> Result<Vec<Linear>> {
         let weight = self.take(&format!("{name}.weight"), &[each * count, ranges.len()])?;
         let bias = self.take(&format!("{name}.bias"), &[each * count])?;
         let parts = weight.chunks(each * ranges.len()).zip(bias.chunks(each));
         parts
-            .map(|(weight, bias)| Linear::new(weight, Some(bias), ranges.view()).map_err(|error| named(name, error)))
+            .map(|(weight, bias)| {
+                Linear::new(weight, Some(bias), ranges.view()).map_err(|error| named(name, error))
+            })
             .collect()
     }
 

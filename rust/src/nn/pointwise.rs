@@ -80,7 +80,10 @@ pub(super) fn modulate(
 ) {
     let width = factors.len();
     for (i, t) in t.chunks_exact_mut(width).enumerate() {
-        match (context.map(|(context, stride)| &context[i * stride..][..width]), cross.map(|cross| &cross[i * width..][..width])) {
+        match (
+            context.map(|(context, stride)| &context[i * stride..][..width]),
+            cross.map(|cross| &cross[i * width..][..width]),
+        ) {
             (Some(context), Some(cross)) => {
                 t.iter_mut().zip(context.iter().zip(cross)).for_each(|(t, (a, b))| *t = a + b);
             }
@@ -175,7 +178,13 @@ impl Normaliser<'_> {
     /// magnitudes over the pools `[P, 64]`, whose bits are all set or all clear, the constant 1, and the differences of
     /// the first `remainders` fine and coarse values, in steps of the fine grid.
     #[inline(always)]
-    pub(super) fn features(&self, x: &[i16; BLOCK], pools: &[[u16; BLOCK]], remainders: usize, out: &mut [i16]) {
+    pub(super) fn features(
+        &self,
+        x: &[i16; BLOCK],
+        pools: &[[u16; BLOCK]],
+        remainders: usize,
+        out: &mut [i16],
+    ) {
         let bands = self.inverse.len();
         let (coarse, out) = out.split_at_mut(bands);
         let (magnitude, out) = out.split_at_mut(bands);

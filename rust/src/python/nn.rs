@@ -1,7 +1,8 @@
 //! Exact networks: one as a whole, and the layers between the matrix products of those that run on torch.
 
 use numpy::{
-    IntoPyArray, PyArray3, PyArrayDyn, PyArrayMethods, PyReadonlyArray3, PyReadonlyArrayDyn, PyUntypedArrayMethods,
+    IntoPyArray, PyArray3, PyArrayDyn, PyArrayMethods, PyReadonlyArray3, PyReadonlyArrayDyn,
+    PyUntypedArrayMethods,
 };
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -11,8 +12,8 @@ use super::arrays::{slice, slice_mut};
 use super::enter;
 use crate::Limits;
 use crate::ans::Backend;
-use crate::nn::{self, Blocks, Sampling};
 use crate::nn::pointwise::{self, Grid, MixtureUnits, Normaliser};
+use crate::nn::{self, Blocks, Sampling};
 
 /// `(1 / step, bound, step)` of a [`Grid`].
 type Scale = (f32, f32, f32);
