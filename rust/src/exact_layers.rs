@@ -21,13 +21,17 @@ impl Grid {
     /// Returns the nearest multiple, the even one of two.
     #[inline]
     fn snap(self, x: f32) -> f32 {
-        self.steps_of(x) * self.step
+        nearest(x * self.inverse, self.bound) * self.step
     }
 
-    /// Returns the nearest multiple in units of the step.
+    /// Returns the nearest multiple in units of the step; `bound` must be below 2^15.
     #[inline]
-    pub(crate) fn steps_of(self, x: f32) -> f32 {
-        nearest(x * self.inverse, self.bound)
+    pub(crate) fn index(self, x: f32) -> i16 {
+        // The integer is in the last bits of the sum, since those of `WHOLE` are 0.
+        let x = x * self.inverse;
+        let x = if x > -self.bound { x } else { -self.bound };
+        let x = if x < self.bound { x } else { self.bound };
+        (x + WHOLE).to_bits() as i16
     }
 }
 
