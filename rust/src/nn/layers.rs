@@ -76,8 +76,9 @@ impl Integers {
         if !bias.is_finite() || row.iter().any(|weight| !weight.is_finite()) {
             return Err("a weight that is not finite".into());
         }
-        // The unit of the sum is the last bit of all products.
-        let unit = products.clone().filter_map(last_bit).reduce(f64::min).unwrap_or(1.0);
+        // The unit of the sum is the last bit of all products; the bias may be finer.
+        let bias = f64::from(bias);
+        let unit = products.clone().filter_map(last_bit).reduce(f64::min).or(last_bit(bias)).unwrap_or(1.0);
         if !(f64::from(f32::MIN_POSITIVE)..=f64::from(f32::MAX) / EXACT).contains(&unit) {
             return Err(format!("a unit of {unit}"));
         }
@@ -90,8 +91,6 @@ impl Integers {
             largest += weight.abs() * limit;
             self.weights.push(weight as i16);
         }
-        // The bias may be finer.
-        let bias = f64::from(bias);
         let finest = last_bit(bias).map_or(unit, |bit| bit.min(unit));
         let largest = (largest * unit + bias.abs()) / finest;
         if largest >= EXACT {

@@ -31,7 +31,7 @@ impl Activation {
     /// Returns the multiple of the grid's step.
     #[inline]
     pub(super) fn apply(self, x: f32) -> i16 {
-        self.grid.steps_of(if x > 0.0 { x } else { x * self.slope }) as i16
+        self.grid.index(if x > 0.0 { x } else { x * self.slope })
     }
 }
 

@@ -20,8 +20,18 @@ impl Grid {
 
     /// Returns the nearest multiple in steps, the even one of two.
     #[inline(always)]
-    pub(super) fn steps_of(self, x: f32) -> f32 {
+    fn steps_of(self, x: f32) -> f32 {
         nearest(x * self.inverse, self.bound)
+    }
+
+    /// Returns the nearest multiple in steps; `bound` is below 2^15.
+    #[inline(always)]
+    pub(super) fn index(self, x: f32) -> i16 {
+        // As comparisons that also put what is not a number within the bounds.
+        let x = x * self.inverse;
+        let x = if x > -self.bound { x } else { -self.bound };
+        let x = if x < self.bound { x } else { self.bound };
+        whole(x)
     }
 
     /// Returns the nearest multiple.
@@ -63,7 +73,7 @@ pub fn activate(x: &mut [f32], slope: f32, grid: Grid) {
 #[inline(always)]
 pub(super) fn quantize(x: &[f32], slope: f32, grid: Grid, out: &mut [i16]) {
     for (out, &x) in out.iter_mut().zip(x) {
-        *out = whole((leaky(x, slope) * grid.inverse).clamp(-grid.bound, grid.bound));
+        *out = grid.index(leaky(x, slope));
     }
 }
 

@@ -3,6 +3,7 @@
 use std::arch::x86_64::*;
 use std::array::from_fn;
 
+use super::{MAX_ROWS, Sums, finish};
 use crate::nn::matrix::{Block, LANES, Out};
 
 /// See [`multiply`](super::multiply).
@@ -19,25 +20,24 @@ pub(super) fn multiply(block: &Block, out: &mut Out) {
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
 fn tiles<const M: usize, const N: usize>(block: &Block, out: &mut Out) {
+    let mut sums = [[0; _]; MAX_ROWS];
     let mut row = block.rows.start;
-    while block.rows.end - row >= M {
-        tile::<M, N>(block, row, out);
-        row += M;
-    }
-    while block.rows.end - row >= 4 {
-        tile::<4, N>(block, row, out);
-        row += 4;
-    }
     while row < block.rows.end {
-        tile::<1, N>(block, row, out);
-        row += 1;
+        let rows = match block.rows.end - row {
+            left if left >= M => tile::<M, N>(block, row, &mut sums),
+            4.. => tile::<4, N>(block, row, &mut sums),
+            2.. => tile::<2, N>(block, row, &mut sums),
+            _ => tile::<1, N>(block, row, &mut sums),
+        };
+        finish(block, row, &sums[..rows], out);
+        row += rows;
     }
 }
 
-/// Computes `M` rows from `row`, of which the block has as many, and `N` vectors, all that it has.
+/// Computes the sums of `M` rows from `row`, of which the block has as many, and `N` vectors, all that it has. Returns `M`.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-fn tile<const M: usize, const N: usize>(block: &Block, row: usize, out: &mut Out) {
+fn tile<const M: usize, const N: usize>(block: &Block, row: usize, out: &mut [Sums; MAX_ROWS]) -> usize {
     let mut sums = [[_mm512_setzero_si512(); N]; M];
     let mut weights = block.weights.as_ptr();
     for &(source, length) in block.sources {
@@ -71,38 +71,11 @@ fn tile<const M: usize, const N: usize>(block: &Block, row: usize, out: &mut Out
             }
         }
     }
-    let load = |values: &[f32], n: usize| {
-        // SAFETY: the block has `N` vectors of these values.
-        unsafe { _mm512_loadu_ps(values.as_ptr().add(n * LANES)) }
-    };
     for m in 0..M {
         for n in 0..N {
-            let x = _mm512_mul_ps(_mm512_cvtepi32_ps(sums[m][n]), load(block.scales, n));
-            let x = _mm512_add_ps(x, load(block.biases, n));
-            let count = (block.outputs - n * LANES).min(LANES);
-            let mask = (1u32 << count).wrapping_sub(1) as __mmask16;
-            let start = (row + m) * block.stride + block.first + n * LANES;
-            match out {
-                // SAFETY: the result has the outputs of this row, which the mask does not exceed.
-                Out::Set(out) => unsafe { _mm512_mask_storeu_ps(out.as_mut_ptr().add(start), mask, x) },
-                // SAFETY: as before.
-                Out::Add(out) => unsafe {
-                    let out = out.as_mut_ptr().add(start);
-                    _mm512_mask_storeu_ps(out, mask, _mm512_add_ps(_mm512_maskz_loadu_ps(mask, out), x));
-                },
-                Out::Activated(activation, out) => {
-                    let grid = activation.grid;
-                    let below = _mm512_cmp_ps_mask::<_CMP_NGT_UQ>(x, _mm512_setzero_ps());
-                    let x = _mm512_mask_mul_ps(x, below, x, _mm512_set1_ps(activation.slope));
-                    let x = _mm512_mul_ps(x, _mm512_set1_ps(grid.inverse));
-                    let x = _mm512_max_ps(x, _mm512_set1_ps(-grid.bound));
-                    let x = _mm512_min_ps(x, _mm512_set1_ps(grid.bound));
-                    // To the nearest integer, the even one of two, as floating-point arithmetic always rounds here.
-                    let x = _mm512_cvtepi32_epi16(_mm512_cvtps_epi32(x));
-                    // SAFETY: as before.
-                    unsafe { _mm256_mask_storeu_epi16(out.as_mut_ptr().add(start), mask, x) }
-                }
-            }
+            // SAFETY: there are 4 vectors for each row.
+            unsafe { _mm512_storeu_si512(out[m][n * LANES..][..LANES].as_mut_ptr().cast(), sums[m][n]) };
         }
     }
+    M
 }

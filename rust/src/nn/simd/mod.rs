@@ -5,8 +5,13 @@
 mod avx512;
 mod scalar;
 
-use super::matrix::{Block, Out};
+use super::matrix::{BLOCK_VECTORS, Block, LANES, Out};
 use crate::simd::{Backend, Isa};
+
+/// The sums of a row and the outputs of a block.
+type Sums = [i32; BLOCK_VECTORS * LANES];
+/// Rows that a kernel computes at once, at most.
+const MAX_ROWS: usize = 12;
 
 /// Computes a block of a product.
 pub(super) fn multiply(backend: Backend, block: &Block, out: &mut Out) {
@@ -15,5 +20,31 @@ pub(super) fn multiply(backend: Backend, block: &Block, out: &mut Out) {
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512 => unsafe { avx512::multiply(block, out) },
         _ => scalar::multiply(block, out),
+    }
+}
+
+/// Turns the sums of rows from `row` into results. It is compiled with the instructions of the kernel that calls it.
+#[inline]
+fn finish(block: &Block, row: usize, sums: &[Sums], out: &mut Out) {
+    let n = block.outputs;
+    let (scales, biases) = (&block.scales[..n], &block.biases[..n]);
+    for (row, sums) in (row..).zip(sums) {
+        let sums = &sums[..n];
+        let product = |i: usize| sums[i] as f32 * scales[i] + biases[i];
+        let start = row * block.stride + block.first;
+        match out {
+            Out::Set(out) => {
+                let out = &mut out[start..][..n];
+                (0..n).for_each(|i| out[i] = product(i));
+            }
+            Out::Add(out) => {
+                let out = &mut out[start..][..n];
+                (0..n).for_each(|i| out[i] += product(i));
+            }
+            Out::Activated(activation, out) => {
+                let out = &mut out[start..][..n];
+                (0..n).for_each(|i| out[i] = activation.apply(product(i)));
+            }
+        }
     }
 }
