@@ -2,7 +2,11 @@
 #![allow(unsafe_code)]
 
 #[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod scalar;
 
 use super::matrix::{BLOCK_VECTORS, Block, LANES, Out};
@@ -19,7 +23,13 @@ pub(super) fn multiply(backend: Backend, block: &Block, out: &mut Out) {
         // SAFETY: this processor has these extensions.
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512 => unsafe { avx512::multiply(block, out) },
-        _ => scalar::multiply(block, out),
+        // SAFETY: this processor has AVX2.
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 => unsafe { avx2::multiply(block, out) },
+        // SAFETY: this processor has NEON.
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon => unsafe { neon::multiply(block, out) },
+        Isa::Scalar => scalar::multiply(block, out),
     }
 }
 
