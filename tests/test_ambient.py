@@ -6,9 +6,8 @@ import os
 import subprocess
 import sys
 import threading
-import time
 import warnings
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 
 import numpy as np
 import pytest
