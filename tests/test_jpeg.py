@@ -151,7 +151,7 @@ def test_of_a_network_and_the_native_coder_the_better_is_chosen(photo):
 
 @pytest.mark.parametrize("name", ["CMYK", "4:1:1", "12 bits", "icon"])
 def test_what_no_network_knows_goes_to_the_native_coder(name, monkeypatch):
-    monkeypatch.setattr(coders, "network_coder", None)
+    monkeypatch.setattr(coders, "NetworkCoder", None)
     made = {
         "CMYK": lambda: jpeg_bytes(40, 56, mode="CMYK"),
         "4:1:1": lambda: with_luma_factors(jpeg_bytes(64, 80, subsampling=0), 4, 1),
@@ -372,10 +372,8 @@ def test_compress_keeps_limits():
 
 
 def test_other_weights_are_named(monkeypatch):
-    from lic_native.models.mlcc import Mlcc
-
     small = jpeg.compress(jpeg_bytes(), profile="fast")
-    monkeypatch.setattr(Mlcc, "fingerprint", lambda self: 0x1234)
+    monkeypatch.setattr(network.NetworkCoder, "fingerprint", lambda self: 0x1234)
     with pytest.raises(lic_native.UnsupportedError, match="00001234"):
         jpeg.decompress(small)
 
@@ -573,7 +571,7 @@ def test_threads_are_bounded_and_change_no_bytes(profile, monkeypatch):
     monkeypatch.setattr(_native, "context_encode", lambda *given: (native.append(given[2]), encode(*given))[1])
     monkeypatch.setattr(_native, "context_decode", lambda *given: (native.append(given[2]), decode(*given))[1])
     at_work, most, lock = 0, 0, threading.Lock()
-    encode_tiles = network.encode_tiles
+    encode_tiles = network.Engine.encode
 
     def counted(*given):
         nonlocal at_work, most
@@ -586,7 +584,7 @@ def test_threads_are_bounded_and_change_no_bytes(profile, monkeypatch):
             with lock:
                 at_work -= 1
 
-    monkeypatch.setattr(network, "encode_tiles", counted)
+    monkeypatch.setattr(network.Engine, "encode", counted)
     results = []
     for count in (1, 2, 100):
         native.clear()
@@ -718,7 +716,7 @@ def test_one_ctrl_c_ends_a_network(call, shared):
         data, pixels = jpeg_bytes(64, 64), photograph(32, 32)
         image.compress(pixels, profile="fast", lof=1)
         jpeg.compress(data, profile="best")
-        data, pixels = jpeg_bytes(1300, 1300), photograph(300, 300)
+        data, pixels = jpeg_bytes(2600, 2600), photograph(300, 300)
         print("ready", flush=True)
         threads.share(work, [0, 1], 2) if {shared} else work(0)
         print("done", flush=True)

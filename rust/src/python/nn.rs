@@ -110,7 +110,8 @@ pub(super) struct Mlcc(nn::Mlcc);
 
 #[pymethods]
 impl Mlcc {
-    /// Take the bytes of a file of weights, of at most `max_bytes` when decoded.
+    /// Take the bytes of a file of weights, of at most `max_bytes` when decoded. `backend` names instructions as `LIC_SIMD`
+    /// does.
     #[new]
     #[pyo3(signature = (weights, max_bytes, threads = 0, backend = None))]
     fn new(
@@ -120,11 +121,13 @@ impl Mlcc {
         threads: usize,
         backend: Option<&str>,
     ) -> PyResult<Self> {
+        let missing = |name| PyValueError::new_err(format!("this processor has no backend '{name}'"));
+        let backend = match backend {
+            Some(name) => Backend::named(name).ok_or_else(|| missing(name))?,
+            None => Backend::default(),
+        };
         let limits = Limits { max_output_bytes: max_bytes, ..Limits::default() };
-        let model = enter(py, || nn::Mlcc::from_bytes(weights, &limits, threads))?;
-        let Some(name) = backend else { return Ok(Self(model)) };
-        let missing = || PyValueError::new_err(format!("this processor has no backend '{name}'"));
-        Ok(Self(model.with_backend(Backend::named(name).ok_or_else(missing)?)))
+        Ok(Self(enter(py, || nn::Mlcc::from_bytes(weights, &limits, threads))?.with_backend(backend)))
     }
 
     /// The 32 bits by which files refer to the weights.
