@@ -37,7 +37,7 @@ fn tile<const M: usize>(block: &Block, row: usize, out: &mut [Sums; MAX_ROWS]) -
         let mut weights = block.weights[vector..].as_ptr();
         let mut add = |x: [*const i32; M]| {
             // SAFETY: the block has this vector for each pair of inputs, and this is called once for each.
-            let halves: [__m256i; N] = from_fn(|n| unsafe { load(weights, n) });
+            let halves: [__m256i; N] = unsafe { [load(weights, 0), load(weights, 1)] };
             weights = weights.wrapping_add(block.vectors);
             for m in 0..M {
                 // SAFETY: there are these pairs of inputs.
