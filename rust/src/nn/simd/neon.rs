@@ -64,10 +64,10 @@ fn tile<const M: usize>(block: &Block, row: usize, out: &mut [Sums; MAX_ROWS]) -
                 add(last.each_ref().map(|x| &raw const *x));
             }
         }
-        for m in 0..M {
-            for n in 0..N {
+        for (sums, out) in sums.into_iter().zip(&mut *out) {
+            for (n, sum) in sums.into_iter().enumerate() {
                 // SAFETY: a row of sums has 4 vectors.
-                unsafe { vst1q_s32(out[m].as_mut_ptr().add(vector * LANES + 4 * n), sums[m][n]) };
+                unsafe { vst1q_s32(out.as_mut_ptr().add(vector * LANES + 4 * n), sum) };
             }
         }
     }
