@@ -31,7 +31,11 @@ impl Integers {
     fn new(weight: &[f32], bias: Option<&[f32]>, ranges: InputRanges, taps: usize) -> Result<Self> {
         let inputs = ranges.steps.len();
         let columns = inputs * taps;
-        if columns == 0 || weight.is_empty() || weight.len() % columns != 0 || ranges.limits.len() != inputs {
+        if columns == 0
+            || weight.is_empty()
+            || !weight.len().is_multiple_of(columns)
+            || ranges.limits.len() != inputs
+        {
             let (n, limits) = (weight.len(), ranges.limits.len());
             return Err(invalid(format!(
                 "{n} weights of {inputs} inputs with {limits} limits, {taps} weights each"

@@ -37,7 +37,7 @@ fn tile<const M: usize>(block: &Block, row: usize, out: &mut [Sums; MAX_ROWS]) -
         let mut weights = block.weights[vector..].as_ptr();
         let mut add = |x: [*const i32; M]| {
             // SAFETY: the block has this vector for each pair of inputs, and this is called once for each.
-            let halves: [__m256i; N] = from_fn(|n| unsafe { load(weights, n) });
+            let halves: [__m256i; N] = unsafe { [load(weights, 0), load(weights, 1)] };
             weights = weights.wrapping_add(block.vectors);
             for m in 0..M {
                 // SAFETY: there are these pairs of inputs.
@@ -60,12 +60,12 @@ fn tile<const M: usize>(block: &Block, row: usize, out: &mut [Sums; MAX_ROWS]) -
                 add(last.each_ref().map(|x| &raw const *x));
             }
         }
-        for m in 0..M {
-            for n in 0..N {
+        for (sums, out) in sums.into_iter().zip(&mut *out) {
+            for (n, sum) in sums.into_iter().enumerate() {
                 // SAFETY: a row of sums has 4 vectors.
                 unsafe {
-                    let out = out[m].as_mut_ptr().add(vector * LANES).cast::<__m256i>();
-                    _mm256_storeu_si256(out.add(n), sums[m][n]);
+                    let out = out.as_mut_ptr().add(vector * LANES).cast::<__m256i>();
+                    _mm256_storeu_si256(out.add(n), sum);
                 }
             }
         }

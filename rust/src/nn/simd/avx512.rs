@@ -68,10 +68,10 @@ fn tile<const M: usize, const N: usize>(block: &Block, row: usize, out: &mut [Su
             add(last.each_ref().map(|x| &raw const *x));
         }
     }
-    for m in 0..M {
-        for n in 0..N {
+    for (sums, out) in sums.into_iter().zip(&mut *out) {
+        for (n, sum) in sums.into_iter().enumerate() {
             // SAFETY: a row of sums has 4 vectors.
-            unsafe { _mm512_storeu_si512(out[m].as_mut_ptr().add(n * LANES).cast(), sums[m][n]) };
+            unsafe { _mm512_storeu_si512(out.as_mut_ptr().add(n * LANES).cast(), sum) };
         }
     }
     M

@@ -35,17 +35,19 @@ fn tile<const M: usize>(block: &Block, row: usize, out: &mut [Sums; MAX_ROWS]) -
     for vector in 0..block.vectors {
         let mut sums = [[vdupq_n_s32(0); N]; M];
         let mut weights = block.weights[vector..].as_ptr();
-        let mut add = |x: [int16x4_t; M]| {
+        let mut add = |x: [*const i32; M]| {
             // SAFETY: the block has this vector for each pair of inputs, and this is called once for each.
-            let halves: [int16x8x2_t; 2] = from_fn(|half| unsafe { load(weights, half) });
+            let halves = unsafe { [load(weights, 0), load(weights, 1)] };
             weights = weights.wrapping_add(block.vectors);
             for m in 0..M {
+                // SAFETY: there are these pairs of inputs.
+                let x = vreinterpret_s16_s32(vdup_n_s32(unsafe { x[m].read_unaligned() }));
                 for (half, int16x8x2_t(first, second)) in halves.into_iter().enumerate() {
                     let [low, high] = [2 * half, 2 * half + 1];
-                    sums[m][low] = vmlal_lane_s16::<0>(sums[m][low], vget_low_s16(first), x[m]);
-                    sums[m][high] = vmlal_high_lane_s16::<0>(sums[m][high], first, x[m]);
-                    sums[m][low] = vmlal_lane_s16::<1>(sums[m][low], vget_low_s16(second), x[m]);
-                    sums[m][high] = vmlal_high_lane_s16::<1>(sums[m][high], second, x[m]);
+                    sums[m][low] = vmlal_lane_s16::<0>(sums[m][low], vget_low_s16(first), x);
+                    sums[m][high] = vmlal_high_lane_s16::<0>(sums[m][high], first, x);
+                    sums[m][low] = vmlal_lane_s16::<1>(sums[m][low], vget_low_s16(second), x);
+                    sums[m][high] = vmlal_high_lane_s16::<1>(sums[m][high], second, x);
                 }
             }
         };
@@ -54,21 +56,18 @@ fn tile<const M: usize>(block: &Block, row: usize, out: &mut [Sums; MAX_ROWS]) -
             // SAFETY: the source has these rows.
             let x: [*const i16; M] = from_fn(|m| unsafe { source.values.as_ptr().add((row + m) * stride) });
             for pair in 0..length / 2 {
-                // SAFETY: a row has `length` values.
-                add(x.map(|x| unsafe {
-                    vreinterpret_s16_s32(vdup_n_s32(x.cast::<i32>().add(pair).read_unaligned()))
-                }));
+                add(x.map(|x| x.cast::<i32>().wrapping_add(pair)));
             }
             if length % 2 == 1 {
-                // The weight of the missing input is zero.
-                // SAFETY: as before.
-                add(x.map(|x| unsafe { vdup_n_s16(*x.add(length - 1)) }));
+                // SAFETY: a row has `length` values.
+                let last = x.map(|x| i32::from(unsafe { *x.add(length - 1) } as u16));
+                add(last.each_ref().map(|x| &raw const *x));
             }
         }
-        for m in 0..M {
-            for n in 0..N {
+        for (sums, out) in sums.into_iter().zip(&mut *out) {
+            for (n, sum) in sums.into_iter().enumerate() {
                 // SAFETY: a row of sums has 4 vectors.
-                unsafe { vst1q_s32(out[m].as_mut_ptr().add(vector * LANES + 4 * n), sums[m][n]) };
+                unsafe { vst1q_s32(out.as_mut_ptr().add(vector * LANES + 4 * n), sum) };
             }
         }
     }
