@@ -20,6 +20,7 @@ mod matrix;
 mod mlcc;
 #[cfg(feature = "formats")]
 mod parameters;
+#[cfg_attr(not(feature = "formats"), allow(dead_code))] // Only the walk uses some of it.
 pub mod pointwise;
 mod simd;
 
