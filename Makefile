@@ -1,4 +1,5 @@
-# Everything a developer runs; `make help` lists it. `make demo` and `make test` set up all they need, in .venv.
+# Everything a developer runs; `make help` lists it. `make demo` and `make test` set up all they need, in .venv; torch is
+# not among what `make demo` needs.
 PYTHON ?= python3
 BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 QUALITY ?= 75
@@ -94,7 +95,7 @@ lint: .venv/tested ## Ruff, mypy, stubtest and the contracts on imports
 python: .venv/tested ## Tests of the package, examples in documents included: PYTEST_FLAGS="-k jpeg"
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q --numprocesses auto --dist worksteal $(PYTEST_FLAGS)
 
-golden: .venv/installed ## Restore the files of earlier releases
+golden: .venv/torch ## Restore the files of earlier releases
 	cargo test --quiet --locked --profile checked --test golden
 	$(BIN)/python tests/restore_golden.py
 
@@ -138,7 +139,7 @@ bench: .venv/tested ## Measure the crate's and the package's speed
 	$(BIN)/pytest -q benches
 
 # On a GPU machine without this .venv: python benches/gpu.py. Here: make gpu GPU_FLAGS="--device cpu --small"
-gpu: .venv/installed ## Compare files of a GPU with those of the CPU, and time every path, in two minutes
+gpu: .venv/torch ## Compare files of a GPU with those of the CPU, and time every path, in two minutes
 	$(BIN)/python benches/gpu.py --json gpu.json $(GPU_FLAGS)
 
 # Saving and speed next to Lepton, JPEG XL, brunsli and other peers on the PATH. Qualities, samplings (4:2:0, 4:2:2,
@@ -150,7 +151,7 @@ table: .venv/installed ## Compare JPEG recompression with its peers: IMAGES=phot
 
 # Rate and distortion next to Pillow's codecs, JPEG XL and published curves, e.g.
 # make rd IMAGES=kodak RD_FLAGS="--anchors rd_kodak.json --means docs/rd.csv --plot docs/rd.png"
-rd: .venv/installed ## Compare lossy images with classic codecs: IMAGES=kodak
+rd: .venv/torch ## Compare lossy images with classic codecs: IMAGES=kodak
 	$(PIP) --editable ".[bench]"
 	$(BIN)/lic-native evaluate image "$(IMAGES)" $(RD_FLAGS)
 
@@ -158,7 +159,7 @@ rd: .venv/installed ## Compare lossy images with classic codecs: IMAGES=kodak
 # make domains DOMAINS_FLAGS="--lof 200"
 DOMAINS_FLAGS ?= --lof 30 --quality 2 --quality 4 --quality 6
 DOMAINS_CODECS ?= --codec "lic_native fast" --codec "lic_native fast LOF 30"
-domains: .venv/installed ## Measure latent overfitting on unusual images
+domains: .venv/torch ## Measure latent overfitting on unusual images
 	$(PIP) --editable ".[bench]" scikit-image pooch
 	@folder=$$(mktemp -d) && trap 'rm -r "$$folder"' EXIT && $(BIN)/python benches/domains.py "$$folder" && \
 	for domain in medical screen cartoon; do \
@@ -178,10 +179,10 @@ latency: .venv-compressai/installed ## Compare the time of image profiles with C
 # make gpu-pack PHOTOGRAPHS=photographs START=python/lic_native/weights/mlcc-best.weights GPU_FLAGS="--camera camera"
 GPU ?= runs/gpu
 SKIP ?= 0
-gpu-pack: .venv/installed ## Put together what a GPU machine needs: PHOTOGRAPHS=folder START=weights SKIP=0
+gpu-pack: .venv/torch ## Put together what a GPU machine needs: PHOTOGRAPHS=folder START=weights SKIP=0
 	$(BIN)/lic-native train pack "$(GPU)" --data "$(PHOTOGRAPHS)" $(START:%=--start "%") --skip $(SKIP) $(GPU_FLAGS)
 
-gpu-export: .venv/installed ## Export the network of a run that a GPU machine made: RUN=folder PHOTOGRAPHS=folder
+gpu-export: .venv/torch ## Export the network of a run that a GPU machine made: RUN=folder PHOTOGRAPHS=folder
 	$(BIN)/lic-native train export "$(RUN)" --data "$(PHOTOGRAPHS)" $(GPU_FLAGS)
 
 # Debian's libhtscodecs2 is compared too if it is installed. The peers are installed without their dependencies, because
@@ -199,13 +200,17 @@ SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find rust/src -name '*.r
 	$(PIP) --editable .
 	touch $@
 
+.venv/torch: .venv/installed
+	$(PIP) --editable ".[torch]"
+	touch $@
+
 $(BIN)/uv:
 	test -d .venv || $(PYTHON) -m venv .venv
 	$(PIP) --constraint requirements-dev.txt uv
 
 # The wheels of torchjpeg are tied to old releases of torch; its source builds against any (needs g++ and make), but asks
 # for C++17, which the headers of torch 2.15 refuse.
-.venv/tested: .venv/installed requirements-dev.txt
+.venv/tested: .venv/torch requirements-dev.txt
 	$(PIP) --requirement requirements-dev.txt
 	@folder=$$(mktemp -d) && trap 'rm -r "$$folder"' EXIT && set -ex && \
 	$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-build-isolation --no-deps \
@@ -226,5 +231,5 @@ $(BIN)/uv:
 # The lowest versions that pyproject.toml allows, on the lowest Python.
 .venv-lowest/installed: $(SOURCES) | $(BIN)/uv
 	$(BIN)/uv venv --quiet --allow-existing --python 3.11 .venv-lowest
-	$(UV) --python .venv-lowest --resolution lowest-direct --group test --editable .
+	$(UV) --python .venv-lowest --resolution lowest-direct --group test --editable ".[torch]"
 	touch $@

@@ -12,7 +12,8 @@ from hypothesis import settings
 from PIL import Image
 
 import lic_native
-from lic_native.jpeg import coders
+from lic_native.jpeg import coders, network
+from lic_native.jpeg.torch_network import TorchNetwork
 from lic_native.models import msp, registry
 
 TREE = Path(__file__).parents[1] / "python" / "lic_native"
@@ -67,15 +68,20 @@ def cut(photo: bytes, width: int, height: int, mode: str = "RGB", **options) -> 
 
 
 @contextmanager
-def networks_alone():
-    """Code pictures with a profile's network, even if the native coder would make them smaller."""
+def networks_alone(on_torch: bool = False):
+    """Code pictures with a profile's network, even if the native coder would make them smaller.
 
-    def network(frame, profile, device):
+    on_torch: let torch run it on a CPU, too.
+    """
+
+    def alone(frame, profile, device):
         name = registry.of_profile(profile, device)
-        return [coders.ContextCoder() if name == registry.NATIVE else coders.network_coder(name, device)]
+        return [coders.ContextCoder() if name == registry.NATIVE else network.NetworkCoder(name, device)]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(coders, "coders_for", network)
+        patch.setattr(coders, "coders_for", alone)
+        if on_torch:
+            patch.setattr(network, "tile_coder", lambda name, device: TorchNetwork(registry.load(name, device)))
         yield
 
 

@@ -1,4 +1,4 @@
-"""Restore the golden files with the installed package: those of networks only if torch is installed.
+"""Restore the golden files with the installed package: those of images only if torch is installed.
 
 Needs neither pytest nor the rest of the tests, so that a wheel can be tried in an empty environment.
 """
@@ -25,7 +25,7 @@ def restored(name: str, device: str | None = None) -> bytes:
 
 
 def needs_torch(name: str) -> bool:
-    return not (name.endswith(".lit") or "_native_" in name)
+    return "_image_" in name
 
 
 if __name__ == "__main__":

@@ -6,9 +6,8 @@ import os
 import subprocess
 import sys
 import threading
-import time
 import warnings
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 
 import numpy as np
 import pytest
@@ -19,7 +18,7 @@ from torch.overrides import TorchFunctionMode
 
 from lic_native import image, jpeg
 from lic_native.models import registry
-from lic_native.nn.ambient import known_state, single_thread
+from lic_native.nn.ambient import known_state
 
 JPEG = jpeg_bytes(40, 56)
 PIXELS = photograph(16, 24)
@@ -173,12 +172,13 @@ def in_a_thread(work):
 
 
 def packed_jpeg() -> bytes:
-    with networks_alone():
+    with networks_alone(on_torch=True):
         return jpeg.compress(JPEG, profile="fast", device="cpu")
 
 
 def restored_jpeg() -> bytes:
-    return jpeg.decompress(SMALL["jpeg"], device="cpu")
+    with networks_alone(on_torch=True):
+        return jpeg.decompress(SMALL["jpeg"], device="cpu")
 
 
 def packed_image(profile, lof=0):
@@ -246,36 +246,6 @@ def test_a_model_of_fake_tensors_is_not_cached():
     with fake.FakeTensorMode(), pytest.raises(Exception):  # noqa: B017 (whatever torch raises)
         image.compress(PIXELS, profile="fast", device="cpu")
     assert image.compress(PIXELS, profile="fast", device="cpu")
-
-
-def test_concurrent_calls_keep_the_number_of_threads():
-    """Calls that overlap must not restore the number of threads that another call has set."""
-    large = jpeg_bytes(200, 300)
-    with changed(torch.get_num_threads, torch.set_num_threads, 4), networks_alone():
-        seen = []
-
-        def other(wait):
-            torch.set_num_threads(3)
-            torch.set_num_threads(4)
-            time.sleep(wait)
-            jpeg.compress(large, profile="fast", device="cpu")
-            seen.append(torch.get_num_threads())
-
-        threads = [threading.Thread(target=other, args=(0.05 * i,)) for i in range(3)]
-        for thread in threads:
-            thread.start()
-        jpeg.compress(JPEG, profile="fast", device="cpu")
-        assert torch.get_num_threads() == 4
-        for thread in threads:
-            thread.join()
-        assert seen == [4, 4, 4]
-        assert in_a_thread(torch.get_num_threads) == torch.get_num_threads() == 4
-
-
-def test_single_thread_affects_the_calling_thread_alone():
-    with changed(torch.get_num_threads, torch.set_num_threads, 3), ExitStack() as stack:
-        inside = in_a_thread(lambda: (stack.enter_context(single_thread()), torch.get_num_threads())[1])
-        assert inside == 1 and torch.get_num_threads() == 3 and in_a_thread(torch.get_num_threads) == 3
 
 
 @pytest.mark.filterwarnings("ignore:TF32 acceleration on top of oneDNN")

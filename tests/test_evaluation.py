@@ -93,12 +93,6 @@ def test_an_image_that_is_cut_is_named(images):
         list(file_sets(images, [75], ["4:2:0"]))
 
 
-def test_where_torch_is_not_installed_the_native_profile_is_measured(monkeypatch):
-    monkeypatch.setattr(ours, "find_spec", lambda name: None)
-    assert [codec.name for codec in ours.jpeg_codecs()] == ["lic_native native"]
-    assert [codec.name for codec in ours.jpeg_codecs(["fast", "native"])] == ["lic_native fast", "lic_native native"]
-
-
 def test_every_codec_is_measured_on_the_same_files(images):
     sets = list(file_sets(images, [80], ["4:2:0"]))
     codecs = jpeg_codecs()

@@ -31,6 +31,7 @@ from lic_native.coding.rate import RateMeter
 from lic_native.errors import InexactDeviceError
 from lic_native.image import codec
 from lic_native.jpeg import network, tiles
+from lic_native.jpeg.torch_network import TorchNetwork, model_input
 from lic_native.models import mlcc, msp, registry
 from lic_native.models.rate_points import LAST
 from lic_native.models.sampling import Picture, Shape
@@ -109,13 +110,13 @@ def parameters(walk: Walk) -> list[torch.Tensor]:
 
 def streams(model, data: bytes) -> list[bytes]:
     frame, planes, _ = _native.jpeg_read(data)
-    return network.encode_planes(model, frame, planes)
+    return network.encode_planes(TorchNetwork(model), frame, planes)
 
 
 def whole(data: bytes) -> tuple[Shape, torch.Tensor, Picture]:
     """What the model takes of a JPEG file that is one tile."""
     (tile,) = tiles.Grids(*_native.jpeg_read(data)[:2]).tiles
-    return network.model_input([tile])
+    return model_input([tile])
 
 
 class Recorder:
@@ -195,7 +196,7 @@ def hooked(layers, hook) -> Iterator[None]:
 
 
 #: What does on the CPU in one pass what several of torch's operations do elsewhere.
-ONE_PASS = {"activate", "normalise", "features", "mixture_params"}
+ONE_PASS = {"activate", "normalise", "mixture_params"}
 
 
 def test_one_pass_gives_what_torch_gives(subject, monkeypatch):
@@ -214,7 +215,7 @@ def test_one_pass_gives_what_torch_gives(subject, monkeypatch):
     for name in ONE_PASS:
         monkeypatch.setattr(_native, name, counted(name))
     in_one_pass = [parameters(walk) for walk in subject.walks[1:]]
-    assert called.keys() == ONE_PASS - (set() if isinstance(subject.model, mlcc.Mlcc) else {"features"})
+    assert called.keys() == ONE_PASS
     called.clear()
     for module in [m for n, m in sys.modules.items() if n.startswith("lic_native") and hasattr(m, "in_one_pass")]:
         monkeypatch.setattr(module, "in_one_pass", lambda x: False)
@@ -255,18 +256,12 @@ def both_ways(function) -> tuple:
 
 
 @pytest.fixture(scope="module")
-def loaded():
-    """Of each kind, a module of an exact network."""
-    modules = {
-        "normalize": quantizer.Normalize(),
-        "luma": mlcc.Features(28, mlcc.luma_pools()),
-        "chroma": mlcc.Features(15, mlcc.chroma_pools()),
-    }
-    for module in modules.values():
-        module.frozen = True
-        for part in (m for m in module.modules() if isinstance(m, quantizer.Quantizer)):
-            part.enable()
-    return modules
+def normalize() -> quantizer.Normalize:
+    """Return a module of an exact network."""
+    module = quantizer.Normalize()
+    module.fine.enable()
+    module.coarse.enable()
+    return module
 
 
 @given(st.lists(FLOATS | HALVES, max_size=40), st.integers(1, 22), st.integers(-20, 30))
@@ -281,15 +276,9 @@ def test_activations_in_one_pass(values, bits, log_limit):
 
 
 @given(blocks(9), units(9))
-def test_normalisation_in_one_pass(loaded, x, unit):
-    for one, many in zip(*both_ways(lambda: loaded["normalize"](x, 1 / unit))):
+def test_normalisation_in_one_pass(normalize, x, unit):
+    for one, many in zip(*both_ways(lambda: normalize(x, 1 / unit))):
         assert torch.equal(one, many)
-
-
-@pytest.mark.parametrize("plane", ["luma", "chroma"])
-@given(blocks(64), units(64))
-def test_features_in_one_pass(loaded, plane, x, unit):
-    assert torch.equal(*both_ways(lambda: loaded[plane](x, 1 / unit)))
 
 
 @given(st.data(), units(3), st.booleans())
@@ -703,7 +692,6 @@ def test_tiles_give_the_same_streams_on_any_number_of_threads_and_in_batches(mod
     walk = type(model).walk
     coded = []
     for threads, batch in ((1, 1), (2, 1), (1, 2), (2, 2)):
-        monkeypatch.setattr(network, "CPU_BATCH", batch)
         together = threading.Barrier(threads)
         pictures = []
 
@@ -713,10 +701,11 @@ def test_tiles_give_the_same_streams_on_any_number_of_threads_and_in_batches(mod
             return walk(model, coder, shape, tables, picture)
 
         monkeypatch.setattr(type(model), "walk", beside_others)
-        coded.append(network.encode_planes(model, frame, planes, threads))
+        coder = TorchNetwork(model, batch)
+        coded.append(network.encode_planes(coder, frame, planes, threads))
         assert pictures == [batch] * (4 // batch)
         for streams in coded:
-            assert all(map(np.array_equal, network.decode_planes(model, frame, streams, threads), planes))
+            assert all(map(np.array_equal, network.decode_planes(coder, frame, streams, threads), planes))
     assert all(streams == coded[0] for streams in coded)
 
 

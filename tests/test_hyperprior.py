@@ -13,6 +13,7 @@ from lic_native import _native
 from lic_native.coding.coder import StreamDecoder, StreamEncoder
 from lic_native.coding.rate import RateMeter
 from lic_native.jpeg import network, tiles
+from lic_native.jpeg.torch_network import TorchNetwork, model_input
 from lic_native.models import hyperprior, mlcc
 from lic_native.models.mlcc import Config, Mlcc
 from lic_native.models.sampling import SAMPLINGS, Picture, Shape
@@ -82,7 +83,7 @@ def pictures(data: bytes):
     """(shape, tables, coefficients) of the parts of a JPEG file, each of which is one tile."""
     frame, planes, _ = _native.jpeg_read(data)
     for tile in tiles.Grids(frame, planes).tiles:
-        shape, tables, picture = network.model_input([tile])
+        shape, tables, picture = model_input([tile])
         yield shape, tables, picture.float()
 
 
@@ -116,8 +117,8 @@ def test_files_of_all_samplings_and_sizes_decode_with_one_thread_and_two(frozen,
 def test_a_file_is_restored_byte_for_byte(frozen):
     data = jpeg_bytes(75, 139, subsampling=1, progressive=True)
     frame, planes, reconstruction = _native.jpeg_read(data)
-    streams = network.encode_planes(frozen, frame, planes)
-    assert _native.jpeg_write(reconstruction, network.decode_planes(frozen, frame, streams)) == data
+    streams = network.encode_planes(TorchNetwork(frozen), frame, planes)
+    assert _native.jpeg_write(reconstruction, network.decode_planes(TorchNetwork(frozen), frame, streams)) == data
 
 
 @pytest.mark.parametrize("subsampling", [0, 1, 2])

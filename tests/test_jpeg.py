@@ -100,12 +100,11 @@ def test_tiles_of_equal_shape_give_the_same_bytes_in_one_walk_and_alone(monkeypa
     for subsampling in (0, 2):
         data = jpeg_bytes(150, 200, subsampling=subsampling)
         with networks_alone():
-            alone = jpeg.compress(data, profile="fast")
-            with monkeypatch.context() as patch:
-                patch.setattr(network, "CPU_BATCH", 5)
-                assert jpeg.compress(data, profile="fast") == alone
-                assert jpeg.decompress(alone) == data
-        assert jpeg.decompress(alone) == data
+            alone = jpeg.compress(data, profile="fast", device="cpu")
+        with networks_alone(on_torch=True):
+            assert jpeg.compress(data, profile="fast", device="cpu") == alone
+            assert jpeg.decompress(alone, device="cpu") == data
+        assert jpeg.decompress(alone, device="cpu") == data
 
 
 def test_tiles_cover_pictures_larger_than_one(monkeypatch):
@@ -152,7 +151,7 @@ def test_of_a_network_and_the_native_coder_the_better_is_chosen(photo):
 
 @pytest.mark.parametrize("name", ["CMYK", "4:1:1", "12 bits", "icon"])
 def test_what_no_network_knows_goes_to_the_native_coder(name, monkeypatch):
-    monkeypatch.setattr(coders, "network_coder", None)
+    monkeypatch.setattr(coders, "NetworkCoder", None)
     made = {
         "CMYK": lambda: jpeg_bytes(40, 56, mode="CMYK"),
         "4:1:1": lambda: with_luma_factors(jpeg_bytes(64, 80, subsampling=0), 4, 1),
@@ -170,15 +169,16 @@ def with_precision(data: bytes, bits: int) -> bytes:
     return data[:sof] + b"\xff\xc1" + data[sof + 2 : sof + 4] + bytes([bits]) + data[sof + 5 :]
 
 
-def test_the_native_profile_takes_no_torch(photo, tmp_path):
+def test_jpeg_files_take_no_torch(photo, tmp_path):
     (tmp_path / "photo.jpg").write_bytes(photo)
     code = """if True:
         import pathlib, sys
         sys.modules["torch"] = None  # importing it fails
         from lic_native import jpeg
         data = pathlib.Path(sys.argv[1]).read_bytes()
-        small = jpeg.compress(data, profile="native")
-        assert jpeg.inspect(small).pictures[0].model == "native" and jpeg.decompress(small) == data
+        for profile, model in {"native": "native", "fast": "mlcc-fast", "best": "mlcc-best"}.items():
+            small = jpeg.compress(data, profile=profile)
+            assert jpeg.inspect(small).pictures[0].model == model and jpeg.decompress(small) == data
     """
     subprocess.run([sys.executable, "-c", code, tmp_path / "photo.jpg"], check=True)
 
@@ -372,10 +372,8 @@ def test_compress_keeps_limits():
 
 
 def test_other_weights_are_named(monkeypatch):
-    from lic_native.models.mlcc import Mlcc
-
     small = jpeg.compress(jpeg_bytes(), profile="fast")
-    monkeypatch.setattr(Mlcc, "fingerprint", lambda self: 0x1234)
+    monkeypatch.setattr(network.NetworkCoder, "fingerprint", lambda self: 0x1234)
     with pytest.raises(lic_native.UnsupportedError, match="00001234"):
         jpeg.decompress(small)
 
@@ -573,7 +571,7 @@ def test_threads_are_bounded_and_change_no_bytes(profile, monkeypatch):
     monkeypatch.setattr(_native, "context_encode", lambda *given: (native.append(given[2]), encode(*given))[1])
     monkeypatch.setattr(_native, "context_decode", lambda *given: (native.append(given[2]), decode(*given))[1])
     at_work, most, lock = 0, 0, threading.Lock()
-    encode_tiles = network.encode_tiles
+    encode_tiles = network.Engine.encode
 
     def counted(*given):
         nonlocal at_work, most
@@ -586,7 +584,7 @@ def test_threads_are_bounded_and_change_no_bytes(profile, monkeypatch):
             with lock:
                 at_work -= 1
 
-    monkeypatch.setattr(network, "encode_tiles", counted)
+    monkeypatch.setattr(network.Engine, "encode", counted)
     results = []
     for count in (1, 2, 100):
         native.clear()
@@ -718,7 +716,7 @@ def test_one_ctrl_c_ends_a_network(call, shared):
         data, pixels = jpeg_bytes(64, 64), photograph(32, 32)
         image.compress(pixels, profile="fast", lof=1)
         jpeg.compress(data, profile="best")
-        data, pixels = jpeg_bytes(1300, 1300), photograph(300, 300)
+        data, pixels = jpeg_bytes(2600, 2600), photograph(300, 300)
         print("ready", flush=True)
         threads.share(work, [0, 1], 2) if {shared} else work(0)
         print("done", flush=True)
@@ -756,7 +754,7 @@ def test_what_is_kept_as_it_is_has_a_reason(photo):
 MISSING = "raise ModuleNotFoundError('No module named torch', name='torch')"
 #: What importing torch does, and what is said then.
 WITHOUT_TORCH = {
-    "not installed": (MISSING, "which is not installed: pip install torch"),
+    "not installed": (MISSING, r"which is not installed: pip install 'lic-native\[torch\]'"),
     "broken": (
         "raise ImportError('libtorch.so: no such file\\nmore')",
         r"can't be loaded \(libtorch.so: no such file\)",
@@ -768,7 +766,7 @@ WITHOUT_TORCH = {
 
 @pytest.mark.parametrize("kind", WITHOUT_TORCH)
 def test_without_torch_one_line_names_model_and_remedy(kind, tmp_path):
-    """Every call that needs torch names the model and the remedy; calls without a network work."""
+    """Every call that needs torch names the model and the remedy; JPEG files need it on CUDA only."""
     source, message = WITHOUT_TORCH[kind]
     (tmp_path / "torch").mkdir()
     (tmp_path / "torch" / "__init__.py").write_text(source)
@@ -785,8 +783,10 @@ def test_without_torch_one_line_names_model_and_remedy(kind, tmp_path):
         options = training.Options(folder, folder / "run", steps=1)
         data, fast, picture = ((folder / name).read_bytes() for name in ("photo.jpg", "fast.lic", "image.lic"))
         calls = {
-            "mlcc-fast": [lambda: jpeg.compress(data, profile="fast"), lambda: jpeg.compress(b"", profile="fast"),
-                          lambda: jpeg.decompress(fast)],
+            "mlcc-fast on cuda": [lambda: jpeg.compress(data, profile="fast", device="cuda"),
+                                  lambda: jpeg.compress(b"", profile="fast", device="cuda"),
+                                  lambda: jpeg.decompress(fast, device="cuda")],
+            "mlcc-best on cuda:1": [lambda: jpeg.compress(data, device="cuda:1")],
             "msp-fast": [lambda: image.compress(np.zeros((8, 8, 3), np.uint8), profile="fast"),
                          lambda: image.compress(np.zeros((8, 8, 3), np.uint8), profile="fast", lof=1),
                          lambda: image.decompress(picture), lambda: image.latents(picture)],
@@ -795,7 +795,6 @@ def test_without_torch_one_line_names_model_and_remedy(kind, tmp_path):
             "evaluate latency": [lambda: importlib.import_module("lic_native.evaluation.latency")],
         }
         from lic_native.evaluation import codecs
-        calls["mlcc-best"] = [lambda: codecs.jpeg_codecs(["best"])]
         calls["lic_native fast"] = [lambda: codecs.image_codecs(["lic_native fast"])]
         for name, some in calls.items():
             for call in some:
@@ -806,7 +805,9 @@ def test_without_torch_one_line_names_model_and_remedy(kind, tmp_path):
                 else:
                     raise AssertionError(name)
         assert jpeg.inspect(fast).pictures[0].model == "mlcc-fast" and image.inspect(picture).model == "msp-fast"
-        assert jpeg.decompress(jpeg.compress(data, profile="native")) == data
+        for profile in ("native", "fast", "best"):
+            assert jpeg.decompress(jpeg.compress(data, profile=profile)) == data
+        assert jpeg.decompress(fast) == jpeg.decompress(fast, device="cpu") == data
     """
     paths = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
     command = [sys.executable, "-c", code, message, str(tmp_path)]

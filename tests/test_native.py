@@ -177,7 +177,6 @@ def zeros(*shape: int) -> np.ndarray:
 ONE_PASS = {
     "activate": ([zeros(3, 4)], [0.125, FINE]),
     "normalise": ([zeros(3, 9), zeros(9)], [6.0, FINE, COARSE]),
-    "features": ([zeros(3, 64), zeros(28), zeros(7, 64)], [6.0, FINE, COARSE, 6]),
     "mixture_params": ([zeros(3, 4, 5), zeros(3, 4), zeros(4), zeros(4)], [11.5]),
 }
 
@@ -216,12 +215,6 @@ def test_nothing_is_written_where_nothing_may_be():
         ("normalise", [(3, 9), (8,)]),
         ("normalise", [(9, 3), (9,)]),
         ("normalise", [(), (9,)]),
-        ("features", [(3, 63), (28,), (7, 64)]),
-        ("features", [(3, 64), (65,), (7, 64)]),
-        ("features", [(3, 64), (5,), (7, 64)]),
-        ("features", [(3, 64), (28,), (64, 7)]),
-        ("features", [(3, 64), (28,), (0, 64)]),
-        ("features", [(), (28,), (7, 64)]),
         ("mixture_params", [(3, 5, 4), (3, 4), (4,), (4,)]),
         ("mixture_params", [(3, 4, 5), (4,), (4,), (4,)]),
         ("mixture_params", [(3, 4, 5), (3, 5), (4,), (4,)]),
@@ -245,7 +238,7 @@ def test_one_pass_functions_refuse_shapes_that_do_not_fit(name, shapes):
         for bound in (-1.0, 2.0**22 + 1, np.nan, np.inf)
         if isinstance(numbers[at], tuple)
     ]
-    + [(name, [limit, *ONE_PASS[name][1][1:]]) for name in ("normalise", "features") for limit in (-1.0, np.nan)],
+    + [("normalise", [limit, *ONE_PASS["normalise"][1][1:]]) for limit in (-1.0, np.nan)],
 )
 def test_one_pass_functions_refuse_bounds_that_nothing_could_be_rounded_within(name, numbers):
     with pytest.raises(ValueError, match=r"bound|limit"):
@@ -263,5 +256,4 @@ def test_one_pass_functions_refuse_blocks_of_nothing(name, shapes):
 def test_one_pass_functions_take_no_elements():
     _native.activate(zeros(0, 4), 0.125, FINE)
     assert [a.shape for a in _native.normalise(zeros(0, 9), zeros(9), 6.0, FINE, COARSE)] == [(0, 9)] * 3
-    assert _native.features(zeros(2, 0, 64), zeros(28), zeros(7, 64), 6.0, FINE, COARSE, 6).shape == (2, 0, 70)
     assert _native.mixture_params(zeros(0, 4, 5), zeros(0, 4), zeros(4), zeros(4), 11.5).shape == (0, 4, 5)

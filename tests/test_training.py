@@ -20,6 +20,7 @@ from lic_native import _native, cli, jpeg
 from lic_native.coding.coder import StreamDecoder, StreamEncoder
 from lic_native.errors import LicError
 from lic_native.jpeg import network
+from lic_native.jpeg.torch_network import TorchNetwork
 from lic_native.models.bls2017 import Bls2017, Config
 from lic_native.models.mlcc import Mlcc
 from lic_native.training import Options, context_prior, data, loop, train_image, train_jpeg
@@ -63,11 +64,11 @@ def test_a_run_is_resumed_and_its_export_codes_files(shard, tmp_path, capsys):
     last = json.loads(printed.splitlines()[-1])
     assert last["floats"] == pytest.approx(second, abs=0.001) and abs(last["floats"] - last["exact"]) < 0.5
 
-    model = Mlcc.load(out / "mlcc.weights")
+    coder = TorchNetwork(Mlcc.load(out / "mlcc.weights"))
     data = jpeg_bytes(64, 64)
     frame, planes, reconstruction = _native.jpeg_read(data)
-    streams = network.encode_planes(model, frame, planes)
-    assert _native.jpeg_write(reconstruction, network.decode_planes(model, frame, streams)) == data
+    streams = network.encode_planes(coder, frame, planes)
+    assert _native.jpeg_write(reconstruction, network.decode_planes(coder, frame, streams)) == data
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ __all__ = [
     "LatentsChecksum",
     "LicError",
     "LimitExceededError",
+    "Mlcc",
     "Model",
     "Tables",
     "TruncatedError",
@@ -36,7 +37,6 @@ __all__ = [
     "cuts",
     "default_limits",
     "duplicates",
-    "features",
     "fingerprint",
     "frames",
     "join_streams",
@@ -119,6 +119,16 @@ class Decoder:
     def get(self, model: Model, out: NDArray[Any]) -> None: ...
     def continue_group(self, decoded: int) -> None: ...
     def finish(self) -> None: ...
+
+@final
+class Mlcc:
+    def __new__(cls, weights: bytes, max_bytes: int, threads: int = 0, backend: str | None = None) -> Mlcc: ...
+    @property
+    def fingerprint(self) -> int: ...
+    def encode(self, sampling: str, tables: Sequence[Sequence[int]], blocks: Sequence[NDArray[np.int16]]) -> bytes: ...
+    def decode(
+        self, sampling: str, tables: Sequence[Sequence[int]], sizes: Sequence[tuple[int, int]], stream: bytes
+    ) -> list[NDArray[np.int16]]: ...
 
 @final
 class Component:
@@ -258,15 +268,6 @@ def normalise(
     fine: tuple[float, float, float],
     coarse: tuple[float, float, float],
 ) -> list[NDArray[np.float32]]: ...
-def features(
-    x: NDArray[np.float32],
-    inverse: NDArray[np.float32],
-    pools: NDArray[np.float32],
-    limit: float,
-    fine: tuple[float, float, float],
-    coarse: tuple[float, float, float],
-    remainders: int,
-) -> NDArray[np.float32]: ...
 def mixture_params(
     raw: NDArray[np.float32],
     mean: NDArray[np.float32] | None,

@@ -1,4 +1,4 @@
-"""Suffixes of image files, and the formats that they stand for."""
+"""Suffixes of files, and the formats that those of images stand for."""
 
 from __future__ import annotations
 
@@ -7,7 +7,15 @@ import os
 
 from .errors import UnsupportedError
 
-__all__ = ["FORMATS", "JPEG_SUFFIXES", "LOSSLESS_SUFFIXES", "SUFFIXES", "check_suffix", "readable_formats"]
+__all__ = [
+    "FORMATS",
+    "JPEG_SUFFIXES",
+    "LOSSLESS_SUFFIXES",
+    "SUFFIXES",
+    "WEIGHTS_SUFFIX",
+    "check_suffix",
+    "readable_formats",
+]
 
 #: Suffixes of JPEG files.
 JPEG_SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif"}
@@ -15,6 +23,8 @@ JPEG_SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif"}
 LOSSLESS_SUFFIXES = {".png", ".tif", ".tiff", ".bmp"}
 #: Suffixes of image files.
 SUFFIXES = JPEG_SUFFIXES | LOSSLESS_SUFFIXES | {".webp", ".avif", ".jp2", ".ppm", ".pgm"}
+#: Of files of weights.
+WEIGHTS_SUFFIX = ".weights"
 #: Pillow's formats that are read: pictures that consist of samples. EPS, for one, would run Ghostscript.
 FORMATS = (
     *("AVIF", "BMP", "DIB", "GIF", "HEIF", "JPEG", "JPEG2000", "JXL"),

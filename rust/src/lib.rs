@@ -68,6 +68,7 @@ mod error;
 mod interrupt;
 mod limits;
 mod parallel;
+mod simd;
 #[cfg_attr(not(feature = "formats"), allow(unreachable_pub))] // `container` exports it.
 mod streams;
 
@@ -78,11 +79,11 @@ pub mod carve;
 #[cfg(feature = "formats")]
 #[allow(unreachable_pub)]
 pub mod container;
-#[doc(hidden)]
-pub mod exact_layers;
 #[cfg_attr(not(feature = "formats"), allow(dead_code, unused_imports))] // Only `carve` uses some of it.
 #[allow(unreachable_pub)]
 pub mod jpeg;
+#[doc(hidden)]
+pub mod nn;
 pub mod tables;
 pub mod tensor;
 

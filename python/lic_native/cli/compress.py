@@ -15,6 +15,7 @@ from .. import _native, arguments, files, image, jpeg, threads
 from ..errors import LicError
 from ..image import formats, samples
 from ..inspection import kind
+from ..jpeg.network import tile_coder
 from ..limits import DEFAULT_LIMITS, Limits
 from ..models import registry
 from ..models.rate_points import index_of
@@ -38,9 +39,9 @@ def compress(
         typer.Option(
             metavar="NAME",
             show_default=False,
-            help="Without loss: native (the default, in Rust), fast (a network; 2 to 5 points smaller, but 20 times "
-            "slower on a CPU) or best (1 more, twice as slow again). With --quality: balanced (the default), fast, "
-            "best or bls2017. The networks need torch.",
+            help="Without loss: native (the default), fast (a network; 2 to 5 points smaller, but slower) or best (1 "
+            "more, twice as slow again). With --quality: balanced (the default), fast, best or bls2017, which need "
+            "torch.",
         ),
     ] = None,
     lof: Annotated[
@@ -151,7 +152,7 @@ def lossless_task(profile: str | None, device: str | None, settings: Settings, t
     """Return the task that compresses files without loss."""
     name = registry.of_profile(profile, device)
     if name != registry.NATIVE:
-        registry.load(name, device)  # An error of a model or a device concerns all files.
+        tile_coder(name, device)  # An error of a model or a device concerns all files.
 
     def accept(data: bytes, job: Job) -> None:
         if data.startswith(sources.LIC) and job.source is not None and not (settings.force or job.target_named):

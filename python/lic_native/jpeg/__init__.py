@@ -1,8 +1,7 @@
 """Lossless recompression of JPEG files: `.jpg` -> `.lic` -> the same bytes.
 
-All functions may be called from several threads at once. Processes are best started by multiprocessing's "spawn" or
-"forkserver". In a process forked after torch has been used here, torch works in one thread, since its others exist in
-the parent alone, and CUDA can't be used.
+All functions may be called from several threads at once. In a process forked after torch has been used here, CUDA can't
+be used: processes for it are best started by multiprocessing's "spawn" or "forkserver".
 """
 
 from __future__ import annotations
@@ -106,11 +105,11 @@ def compress(
 
     Args:
         data: the file's content, as a bytes-like object.
-        profile: "native" needs no torch and is ten times as fast as a network. "fast" and "best" give smaller files
-            with a network; that of "best" takes twice as long on a CPU. Any device restores any file. Default:
-            "native", or "best" if `device` asks for CUDA.
-        device: where torch runs the model, "cpu", "cuda", "cuda:1" or a `torch.device`; the file is the same. Default:
-            "cuda" if torch finds it.
+        profile: "native" is the fastest. "fast" and "best" give smaller files with a network; that of "best" takes
+            twice as long on a CPU. Any device restores any file. Default: "native", or "best" if `device` asks for
+            CUDA.
+        device: where the network runs, "cpu", "cuda", "cuda:1" or a `torch.device`; the file is the same. CUDA needs
+            torch. Default: "cuda" if torch finds it.
         limits: pictures that would exceed `max_pixels` are stored.
         threads: number of threads that share the work, up to 8; each takes up to 100 MB with a network. The file is the
             same. 0 means the environment variable `LIC_THREADS`, or else the processors that this process may use.
@@ -118,7 +117,7 @@ def compress(
     Raises:
         TypeError, ValueError: an argument has the wrong type, or the profile or device does not exist.
         LimitExceededError: `data` is longer than `limits.max_input_bytes`.
-        UnsupportedError: the profile needs torch, which is not installed or can't be loaded.
+        UnsupportedError: CUDA needs torch, which is not installed or can't be loaded.
         InexactDeviceError: the device does not compute exactly, so that a network's files would not decode elsewhere.
     """
     return compress_explained(data, profile=profile, device=device, limits=limits, threads=threads)[0]
@@ -152,7 +151,7 @@ def compress_explained(
 
 def _check_device(name: str, device: Device) -> None:
     if name != registry.NATIVE:
-        registry.present_device(device, f"model {name}")
+        registry.network_device(device, name)
 
 
 def decompress(data: Bytes, *, device: Device = None, limits: Limits = DEFAULT_LIMITS, threads: int = 0) -> bytes:
@@ -160,7 +159,7 @@ def decompress(data: Bytes, *, device: Device = None, limits: Limits = DEFAULT_L
 
     Args:
         data: a `.lic` file, as a bytes-like object.
-        device: where torch runs the model; any device restores any file.
+        device: as in `compress`; any device restores any file.
         limits: the most that the file may ask for.
         threads: as in `compress`.
 
@@ -168,7 +167,7 @@ def decompress(data: Bytes, *, device: Device = None, limits: Limits = DEFAULT_L
         TypeError, ValueError: an argument has the wrong type, or the device does not exist.
         TruncatedError, CorruptError: the file is damaged. Checksums cover the file and the restored bytes.
         UnsupportedError: this release can't read the file: VersionError, UnknownModelError or WeightsMismatchError; or
-            it needs torch, which is not installed.
+            CUDA needs torch, which is not installed.
         LimitExceededError: the file or its pictures exceed `limits`.
         InexactDeviceError: the file needs a network, and the device does not compute exactly.
     """

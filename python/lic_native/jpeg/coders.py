@@ -11,6 +11,7 @@ from ..arguments import Device
 from ..errors import CorruptError, LicError, UnsupportedError
 from ..models import registry
 from ..observe import stage
+from .network import NetworkCoder
 from .tiles import block_count, parts
 
 __all__ = ["Coded", "ContextCoder", "PictureCoder", "coders_for", "decode", "encode_shortest"]
@@ -98,14 +99,6 @@ def context_threads(wanted: int = 0) -> int:
     return min(threads.resolve(wanted), CONTEXT_THREADS)
 
 
-def network_coder(name: str, device: Device) -> PictureCoder:
-    """Return the coder of a network. Raises as `registry.load`."""
-    registry.need_torch(f"model {name}")
-    from .network import NetworkCoder
-
-    return NetworkCoder(name, device)
-
-
 def coders_for(frame: _native.Frame, profile: str | None, device: Device) -> list[PictureCoder]:
     """Return the coders to try on a picture, whose shortest result counts.
 
@@ -115,7 +108,7 @@ def coders_for(frame: _native.Frame, profile: str | None, device: Device) -> lis
     coders: list[PictureCoder] = [ContextCoder(steps=any(c.steps for c in frame.components))]
     name = registry.of_profile(profile, device)
     if name != registry.NATIVE and block_count(frame) > ICON and frame.precision == 8 and len(parts(frame)) == 1:
-        coders.append(network_coder(name, device))
+        coders.append(NetworkCoder(name, device))
     return coders
 
 
@@ -147,7 +140,7 @@ def decode(frame: _native.Frame, coded: Coded, device: Device, threads: int) -> 
 
     Raises:
         CorruptError, TruncatedError: the bytes do not fit the frame.
-        UnknownModelError, UnsupportedError: this release has no such coder for JPEG files, or torch is not installed.
+        UnknownModelError, UnsupportedError: this release has no such coder for JPEG files, or CUDA needs torch.
         WeightsMismatchError: this release has other weights for the coder.
     """
     number, fingerprint, data = coded
@@ -162,4 +155,4 @@ def _coder_of_number(number: int, device: Device) -> PictureCoder:
         return ContextCoder(steps=name == registry.NATIVE_STEPS)
     if name not in registry.PROFILES.values():
         raise UnsupportedError(f"model {name} is not for JPEG files")
-    return network_coder(name, device)
+    return NetworkCoder(name, device)

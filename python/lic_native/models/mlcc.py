@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .. import _native
 from ..coding.coder import SymbolCoder
 from ..coding.rate import RateMeter
 from ..nn.ambient import known_state
@@ -121,11 +120,6 @@ class Features(nn.Module):
 
     def forward(self, x: Tensor, inverse: Tensor) -> Tensor:
         inverse = inverse[..., : self.bands]
-        if self.normalize.in_one_pass(x, inverse):
-            units, grids = inverse.reshape(-1).numpy(), self.normalize.grids()
-            return torch.from_numpy(
-                _native.features(x.contiguous().numpy(), units, self.pools.T.contiguous().numpy(), *grids, self.FINE)
-            )
         fine, coarse, magnitude = self.normalize(x[..., : self.bands], inverse)
         with torch.autocast(x.device.type, enabled=False):
             pooled = self.normalize.compand(x.abs() @ self.pools)

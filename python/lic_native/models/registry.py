@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
+import sys
 from functools import cache
 from importlib import import_module
 from importlib.resources import as_file, files
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 
+from .. import _native, threads
 from ..arguments import Device, check_choice, to_count, to_device
 from ..errors import UnknownModelError, UnsupportedError, WeightsMismatchError
+from ..limits import DEFAULT_LIMITS
+from ..suffixes import WEIGHTS_SUFFIX
 
 if TYPE_CHECKING:
     from .base import ImageModel
@@ -28,9 +35,11 @@ __all__ = [
     "check_profile",
     "check_weights",
     "load",
+    "load_engine",
     "load_image",
     "model_name",
     "need_torch",
+    "network_device",
     "of_image_profile",
     "of_profile",
     "present_device",
@@ -40,7 +49,7 @@ __all__ = [
 JpegProfile: TypeAlias = Literal["native", "fast", "best"]
 ImageProfile: TypeAlias = Literal["balanced", "fast", "best", "bls2017"]
 
-#: The context model in Rust: not a network, so it needs no torch.
+#: The context model, which is not a network.
 NATIVE = "native"
 #: The same model of coefficients divided by their steps: for pictures without their last refinement scans.
 NATIVE_STEPS = "native-steps"
@@ -87,19 +96,16 @@ def of_profile(profile: str | None, device: Device = None) -> str:
 
     Raises:
         TypeError, ValueError: there is no such profile or device.
-        UnsupportedError: the model needs torch, which can't be loaded.
     """
     check_profile(profile)
     wanted = to_device(device)
     if profile is None:
         profile = "best" if wanted and wanted != "cpu" else NATIVE
-    if profile != NATIVE:
-        need_torch(f"model {PROFILES[profile]}")
     return PROFILES[profile]
 
 
 def check_profile(profile: str | None) -> None:
-    """Raise TypeError or ValueError if it is neither a profile for JPEG files nor None. This needs no torch."""
+    """Raise TypeError or ValueError if it is neither a profile for JPEG files nor None."""
     if profile is not None:
         check_choice(profile, PROFILES, "profile")
 
@@ -148,13 +154,23 @@ def need_torch(what: str) -> None:
 
 def _reason(package: str, error: Exception) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name == package:
-        return f"{package}, which is not installed: pip install {package}"
+        return f"{package}, which is not installed: pip install 'lic-native[torch]'"
     why = (str(error).strip() or type(error).__name__).splitlines()[0]
     return f"{package}, which is installed but can't be loaded ({why}): install it again"
 
 
+@cache
+def load_engine(name: str) -> _native.Mlcc:
+    """Return the network of a model for JPEG files, with its shipped weights, as Rust computes it on a CPU.
+
+    Later calls share it.
+    """
+    data = (files("lic_native.weights") / (name + WEIGHTS_SUFFIX)).read_bytes()
+    return _native.Mlcc(data, DEFAULT_LIMITS.max_output_bytes, threads.available())
+
+
 def load(name: str, device: Device = None) -> Mlcc:
-    """Return a model with its shipped weights on `device`, by default "cuda" if there is one. Later calls share it.
+    """Return the same network as torch runs it on `device`, by default "cuda" if there is one. Later calls share it.
 
     Raises:
         TypeError, ValueError: `device` is neither "cpu" nor "cuda", or the machine does not have it.
@@ -177,6 +193,40 @@ def load_image(name: str, device: Device = None) -> ImageModel:
     model: type[Bls2017] | type[Msp] = Bls2017 if name == "bls2017" else Msp
     loaded: ImageModel = _load(model, name, where)
     return loaded
+
+
+def network_device(device: Device, name: str) -> str:
+    """Return the device that the network of a model for JPEG files works on, by default "cuda" if there is one.
+
+    A CPU needs no torch (`load_engine`), and torch is not even imported where there is nothing for it to find.
+
+    Raises:
+        TypeError, ValueError: `device` is neither "cpu" nor "cuda", or the machine does not have it.
+        UnsupportedError: it is "cuda", and torch is not installed or can't be loaded.
+    """
+    wanted = to_device(device)
+    if wanted == "cpu" or (wanted is None and not _may_have_cuda()):
+        return "cpu"
+    try:
+        return present_device(device, f"model {name} on {wanted or 'cuda'}")
+    except UnsupportedError:
+        if wanted is None:
+            return "cpu"
+        raise
+
+
+def _may_have_cuda() -> bool:
+    """Return whether it is worth asking torch for a CUDA device, which takes a second unless it is imported already."""
+    return "torch" in sys.modules or (_has_cuda_driver() and find_spec("torch") is not None)
+
+
+@cache
+def _has_cuda_driver() -> bool:
+    try:
+        ctypes.CDLL("nvcuda.dll" if os.name == "nt" else "libcuda.so.1")
+    except OSError:
+        return False
+    return True
 
 
 def present_device(device: Device, what: str) -> str:
@@ -215,9 +265,7 @@ M = TypeVar("M", "Mlcc", "Bls2017", "Msp")
 def _load(model: type[M], name: str, device: str) -> M:
     import torch
 
-    from ..nn.checkpoint import SUFFIX
-
-    with as_file(files("lic_native.weights") / (name + SUFFIX)) as path:
+    with as_file(files("lic_native.weights") / (name + WEIGHTS_SUFFIX)) as path:
         loaded = model.load(path, device)
     # A mode of torch that this was called in, of fake tensors for example, would go on in all that uses the model.
     if any(type(tensor) is not torch.Tensor for tensor in loaded.state_dict().values()):

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-__all__ = ["Shared", "known_state", "single_thread"]
+__all__ = ["Shared", "known_state"]
 
 
 class Shared:
@@ -113,38 +113,13 @@ def _flushes_denormals() -> bool:
     return sys.float_info.min / 2 == 0.0
 
 
-_counts = threading.Lock()
-
-
-@contextmanager
-def single_thread() -> Iterator[None]:
-    """Let torch use one thread for each operation of this thread, which the caller started and which ends soon after.
-
-    `torch.set_num_threads` sets two numbers: the thread's own, and the one that threads begin with. A short-lived
-    thread puts back the second at once.
-    """
-    with _counts:
-        # In a thread that has not asked before, this is the number that threads begin with.
-        before = torch.get_num_threads()
-        if before > 1:
-            torch.set_num_threads(1)
-            back = threading.Thread(target=torch.set_num_threads, args=(before,), name="lic_native")
-            try:
-                back.start()
-                back.join()
-            except RuntimeError:
-                # No more threads can be started: work is slower, but nothing has changed.
-                torch.set_num_threads(before)
-    yield
-
-
 #: In a forked child, the thread that forked: the threads that torch used for it exist in the parent alone.
 _forked: int | None = None
 
 
 def _note_fork() -> None:
-    global _forked, _counts
-    _forked, _counts = threading.get_ident(), threading.Lock()
+    global _forked
+    _forked = threading.get_ident()
 
 
 if hasattr(os, "register_at_fork"):

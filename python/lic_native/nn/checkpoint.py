@@ -11,10 +11,7 @@ from torch import Tensor
 from .. import _native, threads
 from ..limits import DEFAULT_LIMITS
 
-__all__ = ["SUFFIX", "fingerprint", "read_weights", "write_weights"]
-
-#: Of the files.
-SUFFIX = ".weights"
+__all__ = ["fingerprint", "read_weights", "write_weights"]
 
 
 def fingerprint(config: str, state: Mapping[str, Tensor]) -> int:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..arguments import check_choice, to_count, to_number
 from ..coding.rate import RateMeter
-from ..jpeg.network import model_input
+from ..jpeg.torch_network import model_input
 from ..models.context import AddedBlock, ResidualBlock
 from ..models.mlcc import PROFILES, Config, Mlcc
 from ..models.sampling import Picture, Shape

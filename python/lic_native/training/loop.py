@@ -18,7 +18,7 @@ from ..errors import CorruptError
 from ..models import registry
 from ..models.base import Model
 from ..nn.ambient import known_state
-from ..nn.checkpoint import SUFFIX
+from ..suffixes import WEIGHTS_SUFFIX
 from . import parts
 from .data import Photographs
 from .options import Options
@@ -134,7 +134,7 @@ def export(task: Task[M], model: M, out: Path, score: float | None = None) -> fl
     if score is None:
         score = task.validate(model)[0]
     exact = task.exact(model)
-    path = out / (task.name + SUFFIX)
+    path = out / (task.name + WEIGHTS_SUFFIX)
     exact.save(path)
     loaded = type(exact).load(path, task.photographs.device)
     exactly, columns = task.validate(loaded)

@@ -67,6 +67,6 @@ pub use stream::Stream;
 pub use symbol::Symbol;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 #[cfg(test)]
 pub(crate) use tests::Random;

@@ -4,12 +4,12 @@ mod arrays;
 mod coder;
 mod container;
 mod context_model;
-mod exact_layers;
 mod exceptions;
 mod image;
 mod jpeg;
 mod message;
 mod model;
+mod nn;
 mod tables;
 mod tensor;
 mod weights;
@@ -74,8 +74,6 @@ mod _native {
     #[pymodule_export]
     use super::context_model::{context_decode, context_encode, context_fingerprint, context_statistics};
     #[pymodule_export]
-    use super::exact_layers::{activate, features, mixture_params, normalise};
-    #[pymodule_export]
     use super::exceptions::{
         CorruptError, InexactDeviceError, LicError, LimitExceededError, TruncatedError, UnknownModelError,
         UnsupportedError, VersionError, WeightsMismatchError,
@@ -90,6 +88,8 @@ mod _native {
     use super::message::{message_decode, message_encode, message_head};
     #[pymodule_export]
     use super::model::PyModel;
+    #[pymodule_export]
+    use super::nn::{Mlcc, activate, mixture_params, normalise};
     #[pymodule_export]
     use super::tables::Tables;
     #[pymodule_export]

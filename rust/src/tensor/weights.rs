@@ -111,7 +111,7 @@ pub fn encode(weights: &Weights) -> Result<Vec<u8>> {
         put_varint(&mut bytes, payload.len() as u64);
     }
     payloads.iter().for_each(|payload| bytes.extend(payload));
-    bytes.extend(checksum(weights).to_le_bytes());
+    bytes.extend(weights.checksum().to_le_bytes());
     bytes.extend(xxh3_64(&bytes).to_le_bytes());
     Ok(bytes)
 }
@@ -173,23 +173,30 @@ pub fn decode(bytes: &[u8], limits: &Limits, threads: usize) -> Result<Weights> 
         })
     })?;
     let weights = Weights { config, arrays };
-    match checksum(&weights) == u64::from_le_bytes(*end) {
+    match weights.checksum() == u64::from_le_bytes(*end) {
         true => Ok(weights),
         false => Err(corrupt("checksum of the values", bytes.len())),
     }
 }
 
-/// Returns the XXH3-64 of the configuration and of all values, little-endian.
-fn checksum(weights: &Weights) -> u64 {
-    let mut hash = Xxh3::new();
-    hash.update(weights.config.as_bytes());
-    for array in &weights.arrays {
-        match &array.values {
-            Values::F32(values) => add(&mut hash, values, f32::to_le_bytes),
-            Values::I32(values) => add(&mut hash, values, i32::to_le_bytes),
+impl Weights {
+    /// Returns the XXH3-64 of the configuration and of all values, little-endian.
+    fn checksum(&self) -> u64 {
+        let mut hash = Xxh3::new();
+        hash.update(self.config.as_bytes());
+        for array in &self.arrays {
+            match &array.values {
+                Values::F32(values) => add(&mut hash, values, f32::to_le_bytes),
+                Values::I32(values) => add(&mut hash, values, i32::to_le_bytes),
+            }
         }
+        hash.digest()
     }
-    hash.digest()
+
+    /// Returns the 32 bits by which files refer to a network: they change with the configuration and with any value.
+    pub fn fingerprint(&self) -> u32 {
+        self.checksum() as u32
+    }
 }
 
 /// Adds values to a hash, block by block: their bytes take little memory.

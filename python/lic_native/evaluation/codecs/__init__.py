@@ -23,12 +23,12 @@ def jpeg_codecs(profiles: Sequence[str] = (), device: Device = None) -> list[Cod
     """Return the programs that make JPEG files smaller without loss: lic_native's profiles, then the peers installed.
 
     Args:
-        profiles: lic_native's profiles; by default all, or where torch is not installed those that do without it.
-        device: where torch runs lic_native's models.
+        profiles: lic_native's profiles; by default all.
+        device: where lic_native's networks run.
 
     Raises:
         TypeError, ValueError: there is no such profile or device.
-        UnsupportedError: a profile needs torch, which can't be loaded.
+        UnsupportedError: CUDA needs torch, which can't be loaded.
     """
     return [*ours.jpeg_codecs(profiles, device), *jpeg_peers()]
 

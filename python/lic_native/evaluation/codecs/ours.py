@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import partial
-from importlib.util import find_spec
 from typing import cast
 
 import numpy as np
@@ -30,10 +29,9 @@ def jpeg_codecs(profiles: Sequence[str] = (), device: Device = None) -> Iterator
     to_device(device)
     for name in profiles:
         registry.check_profile(name)
-    runnable = [profile for profile in registry.PROFILES if profile == registry.NATIVE or find_spec("torch")]
-    for profile in cast("Sequence[JpegProfile]", profiles) or runnable:
+    for profile in cast("Sequence[JpegProfile]", profiles) or registry.PROFILES:
         if profile != registry.NATIVE:
-            check_device(device, f"model {registry.of_profile(profile)}")
+            registry.network_device(device, registry.of_profile(profile))
         yield Codec(
             f"lic_native {profile}",
             partial(jpeg.compress, profile=profile, device=device),

@@ -1,6 +1,4 @@
-//! The choice of instructions.
-
-use std::sync::OnceLock;
+//! What each backend does for the coder.
 
 #[cfg(target_arch = "aarch64")]
 use super::neon;
@@ -8,93 +6,17 @@ use super::{BlockRows, LocatedBlock};
 #[cfg(target_arch = "x86_64")]
 use super::{avx2, avx512};
 use crate::ans::constants::{BLOCK, MAX_LANES};
+use crate::simd::{Backend, Isa};
 use crate::tables::{ScaleTables, Slots, Tables};
 
 /// Vector code needs at least this many lanes.
 pub(in crate::ans) const MIN_LANES: usize = 16;
 
-/// The instructions that code symbols. All backends make the same bytes.
-///
-/// [`Backend::default`] is the fastest one, or the one that the environment variable `LIC_SIMD` names: `avx512`, `avx2`,
-/// `neon` or `scalar`. If this processor does not have the named one, it is `scalar`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Backend(Isa);
-
-/// An instruction set. Only [`Backend::all`] makes a [`Backend`] of one, and only if this processor has it: the `SAFETY`
-/// comments below rest on that.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Isa {
-    Scalar,
-    #[cfg(target_arch = "x86_64")]
-    Avx2,
-    #[cfg(target_arch = "x86_64")]
-    Avx512,
-    #[cfg(target_arch = "aarch64")]
-    Neon,
-}
-
-impl Default for Backend {
-    fn default() -> Self {
-        static BACKEND: OnceLock<Backend> = OnceLock::new();
-        *BACKEND.get_or_init(|| match std::env::var("LIC_SIMD") {
-            Ok(name) => Self::named(&name).unwrap_or(Self::SCALAR),
-            Err(_) => Self::all()[0],
-        })
-    }
-}
-
 impl Backend {
-    /// The scalar code, which defines the results of all others.
-    pub const SCALAR: Self = Self(Isa::Scalar);
-
-    /// Returns every backend that this processor has, fastest first.
-    pub fn all() -> Vec<Self> {
-        let mut all = Vec::new();
-        #[cfg(target_arch = "x86_64")]
-        {
-            if is_x86_feature_detected!("avx512f")
-                && is_x86_feature_detected!("avx512bw")
-                && is_x86_feature_detected!("avx512vl")
-                && is_x86_feature_detected!("avx512vbmi2")
-                && is_x86_feature_detected!("popcnt")
-            {
-                all.push(Self(Isa::Avx512));
-            }
-            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("popcnt") {
-                all.push(Self(Isa::Avx2));
-            }
-        }
-        // NEON code takes rows, buckets and words apart as little-endian memory holds them.
-        #[cfg(target_arch = "aarch64")]
-        if cfg!(target_endian = "little") && std::arch::is_aarch64_feature_detected!("neon") {
-            all.push(Self(Isa::Neon));
-        }
-        all.push(Self::SCALAR);
-        all
-    }
-
-    /// Returns the backend of this name, if this processor has it.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::all().into_iter().find(|backend| backend.name() == name)
-    }
-
-    /// Returns `avx512`, `avx2`, `neon` or `scalar`.
-    pub fn name(self) -> &'static str {
-        match self.0 {
-            Isa::Scalar => "scalar",
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => "avx2",
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => "avx512",
-            #[cfg(target_arch = "aarch64")]
-            Isa::Neon => "neon",
-        }
-    }
-
     /// Does scalar work that the compiler may turn into this backend's instructions, if `work` is inlined here.
     #[inline]
     pub(crate) fn compiled<T>(self, work: impl FnOnce() -> T) -> T {
-        match self.0 {
+        match self.isa() {
             // SAFETY: this processor has AVX2 and POPCNT.
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => unsafe { avx2::compiled(work) },
@@ -116,7 +38,7 @@ impl Backend {
         symbols: &[i32; BLOCK],
         slots: &mut [Slots; BLOCK],
     ) -> u64 {
-        match (self.0, rows) {
+        match (self.isa(), rows) {
             // SAFETY: this processor has AVX2 and POPCNT.
             #[cfg(target_arch = "x86_64")]
             (Isa::Avx2, BlockRows::Tables(tables, rows)) => unsafe {
@@ -153,7 +75,7 @@ impl Backend {
     /// Returns whether [`Backend::locate_slots`] and [`Backend::locate_decode`] are implemented: they locate the rows of
     /// a block and code it in one pass.
     pub(in crate::ans) fn is_fused(self) -> bool {
-        match self.0 {
+        match self.isa() {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => true,
             _ => false,
@@ -171,7 +93,7 @@ impl Backend {
         slots: &mut [Slots; BLOCK],
         located: &mut LocatedBlock,
     ) -> Option<u64> {
-        match self.0 {
+        match self.isa() {
             // SAFETY: this processor has these extensions.
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => unsafe {
@@ -196,7 +118,7 @@ impl Backend {
         out: &mut [i32; BLOCK],
         located: &mut LocatedBlock,
     ) -> Option<(usize, u64)> {
-        match self.0 {
+        match self.isa() {
             _ if lanes < MIN_LANES => None,
             // SAFETY: this processor has these extensions.
             #[cfg(target_arch = "x86_64")]
@@ -220,7 +142,7 @@ impl Backend {
         states: &mut [u32; MAX_LANES],
         words: &mut [u16; BLOCK],
     ) -> Option<usize> {
-        match self.0 {
+        match self.isa() {
             _ if lanes < MIN_LANES => None,
             Isa::Scalar => None,
             // SAFETY: this processor has AVX2 and POPCNT.
@@ -246,7 +168,7 @@ impl Backend {
         words: &[u8; 2 * BLOCK],
         out: &mut [i32; BLOCK],
     ) -> Option<(usize, u64)> {
-        match (self.0, rows) {
+        match (self.isa(), rows) {
             _ if lanes < MIN_LANES => None,
             (Isa::Scalar, _) => None,
             // SAFETY: this processor has AVX2 and POPCNT.

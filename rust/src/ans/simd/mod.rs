@@ -1,4 +1,4 @@
-//! The same coder on many lanes at once. All unsafe code of the crate is here.
+//! The same coder on many lanes at once.
 //!
 //! A backend works on blocks of 64 elements of one group. Its states, words and slots are exactly those of the scalar
 //! code. The scalar code does the rest: elements after the last whole block, streams of fewer than 16 lanes, and the few
@@ -16,7 +16,7 @@ mod block;
 mod neon;
 mod prefetch;
 
-pub use backend::Backend;
+pub use crate::simd::Backend;
 pub(super) use backend::MIN_LANES;
 pub(super) use block::{BlockRows, LocatedBlock, set_bits};
 pub(super) use prefetch::prefetch;

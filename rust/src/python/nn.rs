@@ -1,11 +1,19 @@
-//! The layers between the matrix products of exact networks.
+//! Exact networks: one as a whole, and the layers between the matrix products of those that run on torch.
 
-use numpy::{IntoPyArray, PyArrayDyn, PyArrayMethods, PyReadonlyArrayDyn, PyUntypedArrayMethods};
+use numpy::{
+    IntoPyArray, PyArray3, PyArrayDyn, PyArrayMethods, PyReadonlyArray3, PyReadonlyArrayDyn,
+    PyUntypedArrayMethods,
+};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
 
 use super::arrays::{slice, slice_mut};
-use crate::exact_layers::{self, Grid, MixtureUnits, Normaliser};
+use super::enter;
+use crate::Limits;
+use crate::ans::Backend;
+use crate::nn::pointwise::{self, Grid, MixtureUnits, Normaliser};
+use crate::nn::{self, Blocks, Sampling};
 
 /// `(1 / step, bound, step)` of a [`Grid`].
 type Scale = (f32, f32, f32);
@@ -46,7 +54,7 @@ pub(super) fn activate(
     let mut x = x.try_readwrite()?;
     let x = slice_mut(&mut x, "x")?;
     let grid = grid(scale)?;
-    py.detach(|| exact_layers::activate(x, slope, grid));
+    py.detach(|| pointwise::activate(x, slope, grid));
     Ok(())
 }
 
@@ -72,31 +80,6 @@ pub(super) fn normalise<'py>(
     Ok([a?, b?, c?])
 }
 
-/// Return blocks `[..., 64]` as channels of context.
-#[pyfunction]
-#[allow(clippy::too_many_arguments, reason = "the parameters of a layer")]
-pub(super) fn features<'py>(
-    py: Python<'py>,
-    x: PyReadonlyArrayDyn<'py, f32>,
-    inverse: PyReadonlyArrayDyn<'py, f32>,
-    pools: PyReadonlyArrayDyn<'py, f32>,
-    limit: f32,
-    fine: Scale,
-    coarse: Scale,
-    remainders: usize,
-) -> PyResult<Bound<'py, PyArrayDyn<f32>>> {
-    let (values, inverse, sums) = (slice(&x, "x")?, slice(&inverse, "inverse")?, slice(&pools, "pools")?);
-    check(
-        x.shape().last() == Some(&64) && pools.shape().last() == Some(&64),
-        "x is not [..., 64], or pools not [n, 64]",
-    )?;
-    check(remainders <= inverse.len() && inverse.len() <= 64 && !sums.is_empty(), "bands are not 0 to 64")?;
-    let mut shape = x.shape().to_vec();
-    shape[x.ndim() - 1] = 2 * inverse.len() + sums.len() / 64 + 1 + remainders;
-    let normaliser = normaliser(inverse, limit, fine, coarse)?;
-    filled(py, &shape, |out| normaliser.features(values, sums, remainders, out))
-}
-
 /// Return the outputs `raw` `[..., n, 5]` and `mean` `[..., n]` of a network as int16 parameters `[..., n, 5]`.
 #[pyfunction]
 pub(super) fn mixture_params<'py>(
@@ -117,6 +100,79 @@ pub(super) fn mixture_params<'py>(
         mean.is_none_or(|mean| 5 * mean.len() == values.len()),
         "raw is not [..., n, 5] with mean of [..., n]",
     )?;
-    let units = MixtureUnits { gain, offset, octave };
+    let units = MixtureUnits::new(gain, offset, octave);
     filled(py, raw.shape(), |out| units.params(values, mean, out))
+}
+
+/// The network of JPEG coefficients, computed in integers.
+#[pyclass(frozen, module = "lic_native._native")]
+pub(super) struct Mlcc(nn::Mlcc);
+
+#[pymethods]
+impl Mlcc {
+    /// Take the bytes of a file of weights, of at most `max_bytes` when decoded. `backend` names instructions as `LIC_SIMD`
+    /// does.
+    #[new]
+    #[pyo3(signature = (weights, max_bytes, threads = 0, backend = None))]
+    fn new(
+        py: Python<'_>,
+        weights: &[u8],
+        max_bytes: u64,
+        threads: usize,
+        backend: Option<&str>,
+    ) -> PyResult<Self> {
+        let missing = |name| PyValueError::new_err(format!("this processor has no backend '{name}'"));
+        let backend = match backend {
+            Some(name) => Backend::named(name).ok_or_else(|| missing(name))?,
+            None => Backend::default(),
+        };
+        let limits = Limits { max_output_bytes: max_bytes, ..Limits::default() };
+        Ok(Self(enter(py, || nn::Mlcc::from_bytes(weights, &limits, threads))?.with_backend(backend)))
+    }
+
+    /// The 32 bits by which files refer to the weights.
+    #[getter]
+    fn fingerprint(&self) -> u32 {
+        self.0.fingerprint()
+    }
+
+    /// Return a picture's coefficients, `[rows, columns, 64]` of each component, as a stream.
+    fn encode<'py>(
+        &self,
+        py: Python<'py>,
+        sampling: &str,
+        tables: Vec<[u16; 64]>,
+        blocks: Vec<PyReadonlyArray3<'py, i16>>,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let sampling = sampling_of(sampling)?;
+        let planes = blocks.iter().map(plane).collect::<PyResult<_>>()?;
+        let stream = enter(py, || self.0.encode(sampling, &tables, planes))?;
+        Ok(PyBytes::new(py, &stream))
+    }
+
+    /// Return the coefficients of a picture whose components have these (rows, columns) of blocks.
+    fn decode<'py>(
+        &self,
+        py: Python<'py>,
+        sampling: &str,
+        tables: Vec<[u16; 64]>,
+        sizes: Vec<(usize, usize)>,
+        stream: &[u8],
+    ) -> PyResult<Vec<Bound<'py, PyArray3<i16>>>> {
+        let sampling = sampling_of(sampling)?;
+        let planes = enter(py, || self.0.decode(sampling, &tables, &sizes, stream))?;
+        let array = |plane: Blocks| plane.values.into_pyarray(py).reshape([plane.size.0, plane.size.1, 64]);
+        planes.into_iter().map(array).collect()
+    }
+}
+
+fn sampling_of(name: &str) -> PyResult<Sampling> {
+    Sampling::named(name).ok_or_else(|| PyValueError::new_err(format!("unknown sampling '{name}'")))
+}
+
+fn plane(blocks: &PyReadonlyArray3<'_, i16>) -> PyResult<Blocks> {
+    let &[rows, columns, 64] = blocks.shape() else {
+        return Err(PyValueError::new_err("blocks are not [rows, columns, 64]"));
+    };
+    Ok(Blocks { size: (rows, columns), values: blocks.as_array().iter().copied().collect() })
 }

@@ -1,0 +1,39 @@
+//! The interface by which a walk encodes or decodes without a difference.
+
+use crate::ans::{Contexts, Decoder, Encoder, LogisticPair};
+use crate::tables::PAIR_PARAMS;
+use crate::{Error, Result};
+
+/// Lanes of a stream at most. A mixture is decoded one symbol at a time; eight independent states keep a processor busy.
+const LANES: usize = 8;
+
+/// Codes the symbols of a model, in the order in which a walk asks for them.
+pub(super) trait SymbolCoder {
+    /// Codes integers with these mixtures: an encoder reads `symbols`, a decoder sets them. The contexts are those of the
+    /// first symbols, and are repeated.
+    ///
+    /// A group may come in several calls, as long as each but the last has a multiple of 64 symbols: lanes and
+    /// calibration then continue as in a single call.
+    fn code(&mut self, params: &[[i16; PAIR_PARAMS]], contexts: Contexts, symbols: &mut [i16]) -> Result<()>;
+}
+
+impl SymbolCoder for Encoder {
+    fn code(&mut self, params: &[[i16; PAIR_PARAMS]], contexts: Contexts, symbols: &mut [i16]) -> Result<()> {
+        self.put_in_contexts(symbols, &LogisticPair::new(params), contexts)
+    }
+}
+
+impl SymbolCoder for Decoder<&[u8]> {
+    fn code(&mut self, params: &[[i16; PAIR_PARAMS]], contexts: Contexts, symbols: &mut [i16]) -> Result<()> {
+        self.get_in_contexts(&LogisticPair::new(params), contexts, symbols)
+    }
+}
+
+/// Returns an encoder whose stream is calibrated if that makes it shorter.
+pub(super) fn encoder() -> Result<Encoder> {
+    Ok(Encoder::new().with_max_lanes(LANES)?.calibrating())
+}
+
+pub(super) fn corrupt(what: impl Into<String>) -> Error {
+    Error::Corrupt { what: what.into(), offset: 0 }
+}

@@ -1,0 +1,35 @@
+//! Exact networks on integers.
+//!
+//! Weights and activations of an exact network are small integers times powers of two (`docs/format.md`, section 4). Its
+//! matrix products are computed here on the integers, of 16 bits each with sums of 32, and then scaled. A layer is taken
+//! only if its weights prove that this gives the numbers that float arithmetic gives, to the bit and in any order.
+//! Between products stand single operations on floats ([`pointwise`]).
+//!
+//! [`Mlcc`] is the network of JPEG files. It is defined by `lic_native/models/mlcc.py`, and walks the coefficients of a
+//! picture in the same order, with the same roundings.
+
+#[cfg(feature = "formats")]
+mod coder;
+#[cfg(feature = "formats")]
+mod config;
+#[cfg(feature = "formats")]
+mod context;
+mod layers;
+mod matrix;
+#[cfg(feature = "formats")]
+mod mlcc;
+#[cfg(feature = "formats")]
+mod parameters;
+pub mod pointwise;
+mod simd;
+
+#[cfg(test)]
+mod tests;
+
+pub use crate::simd::Backend;
+#[cfg(feature = "formats")]
+pub use context::Blocks;
+pub use layers::{Conv3x3, InputRanges, Linear, Plane};
+pub use matrix::{Activation, Rows};
+#[cfg(feature = "formats")]
+pub use mlcc::{LARGEST_SIDE, Mlcc, Sampling};
