@@ -26,12 +26,12 @@ fn array(count: usize) -> ArrayInfo {
 
 fn encode_with(symbols: &[i32], rows: &[u8], tables: &Tables, threads: usize) -> Vec<u8> {
     let model = TableRows::new(tables, rows);
-    encode(symbols, &array(symbols.len()), &model, tables.fingerprint(), threads).unwrap().to_vec()
+    encode(symbols, &array(symbols.len()), &model, None, tables.fingerprint(), threads).unwrap().to_vec()
 }
 
 fn decode_with(bytes: &[u8], rows: &[u8], tables: &Tables, threads: usize) -> Result<Vec<i32>> {
     let mut out = vec![0; rows.len()];
-    decode(bytes, &TableRows::new(tables, rows), tables.fingerprint(), &mut out, threads)?;
+    decode(bytes, &TableRows::new(tables, rows), None, tables.fingerprint(), &mut out, threads)?;
     Ok(out)
 }
 
@@ -53,7 +53,7 @@ fn large_groups_have_several_parts() {
     let (tables, (symbols, rows)) = (tables(), elements_of(1_500_000, 2));
     let bytes = encode_with(&symbols, &rows, &tables, 1);
     assert!(bytes.len() > 600_000);
-    let (_, start) = read_head(&bytes).unwrap();
+    let (_, _, start) = read_head(&bytes).unwrap();
     assert!(bytes[start] >= 2, "{} parts", bytes[start] + 1);
 }
 
