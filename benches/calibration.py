@@ -47,14 +47,15 @@ class Both:
         self.encoders = [StreamEncoder(calibrate=calibrate) for calibrate in (False, True)]
 
     def code(self, params: Params, symbols: Tensor | None) -> Tensor:
-        return [encoder.code(params, symbols) for encoder in self.encoders][0]
+        plain, _ = (encoder.code(params, symbols) for encoder in self.encoders)
+        return plain
 
     def streams(self) -> list[bytes]:
         return [encoder.finish()[0] for encoder in self.encoders]
 
 
 def picture_bytes(model: Mlcc, profile: str, frame: _native.Frame, planes: list[np.ndarray]) -> list[int]:
-    """Return the bytes of a picture's coefficients: by the context coder; by the network, not calibrated, and calibrated.
+    """Return the bytes of a picture's coefficients: by the context coder; by the network; by it with calibration.
 
     The network's are endless where the profile does not try it.
     """
@@ -71,9 +72,10 @@ def picture_bytes(model: Mlcc, profile: str, frame: _native.Frame, planes: list[
 
 
 def file_bytes(model: Mlcc, profile: str, data: bytes) -> list[int] | None:
-    """Return the bytes of a file: itself, of `native`, and of the profile without calibration and with; then without and
-    with the number of pictures that `native` codes shortest, and their bytes, and the number of pictures. None: the file is
-    only stored.
+    """Return sizes of a file in bytes, and numbers of its pictures; None if the file is only stored.
+
+    These are the sizes of the file itself, by `native`, and by the profile without calibration and with it; then,
+    without and with it, the number of pictures that `native` codes shortest, and their bytes; the number of pictures.
     """
     by_native = jpeg.compress(data, profile="native")
     info = jpeg.inspect(by_native)
@@ -209,7 +211,9 @@ def main() -> None:
     of_files.add_argument("--profile", default="fast", choices=("fast", "best"))
     of_pictures = kinds.add_parser("images", help="images in folders of PNG files")
     of_pictures.add_argument("--lof", type=int, default=0, help="iterations of latent overfitting")
-    of_tensors = kinds.add_parser("tensors", help="messages of such images' latents: bls2017's tables, msp as Gaussians")
+    of_tensors = kinds.add_parser(
+        "tensors", help="messages of such images' latents: bls2017's tables, msp as Gaussians"
+    )
     for kind in (of_pictures, of_tensors):
         kind.add_argument("--profile", default="balanced", choices=registry.IMAGE_PROFILES)
         kind.add_argument("folders", type=Path, nargs="+")

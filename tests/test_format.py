@@ -52,6 +52,7 @@ def decode_group(data: bytes, count: int, distribution, context=lambda i: 0) -> 
 
     def curve(i: int) -> Curve:
         return curves[context(i), distribution(i).range]
+
     head = stream.integer(1) if data else 0
     lanes = 1 << (head & 7)
     escapes = Bytes(stream.take(stream.varint()) if head & 8 else b"")
@@ -122,6 +123,7 @@ def decode_message(data: bytes, distribution, context=lambda i: 0) -> np.ndarray
 
         def context(i: int) -> int:
             return i // run % size
+
     parts = message.varint() + 1
     lengths = [message.varint() for _ in range(parts - 1)]
     lengths.append(len(data) - 4 - message.position - sum(lengths))

@@ -30,7 +30,7 @@ class Distribution:
         raise NotImplementedError
 
     def _contexts(self, shape: tuple[int, ...]) -> Contexts:
-        """Return the contexts of symbols of this shape, for coders that calibrate: one for all, unless it is overridden."""
+        """Return the contexts of symbols of this shape, for coders that calibrate."""
         return ONE
 
     def _item(self, i: int, dimensions: int) -> Distribution:

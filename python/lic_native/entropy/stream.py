@@ -26,7 +26,7 @@ class Encoder:
         max_lanes: maximum number of interleaved states of the stream, 1 to 64. Each takes 2 to 3 bytes. Vector
             instructions, which serve tables, need 16 or more.
         calibrate: whether distributions are corrected by the symbols coded before (docs/calibration.md), unless that
-            makes the stream longer. It takes about ten times as long as tables do without.
+            makes the stream longer. It takes some twenty times as long as tables do without.
 
     Raises:
         TypeError, ValueError: `max_lanes` is not an integer from 1 to 64.

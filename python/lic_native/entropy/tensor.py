@@ -54,7 +54,7 @@ def encode(
             likely axes. With `calibrate`, the axis along which each index, up to 4095, is a context: that of the
             channels, mostly.
         calibrate: correct the distribution by the symbols coded before, unless that makes the message longer
-            (docs/calibration.md). It takes about ten times as long as tables do without. `decode` needs no such
+            (docs/calibration.md). It takes some twenty times as long as tables do without. `decode` needs no such
             argument.
         contexts: with `calibrate`, integers from 0 to 4095 that broadcast to the tensor's shape: elements of the same
             context learn from each other. `decode` needs them, too. Without axis and contexts, each row of `tables` is
@@ -230,9 +230,7 @@ def decode_batch(
     return like(np.stack(share(restore, range(len(items)), threads)), is_torch)
 
 
-def _contexts(
-    source: int, distribution: Distribution, shape: tuple[int, ...], contexts: ArrayLike | None
-) -> Contexts:
+def _contexts(source: int, distribution: Distribution, shape: tuple[int, ...], contexts: ArrayLike | None) -> Contexts:
     """Return the contexts of a message of this shape. Raises ValueError if the caller must pass them and did not."""
     if source == _DISTRIBUTION:
         return distribution._contexts(shape)

@@ -276,12 +276,14 @@ pub(super) type PyContexts<'py> = (Bound<'py, PyArray1<u16>>, usize);
 /// Evaluates an expression with `$contexts` as the [`Contexts`](crate::ans::Contexts) that optional [`PyContexts`] stand for.
 macro_rules! with_contexts {
     ($native:expr, $contexts:ident => $body:expr) => {{
-        let borrowed =
-            $native.as_ref().map(|(array, run)| Ok::<_, pyo3::PyErr>((array.try_readonly()?, *run))).transpose()?;
+        let borrowed = $native
+            .as_ref()
+            .map(|(array, run)| Ok::<_, pyo3::PyErr>((array.try_readonly()?, *run)))
+            .transpose()?;
         let $contexts = match &borrowed {
-            Some((array, run)) => {
-                Some($crate::ans::Contexts::new($crate::python::arrays::slice(array, "contexts")?)?.in_runs(*run))
-            }
+            Some((array, run)) => Some(
+                $crate::ans::Contexts::new($crate::python::arrays::slice(array, "contexts")?)?.in_runs(*run),
+            ),
             None => None,
         };
         $body

@@ -347,7 +347,10 @@ impl Tables {
         let row = &self.rows[row];
         let symbols = u32::from(row.symbols);
         let rank = (symbol.wrapping_sub(row.offset) as u32).min(symbols);
-        (self.row_cdf(row).interval(rank), (rank == symbols).then(|| distance_outside(symbol, row.offset, symbols)))
+        (
+            self.row_cdf(row).interval(rank),
+            (rank == symbols).then(|| distance_outside(symbol, row.offset, symbols)),
+        )
     }
 
     /// Does as [`Self::find`] for slots that follow from a curve of the distribution function, and returns where their owner

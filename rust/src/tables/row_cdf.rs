@@ -23,7 +23,8 @@ impl RowCdf<'_> {
     /// Returns the slots of a rank.
     #[inline]
     pub(crate) fn slots(self, rank: u32) -> Slots {
-        let [start, end] = [0, 1].map(|i| self.0.get((rank + i) as usize).map_or(TOTAL, |&start| start.into()));
+        let [start, end] =
+            [0, 1].map(|i| self.0.get((rank + i) as usize).map_or(TOTAL, |&start| start.into()));
         Slots::new(start, end)
     }
 

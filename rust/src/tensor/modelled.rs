@@ -142,8 +142,7 @@ pub fn encode<S: Symbol, M: Calibrated>(
     let mut head = plain.head.clone();
     head[1] |= MAY_BE_CALIBRATED;
     put_varint(&mut head, source.code());
-    let parts =
-        ans::encode_in_contexts(Backend::default(), symbols, model, contexts, &plain.parts, threads)?;
+    let parts = ans::encode_in_contexts(Backend::default(), symbols, model, contexts, &plain.parts, threads)?;
     let calibrated = Message { head, parts, fingerprint };
     Ok(if calibrated.len() < plain.len() { calibrated } else { plain })
 }

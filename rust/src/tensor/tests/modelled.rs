@@ -1,8 +1,8 @@
 use proptest::prelude::*;
 
-use crate::ans::{Random, TableRows};
+use crate::ans::{Contexts, Random, TableRows};
 use crate::tables::{Tables, gaussian, scale_table};
-use crate::tensor::modelled::{VERSION, decode, encode, hash_of, read_head};
+use crate::tensor::modelled::{ContextSource, VERSION, decode, encode, hash_of, read_head};
 use crate::tensor::{ArrayInfo, Dtype, Library};
 use crate::{Error, Result};
 
@@ -69,6 +69,41 @@ fn truncated_at_every_byte_and_flipped_at_every_bit() {
         assert!(decode_with(&bytes, &rows, &tables, 1).is_err(), "{bit}");
         bytes[bit / 8] ^= 1 << (bit % 8);
     }
+}
+
+#[test]
+fn a_calibrated_message_says_whose_contexts_it_has() {
+    let (tables, (symbols, _)) = (tables(), elements_of(3000, 5));
+    let rows = vec![30; symbols.len()];
+    let model = TableRows::new(&tables, &rows);
+    let array = ArrayInfo { dtype: Dtype::I32, library: Library::NumPy, shape: vec![3, 1, 1000] };
+    let contexts = Contexts::new(&[0, 1, 2]).unwrap().in_runs(1000);
+    let code = |contexts| encode(&symbols, &array, &model, contexts, 7, 1).unwrap().to_vec();
+    let plain = code(None);
+    for source in [ContextSource::Distribution, ContextSource::Caller, ContextSource::Axis(0)] {
+        let bytes = code(Some((contexts, source)));
+        assert!(bytes.len() < plain.len());
+        let (read, found, start) = read_head(&bytes).unwrap();
+        assert_eq!((read, found), (array.clone(), Some(source)));
+        let mut out = vec![0; symbols.len()];
+        decode(&bytes, &model, Some(contexts), 7, &mut out, 1).unwrap();
+        assert_eq!(out, symbols);
+        assert!(matches!(decode(&bytes, &model, None, 7, &mut out, 1), Err(Error::Corrupt { .. })));
+        // Contexts change nothing where there is no calibration.
+        decode(&plain, &model, Some(contexts), 7, &mut out, 1).unwrap();
+        assert_eq!(out, symbols);
+        // An axis that there is not.
+        let mut wrong = bytes;
+        wrong[start - 1] = 5;
+        assert!(matches!(read_head(&wrong), Err(Error::Corrupt { .. })));
+    }
+    let long = ArrayInfo { dtype: Dtype::I32, library: Library::NumPy, shape: vec![4097, 0] };
+    let mut head = vec![VERSION];
+    long.put(&mut head);
+    head[1] |= 1 << 6;
+    assert!(matches!(read_head(&[&head[..], &[2]].concat()), Err(Error::Corrupt { .. })));
+    assert!(read_head(&[&head[..], &[3]].concat()).is_ok());
+    assert!(matches!(read_head(&head), Err(Error::Truncated { .. })));
 }
 
 #[test]
