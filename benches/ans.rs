@@ -38,7 +38,7 @@ fn tables(criterion: &mut Criterion) {
             println!("{name}: {:.3} bits per symbol", stream.len() as f64 * 8.0 / N as f64);
             group.bench_function(format!("encode {name} {}", backend.name()), |bencher| bencher.iter(encode));
             let mut out = vec![0i32; N];
-            let mut decode = || ans::decode(backend, &stream, &model, &mut out, 1).unwrap();
+            let mut decode = || ans::decode(backend, &stream, &model, None, &mut out, 1).unwrap();
             group.bench_function(format!("decode {name} {}", backend.name()), |bencher| {
                 bencher.iter(&mut decode)
             });
@@ -103,7 +103,7 @@ fn location_scale(criterion: &mut Criterion) {
         let stream = encode();
         group.bench_function(format!("encode {}", backend.name()), |bencher| bencher.iter(encode));
         let mut out = vec![0i32; N];
-        let mut decode = || ans::decode(backend, &stream, &model, &mut out, 1).unwrap();
+        let mut decode = || ans::decode(backend, &stream, &model, None, &mut out, 1).unwrap();
         group.bench_function(format!("decode {}", backend.name()), |bencher| bencher.iter(&mut decode));
         decode();
         assert!(out == symbols);

@@ -24,6 +24,14 @@ def stream(symbols=SYMBOLS, distribution=GAUSSIAN) -> bytes:
     return encoder.finish()
 
 
+def calibrator() -> lic_native.Encoder:
+    return lic_native.Encoder(calibrate=True)
+
+
+def in_contexts(contexts, axis=None) -> bytes:
+    return lic_native.encode(SYMBOLS, GAUSSIAN, calibrate=True, axis=axis, contexts=contexts)
+
+
 def pairs_in(contexts) -> LogisticPair:
     return LogisticPair(np.ones((3, 2, 5), np.int16), contexts)
 
@@ -102,10 +110,31 @@ def test_other_types_than_distributions_are_refused_with_advice(name):
             "leave out .* shape",
             lambda: lic_native.Decoder(b"").get(GAUSSIAN, (0,), out=np.zeros(0, np.int8)),
         ),
-        (ValueError, "no contexts", lambda: lic_native.Encoder().put(SYMBOLS, pairs_in(np.zeros(0, np.uint16)))),
-        (ValueError, "4096 is not below", lambda: lic_native.Encoder().put(SYMBOLS, pairs_in(np.uint16([1, 4096])))),
-        (ValueError, "4096 is not below", lambda: lic_native.Decoder(b"").get(pairs_in(np.uint16([4096])))),
-        (TypeError, "contexts", lambda: pairs_in(np.zeros(3, np.int64))),
+        (ValueError, "no contexts", lambda: calibrator().put(SYMBOLS, pairs_in(np.zeros(0, np.uint16)))),
+        (ValueError, "4096 is not below", lambda: calibrator().put(SYMBOLS, pairs_in(np.uint16([1, 4096])))),
+        (ValueError, "4096 is not below", lambda: lic_native.Decoder(b"\x80").get(pairs_in(np.uint16([4096])))),
+        (TypeError, "array", lambda: calibrator().put(SYMBOLS, pairs_in(np.zeros(3, np.int64)))),
+        (TypeError, "contexts must be integers, not float64", lambda: in_contexts([0.5])),
+        (ValueError, r"contexts must be in 0..4095: they are in -1..2", lambda: in_contexts([[-1], [2], [0]])),
+        (ValueError, r"contexts must be in 0..4095: they are in 1..4096", lambda: in_contexts([1, 4096])),
+        (ValueError, r"contexts of shape \(3,\) do not fit", lambda: in_contexts([1, 2, 3])),
+        (ValueError, r"contexts of shape \(1, 3, 2\) do not fit", lambda: in_contexts([[[1, 2]] * 3])),
+        (TypeError, "contexts need calibrate", lambda: lic_native.encode(SYMBOLS, GAUSSIAN, contexts=[1, 2])),
+        (TypeError, "replace axis", lambda: in_contexts([1, 2], axis=0)),
+        (TypeError, "only a distribution can be calibrated", lambda: lic_native.encode(SYMBOLS, calibrate=True)),
+        (TypeError, "only a distribution can be calibrated", lambda: lic_native.encode(SYMBOLS, contexts=[1, 2])),
+        (TypeError, "calibrate must be True or False", lambda: lic_native.encode(SYMBOLS, GAUSSIAN, calibrate=1)),
+        (TypeError, "axis must be an integer", lambda: lic_native.encode(SYMBOLS, GAUSSIAN, calibrate=True, axis="no")),
+        (IndexError, "axis 2 is out of range", lambda: lic_native.encode(SYMBOLS, GAUSSIAN, calibrate=True, axis=2)),
+        (
+            ValueError,
+            "axis 0 has 5000 contexts, more than 4096",
+            lambda: lic_native.encode(np.zeros((5000, 2), np.int8), GAUSSIAN, calibrate=True, axis=0),
+        ),
+        (TypeError, "axis and contexts exclude", lambda: calibrator().put(SYMBOLS, GAUSSIAN, axis=0, contexts=[1, 2])),
+        (IndexError, "axis -3 is out of range", lambda: calibrator().put(SYMBOLS, GAUSSIAN, axis=-3)),
+        (IndexError, "axis 9 is out of range", lambda: lic_native.Decoder(b"").get(GAUSSIAN, SYMBOLS.shape, axis=9)),
+        (TypeError, "out and contexts need a distribution", lambda: lic_native.decode(b"", contexts=[1])),
         (TypeError, "calibrate", lambda: lic_native.Encoder(calibrate=1.5)),
         (ValueError, "0 components", lambda: lic_native.Mixture([], [])),
         (ValueError, "1 components with 2 weights", lambda: lic_native.Mixture([GAUSSIAN], [1, 2])),

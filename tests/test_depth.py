@@ -16,6 +16,7 @@ from lic_native.models.msp import Msp
 from lic_native.models.rate_points import LAST
 from lic_native.nn.ambient import known_state
 from lic_native.training.data import annex_k, quantised
+from lic_native.training.slim import slimmed, sort_units
 from lic_native.training.widen import contains, widened
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -111,6 +112,40 @@ def test_a_grown_network_computes_what_the_smaller_did(kind, change, crops):
     for name, parameter in grown.named_parameters():
         if any(part in name for part in ("_blocks.", "further.")) and name.endswith(("second.weight", "linear.weight")):
             assert parameter.grad is None or parameter.grad.any(), name
+
+
+def test_the_order_of_units_does_not_matter(crops):
+    model = made(Mlcc, replace(SMALL_MLCC, **DEEP[Mlcc]), crops)
+    before, weights = rates(model), [p.detach().clone() for p in model.parameters()]
+    sort_units(model)
+    assert any(not torch.equal(p, w) for p, w in zip(model.parameters(), weights))
+    torch.testing.assert_close(rates(model), before, rtol=1e-4, atol=1e-2)
+
+
+def test_a_slimmed_network_keeps_what_matters(crops):
+    """Of a grown network, whose new units do nothing, slimming leaves the smaller one."""
+    small = made(Mlcc, replace(SMALL_MLCC, luma_context_blocks=(6,), further_head_layers=1), crops)
+    widths = (name for name, value in vars(SMALL_MLCC).items() if name.endswith("width") and value)
+    larger = {name: getattr(SMALL_MLCC, name) + 5 for name in widths if name != "conditioning_width"}
+    grown = widened(small, replace(small.config, luma_context_blocks=(9,), **larger))
+    slim = slimmed(grown, small.config)
+    assert slim.config == small.config
+    torch.testing.assert_close(rates(slim), rates(small), rtol=1e-4, atol=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ({"luma_trunk_width": 99}, "luma_trunk_width"),
+        ({"further_head_layers": 0}, "further_head_layers"),
+        ({"luma_context_blocks": ()}, "luma_context_blocks"),
+        ({"conditioning_width": 4}, "conditioning_width"),
+    ],
+)
+def test_what_slimming_cannot_change_is_named(change, name, crops):
+    model = made(Mlcc, replace(SMALL_MLCC, luma_context_blocks=(6,), further_head_layers=1), crops)
+    with pytest.raises(ValueError, match=rf"\b{name} "):
+        slimmed(model, replace(model.config, **change))
 
 
 @pytest.mark.parametrize("kind", SMALL)

@@ -45,9 +45,14 @@ class Bytes:
         return byte if byte < 128 else byte - 128 + 128 * self.varint()
 
 
-def decode_group(data: bytes, count: int, distribution, learn=lambda symbols: None) -> list[int]:
-    """The symbols of a stream of one group; `distribution(i)` is a `Row` or a `Window`; `learn` gets 64 at a time."""
+def decode_group(data: bytes, count: int, distribution, context=lambda i: 0) -> list[int]:
+    """The symbols of a stream of one group; `distribution(i)` is a `Row` or a `Window`, `context(i)` its context."""
     stream = Bytes(data)
+    curves = defaultdict(Curve)
+
+    def curve(i: int) -> Curve:
+        return curves[context(i), distribution(i).range]
+
     head = stream.integer(1) if data else 0
     lanes = 1 << (head & 7)
     escapes = Bytes(stream.take(stream.varint()) if head & 8 else b"")
@@ -56,12 +61,17 @@ def decode_group(data: bytes, count: int, distribution, learn=lambda symbols: No
     for i in range(count):
         state = states[i % lanes]
         slot = state % TOTAL
-        place, start, end = distribution(i).find(slot)
+        found = distribution(i).by(curve(i).at) if head >> 7 else distribution(i)
+        place, start, end = found.find(slot)
         state = (end - start) * (state // TOTAL) + slot - start
         states[i % lanes] = state if state >= 1 << 16 else state * (1 << 16) + stream.integer(2)
-        symbols.append(distribution(i).symbol(place, escapes))
-        if len(symbols) % 64 == 0 or i + 1 == count:
-            learn(symbols[i // 64 * 64 :])
+        symbols.append(found.symbol(place, escapes))
+        if i % 64 == 63 or i + 1 == count:
+            block = range(i // 64 * 64, i + 1)
+            for j in block:
+                curve(j).count(*distribution(j).interval(symbols[j]))
+            for j in block:
+                curve(j).renew()
     assert states == [1 << 16] * lanes
     assert (escapes.position, stream.position) == (len(escapes.data), len(data))
     return symbols
@@ -100,12 +110,20 @@ class Curve:
 # Section 7
 
 
-def decode_message(data: bytes, distribution) -> np.ndarray:
+def decode_message(data: bytes, distribution, context=lambda i: 0) -> np.ndarray:
     message = Bytes(data)
     assert message.integer(1) == 0xD1
-    dtype = DTYPES[message.integer(1) & 127]
+    kind = message.integer(1)
+    dtype = DTYPES[kind & 63]
     shape = tuple(message.varint() for _ in range(message.varint()))
     count = math.prod(shape)
+    source = message.varint() if kind & 64 else 0
+    if source > 1:
+        run, size = math.prod(shape[source - 1 :]), shape[source - 2]
+
+        def context(i: int) -> int:
+            return i // run % size
+
     parts = message.varint() + 1
     lengths = [message.varint() for _ in range(parts - 1)]
     lengths.append(len(data) - 4 - message.position - sum(lengths))
@@ -113,7 +131,9 @@ def decode_message(data: bytes, distribution) -> np.ndarray:
     starts = [min(64 * (blocks * i // parts), count) for i in range(parts + 1)]
     symbols = []
     for length, start, end in zip(lengths, starts, starts[1:]):
-        symbols += decode_group(message.take(length), end - start, lambda i, start=start: distribution(start + i))
+        place = start.__add__
+        own = (lambda i, of=of, place=place: of(place(i)) for of in (distribution, context))
+        symbols += decode_group(message.take(length), end - start, *own)
     assert message.integer(2) == sum(symbols) % 2**16
     return np.array(symbols, np.int64).astype(dtype).reshape(shape)
 
@@ -124,8 +144,22 @@ def decode_message(data: bytes, distribution) -> np.ndarray:
 class Row:
     """Symbols from `first` on, and one escape."""
 
-    def __init__(self, first: int, boundaries: list[int], shift: int = 0):
-        self.first, self.boundaries, self.shift = first, boundaries, shift
+    def __init__(self, first: int, boundaries: list[int], shift: int = 0, range: int = 0):
+        self.first, self.boundaries, self.shift, self.range = first, boundaries, shift, range
+
+    def bound(self, r: int) -> int:
+        spare = TOTAL + 1 - len(self.boundaries)
+        return -(-65536 * (self.boundaries[r] - r) // spare) if spare else 0
+
+    def by(self, at: Callable[[int], int]) -> "Row":
+        ranks, spare = len(self.boundaries) - 1, TOTAL + 1 - len(self.boundaries)
+        starts = [r + (at(self.bound(r)) * spare >> 16) for r in range(ranks)]
+        return Row(self.first, [*starts, TOTAL], self.shift)
+
+    def interval(self, symbol: int) -> tuple[int, int]:
+        j, escape = symbol - self.shift - self.first, len(self.boundaries) - 2
+        r = j if 0 <= j < escape else escape
+        return self.bound(r), self.bound(r + 1)
 
     def find(self, slot: int) -> tuple[int, int, int]:
         j = bisect(self.boundaries, slot) - 1
@@ -255,14 +289,24 @@ def located(family: str, mean: float, scale: float) -> Row:
     fractions = max(64 >> level(scale) // 8, 1)
     n = math.floor(mean * fractions + 0.5)
     found = ladder_row(family, level(scale), n % fractions)
-    return Row(found.first, found.boundaries, n // fractions)
+    return Row(found.first, found.boundaries, n // fractions, min(max(level(scale) // 8 - 1, 0), 7))
 
 
 class Window:
-    """Symbols from `low` on, and an escape on either side: symbol `low + j` has the slots from `starts[j]` on."""
+    """Symbols from `low` on, and an escape on either side; `bounds` are F below each symbol and above the last."""
 
-    def __init__(self, low: int, starts: list[int]):
-        self.low, self.starts = low, starts
+    def __init__(self, low: int, bounds: list[int], range: int = 0):
+        self.low, self.bounds, self.range = low, bounds, range
+        spare = TOTAL - 1 - len(bounds)
+        self.starts = [1 + j + (bound * spare >> 16) for j, bound in enumerate(bounds)]
+
+    def by(self, at: Callable[[int], int]) -> "Window":
+        return Window(self.low, [at(bound) for bound in self.bounds])
+
+    def interval(self, symbol: int) -> tuple[int, int]:
+        bounds = [0, *self.bounds, 65536]
+        j = min(max(symbol - self.low + 1, 0), len(self.bounds))
+        return bounds[j], bounds[j + 1]
 
     def find(self, slot: int) -> tuple[int, int, int]:
         j = bisect(self.starts, slot) - 1
@@ -308,44 +352,32 @@ def mixture(components: list[tuple[str, float, float, float]]) -> Window:
     low = max(min(c - r for c, r in reaches), centre - 2047)
     n = min(max(c + r for c, r in reaches), centre + 2047) - low + 1
     distances = [min(max(mean - 256 * low, -(2**22)), 2**22) for mean in means]
-    starts = []
+    bounds = []
     for j in range(n + 1):
         parts = zip(components, shares, reciprocals, distances)
         mixed = sum(share * curve(f, (256 * j - 128 - d) * r >> 24) for (f, _, _, _), share, r, d in parts)
-        starts.append(1 + j + ((mixed >> 15) * (TOTAL - 2 - n) >> 16))
-    return Window(low, starts)
+        bounds.append(mixed >> 15)
+    octave = math.floor(math.log2(min(max(components[shares.index(max(shares))][3], 2**-6), 2**16)))
+    return Window(low, bounds, min(max(octave + 3, 0), 7))
 
 
-class Pair:
-    """A mixture of two logistic distributions by five integers: `low`, and F below each symbol and above the last."""
+def pair(params) -> Window:
+    """A mixture of two logistic distributions by five integers."""
+    (*means, s1, s2, w) = (int(x) for x in params)
+    scales = [2 ** ((min(max(s, 0), 127) - 48) / 8) for s in (s1, s2)]
+    weight = round(2**15 / (1 + math.exp((64 - min(max(w, 0), 127)) / 8)))
+    reaches = [min(max(math.ceil(s * math.log(TOTAL / s)) + 1, 2), 2047) for s in scales]
+    centres = [mean + 8 >> 4 for mean in means]
+    heavier = 0 if weight >= 2**14 else 1
+    low = max(min(c - r for c, r in zip(centres, reaches)), centres[heavier] - 2047)
+    high = min(max(c + r for c, r in zip(centres, reaches)), centres[heavier] + 2047)
 
-    def __init__(self, params):
-        (*means, s1, s2, w) = (int(x) for x in params)
-        scales = [2 ** ((min(max(s, 0), 127) - 48) / 8) for s in (s1, s2)]
-        weight = round(2**15 / (1 + math.exp((64 - min(max(w, 0), 127)) / 8)))
-        reaches = [min(max(math.ceil(s * math.log(TOTAL / s)) + 1, 2), 2047) for s in scales]
-        centres = [mean + 8 >> 4 for mean in means]
-        heavier = 0 if weight >= 2**14 else 1
-        self.low = max(min(c - r for c, r in zip(centres, reaches)), centres[heavier] - 2047)
-        high = min(max(c + r for c, r in zip(centres, reaches)), centres[heavier] + 2047)
-        self.range = min(max((s1, s2)[heavier] // 8 - 3, 0), 7)
+    def below(symbol: int) -> int:
+        parts = [curve("Logistic", (16 * symbol - 8 - mean) * round(2**24 / s) >> 12) for mean, s in zip(means, scales)]
+        return parts[0] * weight + parts[1] * (2**15 - weight) >> 15
 
-        def below(symbol: int) -> int:
-            parts = [
-                curve("Logistic", (16 * symbol - 8 - mean) * round(2**24 / s) >> 12) for mean, s in zip(means, scales)
-            ]
-            return parts[0] * weight + parts[1] * (2**15 - weight) >> 15
-
-        self.bounds = [below(symbol) for symbol in range(self.low, high + 2)]
-
-    def window(self, calibrate: Callable[[int], int]) -> Window:
-        spare = TOTAL - 1 - len(self.bounds)
-        return Window(self.low, [1 + j + (calibrate(b) * spare >> 16) for j, b in enumerate(self.bounds)])
-
-    def interval(self, symbol: int) -> tuple[int, int]:
-        bounds = [0, *self.bounds, 65536]
-        j = min(max(symbol - self.low + 1, 0), len(self.bounds))
-        return bounds[j], bounds[j + 1]
+    bounds = [below(symbol) for symbol in range(low, high + 2)]
+    return Window(low, bounds, min(max((s1, s2)[heavier] // 8 - 3, 0), 7))
 
 
 def categorical(probabilities: np.ndarray) -> Row:
@@ -528,7 +560,7 @@ class MspDecoder:
             ]
             params = np.rint(np.concatenate(parts, -1)).astype(np.int16)
             x = np.empty(params.shape[:-1], np.int16)
-            self.decoder.get(LogisticPair(params), out=x)
+            self.decoder.get(LogisticPair(params, np.arange(a, b, dtype=np.uint16)), out=x)
             coded.append(x)
             fine, coarse, magnitude = self.seen(x, slice(a, b))
             fines.append(fine)
@@ -541,6 +573,14 @@ class MspDecoder:
 
 def check(symbols: np.ndarray, distribution, model) -> None:
     decoded = decode_message(lic_native.encode(symbols, distribution), model)
+    assert decoded.dtype == symbols.dtype and np.array_equal(decoded, symbols)
+
+
+def check_calibrated(symbols: np.ndarray, distribution, model, context=lambda i: 0, **options) -> None:
+    """The distribution must be wrong, so that there is something to learn."""
+    data = lic_native.encode(symbols, distribution, calibrate=True, **options)
+    assert data[1] & 64 and len(data) < len(lic_native.encode(symbols, distribution))
+    decoded = decode_message(data, model, context)
     assert decoded.dtype == symbols.dtype and np.array_equal(decoded, symbols)
 
 
@@ -559,6 +599,17 @@ def test_tables(family, rng):
     symbols = np.rint(rng.normal(0, np.array(scales)[indexes])).astype(np.int16)
     symbols[::3, ::100] = 20_000
     check(symbols, tables[indexes], lambda i: rows[indexes.flat[i]])
+    wrong = 3 - indexes
+    for k, r in enumerate(rows):
+        r.range = 2 * k
+    contexts = rng.integers(0, 4096, 500)
+
+    def model(i: int) -> Row:
+        return rows[wrong.flat[i]]
+
+    check_calibrated(symbols, tables[wrong], model, lambda i: wrong.flat[i])
+    check_calibrated(symbols, tables[wrong], model, lambda i: contexts[i % 500] // 512, contexts=contexts // 512)
+    check_calibrated(symbols, tables[wrong], model, axis=0)
 
 
 def test_several_parts(rng):
@@ -575,6 +626,12 @@ def test_located(family, rng):
     symbols = np.rint(rng.normal(mean, scale)).astype(np.int32)
     rows = [located(family, float(m), float(s)) for m, s in zip(mean, scale)]
     check(symbols, getattr(lic_native, family)(mean, scale), rows.__getitem__)
+    symbols = symbols.reshape(4, 5, 100)
+    shape = 4, 5, 100
+    wrong = getattr(lic_native, family)(*(p.reshape(shape) for p in (mean, scale)))
+    symbols[:, 1:3] += np.rint(scale.reshape(shape)[:, 1:3]).astype(np.int32)
+    symbols[0, 0, :3] = 2**31 - 1, -(2**31), 5000
+    check_calibrated(symbols, wrong, rows.__getitem__, axis=1)
 
 
 def test_mixtures(rng):
@@ -590,6 +647,8 @@ def test_mixtures(rng):
     ]
     components = [getattr(lic_native, f)(m, s) for f, m, s in zip(families, means, scales)]
     check(symbols, lic_native.Mixture(components, list(weights)), windows.__getitem__)
+    symbols[3:] += np.rint(2 * scales[0, 3:]).astype(np.int32)
+    check_calibrated(symbols, lic_native.Mixture(components, list(weights)), windows.__getitem__)
 
 
 @pytest.mark.parametrize("calibrate", [False, True])
@@ -597,7 +656,7 @@ def test_pairs(rng, calibrate):
     """Whose scales are wrong by a factor, so that there is something to learn."""
     params = rng.integers([-99, -99, 10, 10, 0], [99, 99, 80, 80, 128], (2000, 5), np.int16)
     contexts = np.array([0, 9, 3, 9, 4095], np.uint16)
-    pairs = [Pair(p) for p in params]
+    pairs = [pair(p) for p in params]
     scales = 2.5 * 2 ** ((params[:, 2] - 48) / 8)
     symbols = np.rint(rng.logistic(params[:, 0] / 16, scales)).astype(np.int16)
     symbols[:3] = 32767, -32768, 700
@@ -605,23 +664,7 @@ def test_pairs(rng, calibrate):
     encoder.put(symbols, LogisticPair(params, contexts))
     data = encoder.finish()
     assert data[0] >> 7 == calibrate
-    curves = defaultdict(Curve)
-    keys = [(contexts[i % 5], pair.range) for i, pair in enumerate(pairs)]
-    done = 0
-
-    def learn(block: list[int]) -> None:
-        nonlocal done
-        places = range(done, done + len(block))
-        for i, symbol in zip(places, block):
-            curves[keys[i]].count(*pairs[i].interval(symbol))
-        for i in places:
-            curves[keys[i]].renew()
-        done += len(block)
-
-    def distribution(i: int) -> Window:
-        return pairs[i].window(curves[keys[i]].at if calibrate else lambda v: v)
-
-    assert decode_group(data, 2000, distribution, learn if calibrate else lambda block: None) == symbols.tolist()
+    assert decode_group(data, 2000, pairs.__getitem__, lambda i: contexts[i % 5]) == symbols.tolist()
 
 
 def test_categorical(rng):
@@ -629,6 +672,7 @@ def test_categorical(rng):
     symbols = rng.integers(-2, 12, 1000, np.int8)
     rows = [categorical(p) for p in pmf]
     check(symbols, lic_native.Categorical(pmf), rows.__getitem__)
+    check_calibrated(symbols, lic_native.Categorical(pmf), rows.__getitem__)
     one = row(0, [*(pmf[0].astype(float) / float(pmf[0].max())), 0.0])
     check(symbols, lic_native.Categorical(pmf[0].astype(float)), lambda _: one)
 
@@ -692,8 +736,11 @@ def test_images(quality):
     assert file.varint() == 0
     prior = [buffer.tolist() for buffer in (model.prior.gain_levels.T, model.prior.median, model.prior.cdf)]
     rows = [image_row(*numbers, index) for numbers in zip(*prior)]
+    for i, r in enumerate(rows):
+        r.range = 8 * i // len(rows)
     grid = 3 * 4
-    symbols = decode_group(data[file.position : -4], len(rows) * grid, lambda i: rows[i // grid])
+    stream = data[file.position : -4]
+    symbols = decode_group(stream, len(rows) * grid, lambda i: rows[i // grid], lambda i: i // grid)
     stored = np.array(symbols, "<i2")
     assert np.array_equal(stored.reshape(-1, 3, 4), image.latents(data, device="cpu"))
     of_tiles = struct.pack("<Q", _native.fingerprint(stored.tobytes()))

@@ -15,7 +15,8 @@ from PIL import Image
 from lic_native.coding.coder import LANES, StreamDecoder, StreamEncoder
 from lic_native.coding.mixture import Mixture, to_params
 from lic_native.coding.rate import RateMeter
-from lic_native.errors import CorruptError
+from lic_native.errors import CorruptError, TruncatedError
+from lic_native.image.codec import decode_tile
 from lic_native.models import msp
 from lic_native.models.base import State
 from lic_native.models.msp import Config, Msp
@@ -77,18 +78,19 @@ def test_three_coders_agree_on_every_picture_alone_and_in_a_batch(small_msp, siz
     assert torch.equal(walk(small_msp, StreamDecoder(coded), index, size), symbols)
 
 
-def test_streams_of_images_have_no_contexts_and_are_never_calibrated(small_msp):
+def test_streams_are_calibrated(small_msp):
     index, size = torch.tensor([100]), (9, 11)
+    # The prior expects a third of this.
     symbols = 3 * some(small_msp, index, size)
     encoder = StreamEncoder(calibrate=True)
     walk(small_msp, encoder, index, size, symbols)
-    (stream,) = encoder.finish()
-    assert [stream] == streams(small_msp, symbols, index)
-    # Bit 7 of a stream's first byte says that groups with contexts are calibrated (docs/format.md, section 5).
-    decoder = StreamDecoder([bytes([stream[0] | 0x80]) + stream[1:]])
-    walk(small_msp, decoder, index, size)
-    with pytest.raises(CorruptError, match="calibrated stream without contexts"):
-        decoder.finish()
+    (stream,), (plain,) = encoder.finish(), streams(small_msp, symbols, index)
+    # Bit 7 of a stream's first byte says that it is calibrated (docs/format.md, section 5).
+    assert (stream[0] >> 7, plain[0] >> 7) == (1, 0) and len(stream) < 0.95 * len(plain)
+    assert torch.equal(decode_tile(small_msp, stream, 100, size), symbols)
+    for claim in (bytes([stream[0] & 0x7F]) + stream[1:], bytes([plain[0] | 0x80]) + plain[1:]):
+        with pytest.raises((CorruptError, TruncatedError)):
+            decode_tile(small_msp, claim, 100, size)
 
 
 def test_steps_are_as_many_at_any_size(small_msp):

@@ -66,5 +66,5 @@ def inspect(
     if kind_ in ("stored", "jpeg"):
         return jpeg.inspect(data, limits=limits)
     head = _native.message_head if kind_ == "symbols" else _native.tensor_head
-    dtype, is_torch, shape = head(data)
+    dtype, is_torch, shape = head(data)[:3]
     return TensorInfo(kind_, len(data), dtype, shape, "torch" if is_torch else "numpy")

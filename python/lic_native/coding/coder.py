@@ -48,7 +48,7 @@ LANES = 8
 class StreamEncoder:
     """Puts every group of symbols into rANS streams, one for each picture of the batch.
 
-    calibrate: whether what was coded before corrects the mixtures that have contexts (`entropy.Encoder`).
+    calibrate: whether what was coded before corrects the distributions (`entropy.Encoder`).
     """
 
     def __init__(self, batch: int = 1, calibrate: bool = False) -> None:

@@ -33,14 +33,14 @@ class Mixture(NamedTuple):
         `unit`.
     mean: `[..., n]` added to both means, or None.
     unit, level: `[..., n]` or broadcast: a unit in integer steps, and its natural logarithm.
-    first_context: the contexts of the n channels count from here (`entropy.Encoder`, calibrate); None is no contexts.
+    first_context: the contexts of the n channels count from here (`entropy.Encoder`, calibrate).
     """
 
     raw: Tensor
     mean: Tensor | None
     unit: Tensor
     level: Tensor
-    first_context: int | None = None
+    first_context: int = 0
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -53,9 +53,7 @@ class Mixture(NamedTuple):
     def distributions(self) -> Iterable[Distribution]:
         # Converted before it leaves the device: 16 bits instead of 32.
         params = to_params(self).cpu().contiguous().numpy()
-        first, contexts = self.first_context, None
-        if first is not None:
-            contexts = np.arange(first, first + params.shape[-2], dtype=np.uint16)
+        contexts = np.arange(self.first_context, self.first_context + params.shape[-2], dtype=np.uint16)
         return (LogisticPair(picture, contexts) for picture in params)
 
     def bits(self, symbols: Tensor) -> Tensor:

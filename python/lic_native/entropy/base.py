@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import _native
+from .contexts import ONE, Contexts
 
 __all__ = ["Distribution", "equal"]
 
@@ -27,6 +28,10 @@ class Distribution:
     def _model(self, shape: tuple[int, ...]) -> _native.Model:
         """Return the native distributions of symbols of this shape."""
         raise NotImplementedError
+
+    def _contexts(self, shape: tuple[int, ...]) -> Contexts:
+        """Return the contexts of symbols of this shape, for coders that calibrate."""
+        return ONE
 
     def _item(self, i: int, dimensions: int) -> Distribution:
         """Return the distributions of item `i` along the first axis of a tensor with this number of dimensions."""

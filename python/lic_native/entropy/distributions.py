@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from .. import _native
 from .arrays import ArrayLike, batch_item, broadcast, in_order, loses, to_floats
 from .base import Distribution
+from .contexts import Contexts
 from .tables import Tables
 
 __all__ = [
@@ -233,14 +234,14 @@ class LogisticPair(Distribution):
     """Mixtures of two logistic distributions, given by int16 `params` `[..., 5]` (docs/format.md, section 4).
 
     contexts: uint16 `[n]` below 4096, for coders that calibrate: element i of a group has the context
-        `contexts[i % n]`.
+        `contexts[i % n]`. None is one context for all.
     """
 
-    __slots__ = ("_contexts", "_native", "_params", "shape")
+    __slots__ = ("_native", "_own", "_params", "shape")
 
     def __init__(self, params: NDArray[np.int16], contexts: NDArray[np.uint16] | None = None) -> None:
-        self._native = _native.Model.mixtures(params, contexts)
-        self._params, self._contexts = params, contexts
+        self._native = _native.Model.mixtures(params)
+        self._params, self._own = params, contexts
         self.shape = params.shape[:-1]
 
     def _model(self, shape: tuple[int, ...]) -> _native.Model:
@@ -248,8 +249,11 @@ class LogisticPair(Distribution):
             raise ValueError(f"params of {self.shape} elements for symbols of shape {shape}")
         return self._native
 
+    def _contexts(self, shape: tuple[int, ...]) -> Contexts:
+        return super()._contexts(shape) if self._own is None else Contexts(self._own)
+
     def _parameters(self) -> dict[str, Any]:
-        return {"params": self._params} | ({} if self._contexts is None else {"contexts": self._contexts})
+        return {"params": self._params} | ({} if self._own is None else {"contexts": self._own})
 
 
 def check_distribution(distribution: object) -> None:

@@ -11,6 +11,7 @@ from .. import _native
 from ..arguments import Bytes, to_bytes, to_count
 from .arrays import OUT, ArrayLike, to_out, to_symbols
 from .base import Distribution
+from .contexts import Contexts, along, given, to_axis
 from .distributions import check_distribution
 
 __all__ = ["Decoder", "Encoder"]
@@ -24,8 +25,8 @@ class Encoder:
     Args:
         max_lanes: maximum number of interleaved states of the stream, 1 to 64. Each takes 2 to 3 bytes. Vector
             instructions, which serve tables, need 16 or more.
-        calibrate: whether distributions that have contexts are corrected by the symbols coded before
-            (docs/format.md, section 5), unless that makes the stream longer.
+        calibrate: whether distributions are corrected by the symbols coded before (docs/calibration.md), unless that
+            makes the stream longer. It takes some twenty times as long as tables do without.
 
     Raises:
         TypeError, ValueError: `max_lanes` is not an integer from 1 to 64.
@@ -47,19 +48,33 @@ class Encoder:
         if to_count(max_lanes, "max_lanes", 1) > 64:
             raise ValueError(f"max_lanes must be 64 or less, not {max_lanes}")
         self._native = _native.Encoder(max_lanes, calibrate)
+        self._calibrate = calibrate
         self._groups = self._symbols = 0
         self._finished = False
 
-    def put(self, symbols: ArrayLike, distribution: Distribution) -> None:
+    def put(
+        self,
+        symbols: ArrayLike,
+        distribution: Distribution,
+        *,
+        axis: int | None = None,
+        contexts: ArrayLike | None = None,
+    ) -> None:
         """Encode a group: integers of any shape that the distribution's parameters broadcast to.
 
+        Args:
+            symbols, distribution: as for `lic_native.encode`.
+            axis, contexts: what calibration learns together, as for `lic_native.encode`; groups with the same contexts
+                learn from each other. Without calibration they change nothing.
+
         Raises:
-            TypeError, ValueError: an argument is invalid, as for `lic_native.encode`, or the encoder is finished. The
-                group is then not encoded.
+            IndexError, TypeError, ValueError: an argument is invalid, as for `lic_native.encode`, or the encoder is
+                finished. The group is then not encoded.
         """
         check_distribution(distribution)
         array, _, _ = to_symbols(symbols)
-        self._native.put(array, distribution._model(array.shape))
+        chosen = _contexts(distribution, array.shape, axis, contexts, self._calibrate)
+        self._native.put(array, distribution._model(array.shape), chosen)
         self._groups += 1
         self._symbols += array.size
 
@@ -115,6 +130,8 @@ class Decoder:
         *,
         dtype: DTypeLike | None = None,
         out: ArrayLike | None = None,
+        axis: int | None = None,
+        contexts: ArrayLike | None = None,
     ) -> Any:
         """Return the symbols of the next group, as a NumPy array or in `out`.
 
@@ -124,14 +141,16 @@ class Decoder:
             dtype: dtype of the result: int8, uint8, int16, uint16 or int32; None means int32.
             out: contiguous array or CPU tensor of the group's shape and one of these dtypes, to fill and return. It
                 replaces `shape` and `dtype`.
+            axis, contexts: those that the group was encoded with.
 
         Raises:
+            IndexError: the group does not have this axis.
             TruncatedError, CorruptError: the stream is damaged, the group has another shape or distribution, or a
                 symbol does not fit the dtype. Nothing more can be decoded then.
             TypeError: the dtype is not one of these, an argument has another type, `out` can't be filled, or `shape`
                 or `dtype` is passed with `out`.
             ValueError: the distribution's parameters don't broadcast to the shape, or are invalid; `out` is not
-                contiguous.
+                contiguous, or contexts are invalid.
         """
         check_distribution(distribution)
         if out is not None:
@@ -140,7 +159,8 @@ class Decoder:
             array = to_out(out)
         else:
             array = _empty(distribution.shape if shape is None else shape, dtype)
-        self._native.get(distribution._model(array.shape), array)
+        chosen = _contexts(distribution, array.shape, axis, contexts, self._native.calibrated)
+        self._native.get(distribution._model(array.shape), array, chosen)
         self._groups += 1
         self._symbols += array.size
         return array if out is None else out
@@ -154,6 +174,23 @@ class Decoder:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a Decoder can be neither pickled nor copied: make another from its bytes")
+
+
+def _contexts(
+    distribution: Distribution,
+    shape: tuple[int, ...],
+    axis: int | None,
+    contexts: ArrayLike | None,
+    calibrate: bool,
+) -> Contexts | None:
+    """Return the contexts of a group, or None where there is no calibration."""
+    if axis is not None and contexts is not None:
+        raise TypeError("axis and contexts exclude each other")
+    if axis is not None:
+        return along(to_axis(axis, shape), shape)
+    if contexts is not None:
+        return given(contexts, shape)
+    return distribution._contexts(shape) if calibrate else None
 
 
 def _empty(shape: tuple[int, ...], dtype: DTypeLike | None) -> NDArray[Any]:

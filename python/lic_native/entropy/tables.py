@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from .. import _native
 from .arrays import ArrayLike, batch_item, broadcast, in_order, to_floats, to_int32, to_numpy
 from .base import Distribution, equal
+from .contexts import MAX_CONTEXTS, ONE, Contexts
 
 __all__ = ["Rows", "Tables"]
 
@@ -242,6 +243,16 @@ class Rows(Distribution):
         if self.shape == shape:
             return self._native
         return _native.Model.rows(self.tables._native, broadcast(self._indexes, shape, "indexes"))
+
+    def _contexts(self, shape: tuple[int, ...]) -> Contexts:
+        """Return the rows as contexts; neighbouring ones share a context where there are too many."""
+        rows = broadcast(self._indexes, shape, "indexes").reshape(-1)
+        if len(self.tables) > MAX_CONTEXTS:
+            rows = rows.astype(np.int64) * MAX_CONTEXTS // len(self.tables)
+        if rows.dtype != np.uint8:
+            # What is no row is reported when it is coded.
+            rows = rows.clip(0, MAX_CONTEXTS - 1)
+        return Contexts(rows.astype(np.uint16)) if rows.size else ONE
 
     def _item(self, i: int, dimensions: int) -> Rows:
         return Rows(self.tables, batch_item(self._indexes, i, dimensions))

@@ -11,23 +11,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _native
-from ..arguments import Bytes, check_instance, to_bytes, to_count, to_integer
+from ..arguments import Bytes, check_instance, to_bytes, to_count
 from ..errors import LimitExceededError
 from ..limits import DEFAULT_LIMITS, Limits
 from ..threads import resolve, share
 from .arrays import ArrayLike, in_order, like, refuse_lists, to_numpy, to_out, to_symbols
 from .base import Distribution
+from .contexts import Contexts, along, given, to_axis
 from .distributions import check_distribution
 
 __all__ = ["DTYPES", "decode", "decode_batch", "encode", "encode_batch"]
 
 DTYPES = ("bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64")
+#: Where the contexts of a message come from: the distribution, the caller, or axis a by the number `_AXIS` + a.
+_DISTRIBUTION, _CALLER, _AXIS = range(3)
 #: Number of symbols that one thread codes before a second one has started.
 _FEW = 1 << 14
 
 
 def encode(
-    tensor: ArrayLike, distribution: Distribution | None = None, *, axis: int | None = None, threads: int = 0
+    tensor: ArrayLike,
+    distribution: Distribution | None = None,
+    *,
+    axis: int | None = None,
+    calibrate: bool = False,
+    contexts: ArrayLike | None = None,
+    threads: int = 0,
 ) -> bytes:
     """Return integers as bytes.
 
@@ -41,8 +50,15 @@ def encode(
             distribution, values must fit int32. Contiguous arrays of up to 32 bits are not copied.
         distribution: `tables[indexes]`, `Gaussian(mean, scale)` or another distribution, whose parameters broadcast to
             the tensor's shape.
-        axis: axis along which each index gets a fitted table of its own; None tries the likely axes. It can't be
-            combined with a distribution.
+        axis: without a distribution, the axis along which each index gets a fitted table of its own; None tries the
+            likely axes. With `calibrate`, the axis along which each index, up to 4095, is a context: that of the
+            channels, mostly.
+        calibrate: correct the distribution by the symbols coded before, unless that makes the message longer
+            (docs/calibration.md). It takes some twenty times as long as tables do without. `decode` needs no such
+            argument.
+        contexts: with `calibrate`, integers from 0 to 4095 that broadcast to the tensor's shape: elements of the same
+            context learn from each other. `decode` needs them, too. Without axis and contexts, each row of `tables` is
+            a context, and all elements of other distributions share one.
         threads: number of threads for a large tensor with a distribution; 0 means all cores. The bytes don't depend on
             it.
 
@@ -50,8 +66,8 @@ def encode(
         IndexError: the tensor does not have this axis.
         TypeError: the dtype is not one of these (round a float tensor first: `encode(tensor.round().to(torch.int32))`),
             or an argument has another type.
-        ValueError: the distribution's parameters do not broadcast to the tensor's shape, or are invalid; `threads` is
-            negative.
+        ValueError: the distribution's parameters or the contexts do not broadcast to the tensor's shape, or are
+            invalid; `threads` is negative.
 
     Example:
         >>> scales = np.array([0.5, 2.0, 8.0])
@@ -60,22 +76,33 @@ def encode(
         >>> decode(data, tables[indexes])
         array([ 0,  1, -3, 12], dtype=int16)
     """
+    if not isinstance(calibrate, bool):
+        raise TypeError(f"calibrate must be True or False, not {type(calibrate).__name__}")
     if distribution is not None:
         check_distribution(distribution)
-        if axis is not None:
-            raise TypeError("axis is for fitted tables: leave it out if you pass a distribution")
+        if axis is not None and not calibrate:
+            raise TypeError("axis is for fitted tables: leave it out if you pass a distribution, or calibrate")
+        if contexts is not None and (axis is not None or not calibrate):
+            raise TypeError("contexts need calibrate=True, and replace axis")
         symbols, dtype, is_torch = to_symbols(tensor)
-        model = distribution._model(symbols.shape)
-        return _native.message_encode(symbols, model, dtype, is_torch, _threads(threads, symbols.size))
+        model, threads = distribution._model(symbols.shape), _threads(threads, symbols.size)
+        if not calibrate:
+            return _native.message_encode(symbols, model, dtype, is_torch, threads)
+        source = _DISTRIBUTION
+        if contexts is not None:
+            source = _CALLER
+        elif axis is not None:
+            source = _AXIS + to_axis(axis, symbols.shape)
+        chosen = _contexts(source, distribution, symbols.shape, contexts)
+        return _native.message_encode(symbols, model, dtype, is_torch, threads, chosen, source)
+    if calibrate or contexts is not None:
+        raise TypeError("only a distribution can be calibrated: pass one")
     to_count(threads, "threads")
     refuse_lists(tensor)
     array, is_torch = to_numpy(tensor)
     _check_dtype(array.dtype, "tensor.round().to(torch.int32)" if is_torch else "numpy.rint(array).astype(numpy.int32)")
     if axis is not None:
-        axis = to_integer(axis, "axis")
-        if not -array.ndim <= axis < array.ndim:
-            raise IndexError(f"axis {axis} is out of range for the shape {array.shape}")
-        axis %= array.ndim
+        axis = to_axis(axis, array.shape)
     return _native.tensor_encode(in_order(array), is_torch, axis)
 
 
@@ -83,6 +110,7 @@ def decode(
     data: Bytes,
     distribution: Distribution | None = None,
     *,
+    contexts: ArrayLike | None = None,
     out: ArrayLike | None = None,
     limits: Limits = DEFAULT_LIMITS,
     threads: int = 0,
@@ -92,6 +120,7 @@ def decode(
     Args:
         data: bytes from `encode`.
         distribution: the distribution that `encode` received.
+        contexts: the contexts that `encode` received, if it did.
         out: with a distribution, an array or CPU tensor of the same number of elements to decode into and return:
             contiguous, of dtype int8, uint8, int16, uint16 or int32, and wide enough for the symbols. After an error
             its values are meaningless.
@@ -104,32 +133,33 @@ def decode(
         UnsupportedError: the bytes are of a newer version, or were encoded with a distribution and none is passed.
         LimitExceededError: the bytes or the result exceed `limits`.
         TypeError: `data` is not a bytes-like object, `out` can't be filled, or an argument has another type.
-        ValueError: the distribution's parameters don't broadcast to the stored shape, or are invalid; `out` has
-            another number of elements or is not contiguous; `threads` is negative.
+        ValueError: the distribution's parameters or the contexts don't broadcast to the stored shape, or are invalid;
+            contexts are missing; `out` has another number of elements or is not contiguous; `threads` is negative.
     """
     data = to_bytes(data)
     check_instance(limits, Limits, "limits")
     limits.check_input(len(data))
     if distribution is None:
         to_count(threads, "threads")
-        if out is not None:
-            raise TypeError("out needs a distribution")
+        if out is not None or contexts is not None:
+            raise TypeError("out and contexts need a distribution")
         array, is_torch = _native.tensor_decode(data, limits.max_output_bytes)
         return like(array, is_torch)
     check_distribution(distribution)
     target = None if out is None else to_out(out)
     # A damaged shape must not cost memory, so the head is checked first.
     model = distribution._model(distribution.shape)
-    dtype, is_torch, shape = _native.message_head(data, model)
+    dtype, is_torch, shape, source = _native.message_head(data, model)
     _check_size(shape, dtype, limits)
+    chosen = None if source is None else _contexts(source, distribution, shape, contexts)
     if shape != distribution.shape:
         model = distribution._model(shape)
     threads = _threads(threads, math.prod(shape))
     if target is not None:
-        _native.message_decode(data, model, target, threads)
+        _native.message_decode(data, model, target, threads, chosen)
         return out
     array = np.empty(shape, np.int32 if dtype in ("int64", "uint32") else dtype)
-    _native.message_decode(data, model, array, threads)
+    _native.message_decode(data, model, array, threads, chosen)
     return like(array.astype(dtype, copy=False), is_torch)
 
 
@@ -186,7 +216,7 @@ def decode_batch(
     threads = resolve(threads)
     if not items:
         raise ValueError("strings is empty: pass one or more results of encode")
-    dtype, is_torch, shape = _native.message_head(items[0], distribution._model(distribution.shape))
+    dtype, is_torch, shape, _ = _native.message_head(items[0], distribution._model(distribution.shape))
     _check_items(distribution, (len(items), *shape))
     _check_size((len(items), *shape), dtype, limits)
     item_limits = replace(limits, max_output_bytes=limits.max_output_bytes // len(items))
@@ -198,6 +228,17 @@ def decode_batch(
         return item
 
     return like(np.stack(share(restore, range(len(items)), threads)), is_torch)
+
+
+def _contexts(source: int, distribution: Distribution, shape: tuple[int, ...], contexts: ArrayLike | None) -> Contexts:
+    """Return the contexts of a message of this shape. Raises ValueError if the caller must pass them and did not."""
+    if source == _DISTRIBUTION:
+        return distribution._contexts(shape)
+    if source != _CALLER:
+        return along(source - _AXIS, shape)
+    if contexts is None:
+        raise ValueError("the message was encoded with contexts: pass them, contexts=")
+    return given(contexts, shape)
 
 
 def _check_items(distribution: Distribution, shape: tuple[int, ...]) -> None:

@@ -115,7 +115,7 @@ def encode_tile(model: ImageModel, symbols: Tensor, index: int) -> bytes:
 
     Raises CorruptError if the decoded latents are not the encoded ones.
     """
-    coder = StreamEncoder()
+    coder = StreamEncoder(calibrate=True)
     walk(model, coder, index, symbols.shape[2:], symbols)
     (stream,) = coder.finish()
     if not torch.equal(decode_tile(model, stream, index, symbols.shape[2:]), symbols):

@@ -210,7 +210,7 @@ class GroupHead(nn.Module):
         self.interleaved = interleaved
         self.guessed = skip if partial else max((b for _, b in groups if b <= skip), default=0)
         #: Of channel 0, for coders that calibrate: what they learn of a channel is for all heads with the same context.
-        self.first_context: int | None = None
+        self.first_context = 0
         sizes = [b - a for a, b in groups]
         before = [sum(sizes[:g]) for g in range(1, len(groups))]
         self.normalize = Normalize()
@@ -272,8 +272,7 @@ class GroupHead(nn.Module):
         for g, (a, b) in enumerate(self.groups):
             own = units.of(slice(a, b))
             raw, mean = self._mixture_params(g, hidden[g], seen, skip)
-            context = None if self.first_context is None else self.first_context + a
-            mixture = Mixture(raw, mean, own.unit, own.level, context)
+            mixture = Mixture(raw, mean, own.unit, own.level, self.first_context + a)
             y = coder.code(mixture, None if symbols is None else symbols[..., a:b])
             coded.append(y)
             if g + 1 < len(self.groups):

@@ -23,8 +23,9 @@ from ..models.sampling import Picture, Shape
 from . import parts
 from .camera import CameraFiles
 from .data import CROP_DRAWS, SAMPLING_SHARES, SOFT, TABLE_DRAWS, Draws, Photographs, annex_k, quantised, random_tables
+from .slim import slimmed
 from .task import Groups, Task
-from .widen import widened
+from .widen import contains, widened
 
 __all__ = ["JpegTask", "configuration", "validate", "validation_examples"]
 
@@ -81,8 +82,9 @@ class JpegTask(Task[Mlcc]):
     def build(self, start: Path | str | None, generator: torch.Generator) -> Mlcc:
         if start is None:
             return Mlcc(self._config, self._sigma(generator))
-        narrow = parts.load(start)[1] if Path(start).is_dir() else Mlcc.load(start, trainable=True)
-        return widened(narrow, self._config)
+        other = parts.load(start)[1] if Path(start).is_dir() else Mlcc.load(start, trainable=True)
+        grows = contains(self._config, other.config) or not contains(other.config, self._config)
+        return (widened if grows else slimmed)(other, self._config)
 
     def _sigma(self, generator: torch.Generator) -> Tensor:
         """Return the RMS of the dequantised coefficients of luma and of 4:2:0 chroma, `[2, 64]`."""

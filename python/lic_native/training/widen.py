@@ -14,7 +14,7 @@ from ..models import base, context, msp
 from ..models.mlcc import Mlcc
 from ..models.msp import Msp
 
-__all__ = ["contains", "obstacle", "widen", "widened"]
+__all__ = ["contains", "copy_common", "obstacle", "widen", "widened"]
 
 M = TypeVar("M", Mlcc, Msp)
 
@@ -38,19 +38,14 @@ def widen(wide: M, narrow: M) -> None:
     """Make a network with random weights compute the function of a smaller one.
 
     New units keep random input weights, and get zero weights to the units that `narrow` has; so does new side
-    information. New blocks and layers are the identity. Ranges of activations are not copied: they are to be observed
-    anew.
+    information. New blocks and layers are the identity.
 
     Raises:
         ValueError: a field of the configuration of `wide` is below that of `narrow`; the message names it.
     """
     if found := obstacle(wide.config, narrow.config):
         raise ValueError(f"the network can't grow to this configuration: {found}")
-    for name, old in narrow.named_parameters():
-        _implant(wide.get_parameter(name), old, _parts(wide, name), _parts(narrow, name))
-    for name, buffer in narrow.named_buffers():
-        if not name.endswith((".limit", ".step")):
-            wide.get_buffer(name).copy_(buffer)
+    copy_common(wide, narrow)
     for (trunk, head), (_, old_head) in zip(_trunks(wide), _trunks(narrow)):
         for conv in (trunk.context, getattr(trunk, "fine_context", None)):
             if conv is not None:
@@ -60,6 +55,19 @@ def widen(wide: M, narrow: M) -> None:
     if hyperprior is not None and narrow.hyperprior is None:
         for linear in (*hyperprior.chroma_priors, *hyperprior.luma_priors):
             linear.weight.zero_()
+
+
+@torch.no_grad()
+def copy_common(model: nn.Module, other: nn.Module) -> None:
+    """Copy what two networks of different widths have in common; the other inputs of these units get zero weights.
+
+    Ranges of activations are not copied: they are to be observed anew.
+    """
+    for name, old in other.named_parameters():
+        _implant(model.get_parameter(name), old, _parts(model, name), _parts(other, name))
+    for name, buffer in other.named_buffers():
+        if not name.endswith((".limit", ".step")):
+            model.get_buffer(name).copy_(buffer)
 
 
 def contains(wide: base.Config, narrow: base.Config) -> bool:
@@ -111,7 +119,7 @@ def _parts(model: nn.Module, name: str) -> tuple[list[int], list[int]]:
 def _implant(
     new: Tensor, old: Tensor, parts: tuple[list[int], list[int]], old_parts: tuple[list[int], list[int]]
 ) -> None:
-    """Copy the weights (or the bias) of a narrow layer into a wide one, part by part."""
+    """Copy the weights (or the bias) of a layer into one of another width, part by part."""
 
     def columns(x: Tensor, inputs: list[int]) -> Sequence[Tensor]:
         return x.split(inputs, 1) if inputs else (x,)
@@ -120,4 +128,5 @@ def _implant(
         kept = target[: len(source)]
         kept.zero_()
         for part, old_part in zip(columns(kept, parts[1]), columns(source, old_parts[1])):
-            part[tuple(slice(n) for n in old_part.shape)] = old_part
+            common = tuple(slice(min(sizes)) for sizes in zip(part.shape, old_part.shape))
+            part[common] = old_part[common]

@@ -3,10 +3,10 @@
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use lic_native::ans::{self, Backend, Decoder, Encoder, EntropyModel, Symbol};
+use lic_native::ans::{self, Backend, Calibrated, Decoder, Encoder, Symbol};
 use lic_native::Result;
 use lic_native_fuzz::{
-    cycle, is_invalid_argument, on_all, widen, with_symbols, AnyModel, Integer, SymbolType, Visitor,
+    cycle, is_invalid_argument, on_all, widen, with_symbols, AnyContexts, AnyModel, Integer, SymbolType, Visitor,
 };
 
 #[derive(Arbitrary, Debug)]
@@ -15,6 +15,7 @@ struct Group {
     symbols: Vec<Integer>,
     symbol_type: SymbolType,
     count: Option<u16>,
+    contexts: Option<AnyContexts>,
 }
 
 #[derive(Arbitrary, Debug)]
@@ -22,6 +23,8 @@ struct Input {
     groups: [Option<Group>; 3],
     joined: bool,
     threads: bool,
+    /// Whether groups with contexts are calibrated; groups that are joined have none.
+    calibrated: bool,
 }
 
 impl Group {
@@ -46,8 +49,14 @@ struct Put<'a>(&'a mut Encoder, &'a Group);
 impl Visitor for Put<'_> {
     type Output = Result<()>;
 
-    fn visit<M: EntropyModel>(self, model: &M) -> Self::Output {
-        with_symbols!(self.1.symbol_type, S => self.0.put(&self.1.symbols::<S>(), model))
+    fn visit<M: Calibrated>(self, model: &M) -> Self::Output {
+        with_symbols!(self.1.symbol_type, S => {
+            let symbols = self.1.symbols::<S>();
+            match &self.1.contexts {
+                Some(contexts) => contexts.visit(|contexts| self.0.put_in_contexts(&symbols, model, contexts)),
+                None => self.0.put(&symbols, model),
+            }
+        })
     }
 }
 
@@ -56,10 +65,14 @@ struct Get<'a, 'b>(&'a mut Decoder<&'b [u8]>, &'a Group);
 impl Visitor for Get<'_, '_> {
     type Output = ();
 
-    fn visit<M: EntropyModel>(self, model: &M) {
+    fn visit<M: Calibrated>(self, model: &M) {
         with_symbols!(self.1.symbol_type, S => {
             let mut out = vec![S::default(); model.len()];
-            self.0.get(model, &mut out).expect("it was encoded");
+            match &self.1.contexts {
+                Some(contexts) => contexts.visit(|contexts| self.0.get_in_contexts(model, contexts, &mut out)),
+                None => self.0.get(model, &mut out),
+            }
+            .expect("it was encoded");
             assert_eq!(widen(&out), widen(&self.1.symbols::<S>()));
         });
     }
@@ -71,7 +84,7 @@ struct Parts<'a>(&'a Group, usize);
 impl Visitor for Parts<'_> {
     type Output = Result<()>;
 
-    fn visit<M: EntropyModel>(self, model: &M) -> Self::Output {
+    fn visit<M: Calibrated>(self, model: &M) -> Self::Output {
         with_symbols!(self.0.symbol_type, S => {
             let symbols = self.0.symbols::<S>();
             let encode = |backend| {
@@ -80,10 +93,25 @@ impl Visitor for Parts<'_> {
             let (bytes, sum) = on_all(encode)?;
             let decode = |backend| {
                 let mut out = vec![S::default(); symbols.len()];
-                ans::decode(backend, &bytes, model, &mut out, self.1).map(|sum| (sum, widen(&out)))
+                ans::decode(backend, &bytes, model, None, &mut out, self.1).map(|sum| (sum, widen(&out)))
             };
             assert_eq!(on_all(decode), Ok((sum, widen(&symbols))));
-            Ok(())
+            let Some(contexts) = &self.0.contexts else { return Ok(()) };
+            let plain = ans::encode(Backend::SCALAR, &symbols, model, 1)?;
+            contexts.visit(|contexts| {
+                let encode = |backend| {
+                    ans::encode_in_contexts(backend, &symbols, model, contexts, &plain, self.1)
+                        .map(|parts| (parts.to_vec(), parts.sum()))
+                };
+                let (bytes, sum) = on_all(encode)?;
+                let decode = |backend| {
+                    let mut out = vec![S::default(); symbols.len()];
+                    ans::decode(backend, &bytes, model, Some(contexts), &mut out, self.1)
+                        .map(|sum| (sum, widen(&out)))
+                };
+                assert_eq!(on_all(decode), Ok((sum, widen(&symbols))));
+                Ok(())
+            })
         })
     }
 }
@@ -91,6 +119,9 @@ impl Visitor for Parts<'_> {
 fuzz_target!(|input: Input| {
     let encode = |backend: Backend| {
         let mut encoder = Encoder::new().with_backend(backend);
+        if input.calibrated && !input.joined {
+            encoder = encoder.calibrating();
+        }
         let put = |group: &Group| {
             group.model.visit(group.count(), Put(&mut encoder, group)).and_then(|result| result)
         };

@@ -3,32 +3,40 @@
 
 use arbitrary::{Arbitrary, Unstructured};
 use libfuzzer_sys::fuzz_target;
-use lic_native::ans::{Decoder, EntropyModel, Symbol};
+use lic_native::ans::{Calibrated, Decoder, Symbol};
 use lic_native::Result;
-use lic_native_fuzz::{on_all, widen, with_symbols, AnyModel, SymbolType, Visitor};
+use lic_native_fuzz::{on_all, widen, with_symbols, AnyContexts, AnyModel, SymbolType, Visitor};
 
 #[derive(Arbitrary, Debug)]
 struct Group {
     model: AnyModel,
     count: u16,
     symbols: SymbolType,
+    contexts: Option<AnyContexts>,
     /// Whether it goes on with the group before.
     continued: bool,
 }
 
-struct Get<'a, 'b>(&'a mut Decoder<&'b [u8]>, SymbolType);
+struct Get<'a, 'b>(&'a mut Decoder<&'b [u8]>, &'a Group);
 
 impl Visitor for Get<'_, '_> {
     type Output = Result<Vec<i32>>;
 
-    fn visit<M: EntropyModel>(self, model: &M) -> Self::Output {
-        with_symbols!(self.1, S => get::<S, M>(self.0, model))
+    fn visit<M: Calibrated>(self, model: &M) -> Self::Output {
+        with_symbols!(self.1.symbols, S => get::<S, M>(self.0, model, self.1.contexts.as_ref()))
     }
 }
 
-fn get<S: Symbol, M: EntropyModel>(decoder: &mut Decoder<&[u8]>, model: &M) -> Result<Vec<i32>> {
+fn get<S: Symbol, M: Calibrated>(
+    decoder: &mut Decoder<&[u8]>,
+    model: &M,
+    contexts: Option<&AnyContexts>,
+) -> Result<Vec<i32>> {
     let mut out = vec![S::default(); model.len()];
-    decoder.get(model, &mut out)?;
+    match contexts {
+        Some(contexts) => contexts.visit(|contexts| decoder.get_in_contexts(model, contexts, &mut out))?,
+        None => decoder.get(model, &mut out)?,
+    }
     Ok(widen(&out))
 }
 
@@ -49,7 +57,7 @@ fuzz_target!(|data: &[u8]| {
             }
             before = count;
             let symbols =
-                group.model.visit(count, Get(&mut decoder, group.symbols)).and_then(|result| result);
+                group.model.visit(count, Get(&mut decoder, group)).and_then(|result| result);
             // What follows an error means nothing, but is safe.
             if !failed {
                 failed = symbols.is_err();

@@ -6,8 +6,8 @@ use std::fmt::Debug;
 
 use arbitrary::Arbitrary;
 use lic_native::ans::{
-    Backend, Categorical, EntropyModel, LocationScale, LogisticPair, Mixture, MixtureComponent, Parameter, Symbol,
-    TableRows,
+    Backend, Calibrated, Categorical, Contexts, LocationScale, LogisticPair, Mixture, MixtureComponent, Parameter,
+    Symbol, TableRows,
 };
 use lic_native::tables::{CdfRow, Family, Float, ScaleTables, Tables};
 use lic_native::{Error, Result};
@@ -174,7 +174,7 @@ pub enum AnyModel {
 pub trait Visitor {
     type Output;
 
-    fn visit<M: EntropyModel>(self, model: &M) -> Self::Output;
+    fn visit<M: Calibrated>(self, model: &M) -> Self::Output;
 }
 
 impl AnyModel {
@@ -268,6 +268,21 @@ fn categorical<T: Float, V: Visitor>(
     let probabilities: Vec<T> = probabilities.iter().map(|value| convert(value.to_f64())).collect();
     let probabilities = cycle(&probabilities, count * symbols);
     Ok(visitor.visit(&Categorical::new(&probabilities, symbols)?))
+}
+
+/// Contexts of a group's elements.
+#[derive(Arbitrary, Debug)]
+pub struct AnyContexts {
+    contexts: [u16; 3],
+    run: u8,
+}
+
+impl AnyContexts {
+    /// Calls `work` with the contexts.
+    pub fn visit<T>(&self, work: impl FnOnce(Contexts) -> T) -> T {
+        let contexts = self.contexts.map(|context| context % Contexts::MAX as u16);
+        work(Contexts::new(&contexts).expect("they are in range").in_runs(self.run.into()))
+    }
 }
 
 /// The types that symbols may have.

@@ -39,8 +39,6 @@ const MEMORY: u32 = 1000;
 
 /// For each context, a curve for each range of the model's scales.
 pub(super) const RANGES: usize = 8;
-/// The largest number of contexts. Their curves take 8 MiB.
-const MAX_CONTEXTS: usize = 1 << 12;
 
 /// An adaptive distribution function of the values of another one, between whose knots it is linear.
 #[derive(Debug, Clone)]
@@ -123,11 +121,17 @@ impl Curve {
     }
 }
 
-/// The contexts of a group's elements: element `i` has context `contexts[i % contexts.len()]`.
+/// The contexts of a group's elements: element `i` has context `contexts[i / run % contexts.len()]`.
 #[derive(Debug, Clone, Copy)]
-pub struct Contexts<'a>(&'a [u16]);
+pub struct Contexts<'a> {
+    contexts: &'a [u16],
+    run: usize,
+}
 
 impl<'a> Contexts<'a> {
+    /// Contexts are below this. Their curves take 8 MiB.
+    pub const MAX: usize = 1 << 12;
+
     /// Takes the contexts of the first elements, which are repeated.
     ///
     /// # Errors
@@ -135,16 +139,31 @@ impl<'a> Contexts<'a> {
     pub fn new(contexts: &'a [u16]) -> Result<Self> {
         match contexts.iter().max() {
             None => Err(Error::InvalidArgument("no contexts".into())),
-            Some(&most) if usize::from(most) >= MAX_CONTEXTS => {
-                Err(Error::InvalidArgument(format!("context {most} is not below {MAX_CONTEXTS}")))
+            Some(&most) if usize::from(most) >= Self::MAX => {
+                Err(Error::InvalidArgument(format!("context {most} is not below {}", Self::MAX)))
             }
-            Some(_) => Ok(Self(contexts)),
+            Some(_) => Ok(Self { contexts, run: 1 }),
         }
+    }
+
+    /// Gives each context to `run` elements in turn, at least one.
+    #[must_use]
+    pub fn in_runs(self, run: usize) -> Self {
+        Self { run: run.max(1), ..self }
     }
 
     /// Returns the contexts from element `first` on.
     pub(super) fn from(self, first: usize) -> impl Iterator<Item = usize> {
-        self.0.iter().cycle().skip(first % self.0.len()).map(|&context| context.into())
+        let Self { contexts, run } = self;
+        let (mut i, mut left) = (first / run % contexts.len(), run - first % run);
+        std::iter::from_fn(move || {
+            let context = contexts[i].into();
+            left -= 1;
+            if left == 0 {
+                (i, left) = (if i + 1 < contexts.len() { i + 1 } else { 0 }, run);
+            }
+            Some(context)
+        })
     }
 }
 
@@ -158,7 +177,7 @@ pub(super) struct Calibration {
 impl Calibration {
     /// Makes room for these contexts.
     pub(super) fn reserve(&mut self, contexts: Contexts) {
-        let count = contexts.0.iter().max().map_or(0, |&most| usize::from(most) + 1);
+        let count = contexts.contexts.iter().max().map_or(0, |&most| usize::from(most) + 1);
         if self.curves.len() < count * RANGES {
             self.curves.resize(count * RANGES, Curve::UNIFORM);
         }

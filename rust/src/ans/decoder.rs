@@ -67,27 +67,30 @@ impl<D: AsRef<[u8]>> Decoder<D> {
         contexts: Contexts,
         out: &mut [S],
     ) -> Result<()> {
-        if self.calibration.is_none() {
-            return self.get(model, out);
-        }
         check_count(out.len(), model.len())?;
         let before = (out.len() >= PIECE).then(|| (self.lanes.clone(), self.calibration.clone()));
-        let result = self.get_calibrated(model, contexts, out);
+        let result = self.get_part_in_contexts(model, 0, contexts, out);
         if let (Err(Error::Interrupted), Some(before)) = (&result, before) {
             (self.lanes, self.calibration) = before;
         }
-        result
+        result.map(drop)
     }
 
-    fn get_calibrated<S: Symbol, M: Calibrated>(
+    /// Decodes the elements from `first` on of a model as a group with contexts, and returns the sum of the symbols.
+    pub(super) fn get_part_in_contexts<S: Symbol, M: Calibrated>(
         &mut self,
         model: &M,
+        first: usize,
         contexts: Contexts,
         out: &mut [S],
-    ) -> Result<()> {
+    ) -> Result<u32> {
+        if self.calibration.is_none() {
+            return self.get_part(model, first, out);
+        }
         let (bytes, backend) = (self.data.as_ref(), self.lanes.backend);
         let calibration = self.calibration.get_or_insert_default();
         calibration.reserve(contexts);
+        let mut total = 0u32;
         let mut params = M::Params::default();
         let mut wide = [0; BATCH];
         let (mut numbers, mut intervals) = ([0; BLOCK], [Interval::default(); BLOCK]);
@@ -95,8 +98,9 @@ impl<D: AsRef<[u8]>> Decoder<D> {
             if (i + 1).is_multiple_of(PIECE / BATCH) {
                 interrupt::check()?;
             }
-            model.load(i * BATCH, out.len(), &mut params)?;
-            let mut contexts = contexts.from(i * BATCH);
+            let first = first + i * BATCH;
+            model.load(first, out.len(), &mut params)?;
+            let mut contexts = contexts.from(first);
             let wide = &mut wide[..out.len()];
             for (b, wide) in wide.chunks_mut(BLOCK).enumerate() {
                 let numbers = &mut numbers[..wide.len()];
@@ -118,12 +122,14 @@ impl<D: AsRef<[u8]>> Decoder<D> {
                 calibration.learn(backend, numbers, &intervals[..wide.len()]);
             }
             let shifts = model.shifts(&params).map(|shifts| &shifts[..out.len()]);
-            if let Some(symbol) = narrow(backend, wide, shifts, out).1 {
+            let (more, wrong) = narrow(backend, wide, shifts, out);
+            total = total.wrapping_add(more);
+            if let Some(symbol) = wrong {
                 let what = format!("symbol {symbol} is no {}", S::NAME);
                 return Err(Error::Corrupt { what, offset: self.lanes.next_word });
             }
         }
-        Ok(())
+        Ok(total)
     }
 
     /// Decodes the elements from `first` on of a model as a group, and returns the sum of the symbols.
@@ -205,6 +211,11 @@ impl<D: AsRef<[u8]>> Decoder<D> {
     pub fn continue_group(&mut self, decoded: usize) {
         let lanes = &mut self.lanes;
         lanes.states[..=lanes.lane_mask].rotate_left(decoded & lanes.lane_mask);
+    }
+
+    /// Returns whether the stream says that groups with contexts are calibrated.
+    pub fn is_calibrated(&self) -> bool {
+        self.calibration.is_some()
     }
 
     /// Checks that the stream ends here.

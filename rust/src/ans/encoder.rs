@@ -109,12 +109,12 @@ impl Encoder {
         };
         check_count(symbols.len(), model.len())?;
         let before = (self.queue.slots.len(), self.queue.outside.len());
-        let result = calibrated.push(self.backend, symbols, model, contexts, &mut self.queue);
+        let result = calibrated.push(self.backend, symbols, model, 0, contexts, &mut self.queue);
         if result.is_err() {
             // The curves may have learnt from some of the symbols.
             self.calibrated = None;
         }
-        self.end_group(before, result)
+        self.end_group(before, result.map(drop))
     }
 
     /// Ends a group, or forgets its symbols after an error. Before it were so many slots and escapes.
@@ -220,6 +220,23 @@ pub(super) fn encode_small<S: Symbol, M: EntropyModel>(
 ) -> Result<(Stream, u32)> {
     let mut encoder = Encoder::new().with_backend(backend);
     let sum = encoder.queue.push(backend, symbols, model)?;
+    encoder.group_ends.push(symbols.len());
+    Ok((encoder.stream(), sum))
+}
+
+/// Codes the elements from `first` on of a model as one group in a stream of its own, calibrated unless that makes it longer,
+/// and returns the stream and the sum of the symbols. All slots are held in memory.
+pub(super) fn encode_in_contexts<S: Symbol, M: Calibrated>(
+    backend: Backend,
+    symbols: &[S],
+    model: &M,
+    first: usize,
+    contexts: Contexts,
+) -> Result<(Stream, u32)> {
+    let mut encoder = Encoder::new().with_backend(backend);
+    let mut calibrated = CalibratedSlots::default();
+    let sum = calibrated.push(backend, symbols, model, first, contexts, &mut encoder.queue)?;
+    encoder.calibrated = Some(calibrated);
     encoder.group_ends.push(symbols.len());
     Ok((encoder.stream(), sum))
 }
@@ -338,16 +355,18 @@ struct CalibratedSlots {
 }
 
 impl CalibratedSlots {
-    /// Appends symbols, here and to the queue.
+    /// Appends symbols of the elements from `first` on, here and to the queue, and returns their sum.
     fn push<S: Symbol, M: Calibrated>(
         &mut self,
         backend: Backend,
         symbols: &[S],
         model: &M,
+        first: usize,
         contexts: Contexts,
         queue: &mut Queue,
-    ) -> Result<()> {
+    ) -> Result<u32> {
         self.calibration.reserve(contexts);
+        let mut sum = 0u32;
         let mut params = M::Params::default();
         let mut wide = [0; BATCH];
         let (mut numbers, mut intervals) = ([0; BLOCK], [Interval::default(); BLOCK]);
@@ -355,10 +374,12 @@ impl CalibratedSlots {
             if (i + 1).is_multiple_of(PIECE / BATCH) {
                 interrupt::check()?;
             }
-            model.load(i * BATCH, symbols.len(), &mut params)?;
+            let first = first + i * BATCH;
+            model.load(first, symbols.len(), &mut params)?;
             let shifts = model.shifts(&params).map(|shifts| &shifts[..symbols.len()]);
-            let (symbols, _) = widen(backend, symbols, shifts, &mut wide);
-            let mut contexts = contexts.from(i * BATCH);
+            let (symbols, more) = widen(backend, symbols, shifts, &mut wide);
+            sum = sum.wrapping_add(more);
+            let mut contexts = contexts.from(first);
             for (b, symbols) in symbols.chunks(BLOCK).enumerate() {
                 for (j, (&symbol, context)) in symbols.iter().zip(&mut contexts).enumerate() {
                     let element = b * BLOCK + j;
@@ -373,7 +394,7 @@ impl CalibratedSlots {
                 self.calibration.learn(backend, &numbers[..symbols.len()], &intervals[..symbols.len()]);
             }
         }
-        Ok(())
+        Ok(sum)
     }
 }
 

@@ -3,10 +3,11 @@
 use std::ops::Range;
 use std::sync::Mutex;
 
+use super::calibration::Contexts;
 use super::constants::BLOCK;
 use super::decoder::Decoder;
-use super::encoder::{SMALL, encode_group, encode_small, estimate_cost};
-use super::models::{EntropyModel, check_count};
+use super::encoder::{self, SMALL, encode_group, encode_small, estimate_cost};
+use super::models::{Calibrated, EntropyModel, check_count};
 use super::simd::Backend;
 use super::stream::Stream;
 use super::symbol::Symbol;
@@ -18,6 +19,8 @@ use crate::{Error, Result};
 /// The smallest size of a part. The first states of its lanes are a thousandth of it.
 const PART_BYTES: u64 = 192 << 10;
 const MAX_PARTS: u64 = 1 << 16;
+/// The most elements of a part that may be calibrated. All their slots are in memory at once: 8 bytes for each.
+const MAX_CALIBRATED: u64 = 1 << 22;
 
 /// Returns the elements of part `i` of `parts`. Parts are whole blocks and as equal as possible.
 fn part(count: usize, parts: usize, i: usize) -> Range<usize> {
@@ -35,6 +38,16 @@ pub struct Parts {
 }
 
 impl Parts {
+    /// Takes the stream of each part, and the sum of its symbols.
+    fn new(parts: Vec<(Stream, u32)>) -> Self {
+        let (streams, sums): (Vec<Stream>, Vec<u32>) = parts.into_iter().unzip();
+        let mut index = Vec::new();
+        let last = streams.len() - 1;
+        put_varint(&mut index, last as u64);
+        streams[..last].iter().for_each(|stream| put_varint(&mut index, stream.len() as u64));
+        Self { index, streams, sum: sums.into_iter().fold(0, u32::wrapping_add) }
+    }
+
     /// Returns the sum of all symbols modulo 2^32, which [`decode`] returns as well.
     pub fn sum(&self) -> u32 {
         self.sum
@@ -94,35 +107,57 @@ pub fn encode<S: Symbol, M: EntropyModel>(
 ) -> Result<Parts> {
     check_count(symbols.len(), model.len())?;
     if symbols.len() <= SMALL {
-        let (stream, sum) = encode_small(backend, symbols, model)?;
-        return Ok(Parts { index: vec![0], streams: vec![stream], sum });
+        return Ok(Parts::new(vec![encode_small(backend, symbols, model)?]));
     }
     let cost = estimate_cost(backend, symbols, model)?;
-    let most = (symbols.len() / BLOCK) as u64;
-    let parts = (cost / (PART_BYTES << (COST_BITS + 3))).min(most).clamp(1, MAX_PARTS);
-    // Most numbers of cores divide a power of two.
-    let parts = 1 << parts.ilog2();
-    let parts = in_parallel(parts, threads, |i| {
+    let parts = part_count(symbols.len(), cost);
+    Ok(Parts::new(in_parallel(parts, threads, |i| {
         let range = part(symbols.len(), parts, i);
         encode_group(backend, &symbols[range.clone()], model, range.start, cost / parts as u64)
-    })?;
-    let (streams, sums): (Vec<Stream>, Vec<u32>) = parts.into_iter().unzip();
-    let mut index = Vec::new();
-    let last = streams.len() - 1;
-    put_varint(&mut index, last as u64);
-    streams[..last].iter().for_each(|stream| put_varint(&mut index, stream.len() as u64));
-    Ok(Parts { index, streams, sum: sums.into_iter().fold(0, u32::wrapping_add) })
+    })?))
 }
 
-/// Inverts [`encode`] with the same model, and returns the sum of the symbols modulo 2^32.
+/// Does as [`encode`] with calibrated distributions, in which elements of a context are wrong in the same way. Each part
+/// learns for itself, so that parts stay independent, and is calibrated only if that makes it shorter. There are at least as many
+/// parts as `plain`, the result of [`encode`], has.
+///
+/// # Errors
+/// As [`encode`].
+pub fn encode_in_contexts<S: Symbol, M: Calibrated>(
+    backend: Backend,
+    symbols: &[S],
+    model: &M,
+    contexts: Contexts,
+    plain: &Parts,
+    threads: usize,
+) -> Result<Parts> {
+    check_count(symbols.len(), model.len())?;
+    let parts = plain.streams.len().max(symbols.len().div_ceil(MAX_CALIBRATED as usize)).next_power_of_two();
+    Ok(Parts::new(in_parallel(parts, threads, |i| {
+        let range = part(symbols.len(), parts, i);
+        encoder::encode_in_contexts(backend, &symbols[range.clone()], model, range.start, contexts)
+    })?))
+}
+
+/// Returns the number of parts of so many elements, whose cost is in units of 2^−[`COST_BITS`] bits.
+fn part_count(elements: usize, cost: u64) -> usize {
+    let most = (elements / BLOCK) as u64;
+    let parts = (cost / (PART_BYTES << (COST_BITS + 3))).min(most).clamp(1, MAX_PARTS);
+    // Most numbers of cores divide a power of two.
+    1 << parts.ilog2()
+}
+
+/// Inverts [`encode`] with the same model, or [`encode_in_contexts`] with the same contexts as well, and returns the sum of
+/// the symbols modulo 2^32.
 ///
 /// # Errors
 /// [`Error::InvalidArgument`] if the length of `out` is not the number of elements, or a parameter of the model is not
 /// valid; [`Error::Truncated`] or [`Error::Corrupt`] if the bytes are not those of such a group.
-pub fn decode<S: Symbol, M: EntropyModel>(
+pub fn decode<S: Symbol, M: Calibrated>(
     backend: Backend,
     bytes: &[u8],
     model: &M,
+    contexts: Option<Contexts>,
     out: &mut [S],
     threads: usize,
 ) -> Result<u32> {
@@ -141,20 +176,24 @@ pub fn decode<S: Symbol, M: EntropyModel>(
         let job = jobs[i].lock().ok().and_then(|mut job| job.take());
         let (stream, first, out) = job.expect("each part is taken once");
         let offset = stream.as_ptr() as usize - bytes.as_ptr() as usize;
-        decode_part(backend, stream, model, first, out).map_err(|error| error.offset_by(offset))
+        decode_part(backend, stream, model, first, contexts, out).map_err(|error| error.offset_by(offset))
     })?;
     Ok(sums.into_iter().fold(0, u32::wrapping_add))
 }
 
-fn decode_part<S: Symbol, M: EntropyModel>(
+fn decode_part<S: Symbol, M: Calibrated>(
     backend: Backend,
     stream: &[u8],
     model: &M,
     first: usize,
+    contexts: Option<Contexts>,
     out: &mut [S],
 ) -> Result<u32> {
     let mut decoder = Decoder::new(stream)?.with_backend(backend);
-    let sum = decoder.get_part(model, first, out)?;
+    let sum = match contexts {
+        Some(contexts) => decoder.get_part_in_contexts(model, first, contexts, out)?,
+        None => decoder.get_part(model, first, out)?,
+    };
     decoder.finish()?;
     Ok(sum)
 }

@@ -1,12 +1,12 @@
 //! The rANS coder as two classes, for models that code in several steps.
 
-use numpy::PyArrayDyn;
+use numpy::{PyArrayDyn, PyArrayMethods};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use super::arrays::{slice_mut, with_symbols, wrong_type};
-use super::model::{PyModel, return_in_contexts, with_model};
+use super::model::{PyContexts, PyModel, with_contexts, with_model};
 use super::{bytes, enter};
 use crate::ans;
 
@@ -30,15 +30,23 @@ impl Encoder {
     }
 
     /// Add a group of `symbols`, an array of int8, uint8, int16, uint16 or int32 of any shape; `model` has the distribution of
-    /// each. If it has contexts and the encoder calibrates, the distributions are corrected.
-    fn put(&mut self, py: Python<'_>, symbols: &Bound<'_, PyAny>, model: &PyModel) -> PyResult<()> {
+    /// each. Those with `contexts` (`(contexts, run)`: element `i` has `contexts[i / run % len(contexts)]`) are calibrated if the
+    /// encoder calibrates.
+    #[pyo3(signature = (symbols, model, contexts = None))]
+    fn put(
+        &mut self,
+        py: Python<'_>,
+        symbols: &Bound<'_, PyAny>,
+        model: &PyModel,
+        contexts: Option<PyContexts<'_>>,
+    ) -> PyResult<()> {
         let encoder = self.open()?;
-        return_in_contexts!(py, model, model, contexts => with_symbols!(symbols, symbols => {
-            enter(py, || encoder.put_in_contexts(symbols, &model, contexts))
-        }));
-        with_symbols!(symbols, symbols => with_model!(py, model, model => {
-            enter(py, || encoder.put(symbols, &model))
-        }))
+        with_contexts!(contexts, contexts => with_symbols!(symbols, symbols => with_model!(py, model, model => {
+            enter(py, || match contexts {
+                Some(contexts) => encoder.put_in_contexts(symbols, &model, contexts),
+                None => encoder.put(symbols, &model),
+            })
+        })))
     }
 
     /// Make all symbols so far one group, which `continue_group` can decode in pieces of any size.
@@ -73,13 +81,29 @@ impl Decoder {
         Ok(Self(enter(py, || ans::Decoder::new(data.to_vec()))?))
     }
 
-    /// Fill `out`, an array of int8, uint8, int16, uint16 or int32, with the next group of symbols, encoded with `model`.
-    fn get(&mut self, py: Python<'_>, model: &PyModel, out: &Bound<'_, PyAny>) -> PyResult<()> {
+    /// Fill `out`, an array of int8, uint8, int16, uint16 or int32, with the next group of symbols, encoded with `model` and
+    /// `contexts`.
+    #[pyo3(signature = (model, out, contexts = None))]
+    fn get(
+        &mut self,
+        py: Python<'_>,
+        model: &PyModel,
+        out: &Bound<'_, PyAny>,
+        contexts: Option<PyContexts<'_>>,
+    ) -> PyResult<()> {
         let decoder = &mut self.0;
-        return_in_contexts!(py, model, model, contexts => with_symbols!(mut out, out => {
-            enter(py, || decoder.get_in_contexts(&model, contexts, out))
-        }));
-        with_symbols!(mut out, out => with_model!(py, model, model => enter(py, || decoder.get(&model, out))))
+        with_contexts!(contexts, contexts => with_symbols!(mut out, out => with_model!(py, model, model => {
+            enter(py, || match contexts {
+                Some(contexts) => decoder.get_in_contexts(&model, contexts, out),
+                None => decoder.get(&model, out),
+            })
+        })))
+    }
+
+    /// Whether groups with contexts are calibrated.
+    #[getter]
+    fn calibrated(&self) -> bool {
+        self.0.is_calibrated()
     }
 
     /// Make the next call continue the group of which the last call decoded `decoded` symbols.

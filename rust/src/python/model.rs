@@ -30,8 +30,7 @@ pub(super) enum Kind {
     Mixture32(Components<f32>),
     Mixture64(Components<f64>),
     Categorical(Py<PyArrayDyn<f32>>, usize),
-    /// Parameters, and the contexts of the first elements, which are repeated.
-    LogisticPair(Py<PyArrayDyn<i16>>, Option<Py<PyArray1<u16>>>),
+    LogisticPair(Py<PyArrayDyn<i16>>),
 }
 
 /// For each component, the family, and `[weights, means, scales]`.
@@ -116,19 +115,14 @@ impl PyModel {
     }
 
     /// Make a model of mixtures of two logistic distributions, int16 `params` `[..., 5]` as in docs/format.md.
-    /// Element `i` has the context `contexts[i % len(contexts)]`, if there are any.
     #[staticmethod]
-    #[pyo3(signature = (params, contexts = None))]
-    fn mixtures(
-        params: &Bound<'_, PyArrayDyn<i16>>,
-        contexts: Option<Bound<'_, PyArray1<u16>>>,
-    ) -> PyResult<Self> {
+    fn mixtures(params: &Bound<'_, PyArrayDyn<i16>>) -> PyResult<Self> {
         if params.shape().last() != Some(&PAIR_PARAMS) {
             let what = format!("params of shape {:?}, not [..., {PAIR_PARAMS}]", params.shape());
             return Err(Error::InvalidArgument(what).into());
         }
         let len = params.len() / PAIR_PARAMS;
-        let kind = Kind::LogisticPair(params.clone().unbind(), contexts.map(Bound::unbind));
+        let kind = Kind::LogisticPair(params.clone().unbind());
         Ok(Self { kind, fingerprint: 0, len })
     }
 
@@ -267,7 +261,7 @@ macro_rules! with_model {
                 let $model = $crate::ans::Categorical::new(slice, *symbols)?;
                 $body
             }
-            Kind::LogisticPair(params, _) => {
+            Kind::LogisticPair(params) => {
                 slice_of!($py, params, "params", slice);
                 let $model = $crate::ans::LogisticPair::new(slice.as_chunks().0);
                 $body
@@ -276,17 +270,24 @@ macro_rules! with_model {
     }};
 }
 
-/// Returns an expression, with `$model` and `$contexts` as the mixtures and the contexts of a [`PyModel`] that has any.
-macro_rules! return_in_contexts {
-    ($py:expr, $native:expr, $model:ident, $contexts:ident => $body:expr) => {
-        if let $crate::python::model::Kind::LogisticPair(params, Some(contexts)) = &$native.kind {
-            $crate::python::model::slice_of!($py, params, "params", params);
-            $crate::python::model::slice_of!($py, contexts, "contexts", contexts);
-            let $model = $crate::ans::LogisticPair::new(params.as_chunks().0);
-            let $contexts = $crate::ans::Contexts::new(contexts)?;
-            return $body;
-        }
-    };
+/// The contexts of elements: element `i` has context `contexts[i / run % len(contexts)]` of `(contexts, run)`.
+pub(super) type PyContexts<'py> = (Bound<'py, PyArray1<u16>>, usize);
+
+/// Evaluates an expression with `$contexts` as the [`Contexts`](crate::ans::Contexts) that optional [`PyContexts`] stand for.
+macro_rules! with_contexts {
+    ($native:expr, $contexts:ident => $body:expr) => {{
+        let borrowed = $native
+            .as_ref()
+            .map(|(array, run)| Ok::<_, pyo3::PyErr>((array.try_readonly()?, *run)))
+            .transpose()?;
+        let $contexts = match &borrowed {
+            Some((array, run)) => Some(
+                $crate::ans::Contexts::new($crate::python::arrays::slice(array, "contexts")?)?.in_runs(*run),
+            ),
+            None => None,
+        };
+        $body
+    }};
 }
 
 /// Binds `$slice` to the elements of an array for the rest of the block.
@@ -297,4 +298,4 @@ macro_rules! slice_of {
     };
 }
 
-pub(super) use {return_in_contexts, slice_of, with_model};
+pub(super) use {slice_of, with_contexts, with_model};

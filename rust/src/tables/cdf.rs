@@ -6,7 +6,8 @@ use super::buckets::{Bucket, MIN_BUCKETS, bucket_shift, buckets};
 use super::cdf_row::CdfRow;
 use super::escape::{distance_outside, symbol_outside};
 use super::requantize::{MAX_PRECISION, requantize};
-use super::slots::{PRECISION, Slots};
+use super::row_cdf::RowCdf;
+use super::slots::{Interval, PRECISION, Slots};
 use crate::{Error, Result, interrupt};
 
 pub(super) const MAX_ROWS: usize = 1 << 16;
@@ -337,6 +338,41 @@ impl Tables {
         }
         let [start, end] = [0, 1].map(|i| boundaries[interval as usize + i].into());
         (interval, Slots::new(start, end))
+    }
+
+    /// Returns where a symbol lies in the distribution of a row. If that is the escape, the distance of the symbol from the
+    /// row's support is returned as well.
+    #[inline]
+    pub(crate) fn interval(&self, row: usize, symbol: i32) -> (Interval, Option<u64>) {
+        let row = &self.rows[row];
+        let symbols = u32::from(row.symbols);
+        let rank = (symbol.wrapping_sub(row.offset) as u32).min(symbols);
+        (
+            self.row_cdf(row).interval(rank),
+            (rank == symbols).then(|| distance_outside(symbol, row.offset, symbols)),
+        )
+    }
+
+    /// Does as [`Self::find`] for slots that follow from a curve of the distribution function, and returns where their owner
+    /// lies in the distribution. The search begins at the owner of slot `guess` without that curve.
+    #[inline]
+    pub(crate) fn find_by(
+        &self,
+        row: usize,
+        slot: u32,
+        guess: u32,
+        curve: impl Fn(u32) -> u32,
+    ) -> (Option<i32>, Interval) {
+        let guess = self.find(row, guess).0;
+        let row = &self.rows[row];
+        let guess = guess.map_or(u32::from(row.symbols), |symbol| (symbol - row.offset) as u32);
+        let rank = self.row_cdf(row).find_by(slot, guess, curve);
+        let symbol = (rank < u32::from(row.symbols)).then_some(row.offset + rank as i32);
+        (symbol, self.row_cdf(row).interval(rank))
+    }
+
+    fn row_cdf(&self, row: &RowLayout) -> RowCdf<'_> {
+        RowCdf(&self.cdf[row.first as usize..][..usize::from(row.symbols) + 1])
     }
 
     /// Returns the symbol at this distance from a row's support, if there is one.

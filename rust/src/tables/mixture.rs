@@ -10,7 +10,7 @@
 
 use super::cdf_curve::{ARGUMENT_BITS, CdfCurve};
 use super::float::LocateRow;
-use super::slots::Slots;
+use super::slots::{Interval, Slots};
 use super::support::{Region, Support};
 
 /// The largest number of components of a mixture.
@@ -119,9 +119,9 @@ pub(crate) struct MixtureCdf<'a> {
 }
 
 impl MixtureCdf<'_> {
-    /// Returns the first slot of symbol `j` of the support, 0..=n: strictly increasing, and within 1..2^15.
+    /// Returns the distribution function below symbol `j` of the support, 0..=n: it does not decrease, and is below 2^16.
     #[inline]
-    pub(super) fn start(&self, j: i32) -> u32 {
+    fn bound(&self, j: i32) -> u32 {
         let boundary = (j << MEAN_BITS) - (1 << (MEAN_BITS - 1));
         let component = |(component, curve): (&MixtureComponent, &&CdfCurve)| {
             let distance = i64::from(boundary - component.mean);
@@ -129,23 +129,54 @@ impl MixtureCdf<'_> {
             component.weight * curve.at(argument)
         };
         let mixed: u32 = self.components.iter().zip(self.curves).map(component).sum();
-        1 + j as u32 + (((mixed >> WEIGHT_BITS) * self.bounds.support.spare()) >> 16)
+        mixed >> WEIGHT_BITS
+    }
+
+    /// Returns the first slot of symbol `j` of the support, 0..=n: strictly increasing, and within 1..2^15.
+    #[inline]
+    pub(super) fn start(&self, j: i32, curve: impl Fn(u32) -> u32) -> u32 {
+        1 + j as u32 + ((curve(self.bound(j)) * self.bounds.support.spare()) >> 16)
     }
 
     /// Returns the slots of a symbol. If these are an escape's, the symbol's distance from the support is returned as well.
     #[inline]
     pub(crate) fn slots(&self, symbol: i32) -> (Slots, Option<u64>) {
-        self.bounds.support.slots(symbol, |j| self.start(j))
+        self.bounds.support.slots(symbol, |j| self.start(j, |bound| bound))
     }
 
     /// Returns the owner of a slot and all slots of that owner.
     #[inline]
     pub(crate) fn find(&self, slot: u32) -> (Region, Slots) {
+        self.find_by(slot, slot, |bound| bound)
+    }
+
+    /// Does as [`Self::find`] for slots that follow from a curve of the distribution function; the search begins at the owner
+    /// of slot `guess` without that curve.
+    #[inline]
+    pub(crate) fn find_by(&self, slot: u32, guess: u32, curve: impl Fn(u32) -> u32) -> (Region, Slots) {
         let MixtureBounds { support, heaviest, mean, scale } = *self.bounds;
-        let guess = self.curves[heaviest].guess(slot);
+        let guess = self.curves[heaviest].guess(guess);
         let distance = (i64::from(scale) * i64::from(guess)) >> CdfCurve::GUESS_BITS;
         let guess = nearest(i64::from(mean) + distance);
-        support.find(slot, guess as i32, |j| self.start(j))
+        support.find(slot, guess as i32, |j| self.start(j, &curve))
+    }
+
+    /// Returns where a symbol lies in the distribution; with its distance from the support if that does not contain it.
+    #[inline]
+    pub(crate) fn interval(&self, symbol: i32) -> (Interval, Option<u64>) {
+        self.bounds.support.interval(symbol, |j| self.bound(j))
+    }
+
+    /// Returns where a symbol of the support, or an escape, lies in the distribution.
+    #[inline]
+    pub(crate) fn interval_of(&self, region: Region) -> Interval {
+        self.bounds.support.interval_of(region, |j| self.bound(j))
+    }
+
+    /// Returns the binary logarithm, rounded down, of the scale of the heaviest component.
+    #[inline]
+    pub(crate) fn octave(&self) -> i32 {
+        self.bounds.scale.ilog2() as i32 - MEAN_BITS as i32
     }
 
     /// Returns the symbol at this distance below or above the support, if there is one.

@@ -13,7 +13,7 @@ use super::cdf_row::CdfRow;
 use super::direct_tables::DirectTables;
 use super::families::Family;
 use super::float::LocateRow;
-use super::levels::{LEVELS, MAX_MEAN, ROW_BITS, begin, fractions};
+use super::levels::{LEVELS, MAX_MEAN, MIN_EXPONENT, ROW_BITS, begin, fractions};
 use crate::interrupt;
 
 /// The distributions of one family, for any mean and scale.
@@ -73,6 +73,12 @@ impl ScaleTables {
     #[inline(always)]
     pub(crate) fn row(place: u16) -> u16 {
         place & ((1 << ROW_BITS) - 1)
+    }
+
+    /// Returns the binary logarithm, rounded down, of the scales of a place.
+    #[inline(always)]
+    pub(crate) fn octave(place: u16) -> i32 {
+        i32::from(place >> ROW_BITS) + MIN_EXPONENT
     }
 
     /// Returns the lowest scale of each level but the first: the level of a scale is the number of thresholds that are

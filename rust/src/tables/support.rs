@@ -1,6 +1,6 @@
 //! The support of a computed distribution, with an escape on either side.
 
-use super::slots::{Slots, TOTAL};
+use super::slots::{Interval, Slots, TOTAL};
 
 /// The position of a symbol relative to a distribution's support.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +58,33 @@ impl Support {
         } else {
             (Slots::new(start(self.symbols), TOTAL), Some((j - i64::from(self.symbols)) as u64))
         }
+    }
+
+    /// Returns where a symbol lies in the distribution, of which `bound` maps `j` to the distribution function below symbol
+    /// `low + j`, times 2^16. If that is an escape, the symbol's distance from the support is returned as well.
+    #[inline]
+    pub(super) fn interval(self, symbol: i32, bound: impl Fn(i32) -> u32) -> (Interval, Option<u64>) {
+        let (j, n) = (i64::from(symbol) - i64::from(self.low), i64::from(self.symbols));
+        let (region, outside) = match j {
+            ..0 => (Region::Below, Some((-1 - j) as u64)),
+            _ if j >= n => (Region::Above, Some((j - n) as u64)),
+            _ => (Region::Inside(symbol), None),
+        };
+        (self.interval_of(region, bound), outside)
+    }
+
+    /// Returns where a symbol of the support, or an escape, lies in the distribution.
+    #[inline]
+    pub(super) fn interval_of(self, region: Region, bound: impl Fn(i32) -> u32) -> Interval {
+        let (rank, bounds) = match region {
+            Region::Below => (0, [0, bound(0)]),
+            Region::Inside(symbol) => {
+                let j = symbol - self.low;
+                (1 + j as u32, [bound(j), bound(j + 1)])
+            }
+            Region::Above => (1 + self.symbols as u32, [bound(self.symbols), 1 << 16]),
+        };
+        Interval { rank, bounds, spare: self.spare() }
     }
 
     /// Returns the owner of a slot and all slots of that owner. The search begins at the symbol nearest to `low + guess`.

@@ -80,10 +80,9 @@ impl ArrayInfo {
         self.shape.iter().for_each(|&dimension| put_varint(bytes, dimension));
     }
 
-    /// Reads what [`ArrayInfo::put`] appended. An unknown type is the inner error, since the caller may have to report other
+    /// Reads what [`ArrayInfo::put`] appended, of which `code` is the first byte. An unknown type is the inner error, since the caller may have to report other
     /// errors first.
-    pub(super) fn read(cursor: &mut Cursor) -> Result<std::result::Result<Self, Unsupported>> {
-        let code = cursor.byte("dtype")?;
+    pub(super) fn read(code: u8, cursor: &mut Cursor) -> Result<std::result::Result<Self, Unsupported>> {
         let offset = cursor.position();
         let dimensions = cursor.varint("number of dimensions")?;
         if dimensions > MAX_DIMENSIONS {

@@ -1,7 +1,8 @@
 //! Distributions given by the probability of each symbol.
 
-use super::entropy_model::{BatchModel, EntropyModel};
-use crate::tables::{Float, Region, Slots, TOTAL, distance_outside, symbol_outside};
+use super::entropy_model::{BatchModel, Calibrated, EntropyModel};
+use crate::ans::calibration::Curve;
+use crate::tables::{Float, Interval, Region, RowCdf, Slots, TOTAL, distance_outside, symbol_outside};
 use crate::{Error, Result};
 
 const MAX_SYMBOLS: usize = 4096;
@@ -42,6 +43,19 @@ impl<'a, T: Float> Categorical<'a, T> {
     fn boundaries<'b>(&self, params: &'b CategoricalBatch, j: usize) -> &'b [u16] {
         &params.boundaries[j * (self.symbols + 1)..][..self.symbols + 1]
     }
+
+    /// Returns the rank of a symbol, or of the escape, and in the latter case its distance from the support.
+    #[inline]
+    fn rank(&self, symbol: i32) -> (u32, Option<u64>) {
+        let symbols = self.symbols as u32;
+        let rank = (symbol as u32).min(symbols);
+        (rank, (rank == symbols).then(|| distance_outside(symbol, 0, symbols)))
+    }
+
+    #[inline]
+    fn region(&self, rank: u32) -> Region {
+        if rank < self.symbols as u32 { Region::Inside(rank as i32) } else { Region::Above }
+    }
 }
 
 impl<T: Float> EntropyModel for Categorical<'_, T> {
@@ -67,19 +81,15 @@ impl<T: Float> BatchModel for Categorical<'_, T> {
 
     #[inline]
     fn slots(&self, params: &CategoricalBatch, j: usize, symbol: i32) -> (Slots, Option<u64>) {
-        let boundaries = self.boundaries(params, j);
-        let interval = (symbol as u32 as usize).min(self.symbols);
-        let outside = (interval == self.symbols).then(|| distance_outside(symbol, 0, self.symbols as u32));
-        (interval_of(boundaries, interval), outside)
+        let (rank, outside) = self.rank(symbol);
+        (RowCdf(self.boundaries(params, j)).slots(rank), outside)
     }
 
     #[inline]
     fn find(&self, params: &CategoricalBatch, j: usize, slot: u32) -> (Region, Slots) {
         let boundaries = self.boundaries(params, j);
-        let interval = boundaries.partition_point(|&boundary| u32::from(boundary) <= slot) - 1;
-        let inside = interval < self.symbols;
-        let region = if inside { Region::Inside(interval as i32) } else { Region::Above };
-        (region, interval_of(boundaries, interval))
+        let rank = boundaries.partition_point(|&boundary| u32::from(boundary) <= slot) as u32 - 1;
+        (self.region(rank), RowCdf(boundaries).slots(rank))
     }
 
     fn symbol_outside(&self, _: &CategoricalBatch, _: usize, _: Region, distance: u64) -> Option<i32> {
@@ -87,11 +97,26 @@ impl<T: Float> BatchModel for Categorical<'_, T> {
     }
 }
 
-/// Returns the slots between a boundary and the next one.
-#[inline]
-fn interval_of(boundaries: &[u16], interval: usize) -> Slots {
-    let end = boundaries.get(interval + 1).map_or(TOTAL, |&end| end.into());
-    Slots::new(boundaries[interval].into(), end)
+impl<T: Float> Calibrated for Categorical<'_, T> {
+    /// All distributions are in one range.
+    #[inline]
+    fn range(&self, _: &CategoricalBatch, _: usize) -> usize {
+        0
+    }
+
+    #[inline]
+    fn interval(&self, params: &CategoricalBatch, j: usize, symbol: i32) -> (Interval, Option<u64>) {
+        let (rank, outside) = self.rank(symbol);
+        (RowCdf(self.boundaries(params, j)).interval(rank), outside)
+    }
+
+    #[inline]
+    fn find_by(&self, params: &CategoricalBatch, j: usize, slot: u32, curve: &Curve) -> (Region, Interval) {
+        let (boundaries, guess) = (self.boundaries(params, j), curve.guess(2 * slot) / 2);
+        let guess = boundaries.partition_point(|&boundary| u32::from(boundary) <= guess) as u32 - 1;
+        let rank = RowCdf(boundaries).find_by(slot, guess, |bound| curve.at(bound));
+        (self.region(rank), RowCdf(boundaries).interval(rank).by(|bound| curve.at(bound)))
+    }
 }
 
 /// Fills in the first slots of all symbols and of the escape; the error is the rule that the probabilities break.

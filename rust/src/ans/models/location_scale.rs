@@ -1,11 +1,13 @@
 //! Distributions of one family, with a mean and a scale for each element.
 
-use super::entropy_model::{BatchModel, EntropyModel};
+use super::entropy_model::{BatchModel, Calibrated, EntropyModel};
 use super::fused::FusedBlocks;
 use super::parameter::Parameter;
+use super::table_rows::find_in_row;
+use crate::ans::calibration::{Curve, RANGES};
 use crate::ans::constants::{BATCH, BLOCK};
 use crate::ans::simd::{Backend, BlockRows};
-use crate::tables::{Float, Region, ScaleTables, Slots};
+use crate::tables::{Float, Interval, Region, ScaleTables, Slots};
 use crate::{Error, Result};
 
 /// Gives element `i` the distribution of [`ScaleTables`] for its mean and scale.
@@ -88,6 +90,24 @@ impl<T: Float> BatchModel for LocationScale<'_, T> {
     fn fused(&self) -> Option<FusedBlocks<'_>> {
         let (means, scales) = (self.means.as_f32()?, self.scales.as_f32()?);
         Some(FusedBlocks::new(self.tables, means, scales))
+    }
+}
+
+impl<T: Float> Calibrated for LocationScale<'_, T> {
+    /// The ranges are octaves of the scale, as those of [`LogisticPair`](super::LogisticPair).
+    #[inline]
+    fn range(&self, params: &LocatedBatch, j: usize) -> usize {
+        (ScaleTables::octave(params.places.as_flattened()[j]) + 3).clamp(0, RANGES as i32 - 1) as usize
+    }
+
+    #[inline]
+    fn interval(&self, params: &LocatedBatch, j: usize, symbol: i32) -> (Interval, Option<u64>) {
+        self.tables.tables().interval(params.row(j), symbol)
+    }
+
+    #[inline]
+    fn find_by(&self, params: &LocatedBatch, j: usize, slot: u32, curve: &Curve) -> (Region, Interval) {
+        find_in_row(self.tables.tables(), params.row(j), slot, curve)
     }
 }
 

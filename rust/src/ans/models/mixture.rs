@@ -1,11 +1,12 @@
 //! Mixtures of components of any family.
 
-use super::entropy_model::{BatchModel, EntropyModel};
+use super::entropy_model::{BatchModel, Calibrated, EntropyModel};
 use super::location_scale::{flaw, not_finite};
 use super::parameter::Parameter;
+use crate::ans::calibration::{Curve, RANGES};
 use crate::tables::{
-    CdfCurve, Family, Float, MAX_COMPONENTS, MixtureBounds, MixtureCdf, MixtureComponent as Component,
-    Region, Slots,
+    CdfCurve, Family, Float, Interval, MAX_COMPONENTS, MixtureBounds, MixtureCdf,
+    MixtureComponent as Component, Region, Slots,
 };
 use crate::{Error, Result};
 
@@ -112,6 +113,26 @@ impl<T: Float> BatchModel for Mixture<'_, T> {
 
     fn symbol_outside(&self, params: &MixtureBatch, j: usize, region: Region, distance: u64) -> Option<i32> {
         params.mixture(&self.curves, j).symbol_outside(region, distance)
+    }
+}
+
+impl<T: Float> Calibrated for Mixture<'_, T> {
+    /// The ranges are octaves of the scale of the heaviest component, as those of [`LogisticPair`](super::LogisticPair).
+    #[inline]
+    fn range(&self, params: &MixtureBatch, j: usize) -> usize {
+        (params.mixture(&self.curves, j).octave() + 3).clamp(0, RANGES as i32 - 1) as usize
+    }
+
+    #[inline]
+    fn interval(&self, params: &MixtureBatch, j: usize, symbol: i32) -> (Interval, Option<u64>) {
+        params.mixture(&self.curves, j).interval(symbol)
+    }
+
+    #[inline]
+    fn find_by(&self, params: &MixtureBatch, j: usize, slot: u32, curve: &Curve) -> (Region, Interval) {
+        let (mixture, at) = (params.mixture(&self.curves, j), |bound| curve.at(bound));
+        let (region, _) = mixture.find_by(slot, curve.guess(2 * slot) / 2, at);
+        (region, mixture.interval_of(region).by(at))
     }
 }
 

@@ -1,9 +1,10 @@
 //! Rows of tables, chosen by an index for each element.
 
-use super::entropy_model::{BatchModel, EntropyModel};
+use super::entropy_model::{BatchModel, Calibrated, EntropyModel};
+use crate::ans::calibration::{Curve, RANGES};
 use crate::ans::constants::{BATCH, BLOCK};
 use crate::ans::simd::{Backend, BlockRows, prefetch};
-use crate::tables::{Region, Slots, Tables};
+use crate::tables::{Interval, Region, Slots, Tables};
 use crate::{Error, Result};
 
 /// The type of an index of a row of [`Tables`]: `u8`, `u16`, `i16`, `i32` or `i64`. The trait is sealed.
@@ -113,6 +114,32 @@ impl<I: Index> BatchModel for TableRows<'_, I> {
     fn rows<'a>(&'a self, params: &'a RowBatch, b: usize) -> Option<BlockRows<'a>> {
         Some(BlockRows::Tables(self.tables, &params.0[b]))
     }
+}
+
+impl<I: Index> Calibrated for TableRows<'_, I> {
+    /// The ranges are eighths of the tables: rows are mostly in the order of their scales.
+    #[inline]
+    fn range(&self, params: &RowBatch, j: usize) -> usize {
+        RANGES * params.row(j) / self.tables.len()
+    }
+
+    #[inline]
+    fn interval(&self, params: &RowBatch, j: usize, symbol: i32) -> (Interval, Option<u64>) {
+        self.tables.interval(params.row(j), symbol)
+    }
+
+    #[inline]
+    fn find_by(&self, params: &RowBatch, j: usize, slot: u32, curve: &Curve) -> (Region, Interval) {
+        find_in_row(self.tables, params.row(j), slot, curve)
+    }
+}
+
+/// Finds the owner of a slot of a row by a curve, and where it lies.
+#[inline]
+pub(super) fn find_in_row(tables: &Tables, row: usize, slot: u32, curve: &Curve) -> (Region, Interval) {
+    let at = |bound| curve.at(bound);
+    let (symbol, interval) = tables.find_by(row, slot, curve.guess(2 * slot) / 2, at);
+    (symbol.map_or(Region::Above, Region::Inside), interval.by(at))
 }
 
 /// Fills in the lowest bits of the first rows, and returns the bits that are set in any index.

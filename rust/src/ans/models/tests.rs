@@ -2,17 +2,19 @@ use std::fmt::Debug;
 
 use proptest::prelude::*;
 
-use super::entropy_model::{BatchModel, EntropyModel};
+use super::entropy_model::{BatchModel, Calibrated, EntropyModel};
 use super::location_scale::locate;
-use super::{Categorical, LocationScale, Mixture, MixtureComponent, Parameter};
+use super::{Categorical, LocationScale, LogisticPair, Mixture, MixtureComponent, Parameter, TableRows};
 use crate::Error;
+use crate::ans::calibration::{Curve, RANGES};
 use crate::ans::constants::BLOCK;
 use crate::ans::simd::BlockRows;
-use crate::ans::{self, Backend, Decoder, Encoder, Random, Symbol};
-use crate::tables::{Family, Float, Region, ScaleTables, Slots};
+use crate::ans::{self, Backend, Contexts, Decoder, Encoder, Random, Symbol};
+use crate::tables::{CdfRow, Family, Float, Region, ScaleTables, Slots, TOTAL, Tables};
 
-/// Symbols come back from every backend by whichever door, and their bytes are the same.
-fn check_round_trip<S: Symbol + Debug + PartialEq, M: EntropyModel>(symbols: &[S], model: &M) {
+/// Symbols come back from every backend by whichever door, calibrated or not, and their bytes are the same.
+fn check_round_trip<S: Symbol + Debug + PartialEq, M: Calibrated>(symbols: &[S], model: &M) {
+    check_calibrated(symbols, model);
     let encode = |backend, lanes| {
         let mut encoder = Encoder::new().with_backend(backend);
         encoder.put(symbols, model).unwrap();
@@ -40,8 +42,114 @@ fn check_round_trip<S: Symbol + Debug + PartialEq, M: EntropyModel>(symbols: &[S
     for backend in Backend::all() {
         assert_eq!(parts(backend, 2), bytes, "{}", backend.name());
         out.fill(S::default());
-        ans::decode(backend, &bytes, model, &mut out, 2).unwrap();
+        ans::decode(backend, &bytes, model, None, &mut out, 2).unwrap();
         assert_eq!(out, symbols, "{}", backend.name());
+    }
+}
+
+fn check_calibrated<S: Symbol + Debug + PartialEq, M: Calibrated>(symbols: &[S], model: &M) {
+    let contexts = Contexts::new(&[0, 4095, 7]).unwrap().in_runs(5);
+    let encode = |backend, lanes| {
+        let mut encoder = Encoder::new().with_backend(backend).calibrating();
+        // The second group profits from the first.
+        (0..2).for_each(|_| encoder.put_in_contexts(symbols, model, contexts).unwrap());
+        encoder.stream_with(lanes).to_vec()
+    };
+    let mut out = vec![S::default(); symbols.len()];
+    for lanes in [1, 16, 64] {
+        let bytes = encode(Backend::SCALAR, lanes);
+        for backend in Backend::all() {
+            assert_eq!(encode(backend, lanes), bytes, "{}", backend.name());
+            let mut decoder = Decoder::new(&bytes[..]).unwrap().with_backend(backend);
+            for _ in 0..2 {
+                out.fill(S::default());
+                decoder.get_in_contexts(model, contexts, &mut out).unwrap();
+                assert_eq!(out, symbols, "{}", backend.name());
+            }
+            decoder.finish().unwrap();
+        }
+    }
+    let plain = ans::encode(Backend::SCALAR, symbols, model, 1).unwrap();
+    let parts = |backend, threads| {
+        ans::encode_in_contexts(backend, symbols, model, contexts, &plain, threads).unwrap().to_vec()
+    };
+    let bytes = parts(Backend::SCALAR, 1);
+    for backend in Backend::all() {
+        assert_eq!(parts(backend, 2), bytes, "{}", backend.name());
+        out.fill(S::default());
+        ans::decode(backend, &bytes, model, Some(contexts), &mut out, 2).unwrap();
+        assert_eq!(out, symbols, "{}", backend.name());
+    }
+}
+
+/// Where symbols lie says their slots; and by any curve each slot has one owner, which lies where it is found.
+fn check_intervals<M: Calibrated>(model: &M, j: usize, symbols: &[i32], curve: &Curve) {
+    let mut params = M::Params::default();
+    model.load(0, model.len(), &mut params).unwrap();
+    assert!(model.range(&params, j) < RANGES);
+    for &symbol in symbols {
+        let (interval, outside) = model.interval(&params, j, symbol);
+        assert_eq!((interval.slots(), outside), model.slots(&params, j, symbol), "{symbol}");
+    }
+    let mut next = 0;
+    while next < TOTAL {
+        let (region, interval) = model.find_by(&params, j, next, curve);
+        let slots = interval.slots();
+        assert_eq!(slots.start(), next, "{region:?}");
+        next += slots.freq();
+        assert_eq!(model.find_by(&params, j, next - 1, curve), (region, interval));
+        if let Region::Inside(symbol) = region {
+            let own = model.interval(&params, j, symbol);
+            assert_eq!((own.0.by(|bound| curve.at(bound)), own.1), (interval, None));
+        }
+    }
+    assert_eq!(next, TOTAL);
+}
+
+/// A curve that has seen these parts of the distribution function, in 2^16ths.
+fn curve() -> impl Strategy<Value = Curve> {
+    let seen = prop::collection::vec((0..1u32 << 16, 0..9u32, 1..1500), 0..4);
+    seen.prop_map(|seen| {
+        let mut curve = Curve::UNIFORM;
+        for (low, width, times) in seen {
+            for _ in 0..times {
+                curve.count([curve.at(low), curve.at((low + (1 << (2 * width))).min(1 << 16))]);
+                curve.renew();
+            }
+        }
+        curve
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn a_curve_divides_all_slots(
+        curve in curve(),
+        symbols in prop::collection::vec(symbol(), 1..9),
+        (mean, scale) in (mean(), scale()),
+        family in prop::sample::select(&Family::ALL[..]),
+        counts in prop_oneof![
+            prop::collection::vec(0..5u32, 1..99),
+            prop::collection::vec(0..900u32, 1..4000),
+            Just(vec![1; 1 << 15]),
+        ],
+    ) {
+        use Parameter::Constant;
+        let located = LocationScale::new(ScaleTables::get(family), 2, Constant(mean % 1.0), Constant(scale)).unwrap();
+        check_intervals(&located, 1, &symbols, &curve);
+        let component = |family, mean, scale| MixtureComponent {
+            family, weights: Constant(1.0), means: Constant(mean), scales: Constant(scale),
+        };
+        let components = [component(family, mean, scale), component(Family::Laplace, 3.0, 2.0)];
+        check_intervals(&Mixture::new(2, &components).unwrap(), 1, &symbols, &curve);
+        let tables = Tables::from_rows(&[CdfRow::from_counts(&counts, -7).unwrap()]).unwrap();
+        check_intervals(&TableRows::new(&tables, &[0u8, 0]), 1, &symbols, &curve);
+        let pmf: Vec<f32> = counts.iter().take(4096).map(|&count| count as f32 + 1e-3).collect();
+        check_intervals(&Categorical::new(&pmf, pmf.len()).unwrap(), 0, &symbols, &curve);
+        let params = [[(mean * 16.0) as i16, 40, (scale * 10.0) as i16, 70, 50]];
+        check_intervals(&LogisticPair::new(&params), 0, &symbols, &curve);
     }
 }
 

@@ -36,7 +36,7 @@ proptest! {
             prop_assert_eq!(shares, TOTAL);
             let support = mixture.bounds.support.range();
             prop_assert!(!support.is_empty() && support.len() <= 4095);
-            let mut next = mixture.start(0);
+            let mut next = mixture.start(0, |bound| bound);
             prop_assert!(next >= 1);
             for slot in [0, next - 1] {
                 prop_assert_eq!(mixture.find(slot), (Region::Below, Slots::new(0, next)));

@@ -66,7 +66,7 @@ impl<'a> Header<'a> {
                 newest,
             }));
         }
-        let array = ArrayInfo::read(&mut cursor)?;
+        let array = ArrayInfo::read(cursor.byte("dtype")?, &mut cursor)?;
         let method = cursor.byte("tensor")?;
         let length = cursor.varint("length of the payload")?;
         let offset = cursor.position();

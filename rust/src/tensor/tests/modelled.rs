@@ -1,8 +1,8 @@
 use proptest::prelude::*;
 
-use crate::ans::{Random, TableRows};
+use crate::ans::{Contexts, Random, TableRows};
 use crate::tables::{Tables, gaussian, scale_table};
-use crate::tensor::modelled::{VERSION, decode, encode, hash_of, read_head};
+use crate::tensor::modelled::{ContextSource, VERSION, decode, encode, hash_of, read_head};
 use crate::tensor::{ArrayInfo, Dtype, Library};
 use crate::{Error, Result};
 
@@ -26,12 +26,12 @@ fn array(count: usize) -> ArrayInfo {
 
 fn encode_with(symbols: &[i32], rows: &[u8], tables: &Tables, threads: usize) -> Vec<u8> {
     let model = TableRows::new(tables, rows);
-    encode(symbols, &array(symbols.len()), &model, tables.fingerprint(), threads).unwrap().to_vec()
+    encode(symbols, &array(symbols.len()), &model, None, tables.fingerprint(), threads).unwrap().to_vec()
 }
 
 fn decode_with(bytes: &[u8], rows: &[u8], tables: &Tables, threads: usize) -> Result<Vec<i32>> {
     let mut out = vec![0; rows.len()];
-    decode(bytes, &TableRows::new(tables, rows), tables.fingerprint(), &mut out, threads)?;
+    decode(bytes, &TableRows::new(tables, rows), None, tables.fingerprint(), &mut out, threads)?;
     Ok(out)
 }
 
@@ -53,7 +53,7 @@ fn large_groups_have_several_parts() {
     let (tables, (symbols, rows)) = (tables(), elements_of(1_500_000, 2));
     let bytes = encode_with(&symbols, &rows, &tables, 1);
     assert!(bytes.len() > 600_000);
-    let (_, start) = read_head(&bytes).unwrap();
+    let (_, _, start) = read_head(&bytes).unwrap();
     assert!(bytes[start] >= 2, "{} parts", bytes[start] + 1);
 }
 
@@ -69,6 +69,41 @@ fn truncated_at_every_byte_and_flipped_at_every_bit() {
         assert!(decode_with(&bytes, &rows, &tables, 1).is_err(), "{bit}");
         bytes[bit / 8] ^= 1 << (bit % 8);
     }
+}
+
+#[test]
+fn a_calibrated_message_says_whose_contexts_it_has() {
+    let (tables, (symbols, _)) = (tables(), elements_of(3000, 5));
+    let rows = vec![30; symbols.len()];
+    let model = TableRows::new(&tables, &rows);
+    let array = ArrayInfo { dtype: Dtype::I32, library: Library::NumPy, shape: vec![3, 1, 1000] };
+    let contexts = Contexts::new(&[0, 1, 2]).unwrap().in_runs(1000);
+    let code = |contexts| encode(&symbols, &array, &model, contexts, 7, 1).unwrap().to_vec();
+    let plain = code(None);
+    for source in [ContextSource::Distribution, ContextSource::Caller, ContextSource::Axis(0)] {
+        let bytes = code(Some((contexts, source)));
+        assert!(bytes.len() < plain.len());
+        let (read, found, start) = read_head(&bytes).unwrap();
+        assert_eq!((read, found), (array.clone(), Some(source)));
+        let mut out = vec![0; symbols.len()];
+        decode(&bytes, &model, Some(contexts), 7, &mut out, 1).unwrap();
+        assert_eq!(out, symbols);
+        assert!(matches!(decode(&bytes, &model, None, 7, &mut out, 1), Err(Error::Corrupt { .. })));
+        // Contexts change nothing where there is no calibration.
+        decode(&plain, &model, Some(contexts), 7, &mut out, 1).unwrap();
+        assert_eq!(out, symbols);
+        // An axis that there is not.
+        let mut wrong = bytes;
+        wrong[start - 1] = 5;
+        assert!(matches!(read_head(&wrong), Err(Error::Corrupt { .. })));
+    }
+    let long = ArrayInfo { dtype: Dtype::I32, library: Library::NumPy, shape: vec![4097, 0] };
+    let mut head = vec![VERSION];
+    long.put(&mut head);
+    head[1] |= 1 << 6;
+    assert!(matches!(read_head(&[&head[..], &[2]].concat()), Err(Error::Corrupt { .. })));
+    assert!(read_head(&[&head[..], &[3]].concat()).is_ok());
+    assert!(matches!(read_head(&head), Err(Error::Truncated { .. })));
 }
 
 #[test]
