@@ -35,13 +35,13 @@ fn tile<const M: usize>(block: &Block, row: usize, out: &mut [Sums; MAX_ROWS]) -
     for vector in 0..block.vectors {
         let mut sums = [[_mm256_setzero_si256(); N]; M];
         let mut weights = block.weights[vector..].as_ptr();
-        let mut add = |x: [*const i32; M]| {
+        let mut add = |x: &[*const i32; M], pair| {
             // SAFETY: the block has this vector for each pair of inputs, and this is called once for each.
             let halves: [__m256i; N] = unsafe { [load(weights, 0), load(weights, 1)] };
             weights = weights.wrapping_add(block.vectors);
             for m in 0..M {
-                // SAFETY: there are these pairs of inputs.
-                let x = _mm256_set1_epi32(unsafe { x[m].read_unaligned() });
+                // SAFETY: there is this pair of inputs.
+                let x = _mm256_set1_epi32(unsafe { x[m].add(pair).read_unaligned() });
                 for n in 0..N {
                     sums[m][n] = _mm256_add_epi32(sums[m][n], _mm256_madd_epi16(halves[n], x));
                 }
@@ -50,14 +50,15 @@ fn tile<const M: usize>(block: &Block, row: usize, out: &mut [Sums; MAX_ROWS]) -
         for &(source, length) in block.sources {
             let stride = source.stride.unwrap_or(length);
             // SAFETY: the source has these rows.
-            let x: [*const i16; M] = from_fn(|m| unsafe { source.values.as_ptr().add((row + m) * stride) });
+            let x: [*const i32; M] =
+                from_fn(|m| unsafe { source.values.as_ptr().add((row + m) * stride).cast() });
             for pair in 0..length / 2 {
-                add(x.map(|x| x.cast::<i32>().wrapping_add(pair)));
+                add(&x, pair);
             }
             if length % 2 == 1 {
                 // SAFETY: a row has `length` values.
-                let last = x.map(|x| i32::from(unsafe { *x.add(length - 1) } as u16));
-                add(last.each_ref().map(|x| &raw const *x));
+                let last = x.map(|x| i32::from(unsafe { *x.cast::<u16>().add(length - 1) }));
+                add(&last.each_ref().map(|x| &raw const *x), 0);
             }
         }
         for (sums, out) in sums.into_iter().zip(&mut *out) {

@@ -43,13 +43,13 @@ fn tile<const M: usize, const N: usize>(block: &Block, row: usize, out: &mut [Su
     assert!(row + M <= block.rows.end && N == block.vectors);
     let mut sums = [[_mm512_setzero_si512(); N]; M];
     let mut weights = block.weights.as_ptr();
-    let mut add = |x: [*const i32; M]| {
+    let mut add = |x: &[*const i32; M], pair| {
         // SAFETY: the block has `N` vectors for each pair of inputs, and this is called once for each.
         let vectors: [__m512i; N] = from_fn(|n| unsafe { load(weights.add(n)) });
         weights = weights.wrapping_add(N);
         for m in 0..M {
-            // SAFETY: there are these pairs of inputs.
-            let x = _mm512_set1_epi32(unsafe { x[m].read_unaligned() });
+            // SAFETY: there is this pair of inputs.
+            let x = _mm512_set1_epi32(unsafe { x[m].add(pair).read_unaligned() });
             for n in 0..N {
                 sums[m][n] = add_products(sums[m][n], vectors[n], x);
             }
@@ -58,14 +58,15 @@ fn tile<const M: usize, const N: usize>(block: &Block, row: usize, out: &mut [Su
     for &(source, length) in block.sources {
         let stride = source.stride.unwrap_or(length);
         // SAFETY: the source has these rows.
-        let x: [*const i16; M] = from_fn(|m| unsafe { source.values.as_ptr().add((row + m) * stride) });
+        let x: [*const i32; M] =
+            from_fn(|m| unsafe { source.values.as_ptr().add((row + m) * stride).cast() });
         for pair in 0..length / 2 {
-            add(x.map(|x| x.cast::<i32>().wrapping_add(pair)));
+            add(&x, pair);
         }
         if length % 2 == 1 {
             // SAFETY: a row has `length` values.
-            let last = x.map(|x| i32::from(unsafe { *x.add(length - 1) } as u16));
-            add(last.each_ref().map(|x| &raw const *x));
+            let last = x.map(|x| i32::from(unsafe { *x.cast::<u16>().add(length - 1) }));
+            add(&last.each_ref().map(|x| &raw const *x), 0);
         }
     }
     for (sums, out) in sums.into_iter().zip(&mut *out) {
