@@ -13,6 +13,15 @@ use crate::tables::{ScaleTables, Slots, Tables};
 pub(in crate::ans) const MIN_LANES: usize = 16;
 
 impl Backend {
+    /// Returns whether there are instructions that load many elements of a table.
+    pub(in crate::ans) fn gathers(self) -> bool {
+        match self.isa() {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 | Isa::Avx512 => true,
+            _ => false,
+        }
+    }
+
     /// Does scalar work that the compiler may turn into this backend's instructions, if `work` is inlined here.
     #[inline]
     pub(crate) fn compiled<T>(self, work: impl FnOnce() -> T) -> T {
