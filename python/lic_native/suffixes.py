@@ -42,11 +42,12 @@ def readable_formats() -> list[str]:
 
 def check_suffix(data: bytes, path: str | os.PathLike[str]) -> None:
     """Raise UnsupportedError if a path names an image file of one format, and `data` is one of another."""
+    suffix = os.path.splitext(os.fspath(path))[1].lower()
+    # Pillow takes longer to import than a photograph takes to decode, and has no other format that begins so.
+    if suffix not in SUFFIXES or (suffix in JPEG_SUFFIXES and data.startswith(b"\xff\xd8\xff")):
+        return
     from PIL import Image
 
-    suffix = os.path.splitext(os.fspath(path))[1].lower()
-    if suffix not in SUFFIXES:
-        return
     try:
         with Image.open(io.BytesIO(data), formats=readable_formats()) as picture:
             found = picture.format
