@@ -2,7 +2,9 @@
 #![allow(missing_docs)] // Criterion's macros make undocumented functions.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use lic_native::ans::{self, Backend, Decoder, Encoder, LocationScale, LogisticPair, Parameter, TableRows};
+use lic_native::ans::{
+    self, Backend, Contexts, Decoder, Encoder, LocationScale, LogisticPair, Parameter, TableRows,
+};
 use lic_native::tables::{Family, ScaleTables, gaussian, scale_table};
 
 const N: usize = 1 << 22;
@@ -65,23 +67,34 @@ fn logistic_pair(criterion: &mut Criterion) {
                 (f64::from(mean) / 16.0 + (u / (1.0 - u)).ln() * ((scale - 46.0) / 8.0).exp2()).round() as i16
             })
             .collect();
-        let encode = || {
-            let mut encoder = Encoder::new();
-            encoder.put(&symbols, &LogisticPair::new(&params)).unwrap();
-            encoder.finish()
-        };
-        let stream = encode();
-        println!("{name}: {:.3} bits per symbol", stream.len() as f64 * 8.0 / N as f64);
-        group.bench_function(format!("encode {name}"), |bencher| bencher.iter(encode));
-        let mut out = vec![0i16; N];
-        let mut decode = || {
-            let mut decoder = Decoder::new(&stream[..]).unwrap();
-            decoder.get(&LogisticPair::new(&params), &mut out).unwrap();
-            decoder.finish().unwrap();
-        };
-        group.bench_function(format!("decode {name}"), |bencher| bencher.iter(&mut decode));
-        decode();
-        assert!(out == symbols);
+        let (model, numbers) = (LogisticPair::new(&params), std::array::from_fn::<u16, 64, _>(|k| k as u16));
+        let contexts = Contexts::new(&numbers).unwrap();
+        let calibrations = [("", false), (" calibrated", true)];
+        for (backend, (how, calibrate)) in Backend::all()
+            .into_iter()
+            .flat_map(|backend| calibrations.map(|calibration| (backend, calibration)))
+        {
+            // The lanes of the JPEG profiles' streams.
+            let encode = || {
+                let encoder = Encoder::new().with_backend(backend).with_max_lanes(8).unwrap();
+                let mut encoder = if calibrate { encoder.calibrating() } else { encoder };
+                encoder.put_in_contexts(&symbols, &model, contexts).unwrap();
+                encoder.finish()
+            };
+            let (stream, what) = (encode(), format!("{name}{how} {}", backend.name()));
+            println!("{what}: {:.3} bits per symbol", stream.len() as f64 * 8.0 / N as f64);
+            assert_eq!(stream[0] >> 7 == 1, calibrate);
+            group.bench_function(format!("encode {what}"), |bencher| bencher.iter(encode));
+            let mut out = vec![0i16; N];
+            let mut decode = || {
+                let mut decoder = Decoder::new(&stream[..]).unwrap().with_backend(backend);
+                decoder.get_in_contexts(&model, contexts, &mut out).unwrap();
+                decoder.finish().unwrap();
+            };
+            group.bench_function(format!("decode {what}"), |bencher| bencher.iter(&mut decode));
+            decode();
+            assert!(out == symbols);
+        }
     }
     group.finish();
 }

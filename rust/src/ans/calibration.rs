@@ -6,7 +6,6 @@
 
 use super::constants::BLOCK;
 use super::simd::Backend;
-use crate::tables::Interval;
 use crate::{Error, Result};
 
 /// The number of bins of a curve.
@@ -42,13 +41,14 @@ pub(super) const RANGES: usize = 8;
 
 /// An adaptive distribution function of the values of another one, between whose knots it is linear.
 #[derive(Debug, Clone)]
-#[repr(align(64))]
+#[repr(C, align(64))]
 pub struct Curve {
+    /// What was counted in each bin. A store of these is slow if it is not aligned.
+    counts: [u32; BINS],
     /// The values at [`EDGES`], times 2^16: strictly increasing from 0 to 2^16.
     values: [u32; BINS + 1],
     /// How much the values grow inside a bin, times 2^15.
     slopes: [u32; BINS],
-    counts: [u32; BINS],
     /// The symbols that the counts stand for.
     seen: u32,
     /// Those of them that are not in `values` yet.
@@ -74,11 +74,18 @@ impl Curve {
         EDGES[bin] + (value - first) * (EDGES[bin + 1] - EDGES[bin]) / (end - first)
     }
 
-    /// Counts a symbol between these values of the curve. Each bin gets the share that the curve gives it.
+    /// Returns what a part of a symbol between these values of the curve counts, times 2^16.
     #[inline(always)]
-    pub(super) fn count(&mut self, [low, high]: [u32; 2]) {
+    pub(super) fn unit([low, high]: [u32; 2]) -> u32 {
+        // Exact: no integer lies between the quotient and the nearest double. Unlike integers, many are divided at once.
+        (f64::from(1 << (16 + WEIGHT_BITS)) / f64::from(high.max(low + 1) - low)) as u32
+    }
+
+    /// Counts a symbol between these values of the curve. Each bin gets the share that the curve gives it. Returns whether
+    /// it is time to [renew](Curve::renew) the curve.
+    #[inline(always)]
+    pub(super) fn count(&mut self, [low, high]: [u32; 2], unit: u32) -> bool {
         let high = high.max(low + 1);
-        let unit = (1 << (16 + WEIGHT_BITS)) / (high - low);
         // Loops over arrays, which compilers turn into vector instructions.
         let mut inside = self.values;
         for value in &mut inside {
@@ -89,18 +96,15 @@ impl Curve {
         }
         self.seen += 1;
         self.fresh += 1;
+        32 * self.fresh >= self.seen + 128
     }
 
-    /// Takes the counts over once there are enough new ones: a 32nd of all.
-    #[inline(always)]
-    pub(super) fn renew(&mut self) {
-        if 32 * self.fresh >= self.seen + 128 {
-            self.take_counts();
-        }
-    }
-
+    /// Takes the counts over if there are enough new ones: a 32nd of all.
     #[inline(never)]
-    fn take_counts(&mut self) {
+    pub(super) fn renew(&mut self) {
+        if 32 * self.fresh < self.seen + 128 {
+            return;
+        }
         if self.seen > MEMORY {
             self.counts.iter_mut().for_each(|count| *count /= 2);
             self.seen /= 2;
@@ -152,18 +156,42 @@ impl<'a> Contexts<'a> {
         Self { run: run.max(1), ..self }
     }
 
-    /// Returns the contexts from element `first` on.
-    pub(super) fn from(self, first: usize) -> impl Iterator<Item = usize> {
+    /// Returns the contexts of blocks.
+    pub(super) fn blocks(self) -> BlockContexts<'a> {
         let Self { contexts, run } = self;
+        let is_short = run == 1 && contexts.len() <= Self::MAX;
+        let room = if is_short { contexts.len() + BLOCK } else { 0 };
+        let repeated = contexts.iter().copied().cycle().take(room).collect();
+        BlockContexts { contexts: self, repeated, filled: [0; BLOCK] }
+    }
+}
+
+/// The contexts of a group's elements, for whole blocks at once.
+#[derive(Debug)]
+pub(super) struct BlockContexts<'a> {
+    contexts: Contexts<'a>,
+    /// A few contexts, repeated for another block, so that any block of them is a slice; or nothing.
+    repeated: Vec<u16>,
+    filled: [u16; BLOCK],
+}
+
+impl BlockContexts<'_> {
+    /// Returns the contexts of the block from element `first` on.
+    pub(super) fn block(&mut self, first: usize) -> &[u16; BLOCK] {
+        let Contexts { contexts, run } = self.contexts;
+        let slice = self.repeated.get(first % contexts.len()..);
+        if let Some(block) = slice.and_then(|contexts| contexts.first_chunk()) {
+            return block;
+        }
         let (mut i, mut left) = (first / run % contexts.len(), run - first % run);
-        std::iter::from_fn(move || {
-            let context = contexts[i].into();
+        for context in &mut self.filled {
+            *context = contexts[i];
             left -= 1;
             if left == 0 {
                 (i, left) = (if i + 1 < contexts.len() { i + 1 } else { 0 }, run);
             }
-            Some(context)
-        })
+        }
+        &self.filled
     }
 }
 
@@ -188,10 +216,10 @@ impl Calibration {
         self.curves.is_empty()
     }
 
-    /// Returns the number of the curve of a context and a range.
+    /// Returns the numbers of the curves of these contexts and ranges.
     #[inline(always)]
-    pub(super) fn number(context: usize, range: usize) -> u16 {
-        (RANGES * context + range) as u16
+    pub(super) fn numbers(contexts: &[u16; BLOCK], ranges: &[u16; BLOCK]) -> [u16; BLOCK] {
+        std::array::from_fn(|j| RANGES as u16 * contexts[j] + ranges[j])
     }
 
     /// Returns the curve of this number.
@@ -200,18 +228,27 @@ impl Calibration {
         &self.curves[number]
     }
 
-    /// Learns from a block: the numbers of the curves, and the intervals of the symbols by these. All symbols of a block are
-    /// coded with the curves as they were before it.
-    pub(super) fn learn(&mut self, backend: Backend, numbers: &[u16], intervals: &[Interval]) {
-        debug_assert!(numbers.len() <= BLOCK && numbers.len() == intervals.len());
-        backend.compiled(
+    /// Learns from a block: the numbers of the curves, and the values of these below and above the symbols. All symbols of a
+    /// block are coded with the curves as they were before it.
+    pub(super) fn learn(&mut self, backend: Backend, numbers: &[u16], bounds: &[[u32; 2]]) {
+        debug_assert!(numbers.len() <= BLOCK && numbers.len() == bounds.len());
+        let mut due = [0; BLOCK];
+        let due = backend.compiled(
             #[inline(always)]
             || {
-                for (&number, interval) in numbers.iter().zip(intervals) {
-                    self.curves[usize::from(number)].count(interval.bounds);
+                let mut units = [0; BLOCK];
+                for (unit, &bounds) in units.iter_mut().zip(bounds) {
+                    *unit = Curve::unit(bounds);
                 }
+                let mut count = 0;
+                for ((&number, &bounds), unit) in numbers.iter().zip(bounds).zip(units) {
+                    let is_due = self.curves[usize::from(number)].count(bounds, unit);
+                    due[count % BLOCK] = number;
+                    count += usize::from(is_due);
+                }
+                &due[..count]
             },
         );
-        numbers.iter().for_each(|&number| self.curves[usize::from(number)].renew());
+        due.iter().for_each(|&number| self.curves[usize::from(number)].renew());
     }
 }

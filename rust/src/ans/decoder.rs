@@ -1,6 +1,6 @@
 //! The decoder of streams.
 
-use super::calibration::{Calibration, Contexts};
+use super::calibration::{Calibration, Contexts, Curve};
 use super::constants::{
     BATCH, BLOCK, HAS_ESCAPES, IS_CALIBRATED, LOWER_BOUND, MAX_LANES, PIECE, SLOT_MASK, STATE_BYTES_SHIFT,
 };
@@ -8,7 +8,7 @@ use super::models::{Calibrated, EntropyModel, FusedBlocks, check_count};
 use super::simd::{Backend, MIN_LANES, set_bits};
 use super::symbol::{Symbol, narrow, sum};
 use crate::bytes::{Cursor, take_varint};
-use crate::tables::{Interval, PRECISION, Region, Slots};
+use crate::tables::{PRECISION, Region, Slots};
 use crate::{Error, Result, interrupt};
 
 /// Decodes groups of symbols, in the same order and with the same distributions as they were encoded.
@@ -93,25 +93,28 @@ impl<D: AsRef<[u8]>> Decoder<D> {
         let mut total = 0u32;
         let mut params = M::Params::default();
         let mut wide = [0; BATCH];
-        let (mut numbers, mut intervals) = ([0; BLOCK], [Interval::default(); BLOCK]);
+        let mut contexts = contexts.blocks();
+        let (mut ranges, mut bounds) = ([0; BLOCK], [[0; 2]; BLOCK]);
         for (i, out) in out.chunks_mut(BATCH).enumerate() {
             if (i + 1).is_multiple_of(PIECE / BATCH) {
                 interrupt::check()?;
             }
             let first = first + i * BATCH;
             model.load(first, out.len(), &mut params)?;
-            let mut contexts = contexts.from(first);
             let wide = &mut wide[..out.len()];
             for (b, wide) in wide.chunks_mut(BLOCK).enumerate() {
-                let numbers = &mut numbers[..wide.len()];
-                for ((j, number), context) in numbers.iter_mut().enumerate().zip(&mut contexts) {
-                    *number = Calibration::number(context, model.range(&params, b * BLOCK + j));
-                }
+                model.block_ranges(&params, b, backend, &mut ranges, wide.len());
+                let numbers = Calibration::numbers(contexts.block(first + b * BLOCK), &ranges);
+                let curves: [&Curve; BLOCK] = numbers.map(|number| calibration.curve(number.into()));
+                model.prepare_by(&mut params, b, backend, &curves);
                 let find = |j: usize, slot| {
-                    let curve = calibration.curve(numbers[j].into());
-                    let region;
-                    (region, intervals[j]) = model.find_by(&params, b * BLOCK + j, slot, curve);
-                    (region, intervals[j].slots())
+                    if let Some((symbol, slots, by)) = model.find_prepared(&params, b * BLOCK + j, slot) {
+                        bounds[j] = by;
+                        return (Region::Inside(symbol), slots);
+                    }
+                    let (region, interval) = model.find_by(&params, b * BLOCK + j, slot, curves[j]);
+                    bounds[j] = interval.bounds;
+                    (region, interval.slots())
                 };
                 let symbol_outside =
                     |j, region, distance| model.symbol_outside(&params, b * BLOCK + j, region, distance);
@@ -119,7 +122,7 @@ impl<D: AsRef<[u8]>> Decoder<D> {
                 let words = self.lanes.words(bytes, &mut padded);
                 let used = self.lanes.scalar_block(bytes, words, wide, find, symbol_outside)?;
                 self.lanes.take(bytes, used)?;
-                calibration.learn(backend, numbers, &intervals[..wide.len()]);
+                calibration.learn(backend, &numbers[..wide.len()], &bounds[..wide.len()]);
             }
             let shifts = model.shifts(&params).map(|shifts| &shifts[..out.len()]);
             let (more, wrong) = narrow(backend, wide, shifts, out);
@@ -153,18 +156,19 @@ impl<D: AsRef<[u8]>> Decoder<D> {
             if fused.is_none() {
                 model.load(first, out.len(), &mut params)?;
             }
-            let shifts = model.shifts(&params).filter(|_| fused.is_none()).map(|shifts| &shifts[..out.len()]);
-            let mut decode = |out: &mut [i32]| match &mut fused {
+            let has_shifts = fused.is_none() && model.shifts(&params).is_some();
+            let mut decode = |params: &mut M::Params, out: &mut [i32]| match &mut fused {
                 Some(fused) => self.get_fused(model, fused, first, out),
-                None => self.get_batch(model, &params, out),
+                None => self.get_batch(model, params, out),
             };
-            if let (None, Some(out)) = (shifts, S::as_i32_mut(out)) {
-                decode(out)?;
+            if let (false, Some(out)) = (has_shifts, S::as_i32_mut(out)) {
+                decode(&mut params, out)?;
                 total = total.wrapping_add(sum(backend, out));
                 continue;
             }
             let wide = &mut wide[..out.len()];
-            decode(wide)?;
+            decode(&mut params, wide)?;
+            let shifts = model.shifts(&params).filter(|_| has_shifts).map(|shifts| &shifts[..out.len()]);
             let (more, wrong) = narrow(backend, wide, shifts, out);
             total = total.wrapping_add(more);
             if let Some(symbol) = wrong {
@@ -176,7 +180,12 @@ impl<D: AsRef<[u8]>> Decoder<D> {
     }
 
     /// Decodes a batch, without its shifts.
-    fn get_batch<M: EntropyModel>(&mut self, model: &M, params: &M::Params, out: &mut [i32]) -> Result<()> {
+    fn get_batch<M: EntropyModel>(
+        &mut self,
+        model: &M,
+        params: &mut M::Params,
+        out: &mut [i32],
+    ) -> Result<()> {
         let bytes = self.data.as_ref();
         let mut blocks = out.chunks_mut(BLOCK).enumerate();
         blocks.try_for_each(|(b, out)| self.lanes.get(bytes, model, params, b, out))
@@ -200,7 +209,7 @@ impl<D: AsRef<[u8]>> Decoder<D> {
             }
             let mut params = M::Params::default();
             model.load(first, out.len(), &mut params)?;
-            self.lanes.get(bytes, model, &params, 0, out)?;
+            self.lanes.get(bytes, model, &mut params, 0, out)?;
             let shifts = model.shifts(&params).unwrap_or_default();
             out.iter_mut().zip(shifts).for_each(|(symbol, shift)| *symbol = symbol.wrapping_add(*shift));
         }
@@ -307,10 +316,11 @@ impl LaneReader {
         &mut self,
         bytes: &[u8],
         model: &M,
-        params: &M::Params,
+        params: &mut M::Params,
         b: usize,
         out: &mut [i32],
     ) -> Result<()> {
+        model.prepare(params, b, self.backend);
         let mut padded = [0; 2 * BLOCK];
         let words = self.words(bytes, &mut padded);
         let used = self.block(bytes, model, params, b, words, out)?;

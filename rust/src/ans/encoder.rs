@@ -7,7 +7,7 @@ use super::simd::{Backend, prefetch, set_bits};
 use super::stream::{Stream, Words};
 use super::symbol::{Symbol, widen};
 use crate::bytes::{put_varint, varint_len};
-use crate::tables::{COST_BITS, Interval, PRECISION, Slots, cost_table};
+use crate::tables::{COST_BITS, Intervals, PRECISION, Slots, cost_table};
 use crate::{Error, Result, interrupt};
 
 /// A stream has a lane for each of this many bytes. The first state of a lane takes 2 to 3 bytes more than it carries,
@@ -369,7 +369,16 @@ impl CalibratedSlots {
         let mut sum = 0u32;
         let mut params = M::Params::default();
         let mut wide = [0; BATCH];
-        let (mut numbers, mut intervals) = ([0; BLOCK], [Interval::default(); BLOCK]);
+        let mut contexts = contexts.blocks();
+        let (mut ranges, mut intervals) = ([0; BLOCK], Intervals::EMPTY);
+        let mut slots = [Slots::default(); BLOCK];
+        let mut compute_slots = |intervals: &Intervals<BLOCK>, queue: &mut Vec<Slots>, count: usize| {
+            backend.compiled(
+                #[inline(always)]
+                || intervals.slots(&mut slots),
+            );
+            queue.extend_from_slice(&slots[..count]);
+        };
         for (i, symbols) in symbols.chunks(BATCH).enumerate() {
             if (i + 1).is_multiple_of(PIECE / BATCH) {
                 interrupt::check()?;
@@ -379,19 +388,30 @@ impl CalibratedSlots {
             let shifts = model.shifts(&params).map(|shifts| &shifts[..symbols.len()]);
             let (symbols, more) = widen(backend, symbols, shifts, &mut wide);
             sum = sum.wrapping_add(more);
-            let mut contexts = contexts.from(first);
             for (b, symbols) in symbols.chunks(BLOCK).enumerate() {
-                for (j, (&symbol, context)) in symbols.iter().zip(&mut contexts).enumerate() {
-                    let element = b * BLOCK + j;
-                    numbers[j] = Calibration::number(context, model.range(&params, element));
-                    let (interval, distance) = model.interval(&params, element, symbol);
-                    queue.slots.push(interval.slots());
+                let count = symbols.len();
+                model.block_ranges(&params, b, backend, &mut ranges, count);
+                let numbers = Calibration::numbers(contexts.block(first + b * BLOCK), &ranges);
+                let mut padded = [0; BLOCK];
+                let block = symbols.first_chunk().unwrap_or_else(|| {
+                    padded[..count].copy_from_slice(symbols);
+                    &padded
+                });
+                let asked = model.block_intervals(&params, b, backend, block, &mut intervals);
+                for j in set_bits(asked).take_while(|&j| j < count) {
+                    let (interval, distance) = model.interval(&params, b * BLOCK + j, symbols[j]);
+                    intervals.set(j, interval);
                     queue.outside.extend(distance);
-                    let curve = self.calibration.curve(numbers[j].into());
-                    intervals[j] = interval.by(|bound| curve.at(bound));
-                    self.slots.push(intervals[j].slots());
                 }
-                self.calibration.learn(backend, &numbers[..symbols.len()], &intervals[..symbols.len()]);
+                compute_slots(&intervals, &mut queue.slots, count);
+                let mut bounds = [[0; 2]; BLOCK];
+                for j in 0..count {
+                    let curve = self.calibration.curve(numbers[j].into());
+                    bounds[j] = [0, 1].map(|i| curve.at(intervals.bounds[i][j]));
+                    [intervals.bounds[0][j], intervals.bounds[1][j]] = bounds[j];
+                }
+                compute_slots(&intervals, &mut self.slots, count);
+                self.calibration.learn(backend, &numbers[..count], &bounds[..count]);
             }
         }
         Ok(sum)
@@ -450,8 +470,8 @@ fn fill_slots_by_batch<S: Symbol, M: EntropyModel>(
         let blocks = symbols.as_chunks::<BLOCK>().0.iter().zip(slots.as_chunks_mut().0);
         let mut done = 0;
         for (b, (symbols, slots)) in blocks.enumerate() {
-            let Some(rows) = model.rows(&params, b) else { break };
-            for j in set_bits(backend.slots(rows, symbols, slots)) {
+            let Some(asked) = model.block_slots(&params, b, backend, symbols, slots) else { break };
+            for j in set_bits(asked) {
                 let distance;
                 (slots[j], distance) = model.slots(&params, b * BLOCK + j, symbols[j]);
                 outside.extend(distance);

@@ -5,7 +5,9 @@ use super::constants::{BLOCK, HAS_ESCAPES, IS_CALIBRATED, LOWER_BOUND, MAX_LANES
 use super::encoder::encode as encode_block;
 use super::{Backend, Contexts, Decoder, Encoder, Index, LogisticPair, TableRows};
 use crate::Error;
-use crate::tables::{CdfRow, PRECISION, Slots, Tables, gaussian, laplace, scale_table};
+use crate::tables::{
+    CdfRow, PRECISION, PairCdf, PairConstants, Region, Slots, Tables, gaussian, laplace, scale_table,
+};
 
 /// Small, reproducible pseudorandom numbers.
 pub(crate) struct Random(u64);
@@ -251,7 +253,8 @@ proptest! {
         let mut curve = Curve::UNIFORM;
         for (one, other, times) in symbols {
             for _ in 0..times {
-                curve.count([curve.at(one.min(other)), curve.at(one.max(other))]);
+                let bounds = [curve.at(one.min(other)), curve.at(one.max(other))];
+                curve.count(bounds, Curve::unit(bounds));
                 curve.renew();
             }
         }
@@ -359,6 +362,52 @@ fn calibration_learns_what_is_wrong_with_a_model() {
     assert!(plain > entropy + 0.3 && calibrated - entropy < (plain - entropy) / 5.0);
     // The first symbols are coded alike, so the stream is not said to be calibrated.
     assert_eq!(bits(Encoder::new().calibrating(), 60).1, bits(Encoder::new(), 60).1);
+}
+
+/// Symbols that own random slots of their mixtures, most of which are narrow, and a few escapes.
+fn right_mixtures(count: usize, random: &mut Random) -> Group {
+    let element = |i: usize| {
+        let widest = [16, 40, 70, 110][i / 100 % 4];
+        let [mean, other] = [0, 1].map(|_| random.below(160) as i16 - 80);
+        let [scale1, scale2] = [0, 1].map(|_| random.below(widest) as i16);
+        let params = [mean, other, scale1, scale2, random.below(128) as i16];
+        let slot = random.below(1 << PRECISION);
+        match PairCdf::new(PairConstants::get(), &params).find(slot).0 {
+            Region::Inside(symbol) => (symbol as i16, params),
+            Region::Below => (-3000, params),
+            Region::Above => (i16::MAX, params),
+        }
+    };
+    Group::InContexts(vec![5, 0, 9], (0..count).map(element).collect())
+}
+
+/// Groups shorter than a block, of whole blocks, and between; windows that are narrow, wide, and left.
+#[test]
+fn every_backend_codes_probable_symbols_alike() {
+    let mut random = Random::new(11);
+    for lanes in [1, 4, 8, 16, 64] {
+        let lengths = [1, 63, 64, 65, 0, 500, 1024, 1100];
+        let mut groups: Vec<Group> = lengths.map(|count| right_mixtures(count, &mut random)).into();
+        for i in [2, 5] {
+            let Group::InContexts(_, elements) = groups[i].clone() else { unreachable!() };
+            groups.push(Group::Mixture(elements));
+        }
+        code_alike(&groups, &gaussians(), lanes).unwrap();
+    }
+}
+
+#[test]
+fn contexts_are_repeated_from_any_element() {
+    for (period, run) in
+        [(1, 1), (3, 1), (64, 1), (100, 1), (5000, 1), (1, 7), (3, 50), (100, 3), (5, 1 << 40)]
+    {
+        let numbers: Vec<u16> = (0..period).map(|i| (i % 4096) as u16).collect();
+        let mut contexts = Contexts::new(&numbers).unwrap().in_runs(run).blocks();
+        for first in (0..300).chain([period - 1, (4 * period * run).saturating_sub(5)]) {
+            let expected: [u16; BLOCK] = std::array::from_fn(|j| numbers[(first + j) / run % period]);
+            assert_eq!(contexts.block(first), &expected);
+        }
+    }
 }
 
 #[test]

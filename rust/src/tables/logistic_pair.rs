@@ -15,7 +15,7 @@ use std::sync::OnceLock;
 use super::cdf_curve::{BETWEEN_BITS, CdfCurve};
 use super::exact_math;
 use super::families::Family;
-use super::slots::{Interval, Slots, TOTAL};
+use super::slots::{Interval, Intervals, Slots, TOTAL};
 use super::support::{Region, Support};
 
 /// The number of parameters of one element.
@@ -60,56 +60,6 @@ impl PairConstants {
         }
     }
 
-    /// Computes for each mixture the symbol at the mean of the heavier component, and the interval of that symbol.
-    ///
-    /// The compiler turns these short loops over arrays into vector instructions.
-    #[inline(always)]
-    pub(crate) fn centres<const N: usize>(
-        &self,
-        mixtures: &[[i16; PAIR_PARAMS]; N],
-        symbols: &mut [i32; N],
-        intervals: &mut [Interval; N],
-    ) {
-        let (mut lows, mut spares, mut weights) = ([0; N], [0; N], [0; N]);
-        let (mut means, mut reciprocals) = ([[0; N]; 2], [[0; N]; 2]);
-        for (j, params) in mixtures.iter().enumerate() {
-            let mixture = PairCdf::new(self, params);
-            symbols[j] = (mixture.mean + 8) >> 4;
-            (lows[j], spares[j]) = (mixture.support.low, mixture.support.spare());
-            weights[j] = mixture.weight;
-            for i in 0..2 {
-                (means[i][j], reciprocals[i][j]) = (mixture.means[i], mixture.reciprocals[i]);
-            }
-        }
-        let mut bounds = [[0; N]; 2];
-        for (next, bounds) in bounds.iter_mut().enumerate() {
-            let mut components = [[0; N]; 2];
-            for (i, components) in components.iter_mut().enumerate() {
-                let mut positions = [0; N];
-                for j in 0..N {
-                    let boundary = (symbols[j] + next as i32) * 16 - 8;
-                    let distance = i64::from(boundary - means[i][j]);
-                    positions[j] =
-                        CdfCurve::position((distance * i64::from(reciprocals[i][j])) >> RECIPROCAL_BITS);
-                }
-                for j in 0..N {
-                    components[j] =
-                        self.sigmoid.knots[(positions[j] >> BETWEEN_BITS) as usize % CdfCurve::KNOT_ROOM];
-                }
-                for j in 0..N {
-                    components[j] = CdfCurve::between(components[j], positions[j]);
-                }
-            }
-            for j in 0..N {
-                bounds[j] = mix(weights[j], components[0][j], components[1][j]);
-            }
-        }
-        for j in 0..N {
-            let rank = 1 + (symbols[j] - lows[j]) as u32;
-            intervals[j] = Interval { rank, bounds: [bounds[0][j], bounds[1][j]], spare: spares[j] };
-        }
-    }
-
     /// Returns a hash of the tables that define the distributions, the same on every machine.
     #[cfg(test)]
     pub(super) fn fingerprint(&self) -> u64 {
@@ -139,6 +89,147 @@ fn radius(scale: f64) -> i32 {
     (reach.ceil() as i32 + 1).clamp(2, Support::MAX_RADIUS)
 }
 
+/// The distributions of `N` elements. Its methods are loops over arrays, which compilers turn into vector instructions.
+#[derive(Debug, Clone)]
+pub(crate) struct PairBlock<const N: usize> {
+    means: [[i32; N]; 2],
+    reciprocals: [[i32; N]; 2],
+    weights: [u32; N],
+    lows: [i32; N],
+    spares: [u32; N],
+    centres: [i32; N],
+    /// The means and the scale indices of the heavier components.
+    heavier: [[i32; N]; 2],
+}
+
+impl<const N: usize> PairBlock<N> {
+    pub(crate) const EMPTY: Self = Self {
+        means: [[0; N]; 2],
+        reciprocals: [[0; N]; 2],
+        weights: [0; N],
+        lows: [0; N],
+        spares: [0; N],
+        centres: [0; N],
+        heavier: [[0; N]; 2],
+    };
+
+    /// Becomes the distributions for these parameters, which may have any value.
+    #[inline(always)]
+    pub(crate) fn load(&mut self, constants: &PairConstants, params: &[[i16; PAIR_PARAMS]; N]) {
+        let mut columns = [[0; N]; PAIR_PARAMS];
+        for (j, params) in params.iter().enumerate() {
+            for (column, &param) in columns.iter_mut().zip(params) {
+                column[j] = param;
+            }
+        }
+        let [means1, means2, scales1, scales2, weights] = columns;
+        for (j, &mean1) in means1.iter().enumerate() {
+            let params = [mean1, means2[j], scales1[j], scales2[j], weights[j]];
+            let mixture = PairCdf::of(constants, params.map(i32::from));
+            for i in 0..2 {
+                (self.means[i][j], self.reciprocals[i][j]) = (mixture.means[i], mixture.reciprocals[i]);
+            }
+            self.weights[j] = mixture.weight;
+            (self.lows[j], self.spares[j]) = (mixture.support.low, mixture.support.spare());
+            self.centres[j] = mixture.centre();
+            (self.heavier[0][j], self.heavier[1][j]) = (mixture.mean, mixture.scale);
+        }
+    }
+
+    /// Returns the distribution of element `j`.
+    #[inline(always)]
+    pub(crate) fn cdf<'a>(&self, constants: &'a PairConstants, j: usize) -> PairCdf<'a> {
+        PairCdf {
+            constants,
+            means: [0, 1].map(|i| self.means[i][j]),
+            reciprocals: [0, 1].map(|i| self.reciprocals[i][j]),
+            weight: self.weights[j],
+            support: Support { low: self.lows[j], symbols: (TOTAL - 2 - self.spares[j]) as i32 },
+            mean: self.heavier[0][j],
+            scale: self.heavier[1][j],
+        }
+    }
+
+    /// Returns for each element the symbol at the mean of the heavier component, which is often the likeliest one.
+    pub(crate) fn centres(&self) -> &[i32; N] {
+        &self.centres
+    }
+
+    /// Fills in where symbols lie in the distributions. Returns a bit for each symbol outside the support, whose interval has
+    /// no meaning.
+    #[inline(always)]
+    pub(crate) fn intervals(
+        &self,
+        constants: &PairConstants,
+        symbols: &[i32; N],
+        intervals: &mut Intervals<N>,
+    ) -> u64 {
+        let (mut inside, mut next) = ([0; N], [0; N]);
+        for j in 0..N {
+            let last = self.lows[j] + (TOTAL - 3 - self.spares[j]) as i32;
+            inside[j] = symbols[j].max(self.lows[j]).min(last);
+            next[j] = inside[j] + 1;
+            intervals.ranks[j] = (next[j] - self.lows[j]) as u32;
+        }
+        intervals.spares = self.spares;
+        self.bounds(constants, &inside, &mut intervals.bounds[0]);
+        self.bounds(constants, &next, &mut intervals.bounds[1]);
+        let outside = (0..N).fold(0, |any, j| any | (inside[j] ^ symbols[j]));
+        if outside == 0 {
+            return 0;
+        }
+        (0..N).fold(0, |set, j| set | u64::from(inside[j] != symbols[j]) << j)
+    }
+
+    /// Fills in the first slots of symbols `centre + offset`, and a curve of the distribution functions below them; where these
+    /// are outside the support, of its end.
+    #[inline(always)]
+    pub(crate) fn starts(
+        &self,
+        constants: &PairConstants,
+        offset: i32,
+        curve: impl Fn(usize, u32) -> u32,
+        [starts, bounds]: [&mut [u32; N]; 2],
+    ) {
+        let mut symbols = [0; N];
+        for (j, symbol) in symbols.iter_mut().enumerate() {
+            let end = self.lows[j] + (TOTAL - 2 - self.spares[j]) as i32;
+            *symbol = (self.centres[j] + offset).max(self.lows[j]).min(end);
+        }
+        self.bounds(constants, &symbols, bounds);
+        for (j, bound) in bounds.iter_mut().enumerate() {
+            *bound = curve(j, *bound);
+        }
+        for j in 0..N {
+            starts[j] = (1 + symbols[j] - self.lows[j]) as u32 + ((bounds[j] * self.spares[j]) >> 16);
+        }
+    }
+
+    /// Fills in the distribution functions below symbols, which must be near the support.
+    #[inline(always)]
+    fn bounds(&self, constants: &PairConstants, symbols: &[i32; N], bounds: &mut [u32; N]) {
+        let mut components = [[0; N]; 2];
+        for (i, components) in components.iter_mut().enumerate() {
+            let mut positions = [0; N];
+            for j in 0..N {
+                let distance = i64::from(symbols[j] * 16 - 8 - self.means[i][j]);
+                positions[j] =
+                    CdfCurve::position((distance * i64::from(self.reciprocals[i][j])) >> RECIPROCAL_BITS);
+            }
+            for j in 0..N {
+                components[j] =
+                    constants.sigmoid.knots[(positions[j] >> BETWEEN_BITS) as usize % CdfCurve::KNOT_ROOM];
+            }
+            for j in 0..N {
+                components[j] = CdfCurve::between(components[j], positions[j]);
+            }
+        }
+        for j in 0..N {
+            bounds[j] = mix(self.weights[j], components[0][j], components[1][j]);
+        }
+    }
+}
+
 /// The distribution of one element: a mixture of two logistic distributions.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PairCdf<'a> {
@@ -147,7 +238,7 @@ pub(crate) struct PairCdf<'a> {
     reciprocals: [i32; 2],
     weight: u32,
     pub(super) support: Support,
-    /// Mean and scale of the heavier component, in 1/16 and 1/4096 symbol steps. A search begins there.
+    /// Mean and scale index of the heavier component. A search begins there.
     mean: i32,
     scale: i32,
 }
@@ -156,10 +247,15 @@ impl<'a> PairCdf<'a> {
     /// Returns the distribution for these parameters, which may have any value.
     #[inline(always)]
     pub(crate) fn new(constants: &'a PairConstants, params: &[i16; PAIR_PARAMS]) -> Self {
-        let &[mean1, mean2, scale1, scale2, weight] = params;
-        let index = |i: i16| i.clamp(0, LEVELS as i16 - 1) as usize;
+        Self::of(constants, params.map(i32::from))
+    }
+
+    #[inline(always)]
+    fn of(constants: &'a PairConstants, params: [i32; PAIR_PARAMS]) -> Self {
+        let [mean1, mean2, scale1, scale2, weight] = params;
+        // No index needs a check, so that loops over this become vector instructions.
+        let index = |i: i32| i.clamp(0, LEVELS as i32 - 1) as usize % LEVELS;
         let (scale1, scale2) = (index(scale1), index(scale2));
-        let (mean1, mean2) = (i32::from(mean1), i32::from(mean2));
         let weight = constants.weights[index(weight)];
         let first_is_heavier = weight >> 16;
         let mean = mean2 + ((mean1 - mean2) & first_is_heavier);
@@ -175,8 +271,12 @@ impl<'a> PairCdf<'a> {
             weight: weight as u32 & 0xffff,
             support: Support { low, symbols: high - low + 1 },
             mean,
-            scale: constants.scales[scale as usize],
+            scale,
         }
+    }
+
+    fn centre(&self) -> i32 {
+        (self.mean + 8) >> 4
     }
 
     /// Returns the distribution function below symbol `j` of the support, 0..=n: it does not decrease, and is below 2^16.
@@ -249,7 +349,8 @@ impl<'a> PairCdf<'a> {
     #[inline]
     fn quantile(&self, slot: u32) -> i32 {
         let guess = self.constants.sigmoid.guess(slot);
-        let distance = (i64::from(self.scale) * i64::from(guess)) >> (SCALE_BITS + CdfCurve::GUESS_BITS);
+        let scale = self.constants.scales[self.scale as usize % LEVELS];
+        let distance = (i64::from(scale) * i64::from(guess)) >> (SCALE_BITS + CdfCurve::GUESS_BITS);
         ((self.mean + distance as i32 + 8) >> 4) - self.support.low
     }
 

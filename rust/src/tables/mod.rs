@@ -45,12 +45,12 @@ pub(crate) use escape::{distance_outside, symbol_outside};
 pub use families::{Family, gaussian, laplace, logistic, scale_table};
 pub use float::Float;
 pub use logistic_pair::PAIR_PARAMS;
-pub(crate) use logistic_pair::{PairCdf, PairConstants};
+pub(crate) use logistic_pair::{PairBlock, PairCdf, PairConstants};
 pub use mixture::MAX_COMPONENTS;
 pub(crate) use mixture::{MixtureBounds, MixtureCdf, MixtureComponent};
 pub(crate) use row_cdf::RowCdf;
 pub use scale_tables::ScaleTables;
-pub use slots::{Interval, PRECISION, Slots, TOTAL};
+pub use slots::{Interval, Intervals, PRECISION, Slots, TOTAL};
 pub(crate) use support::Region;
 
 #[cfg(test)]

@@ -78,3 +78,36 @@ impl Interval {
         Self { bounds: self.bounds.map(curve), ..self }
     }
 }
+
+/// The [`Interval`]s of a block of symbols, in arrays.
+#[derive(Debug, Clone)]
+pub struct Intervals<const N: usize> {
+    pub(crate) ranks: [u32; N],
+    /// Below the symbols, and above them.
+    pub(crate) bounds: [[u32; N]; 2],
+    pub(crate) spares: [u32; N],
+}
+
+impl<const N: usize> Intervals<N> {
+    pub(crate) const EMPTY: Self = Self { ranks: [0; N], bounds: [[0; N]; 2], spares: [0; N] };
+
+    /// Puts one in its place.
+    pub(crate) fn set(&mut self, j: usize, interval: Interval) {
+        (self.ranks[j], self.spares[j]) = (interval.rank, interval.spare);
+        [self.bounds[0][j], self.bounds[1][j]] = interval.bounds;
+    }
+
+    #[cfg(test)]
+    pub(crate) fn get(&self, j: usize) -> Interval {
+        Interval { rank: self.ranks[j], bounds: self.bounds.map(|bounds| bounds[j]), spare: self.spares[j] }
+    }
+
+    /// Fills in the slots of all.
+    #[inline(always)]
+    pub(crate) fn slots(&self, slots: &mut [Slots; N]) {
+        for (j, slots) in slots.iter_mut().enumerate() {
+            let [start, end] = [0, 1].map(|i| self.ranks[j] + ((self.bounds[i][j] * self.spares[j]) >> 16));
+            *slots = Slots(start | (end + 1 - start) << 16);
+        }
+    }
+}

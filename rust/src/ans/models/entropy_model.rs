@@ -2,8 +2,9 @@
 
 use super::fused::FusedBlocks;
 use crate::ans::calibration::Curve;
-use crate::ans::simd::BlockRows;
-use crate::tables::{Interval, Region, Slots};
+use crate::ans::constants::BLOCK;
+use crate::ans::simd::{Backend, BlockRows};
+use crate::tables::{Interval, Intervals, Region, Slots};
 use crate::{Error, Result};
 
 /// The distributions of a group's elements, one for each symbol.
@@ -51,6 +52,23 @@ pub trait BatchModel: Sync {
         None
     }
 
+    /// Fills in the slots of the symbols of block `b` of the batch. In the result, a bit is set for each symbol for which
+    /// [`BatchModel::slots`] must be asked; these include all escapes. `None` leaves all to it.
+    #[inline]
+    fn block_slots(
+        &self,
+        params: &Self::Params,
+        b: usize,
+        backend: Backend,
+        symbols: &[i32; BLOCK],
+        slots: &mut [Slots; BLOCK],
+    ) -> Option<u64> {
+        self.rows(params, b).map(|rows| backend.slots(rows, symbols, slots))
+    }
+
+    /// Prepares to decode block `b` of the batch: computes what makes [`BatchModel::find`] fast.
+    fn prepare(&self, _params: &mut Self::Params, _b: usize, _backend: Backend) {}
+
     /// Returns the model in the form in which some backends load and code a block in one pass, if there is one.
     fn fused(&self) -> Option<FusedBlocks<'_>> {
         None
@@ -62,9 +80,53 @@ pub trait Calibrated: EntropyModel {
     /// Returns the range of scales in which element `j` of the batch is, from 0 to 7.
     fn range(&self, params: &Self::Params, j: usize) -> usize;
 
+    /// Fills in the ranges of block `b` of the batch.
+    fn block_ranges(
+        &self,
+        params: &Self::Params,
+        b: usize,
+        _backend: Backend,
+        ranges: &mut [u16; BLOCK],
+        count: usize,
+    ) {
+        for (j, range) in ranges[..count].iter_mut().enumerate() {
+            *range = self.range(params, b * BLOCK + j) as u16;
+        }
+    }
+
     /// Returns where a symbol lies in the distribution of element `j`. If that is an escape, the symbol's distance from the
     /// support is returned as well.
     fn interval(&self, params: &Self::Params, j: usize, symbol: i32) -> (Interval, Option<u64>);
+
+    /// Fills in where the symbols of block `b` of the batch lie. In the result, a bit is set for each symbol for which
+    /// [`Calibrated::interval`] must be asked; these include all escapes.
+    fn block_intervals(
+        &self,
+        _params: &Self::Params,
+        _b: usize,
+        _backend: Backend,
+        _symbols: &[i32; BLOCK],
+        _intervals: &mut Intervals<BLOCK>,
+    ) -> u64 {
+        u64::MAX
+    }
+
+    /// Prepares to decode block `b` of the batch, whose elements have these curves.
+    fn prepare_by(
+        &self,
+        _params: &mut Self::Params,
+        _b: usize,
+        _backend: Backend,
+        _curves: &[&Curve; BLOCK],
+    ) {
+    }
+
+    /// Returns what [`Calibrated::find_by`] does, in short, if it is known in the block that was prepared last: the symbol,
+    /// its slots, and the distribution function below and above it by the element's curve.
+    #[inline(always)]
+    fn find_prepared(&self, _params: &Self::Params, _j: usize, _slot: u32) -> Option<(i32, Slots, [u32; 2])> {
+        None
+    }
 
     /// Returns the owner of a slot of element `j`, and where it lies in the distribution by this curve.
     fn find_by(&self, params: &Self::Params, j: usize, slot: u32, curve: &Curve) -> (Region, Interval);

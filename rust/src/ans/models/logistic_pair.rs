@@ -1,11 +1,12 @@
 //! Mixtures of two logistic distributions, with integer parameters.
 
 use super::entropy_model::{BatchModel, Calibrated, EntropyModel};
+use super::windows::Windows;
 use crate::Result;
 use crate::ans::calibration::{Curve, RANGES};
 use crate::ans::constants::BLOCK;
 use crate::ans::simd::Backend;
-use crate::tables::{Interval, PAIR_PARAMS, PairCdf, PairConstants, Region, Slots};
+use crate::tables::{Interval, Intervals, PAIR_PARAMS, PairBlock, PairCdf, PairConstants, Region, Slots};
 
 /// Gives element `i` the mixture of two logistic distributions with the parameters
 /// `[mean1, mean2, scale1, scale2, weight]`.
@@ -32,87 +33,159 @@ impl EntropyModel for LogisticPair<'_> {
 }
 
 impl BatchModel for LogisticPair<'_> {
-    type Params = Centres;
+    type Params = PairBatch;
 
-    fn load(&self, first: usize, count: usize, params: &mut Centres) -> Result<()> {
+    fn load(&self, first: usize, count: usize, params: &mut PairBatch) -> Result<()> {
         params.mixtures.clear();
         params.mixtures.extend_from_slice(&self.params[first..first + count]);
         params.mixtures.resize(count.next_multiple_of(BLOCK), [0; PAIR_PARAMS]);
-        params.symbols.resize(params.mixtures.len(), 0);
-        params.intervals.resize(params.mixtures.len(), Interval::default());
-        let out = params.symbols.as_chunks_mut().0.iter_mut().zip(params.intervals.as_chunks_mut().0);
-        for (mixtures, (symbols, intervals)) in params.mixtures.as_chunks().0.iter().zip(out) {
-            Backend::default().compiled(
-                #[inline(always)]
-                || self.constants.centres::<BLOCK>(mixtures, symbols, intervals),
-            );
-        }
         Ok(())
     }
 
     #[inline]
-    fn slots(&self, params: &Centres, j: usize, symbol: i32) -> (Slots, Option<u64>) {
-        if symbol == params.symbols[j] {
-            return (params.intervals[j].slots(), None);
-        }
-        PairCdf::new(self.constants, &params.mixtures[j]).slots(symbol)
+    fn slots(&self, params: &PairBatch, j: usize, symbol: i32) -> (Slots, Option<u64>) {
+        params.cdf(self, j).slots(symbol)
     }
 
-    #[inline]
-    fn find(&self, params: &Centres, j: usize, slot: u32) -> (Region, Slots) {
-        let slots = params.intervals[j].slots();
-        if slot.wrapping_sub(slots.start()) < slots.freq() {
-            return (Region::Inside(params.symbols[j]), slots);
+    #[inline(always)]
+    fn find(&self, params: &PairBatch, j: usize, slot: u32) -> (Region, Slots) {
+        match params.windows.find(j, slot) {
+            Some((symbol, slots, _)) => (Region::Inside(symbol), slots),
+            None => search(&params.windows, self.constants, j, slot),
         }
-        PairCdf::new(self.constants, &params.mixtures[j]).find(slot)
     }
 
-    fn symbol_outside(&self, params: &Centres, j: usize, region: Region, distance: u64) -> Option<i32> {
-        PairCdf::new(self.constants, &params.mixtures[j]).symbol_outside(region, distance)
+    fn symbol_outside(&self, params: &PairBatch, j: usize, region: Region, distance: u64) -> Option<i32> {
+        params.cdf(self, j).symbol_outside(region, distance)
+    }
+
+    fn block_slots(
+        &self,
+        params: &PairBatch,
+        b: usize,
+        backend: Backend,
+        symbols: &[i32; BLOCK],
+        slots: &mut [Slots; BLOCK],
+    ) -> Option<u64> {
+        let mut intervals = Intervals::EMPTY;
+        let outside = self.block_intervals(params, b, backend, symbols, &mut intervals);
+        backend.compiled(
+            #[inline(always)]
+            || intervals.slots(slots),
+        );
+        Some(outside)
+    }
+
+    fn prepare(&self, params: &mut PairBatch, b: usize, backend: Backend) {
+        let PairBatch { mixtures, windows } = params;
+        let mixtures = &mixtures.as_chunks().0[b];
+        backend.compiled(
+            #[inline(always)]
+            || windows.open(self.constants, mixtures, backend.gathers(), |_, bound| bound),
+        );
     }
 }
 
 impl Calibrated for LogisticPair<'_> {
     /// The ranges are octaves of the scale of the heavier component, from half a symbol step on.
     #[inline]
-    fn range(&self, params: &Centres, j: usize) -> usize {
-        let &[_, _, scale1, scale2, weight] = &params.mixtures[j];
-        let scale = if weight >= 64 { scale1 } else { scale2 };
-        (scale.clamp(24, 24 + 8 * RANGES as i16 - 1) / 8 - 3) as usize
+    fn range(&self, params: &PairBatch, j: usize) -> usize {
+        range(&params.mixtures[j]).into()
+    }
+
+    fn block_ranges(
+        &self,
+        params: &PairBatch,
+        b: usize,
+        backend: Backend,
+        ranges: &mut [u16; BLOCK],
+        _: usize,
+    ) {
+        let mixtures: &[_; BLOCK] = &params.mixtures.as_chunks().0[b];
+        backend.compiled(
+            #[inline(always)]
+            || ranges.iter_mut().zip(mixtures).for_each(|(to, mixture)| *to = range(mixture)),
+        );
     }
 
     #[inline]
-    fn interval(&self, params: &Centres, j: usize, symbol: i32) -> (Interval, Option<u64>) {
-        if symbol == params.symbols[j] {
-            return (params.intervals[j], None);
-        }
-        PairCdf::new(self.constants, &params.mixtures[j]).interval(symbol)
+    fn interval(&self, params: &PairBatch, j: usize, symbol: i32) -> (Interval, Option<u64>) {
+        params.cdf(self, j).interval(symbol)
+    }
+
+    fn block_intervals(
+        &self,
+        params: &PairBatch,
+        b: usize,
+        backend: Backend,
+        symbols: &[i32; BLOCK],
+        intervals: &mut Intervals<BLOCK>,
+    ) -> u64 {
+        let mixtures = &params.mixtures.as_chunks().0[b];
+        backend.compiled(
+            #[inline(always)]
+            || {
+                let mut block = PairBlock::EMPTY;
+                block.load(self.constants, mixtures);
+                block.intervals(self.constants, symbols, intervals)
+            },
+        )
+    }
+
+    fn prepare_by(&self, params: &mut PairBatch, b: usize, backend: Backend, curves: &[&Curve; BLOCK]) {
+        let PairBatch { mixtures, windows } = params;
+        let mixtures = &mixtures.as_chunks().0[b];
+        backend.compiled(
+            #[inline(always)]
+            || {
+                windows
+                    .open(self.constants, mixtures, backend.gathers(), |j, bound| curves[j % BLOCK].at(bound))
+            },
+        );
     }
 
     #[inline(always)]
-    fn find_by(&self, params: &Centres, j: usize, slot: u32, curve: &Curve) -> (Region, Interval) {
-        let interval = params.intervals[j].by(|bound| curve.at(bound));
-        let slots = interval.slots();
-        if slot.wrapping_sub(slots.start()) < slots.freq() {
-            return (Region::Inside(params.symbols[j]), interval);
-        }
-        search(&PairCdf::new(self.constants, &params.mixtures[j]), slot, curve)
+    fn find_prepared(&self, params: &PairBatch, j: usize, slot: u32) -> Option<(i32, Slots, [u32; 2])> {
+        params.windows.find(j, slot)
+    }
+
+    #[inline(never)]
+    fn find_by(&self, params: &PairBatch, j: usize, slot: u32, curve: &Curve) -> (Region, Interval) {
+        let (cdf, at) = (params.windows.cdf(self.constants, j), |bound| curve.at(bound));
+        let (region, _) = cdf.find_by(slot, curve.guess(2 * slot) / 2, at);
+        (region, cdf.interval_of(region).by(at))
     }
 }
 
-/// Finds the owner of a slot by a curve, and where it lies.
-#[inline(never)]
-fn search(cdf: &PairCdf, slot: u32, curve: &Curve) -> (Region, Interval) {
-    let at = |bound| curve.at(bound);
-    let (region, _) = cdf.find_by(slot, curve.guess(2 * slot) / 2, at);
-    (region, cdf.interval_of(region).by(at))
+/// Returns the octave of the scale of the heavier component. (`clamp` would keep loops from becoming vector instructions.)
+#[inline(always)]
+fn range(&[_, _, scale1, scale2, weight]: &[i16; PAIR_PARAMS]) -> u16 {
+    let scale = if weight >= 64 { scale1 } else { scale2 };
+    (scale.max(24).min(24 + 8 * RANGES as i16 - 1) / 8 - 3) as u16
 }
 
-/// The mixtures of a batch, and for each a symbol near the likeliest one, with where it lies. These are computed for a
-/// whole block at once, and coders ask for them most of the time.
-#[derive(Debug, Default)]
-pub struct Centres {
+/// Finds the owner of a slot.
+#[inline(never)]
+fn search(windows: &Windows, constants: &PairConstants, j: usize, slot: u32) -> (Region, Slots) {
+    windows.cdf(constants, j).find(slot)
+}
+
+/// The mixtures of a batch, and the windows on those of the block that was prepared last.
+#[derive(Debug)]
+pub struct PairBatch {
     mixtures: Vec<[i16; PAIR_PARAMS]>,
-    symbols: Vec<i32>,
-    intervals: Vec<Interval>,
+    windows: Windows,
+}
+
+impl Default for PairBatch {
+    fn default() -> Self {
+        Self { mixtures: Vec::new(), windows: Windows::EMPTY }
+    }
+}
+
+impl PairBatch {
+    #[inline(always)]
+    fn cdf<'a>(&self, model: &LogisticPair<'a>, j: usize) -> PairCdf<'a> {
+        PairCdf::new(model.constants, &self.mixtures[j])
+    }
 }

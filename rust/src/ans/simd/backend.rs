@@ -91,6 +91,15 @@ impl Backend {
         }
     }
 
+    /// Returns whether there are instructions that load many elements of a table.
+    pub(in crate::ans) fn gathers(self) -> bool {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 | Isa::Avx512 => true,
+            _ => false,
+        }
+    }
+
     /// Does scalar work that the compiler may turn into this backend's instructions, if `work` is inlined here.
     #[inline]
     pub(crate) fn compiled<T>(self, work: impl FnOnce() -> T) -> T {

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::expected_bits;
 use crate::tables::support::Region;
-use crate::tables::{PairCdf, PairConstants, TOTAL};
+use crate::tables::{Intervals, PairBlock, PairCdf, PairConstants, Slots, TOTAL};
 
 fn mixture(params: [i16; 5]) -> PairCdf<'static> {
     PairCdf::new(PairConstants::get(), &params)
@@ -47,6 +47,31 @@ proptest! {
         let (region, found) = mixture.find(slots.start() + slots.freq() / 2);
         prop_assert_eq!(slots, found);
         prop_assert_eq!(mixture.symbol_outside(region, outside.unwrap_or(0)), Some(symbol));
+    }
+}
+
+proptest! {
+    #[test]
+    fn blocks_are_their_elements(
+        params in prop::array::uniform16(any::<[i16; 5]>()),
+        symbols in prop::array::uniform16(prop_oneof![-3000..3000, any::<i32>()]),
+        narrow in any::<bool>(),
+    ) {
+        let params = if narrow { params.map(|params| params.map(|p| p & 127)) } else { params };
+        let (constants, mut block) = (PairConstants::get(), PairBlock::EMPTY);
+        block.load(constants, &params);
+        let (mut intervals, mut slots) = (Intervals::EMPTY, [Slots::default(); 16]);
+        let outside = block.intervals(constants, &symbols, &mut intervals);
+        intervals.slots(&mut slots);
+        for (j, params) in params.into_iter().enumerate() {
+            let mixture = mixture(params);
+            let (interval, distance) = mixture.interval(symbols[j]);
+            prop_assert_eq!(outside >> j & 1 == 1, distance.is_some());
+            if distance.is_none() {
+                prop_assert_eq!((intervals.get(j), slots[j]), (interval, interval.slots()));
+            }
+            prop_assert_eq!(block.cdf(constants, j).find(slots[j].start()), mixture.find(slots[j].start()));
+        }
     }
 }
 
