@@ -158,12 +158,11 @@ impl<'a> Contexts<'a> {
 
     /// Returns the contexts of blocks.
     pub(super) fn blocks(self) -> BlockContexts<'a> {
-        let repeated = if self.run == 1 {
-            self.contexts.iter().copied().cycle().take(self.contexts.len() + BLOCK).collect()
-        } else {
-            Vec::new()
-        };
-        BlockContexts { contexts: self, repeated }
+        let Self { contexts, run } = self;
+        let is_short = run == 1 && contexts.len() <= Self::MAX;
+        let room = if is_short { contexts.len() + BLOCK } else { 0 };
+        let repeated = contexts.iter().copied().cycle().take(room).collect();
+        BlockContexts { contexts: self, repeated, filled: [0; BLOCK] }
     }
 }
 
@@ -171,26 +170,28 @@ impl<'a> Contexts<'a> {
 #[derive(Debug)]
 pub(super) struct BlockContexts<'a> {
     contexts: Contexts<'a>,
-    /// All contexts and those of a block more, if none has a run.
+    /// A few contexts, repeated for another block, so that any block of them is a slice; or nothing.
     repeated: Vec<u16>,
+    filled: [u16; BLOCK],
 }
 
 impl BlockContexts<'_> {
     /// Returns the contexts of the block from element `first` on.
-    pub(super) fn block(&self, first: usize) -> [u16; BLOCK] {
+    pub(super) fn block(&mut self, first: usize) -> &[u16; BLOCK] {
         let Contexts { contexts, run } = self.contexts;
-        if let Some(block) = self.repeated.get(first % contexts.len()..).and_then(<[u16]>::first_chunk) {
-            return *block;
+        let slice = self.repeated.get(first % contexts.len()..);
+        if let Some(block) = slice.and_then(|contexts| contexts.first_chunk()) {
+            return block;
         }
         let (mut i, mut left) = (first / run % contexts.len(), run - first % run);
-        std::array::from_fn(|_| {
-            let context = contexts[i];
+        for context in &mut self.filled {
+            *context = contexts[i];
             left -= 1;
             if left == 0 {
                 (i, left) = (if i + 1 < contexts.len() { i + 1 } else { 0 }, run);
             }
-            context
-        })
+        }
+        &self.filled
     }
 }
 

@@ -93,7 +93,7 @@ impl<D: AsRef<[u8]>> Decoder<D> {
         let mut total = 0u32;
         let mut params = M::Params::default();
         let mut wide = [0; BATCH];
-        let contexts = contexts.blocks();
+        let mut contexts = contexts.blocks();
         let (mut ranges, mut bounds) = ([0; BLOCK], [[0; 2]; BLOCK]);
         for (i, out) in out.chunks_mut(BATCH).enumerate() {
             if (i + 1).is_multiple_of(PIECE / BATCH) {
@@ -104,7 +104,7 @@ impl<D: AsRef<[u8]>> Decoder<D> {
             let wide = &mut wide[..out.len()];
             for (b, wide) in wide.chunks_mut(BLOCK).enumerate() {
                 model.block_ranges(&params, b, backend, &mut ranges, wide.len());
-                let numbers = Calibration::numbers(&contexts.block(first + b * BLOCK), &ranges);
+                let numbers = Calibration::numbers(contexts.block(first + b * BLOCK), &ranges);
                 let curves: [&Curve; BLOCK] = numbers.map(|number| calibration.curve(number.into()));
                 model.prepare_by(&mut params, b, backend, &curves);
                 let find = |j: usize, slot| {

@@ -369,7 +369,7 @@ impl CalibratedSlots {
         let mut sum = 0u32;
         let mut params = M::Params::default();
         let mut wide = [0; BATCH];
-        let contexts = contexts.blocks();
+        let mut contexts = contexts.blocks();
         let (mut ranges, mut intervals) = ([0; BLOCK], Intervals::EMPTY);
         let mut slots = [Slots::default(); BLOCK];
         let mut compute_slots = |intervals: &Intervals<BLOCK>, queue: &mut Vec<Slots>, count: usize| {
@@ -391,7 +391,7 @@ impl CalibratedSlots {
             for (b, symbols) in symbols.chunks(BLOCK).enumerate() {
                 let count = symbols.len();
                 model.block_ranges(&params, b, backend, &mut ranges, count);
-                let numbers = Calibration::numbers(&contexts.block(first + b * BLOCK), &ranges);
+                let numbers = Calibration::numbers(contexts.block(first + b * BLOCK), &ranges);
                 let mut padded = [0; BLOCK];
                 let block = symbols.first_chunk().unwrap_or_else(|| {
                     padded[..count].copy_from_slice(symbols);

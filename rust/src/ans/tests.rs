@@ -398,11 +398,13 @@ fn every_backend_codes_probable_symbols_alike() {
 
 #[test]
 fn contexts_are_repeated_from_any_element() {
-    for period in [1usize, 3, 64, 100] {
-        let numbers: Vec<u16> = (0..period as u16).collect();
-        let contexts = Contexts::new(&numbers).unwrap().blocks();
-        for first in 0..2 * period {
-            let expected: [u16; BLOCK] = std::array::from_fn(|j| ((first + j) % period) as u16);
+    for (period, run) in
+        [(1, 1), (3, 1), (64, 1), (100, 1), (5000, 1), (1, 7), (3, 50), (100, 3), (5, 1 << 40)]
+    {
+        let numbers: Vec<u16> = (0..period).map(|i| (i % 4096) as u16).collect();
+        let mut contexts = Contexts::new(&numbers).unwrap().in_runs(run).blocks();
+        for first in (0..300).chain([period - 1, (4 * period * run).saturating_sub(5)]) {
+            let expected: [u16; BLOCK] = std::array::from_fn(|j| numbers[(first + j) / run % period]);
             assert_eq!(contexts.block(first), &expected);
         }
     }

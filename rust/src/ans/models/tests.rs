@@ -91,6 +91,7 @@ fn check_intervals<M: Calibrated>(model: &M, j: usize, symbols: &[i32], curve: &
         let (interval, outside) = model.interval(&params, j, symbol);
         assert_eq!((interval.slots(), outside), model.slots(&params, j, symbol), "{symbol}");
     }
+    model.prepare_by(&mut params, 0, Backend::default(), &[curve; BLOCK]);
     let mut next = 0;
     while next < TOTAL {
         let (region, interval) = model.find_by(&params, j, next, curve);
@@ -113,7 +114,8 @@ fn curve() -> impl Strategy<Value = Curve> {
         let mut curve = Curve::UNIFORM;
         for (low, width, times) in seen {
             for _ in 0..times {
-                curve.count([curve.at(low), curve.at((low + (1 << (2 * width))).min(1 << 16))]);
+                let bounds = [curve.at(low), curve.at((low + (1 << (2 * width))).min(1 << 16))];
+                curve.count(bounds, Curve::unit(bounds));
                 curve.renew();
             }
         }
