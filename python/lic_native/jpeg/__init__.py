@@ -25,6 +25,7 @@ from ..observe import stage
 from ..suffixes import JPEG_SUFFIXES, check_suffix
 from . import coders
 from .coders import Coded
+from .metadata import Metadata, metadata, thumbnail
 from .tiles import block_count
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "Coefficients",
     "JpegInfo",
     "JpegProfile",
+    "Metadata",
     "PictureInfo",
     "StoredInfo",
     "compress",
@@ -39,7 +41,9 @@ __all__ = [
     "decompress",
     "decompress_file",
     "inspect",
+    "metadata",
     "read_coefficients",
+    "thumbnail",
 ]
 
 #: Suffixes of JPEG files.
