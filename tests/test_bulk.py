@@ -424,6 +424,29 @@ def test_an_object_that_changed_since_it_was_listed_is_refused(bucket_job):
     assert source.read_range("notes.txt", 4, 5) == b"a pho" and source.read_range("notes.txt", 99, 5) == b""
 
 
+def test_an_inventory_replaces_the_listing(bucket_job, tmp_path, request):
+    import pyarrow
+    import pyarrow.parquet
+
+    source = storage.open_storage(bucket_job.source)
+    prefix = request.node.name
+    keys = ["0/ä 0.jpg", "1/ä 1.jpg", ".lic-originals/x.jpg", "notes.txt"]
+    listed = [{"key": f"{prefix}/{entry.key}", "size": entry.size, "e_tag": entry.version.strip('"')}
+              for entry in source.list() if entry.key in keys]  # fmt: skip
+    listed += [{**listed[0], "key": "elsewhere/1.jpg"}, {**listed[0], "key": f"{prefix}/folder/"}]
+    report = tmp_path / "inventory.parquet"
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(listed), report)
+    first = bulk.run(bucket_job, inventory=[str(report)])
+    assert (first.done, first.passed_over) == (2, 1)
+    everything = bulk.run(bucket_job)  # The versions are those of a listing.
+    assert (everything.done, everything.finished_before) == (3, 2)
+    pyarrow.parquet.write_table(pyarrow.table({"key": ["1"]}), report)
+    with pytest.raises(bulk.inventory.UnsupportedError, match="without size, e_tag"):
+        bulk.run(bucket_job, inventory=[str(report)])
+    report.write_bytes(b"no Parquet")
+    assert lic("run", bucket_job.source, bucket_job.target, "--inventory", report).returncode == 1
+
+
 def test_a_killed_run_on_a_bucket_is_continued(bucket_job):
     command = ["run", bucket_job.source, bucket_job.target, "--rate", "8K", "-j", "1", "--json"]
     process = subprocess.Popen(

@@ -22,6 +22,7 @@ from ..models import registry
 from ..storage import Entry
 from ..suffixes import JPEG_SUFFIXES
 from . import engines
+from .inventory import entries
 from .table import Row, Table
 from .work import SUFFIX, Auditor, Compressor, Deleter, Job, Mover, Restorer, Task, Work, explain
 
@@ -123,11 +124,14 @@ def matches(key: str, patterns: Sequence[str]) -> bool:
     return not name.endswith(SUFFIX) and any(fnmatch.fnmatchcase(name, pattern.lower()) for pattern in patterns)
 
 
-def _tasks(work: Work, table: Table, patterns: Sequence[str], retry: bool, outcome: Outcome) -> Iterator[Task]:
+def _tasks(
+    work: Work, table: Table, patterns: Sequence[str], retry: bool, inventory: Sequence[str], outcome: Outcome
+) -> Iterator[Task]:
     """Yield what is left to be done: the source without what table and target say is done."""
     states = table.states()
     present = {entry.key for entry in work.target.list()}
-    for entry in work.source.list(problem=outcome.note):
+    listed = entries(inventory, work.source.url) if inventory else work.source.list(problem=outcome.note)
+    for entry in listed:
         if not matches(entry.key, patterns):
             outcome.passed_over += 1
             continue
@@ -148,6 +152,7 @@ def run(
     patterns: Sequence[str] = PATTERNS,
     originals: str = "keep",
     retry: bool = False,
+    inventory: Sequence[str] = (),
     workers: int = 0,
     memory: int = MEMORY,
     engine: str = "local",
@@ -164,6 +169,7 @@ def run(
         patterns: patterns of shells for the last part of a key; others are passed over.
         originals: "keep", or "move" to move those that are done aside, to `.lic-originals` in the source.
         retry: whether quarantined keys are tried again.
+        inventory: Parquet files of an inventory report of S3, which are read in place of listing the source.
         workers: number of objects worked on at a time; 0 means `lic_native.threads.available()`.
         memory: bytes that they may need together, with engine "local".
         engine: "local" for threads of this process, or "ray".
@@ -184,7 +190,7 @@ def run(
     work = Compressor(job)
     table, outcome = Table(work.target), Outcome()
     sink, count = _Sink(outcome, table, watch), threads.resolve(workers)
-    tasks = _tasks(work, table, patterns, retry, outcome)
+    tasks = _tasks(work, table, patterns, retry, inventory, outcome)
     try:
         if work.stopped():
             outcome.stopped = True
@@ -228,10 +234,13 @@ def _work_on_rows(
         table.flush()
 
 
-def remaining(job: Job, *, patterns: Sequence[str] = PATTERNS, retry: bool = False) -> tuple[int, int]:
+def remaining(
+    job: Job, *, patterns: Sequence[str] = PATTERNS, retry: bool = False, inventory: Sequence[str] = ()
+) -> tuple[int, int]:
     """Return the number of objects that `run` would compress, and their bytes. Raises as `run` does."""
     work = Compressor(job)
-    sizes = [task.entry.size for task in _tasks(work, Table(work.target), patterns, retry, Outcome())]
+    tasks = _tasks(work, Table(work.target), patterns, retry, inventory, Outcome())
+    sizes = [task.entry.size for task in tasks]
     return len(sizes), sum(sizes)
 
 
@@ -263,7 +272,13 @@ class _Trial(Compressor):
 
 
 def estimate(
-    job: Job, *, patterns: Sequence[str] = PATTERNS, retry: bool = False, sample: int = SAMPLE, workers: int = 0
+    job: Job,
+    *,
+    patterns: Sequence[str] = PATTERNS,
+    retry: bool = False,
+    inventory: Sequence[str] = (),
+    sample: int = SAMPLE,
+    workers: int = 0,
 ) -> tuple[Estimate, Outcome]:
     """Return what `run` would do, without writing anything: it lists everything, and compresses a random sample.
 
@@ -271,7 +286,7 @@ def estimate(
     """
     trial, outcome, chosen = _Trial(job), Outcome(), list[Task]()
     files = size = 0
-    for task in _tasks(trial, Table(trial.target), patterns, retry, outcome):
+    for task in _tasks(trial, Table(trial.target), patterns, retry, inventory, outcome):
         files, size = files + 1, size + task.entry.size
         if len(chosen) < sample:
             chosen.append(task)

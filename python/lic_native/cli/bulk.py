@@ -171,6 +171,10 @@ def run(
     sha1: Annotated[bool, typer.Option("--sha1", help="Put SHA-1 in the table, too, which phones know.")] = False,
     retry: Annotated[bool, typer.Option("--retry", help="Try quarantined files again.")] = False,
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace targets that hold something else.")] = False,
+    inventory: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FILE", help="Read this Parquet file of an S3 inventory in place of listing SOURCE."),
+    ] = None,
     workers: Workers = 0,
     memory: Memory = 1 << 30,
     rate: Rate = 0,
@@ -203,17 +207,17 @@ def run(
         source, target, profile=profile, device=arguments.to_device(device), limits=Limits(max_pixels, max_input),
         sha1=sha1, max_rate=rate, force=force, timeout=timeout,
     )  # fmt: skip
-    patterns = include or bulk.PATTERNS
+    chosen: Any = {"patterns": include or bulk.PATTERNS, "retry": retry, "inventory": inventory or ()}
     if dry_run:
-        _print_estimate(*bulk.estimate(job, patterns=patterns, retry=retry, sample=sample, workers=workers), as_json)
+        _print_estimate(*bulk.estimate(job, **chosen, sample=sample, workers=workers), as_json)
 
     def work(watch: _Progress) -> Outcome:
         return bulk.run(
-            job, patterns=patterns, originals=originals, retry=retry, workers=workers, memory=memory, engine=engine,
-            address=address, watch=watch,
+            job, **chosen, originals=originals, workers=workers, memory=memory, engine=engine, address=address,
+            watch=watch,
         )  # fmt: skip
 
-    _carry_out(work, "compressed", as_json, lambda: bulk.remaining(job, patterns=patterns, retry=retry)[1])
+    _carry_out(work, "compressed", as_json, lambda: bulk.remaining(job, **chosen)[1])
 
 
 def _print_estimate(estimate: Any, outcome: Outcome, as_json: bool) -> None:
