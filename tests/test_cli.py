@@ -1,5 +1,6 @@
 """The command `lic-native`, run in a process of its own."""
 
+import hashlib
 import io
 import json
 import subprocess
@@ -7,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+import xxhash
 from conftest import jpeg_bytes, photograph
 from PIL import Image
 
@@ -77,6 +79,11 @@ def test_inspect(photo_file):
     assert (info["kind"], picture["width"], picture["height"], picture["model"]) == ("jpeg", 128, 96, "native")
     assert info["file_bytes"] == packed.stat().st_size
     assert b"native" in lic("inspect", packed).stdout
+    original = photo_file.read_bytes()
+    assert info["restored_xxh3"] == xxhash.xxh3_64_hexdigest(original) and "sha256" not in info
+    hashed = json.loads(lic("inspect", "--json", "--hashes", packed).stdout)
+    assert hashed["sha256"] == hashlib.sha256(original).hexdigest()
+    assert hashed["sha1"] == hashlib.sha1(original).hexdigest()
     both = lic("inspect", packed, photo_file)
     assert both.returncode == 1 and b"photo.jpg: not a .lic file: it is a JPEG file" in both.stderr
     assert both.stdout.startswith(str(packed).encode())

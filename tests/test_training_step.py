@@ -417,7 +417,8 @@ def test_a_run_of_seconds_leaves_parts_which_are_exported_elsewhere(folder, came
     rows = (tmp_path / "run" / "curve.csv").read_text().splitlines()
     assert rows[0].endswith("camera_bpp,camera_saving_percent")
     assert [int(row.split(",")[1]) > 0 for row in rows[1:]] == [False, True]
-    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["average-0.pt", "curve.csv"]
+    # The picture of the curve is drawn where matplotlib is installed.
+    assert {path.name for path in (tmp_path / "run").iterdir()} - {"curve.png"} == {"average-0.pt", "curve.csv"}
 
     # It goes home: exported by a command, and begun from by another run.
     command = ["train", "export", tmp_path / "run", "--data", folder, "--camera", cameras, "--device", "cpu"]

@@ -189,7 +189,13 @@ class Output:
         with _lock:
             _unfinished.add(self._part)
 
-    def commit(self, data: bytes, like: str | os.PathLike[str] | None = None) -> None:
+    def commit(
+        self,
+        data: bytes,
+        like: str | os.PathLike[str] | None = None,
+        mtime_ns: int | None = None,
+        mode: int | None = None,
+    ) -> None:
         """Write all bytes, and give the file its name.
 
         The bytes are on the disk when this returns, so the original can be deleted.
@@ -197,6 +203,7 @@ class Output:
         Args:
             data: the file's content.
             like: file whose times, mode and, if permitted, owner the new file gets.
+            mtime_ns, mode: the time, in nanoseconds since 1970, and the permissions that the new file gets.
 
         Raises:
             FileExistsError: the file was created by another process meanwhile, and may not be replaced.
@@ -213,6 +220,10 @@ class Output:
             os.fsync(self._descriptor)
             if like is not None and os.path.isfile(like):
                 _copy_status(like, self._part)
+            if mtime_ns is not None:
+                os.utime(self._part, ns=(mtime_ns, mtime_ns))
+            if mode is not None:
+                os.chmod(self._part, mode & 0o777)
             self._publish()
         except OSError as error:
             raise _named(error, self.path) from error

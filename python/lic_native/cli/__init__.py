@@ -10,10 +10,11 @@ import typer
 
 from .. import __version__
 from ..errors import LicError
-from . import batch, console, evaluate, signals, train
+from . import batch, bulk, console, evaluate, signals, train
 from .compress import compress
 from .decompress import check_files, decompress
 from .look import inspect, list_files
+from .serve import serve
 
 __all__ = ["app", "main"]
 
@@ -60,6 +61,8 @@ app.command(epilog=_STATUS)(decompress)
 app.command("test", epilog=_STATUS)(check_files)
 app.command("list", epilog=_STATUS)(list_files)
 app.command()(inspect)
+app.command()(serve)
+app.add_typer(bulk.app, name="bulk")
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(train.app, name="train")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -68,11 +69,17 @@ def _saved(before: int, after: int) -> str:
     return f"{100 * (1 - after / before):.2f} %" if after < before else "-"
 
 
-def inspect(paths: Paths = None, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def inspect(
+    paths: Paths = None,
+    hashes: Annotated[
+        bool, typer.Option("--hashes", help="Also restore the original in memory, and show its SHA-256 and SHA-1.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
     """Show the contents of .lic files, picture by picture."""
     named = sources.named_paths(paths, None)
     failed = 0
-    for i, (path, info) in enumerate(_infos([None if name == "-" else Path(name) for name in named])):
+    for i, (path, info) in enumerate(_infos([None if name == "-" else Path(name) for name in named], hashes)):
         if info is None:
             failed += 1
             continue
@@ -85,12 +92,20 @@ def inspect(paths: Paths = None, as_json: Annotated[bool, typer.Option("--json",
     raise typer.Exit(batch.FAILED if failed else batch.DONE)
 
 
-def _infos(paths: list[Path | None]) -> Iterator[tuple[Path | None, dict[str, Any] | None]]:
-    """Yield the path and the contents of each file; for a file that fails, print the error and yield None."""
+def _infos(paths: list[Path | None], hashes: bool = False) -> Iterator[tuple[Path | None, dict[str, Any] | None]]:
+    """Yield the path and the contents of each file; for a file that fails, print the error and yield None.
+
+    hashes: whether to add the hashes of the original, which is restored for them.
+    """
     for path in paths:
         try:
             data = console.read_stdin(DEFAULT_LIMITS) if path is None else files.read(path)
-            info = asdict((image if kind(data) == "image" else jpeg).inspect(data))
+            lossy = kind(data) == "image"
+            info = asdict((image if lossy else jpeg).inspect(data))
+            if hashes and not lossy:
+                original = jpeg.decompress(data)
+                info["sha256"] = hashlib.sha256(original).hexdigest()
+                info["sha1"] = hashlib.sha1(original, usedforsecurity=False).hexdigest()
         except Exception as error:
             console.complain(console.describe(error, str(path or "stdin")))
             yield path, None

@@ -24,6 +24,7 @@ from ..observe import stage
 from ..suffixes import JPEG_SUFFIXES, check_suffix
 from . import coders
 from .coders import Coded
+from .metadata import Metadata, metadata, thumbnail
 from .tiles import block_count
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "Coefficients",
     "JpegInfo",
     "JpegProfile",
+    "Metadata",
     "PictureInfo",
     "StoredInfo",
     "compress",
@@ -38,7 +40,9 @@ __all__ = [
     "decompress",
     "decompress_file",
     "inspect",
+    "metadata",
     "read_coefficients",
+    "thumbnail",
 ]
 
 #: Suffixes of JPEG files.
@@ -266,12 +270,14 @@ class StoredInfo:
     """A `.lic` file that stores the restored file.
 
     saving_percent: 0 if the `.lic` file is not smaller than the restored file.
+    restored_xxh3: the checksum of the restored file that is in the `.lic` file: XXH3-64 in hexadecimal.
     """
 
     kind: str
     file_bytes: int
     restored_bytes: int
     saving_percent: float
+    restored_xxh3: str
 
 
 @dataclass(frozen=True)
@@ -292,7 +298,7 @@ def inspect(data: Bytes, *, limits: Limits = DEFAULT_LIMITS) -> StoredInfo | Jpe
     data = to_bytes(data)
     container = _unpacked(data, limits)
     saving = 100 * max(0.0, 1 - len(data) / container.size) if container.size else 0.0
-    common = (container.kind, len(data), container.size, round(saving, 2))
+    common = (container.kind, len(data), container.size, round(saving, 2), f"{container.checksum:016x}")
     if container.kind == "stored":
         return StoredInfo(*common)
     pictures = tuple(map(_picture_info, container.frames(limits.max_blocks), container.pictures))

@@ -262,7 +262,10 @@ def plot(curve: Path, suffix: str, ylabel: str) -> None:
     with curve.open(newline="") as file:
         rows = list(csv.DictReader(file))
     axes = figure.subplots()
-    for name in (name for name in rows[0] if name.endswith(suffix)):
+    names = [name for name in rows[0] if name.endswith(suffix)]
+    if not names:
+        return
+    for name in names:
         points = [(int(row["steps"]), float(row[name])) for row in rows if row[name]]
         axes.plot(*zip(*points), marker=".", label="quality " + name[1:].partition("_")[0])
     axes.set(xlabel="steps", ylabel=ylabel)

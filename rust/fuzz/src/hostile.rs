@@ -194,12 +194,22 @@ fn streams(data: &[u8]) {
 
 /// Restores a file as `lic_native.jpeg.decompress` does.
 fn restore(packed: &[u8]) -> Result<Vec<u8>> {
+    // Heads are read from any part of a file, before any checksum.
+    for part in [packed, &packed[..packed.len() / 2]] {
+        match container::head(part, 1 << 12) {
+            Ok(head) => assert!(head.len() <= 1 << 12),
+            Err(error) => assert_typed(&error),
+        }
+    }
     let container = container::unpack(packed, &LIMITS)?;
     let restored = match container.body {
         Body::Stored(stored) => stored,
         // An image needs a model, which is not available here.
         Body::Image(image) => return Err(Error::Unsupported(format!("model {}", image.model).into())),
         Body::Jpeg(body) => {
+            if let Err(error) = carve::nested_at(&body.reconstruction, 24) {
+                assert_typed(&error);
+            }
             let mut planes: Vec<Vec<Plane>> = Vec::new();
             for (frame, picture) in body.frames(container.size, &LIMITS)?.iter().zip(&body.pictures) {
                 planes.push(match picture {

@@ -15,12 +15,14 @@
 //!
 //! A JPEG stays in the residue if it would not be written again exactly, or if it is too small to be worth coding.
 
+mod head;
 mod residue;
 mod restore;
 mod search;
 #[cfg(test)]
 mod tests;
 
+pub use head::{head, nested_at};
 pub use residue::MAX_JPEGS;
 pub(crate) use residue::RECONSTRUCTION_SURPLUS;
 pub(crate) use restore::count;

@@ -46,9 +46,14 @@ pub(super) fn header(embeddings: &[Embedding], residue_len: usize) -> Vec<u8> {
 
 impl<'a> Residue<'a> {
     pub fn parse(reconstruction: &'a [u8]) -> Result<Self> {
+        Self::parse_beginning(reconstruction, reconstruction.len())
+    }
+
+    /// Parses the beginning of reconstruction data of `length` bytes. The ranges of embeddings may lie beyond it.
+    pub fn parse_beginning(part: &'a [u8], length: usize) -> Result<Self> {
         let mut position = 0;
         let mut number = || {
-            let number = bytes::take_varint(reconstruction, &mut position, "reconstruction data")?;
+            let number = bytes::take_varint(part, &mut position, "reconstruction data")?;
             usize::try_from(number).map_err(|_| corrupt("a number is out of range"))
         };
         let count = number()?;
@@ -57,13 +62,14 @@ impl<'a> Residue<'a> {
         }
         let entries =
             (0..count).map(|_| Ok([number()?, number()?, number()?])).collect::<Result<Vec<_>>>()?;
-        let bytes = &reconstruction[position..];
+        let bytes = &part[position..];
+        let length = length.saturating_sub(position);
         let mut embeddings: Vec<Embedding> = Vec::with_capacity(count);
         // Ends of the residue and of the JPEGs that the next one may be nested in.
-        let mut enclosing_ends = vec![bytes.len()];
+        let mut enclosing_ends = vec![length];
         for [distance, bytes_after, nested_len] in entries {
             let start = embeddings.last().map_or(0, |previous| previous.range.start).checked_add(distance);
-            let range = start.zip(bytes.len().checked_sub(bytes_after)).map(|(start, end)| start..end);
+            let range = start.zip(length.checked_sub(bytes_after)).map(|(start, end)| start..end);
             let range = range
                 .filter(|range| !range.is_empty())
                 .ok_or_else(|| corrupt("no bytes for an embedded JPEG"))?;
@@ -82,6 +88,11 @@ impl<'a> Residue<'a> {
             embeddings.push(Embedding { range, nested_len });
         }
         Ok(Self { bytes, embeddings })
+    }
+
+    /// Returns the bytes, which may be fewer than the ranges of the embeddings say.
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
     }
 
     /// Returns the residue with its JPEGs put back.

@@ -246,3 +246,43 @@ fn time_is_proportional_to_the_length() {
         assert!(carved.reconstruction.len() > file.len() * 99 / 100);
     }
 }
+
+#[test]
+fn the_head_of_a_file_needs_no_coefficients() {
+    let nested = &CMYK[..CMYK.len().min(60000)];
+    let file = with_app1(BASELINE, &[&b"before"[..], nested, b"after"].concat());
+    let carved = read(&file, &LIMITS);
+    assert_eq!(carved.jpegs.len(), 2);
+    let scan = file.windows(2).rposition(|marker| marker == [0xFF, 0xDA]).unwrap();
+    let mut expected = file[..scan].to_vec();
+    let begin = 2 + 2 + 2 + b"before".len();
+    expected[begin..begin + nested.len()].fill(0);
+    let (reconstruction, length) = (&carved.reconstruction, carved.reconstruction.len());
+    let whole = head(reconstruction, length, usize::MAX).unwrap();
+    assert!(whole.starts_with(&expected));
+    for cut in 0..length {
+        match head(&reconstruction[..cut], length, usize::MAX) {
+            Ok(part) => assert!(whole.starts_with(&part)),
+            Err(error) => assert!(matches!(error, Error::Truncated { .. }), "{cut}: {error}"),
+        }
+    }
+    assert!(head(reconstruction, length, 10).unwrap() == whole[..10]);
+    assert_eq!(head(&read(b"no JPEG", &LIMITS).reconstruction, 8, 4).unwrap(), b"no J");
+}
+
+#[test]
+fn a_nested_jpeg_can_be_written_alone() {
+    let inner = with_app1(BASELINE, PROGRESSIVE);
+    let file = with_app1(&with_app1(BASELINE, &inner), CMYK);
+    let carved = read(&file, &LIMITS);
+    assert_eq!(carved.jpegs.len(), 4);
+    let (index, alone) = nested_at(&carved.reconstruction, 6).unwrap().unwrap();
+    assert_eq!(index, 1);
+    assert!(write(&alone, &planes(&carved)[index..=index], &LIMITS).unwrap() == CMYK);
+    let second = 6 + CMYK.len() + 4;
+    assert!(file[second..].starts_with(&inner));
+    // One in which another is nested, that other one, and no beginning of a JPEG.
+    for position in [second, second + 6, 5, 7, file.len(), 0] {
+        assert_eq!(nested_at(&carved.reconstruction, position).unwrap(), None);
+    }
+}

@@ -2,6 +2,7 @@
 
 mod dictionary;
 mod file;
+mod head;
 mod header;
 mod image;
 mod jpeg;
@@ -12,6 +13,7 @@ mod tiles;
 
 pub use crate::streams::{join as join_streams, split as split_streams};
 pub use file::{Body, Container, unpack, verify};
+pub use head::head;
 pub use header::{Kind, MAGIC, VERSION, kind};
 pub use image::{ImageBody, LatentsChecksum, Metadata, pack_image};
 pub use jpeg::{CodedPicture, JpegBody, duplicates, frames, pack_jpeg};

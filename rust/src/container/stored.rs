@@ -29,6 +29,18 @@ pub fn store(original: &[u8]) -> Result<Vec<u8>> {
     Ok(sealed(out))
 }
 
+/// Returns the beginning of the original bytes, at most `max`; the end of the data may be missing.
+pub(super) fn beginning(cursor: &mut Cursor, max: usize) -> Result<Vec<u8>> {
+    let method = cursor.byte("storage method")?;
+    let data = take_rest(cursor);
+    match method {
+        VERBATIM => Ok(data[..data.len().min(max)].to_vec()),
+        ZSTD => Ok(dictionary::read_beginning(zstd::stream::read::Decoder::with_buffer(data), max)),
+        ZSTD_DICTIONARY => Ok(dictionary::beginning(data, max)),
+        method => Err(Unsupported::Method { format: "storage", method }.into()),
+    }
+}
+
 /// Reads the original bytes, of which there must be `size`.
 pub(super) fn read(cursor: &mut Cursor, size: u64) -> Result<Vec<u8>> {
     let method = cursor.byte("storage method")?;

@@ -226,3 +226,22 @@ fn a_duplicate_is_of_an_earlier_picture() {
         assert!(error.to_string().ends_with("a picture repeats none before it"), "{error}");
     }
 }
+
+#[test]
+fn the_head_of_a_file_is_read_from_the_head_of_its_compressed_file() {
+    let original: &[u8] = include_bytes!("../jpeg/tests/data/baseline.jpg");
+    let carved = carve::read(original, &crate::Limits::default());
+    let coded = CodedPicture::Coded { coder: 3, fingerprint: 0, data: vec![7; 10_000] };
+    let body = JpegBody { reconstruction: carved.reconstruction, pictures: vec![coded] };
+    let file = pack_jpeg(original, &body).unwrap();
+    let scan = original.windows(2).position(|marker| marker == [0xFF, 0xDA]).unwrap();
+    assert!(head(&file[..file.len() - 10_000], 1 << 20).unwrap().starts_with(&original[..scan]));
+    for stored in [&original[..], &[1; 3000]] {
+        assert!(head(&store(stored).unwrap(), 1 << 20).unwrap() == stored);
+        assert_eq!(head(&store(stored).unwrap(), 100).unwrap(), &stored[..100]);
+    }
+    for cut in 0..file.len().min(700) {
+        let _ = head(&file[..cut], 1 << 20);
+    }
+    assert!(matches!(head(original, 1 << 20), Err(Error::Unsupported(_))));
+}

@@ -148,6 +148,13 @@ pub(super) fn unpack(py: Python<'_>, data: &[u8], max_output: u64) -> PyResult<C
     Ok(Container(enter(py, || container::unpack(data, &limits(None, Some(max_output))))?))
 }
 
+/// Return the beginning of the file that a `.lic` file restores, from the beginning of the `.lic` file, up to the first
+/// coefficients, with zeros in place of nested JPEGs; at most `max_output` bytes.
+#[pyfunction]
+pub(super) fn head<'py>(py: Python<'py>, part: &[u8], max_output: usize) -> PyResult<Bound<'py, PyBytes>> {
+    Ok(PyBytes::new(py, &enter(py, || container::head(part, max_output))?))
+}
+
 /// Raise CorruptError unless `restored` has this size and checksum.
 #[pyfunction]
 pub(super) fn verify(py: Python<'_>, restored: &[u8], size: u64, checksum: u64) -> PyResult<()> {

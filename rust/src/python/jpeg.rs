@@ -157,3 +157,15 @@ pub(super) fn carve_write<'py>(
     let file = enter(py, || carve::write(reconstruction, &jpegs, &limits(None, max_output)))?;
     Ok(PyBytes::new(py, &file))
 }
+
+/// Return the JPEG that begins at a position of a file and is nested in its first JPEG -> (its index, the reconstruction
+/// data of a file that consists of it alone), or None.
+#[pyfunction]
+pub(super) fn carve_nested<'py>(
+    py: Python<'py>,
+    reconstruction: &[u8],
+    position: usize,
+) -> PyResult<Option<(usize, Bound<'py, PyBytes>)>> {
+    let found = enter(py, || carve::nested_at(reconstruction, position))?;
+    Ok(found.map(|(index, alone)| (index, PyBytes::new(py, &alone))))
+}

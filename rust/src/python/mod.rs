@@ -70,7 +70,7 @@ mod _native {
     #[pymodule_export]
     use super::container::{Container, pack_jpeg, store, unpack, verify};
     #[pymodule_export]
-    use super::container::{Cuts, cuts, duplicates, frames, join_streams, kind, split_streams};
+    use super::container::{Cuts, cuts, duplicates, frames, head, join_streams, kind, split_streams};
     #[pymodule_export]
     use super::context_model::{context_decode, context_encode, context_fingerprint, context_statistics};
     #[pymodule_export]
@@ -83,7 +83,7 @@ mod _native {
     #[pymodule_export]
     use super::jpeg::{Component, Frame, jpeg_layout, jpeg_read, jpeg_write};
     #[pymodule_export]
-    use super::jpeg::{carve_read, carve_write};
+    use super::jpeg::{carve_nested, carve_read, carve_write};
     #[pymodule_export]
     use super::message::{message_decode, message_encode, message_head};
     #[pymodule_export]

@@ -105,6 +105,25 @@ pub(super) fn decompress(data: &[u8], size: u64, offset: usize) -> Result<Vec<u8
     read_exactly(zstd::stream::read::Decoder::with_dictionary(frame, &DICTIONARY), size, offset)
 }
 
+/// Decompresses the beginning of data of which the end may be missing: as much as is known, but at most `max` bytes.
+pub(super) fn beginning(data: &[u8], max: usize) -> Vec<u8> {
+    let frame = ZSTD_MAGIC.chain(data);
+    read_beginning(zstd::stream::read::Decoder::with_dictionary(frame, &DICTIONARY), max)
+}
+
+/// Reads the beginning of what zstd gives before its input ends or is damaged, at most `max` bytes.
+pub(super) fn read_beginning<R: BufRead>(
+    decoder: std::io::Result<zstd::stream::read::Decoder<'_, R>>,
+    max: usize,
+) -> Vec<u8> {
+    let mut out = Vec::new();
+    if let Ok(decoder) = decoder {
+        // What was read before an error stays.
+        let _ = decoder.take(max as u64).read_to_end(&mut out);
+    }
+    out
+}
+
 /// Reads exactly `size` bytes from zstd, never more; `offset` is where its input begins in the file.
 pub(super) fn read_exactly<R: BufRead>(
     decoder: std::io::Result<zstd::stream::read::Decoder<'_, R>>,
