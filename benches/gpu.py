@@ -146,7 +146,7 @@ def one_coder() -> Iterator[None]:
     def chosen(frame: Any, profile: str | None, device: Any) -> list[Any]:
         name = registry.of_profile(profile, device)
         steps = any(component.steps for component in frame.components)
-        return [coders.ContextCoder(steps) if name == registry.NATIVE else coders.network_coder(name, device)]
+        return [coders.ContextCoder(steps) if name == registry.NATIVE else coders.NetworkCoder(name, device)]
 
     with mock.patch.object(coders, "coders_for", chosen):
         yield
