@@ -53,7 +53,7 @@ CAMERA = "Folder of JPEG files as cameras wrote them, plain or in .tar shards."
 @with_options
 def train_jpeg(
     options: Options,
-    profile: Annotated[str, typer.Option(help="tiny, fast or best: the network's size.")] = "fast",
+    profile: Annotated[str, typer.Option(help="tiny, quick, fast or best: the network's size.")] = "fast",
     hyper: Annotated[int, typer.Option(help="Channels of side information of a new run's network.")] = 0,
     camera: Annotated[Path | None, typer.Option(help=CAMERA)] = None,
     camera_share: Annotated[float, typer.Option(help="Share of the batches that are of such files.")] = 0.25,

@@ -81,6 +81,14 @@ PROFILES = {
         chroma_head_width=16,
         chroma_context_width=32,
     ),
+    "quick": Config(
+        luma_trunk_width=48,
+        luma_head_width=32,
+        luma_skip_channels=15,
+        chroma_trunk_width=38,
+        chroma_head_width=16,
+        chroma_context_width=32,
+    ),
     "fast": Config(),
     "best": Config(
         luma_trunk_width=256,

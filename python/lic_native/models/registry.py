@@ -46,7 +46,7 @@ __all__ = [
 ]
 
 #: Profiles that a user can choose for JPEG files, and for images.
-JpegProfile: TypeAlias = Literal["native", "fast", "best"]
+JpegProfile: TypeAlias = Literal["native", "quick", "fast", "best"]
 ImageProfile: TypeAlias = Literal["balanced", "fast", "best", "bls2017"]
 
 #: The context model, which is not a network.
@@ -63,9 +63,15 @@ NUMBERS = {
     "msp-balanced": 6,
     "msp-best": 7,
     NATIVE_STEPS: 8,
+    "mlcc-quick": 9,
 }
 #: The model of each profile for JPEG files.
-PROFILES: dict[JpegProfile, str] = {"native": NATIVE, "fast": "mlcc-fast", "best": "mlcc-best"}
+PROFILES: dict[JpegProfile, str] = {
+    "native": NATIVE,
+    "quick": "mlcc-quick",
+    "fast": "mlcc-fast",
+    "best": "mlcc-best",
+}
 #: The model of each profile for images, which are coded from their pixels.
 IMAGE_PROFILES: dict[ImageProfile, str] = {
     "balanced": "msp-balanced",
