@@ -111,18 +111,23 @@ def on_ray(
 
     Raises:
         UnsupportedError: Ray is not installed.
+        OSError: Ray does not start, or fails.
     """
     os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
     try:
         import ray
         import ray.data
+        import ray.exceptions
     except ImportError as error:
         raise UnsupportedError("this engine needs Ray: pip install 'lic-native[ray]'") from error
     items = [{"task": pickle.dumps(task)} for task in tasks]
     if not items:
         return True
     alone: dict[str, Any] = {} if address else {"num_cpus": workers, "include_dashboard": False}
-    ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, **alone)
+    try:
+        ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, **alone)
+    except Exception as error:  # Of many kinds: a timeout, another version, a missing cluster.
+        raise OSError(f"Ray does not start: {error}") from error
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     try:
         blocks = max(workers, -(-len(items) // RAY_BATCH))
@@ -141,5 +146,7 @@ def on_ray(
             else:
                 sink(row)
         return finished
+    except ray.exceptions.RayError as error:
+        raise OSError(f"Ray has failed: {str(error).splitlines()[0]}") from error
     finally:
         ray.shutdown()

@@ -30,12 +30,12 @@ def entries(reports: Sequence[str | os.PathLike[str]], url: str) -> Iterator[Ent
     prefix = f"{folder}/" if folder else ""
     for report in reports:
         try:
-            file = pyarrow.parquet.ParquetFile(report)
+            file = pyarrow.parquet.ParquetFile(report, pre_buffer=False)
             present = file.schema_arrow.names
             if missing := [name for name in COLUMNS if name not in present]:
                 raise UnsupportedError(f"{report}: an inventory without {', '.join(missing)}")
             columns = [*COLUMNS, *(name for name in OPTIONAL if name in present)]
-            for batch in file.iter_batches(columns=columns):
+            for batch in file.iter_batches(columns=columns, use_threads=False):
                 for row in batch.to_pylist():
                     key = row["key"]
                     is_object = row.get("is_latest") is not False and not row.get("is_delete_marker")

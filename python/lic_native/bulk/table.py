@@ -163,7 +163,10 @@ class Table:
     def _part(self, name: str, columns: list[str] | None) -> pyarrow.Table:
         data = self._storage.read(name)
         try:
-            return self._arrow.parquet.read_table(io.BytesIO(data), columns=columns)
+            # Processes in which old releases of pyarrow have started threads may abort at their end.
+            return self._arrow.parquet.read_table(
+                io.BytesIO(data), columns=columns, use_threads=False, pre_buffer=False
+            )
         except (self._arrow.ArrowException, OSError) as error:
             raise UnsupportedError(f"{name}: is no file of a table: {str(error).splitlines()[0]}") from error
 
