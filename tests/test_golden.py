@@ -22,7 +22,7 @@ FILES = {name: content for name, content in ALL.items() if name not in IMAGES}
 VERSION = "v1"
 #: Fingerprints of the shipped weights, by which files refer to them.
 FINGERPRINTS = {
-    "mlcc-quick": 0x00000000,
+    "mlcc-quick": 0x71044C08,
     "mlcc-fast": 0x2A47C44B,
     "mlcc-best": 0xD35F3EA7,
     "bls2017": 0x0C146374,
