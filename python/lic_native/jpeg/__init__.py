@@ -115,7 +115,7 @@ def compress(
         device: where the network runs, "cpu", "cuda", "cuda:1" or a `torch.device`; the file is the same. CUDA needs
             torch. Default: "cuda" if torch finds it.
         limits: pictures that would exceed `max_pixels` are stored.
-        threads: number of threads that share the work, up to 8; each takes up to 100 MB with a network. The file is the
+        threads: number of threads that share the work, up to 8; each takes up to 50 MB with a network. The file is the
             same. 0 means the environment variable `LIC_THREADS`, or else the processors that this process may use.
 
     Raises:
