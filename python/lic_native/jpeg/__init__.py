@@ -110,8 +110,8 @@ def compress(
     Args:
         data: the file's content, as a bytes-like object.
         profile: "native" is the fastest. "quick", "fast" and "best" give smaller files with a network; that of "best"
-            takes twice as long as the others on a CPU. Any device restores any file. Default: "native", or "best" if `device` asks for
-            CUDA.
+            takes twice as long as the others on a CPU. Any device restores any file. Default: "native", or "best" if
+            `device` asks for CUDA.
         device: where the network runs, "cpu", "cuda", "cuda:1" or a `torch.device`; the file is the same. CUDA needs
             torch. Default: "cuda" if torch finds it.
         limits: pictures that would exceed `max_pixels` are stored.

@@ -35,25 +35,24 @@ impl Config {
         let mut config = Self::default();
         let mut hyperprior = 0;
         let fields = fields(text).ok_or_else(|| wrong(format!("{text:?} is no flat JSON of sizes")))?;
-        for (name, values) in fields {
-            let number = |field: &mut usize| match values[..] {
-                [value] => {
+        for (name, value) in fields {
+            let number = |field: &mut usize| match value {
+                Value::Number(value) => {
                     *field = value;
                     true
                 }
-                _ => false,
+                Value::List(_) => false,
+            };
+            let list = |field: &mut Vec<usize>| match &value {
+                Value::List(values) => {
+                    field.clone_from(values);
+                    !values.contains(&0)
+                }
+                Value::Number(_) => false,
             };
             let is_right = match name {
-                "luma_context_blocks" | "chroma_context_blocks" => {
-                    let luma = name == "luma_context_blocks";
-                    let blocks = if luma {
-                        &mut config.luma_context_blocks
-                    } else {
-                        &mut config.chroma_context_blocks
-                    };
-                    *blocks = values;
-                    !blocks.contains(&0)
-                }
+                "luma_context_blocks" => list(&mut config.luma_context_blocks),
+                "chroma_context_blocks" => list(&mut config.chroma_context_blocks),
                 "luma_trunk_width" => number(&mut config.luma_trunk_width),
                 "luma_head_width" => number(&mut config.luma_head_width),
                 "luma_skip_channels" => number(&mut config.luma_skip_channels),
@@ -90,14 +89,20 @@ impl Config {
     }
 }
 
-/// Returns the names and values of a flat JSON object; a number is a list of one.
-fn fields(text: &str) -> Option<Vec<(&str, Vec<usize>)>> {
+/// The value of a field.
+enum Value {
+    Number(usize),
+    List(Vec<usize>),
+}
+
+/// Returns the names and values of a flat JSON object.
+fn fields(text: &str) -> Option<Vec<(&str, Value)>> {
     let mut rest = text.trim().strip_prefix('{')?.strip_suffix('}')?.trim();
-    let mut fields: Vec<(&str, Vec<usize>)> = Vec::new();
+    let mut fields: Vec<(&str, Value)> = Vec::new();
     while !rest.is_empty() {
         let (name, after) = rest.strip_prefix('"')?.split_once('"')?;
         let after = after.trim_start().strip_prefix(':')?.trim_start();
-        let (values, after) = match after.strip_prefix('[') {
+        let (value, after) = match after.strip_prefix('[') {
             Some(list) => {
                 let (list, after) = list.split_once(']')?;
                 let numbers = if list.trim().is_empty() {
@@ -105,17 +110,17 @@ fn fields(text: &str) -> Option<Vec<(&str, Vec<usize>)>> {
                 } else {
                     list.split(',').map(number).collect()
                 };
-                (numbers?, after)
+                (Value::List(numbers?), after)
             }
             None => {
                 let end = after.find(',').unwrap_or(after.len());
-                (vec![number(&after[..end])?], &after[end..])
+                (Value::Number(number(&after[..end])?), &after[end..])
             }
         };
         if fields.iter().any(|(other, _)| *other == name) {
             return None;
         }
-        fields.push((name, values));
+        fields.push((name, value));
         rest = after.trim_start();
         if !rest.is_empty() {
             rest = rest.strip_prefix(',')?.trim_start();
