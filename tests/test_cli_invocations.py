@@ -110,7 +110,7 @@ CASES = [
     ("compress a.jpg --max-input -5", 2, "is not a size"),
     ("compress a.jpg --max-pixels 100", 0, "stored: .*limit"),
     ("compress a.jpg --profile native", 0, SAVED),
-    ("compress a.jpg --profile turbo", 2, "unknown profile 'turbo'; choose from: native, fast, best"),
+    ("compress a.jpg --profile turbo", 2, "unknown profile 'turbo'; choose from: native, quick, fast, best"),
     ("compress a.jpg --profile balanced", 2, "codes images with loss: add a quality"),
     ("compress a.jpg --profile bls2017", 2, "codes images with loss"),
     ("compress a.jpg --device gpu", 2, "unknown device 'gpu'; choose from: cpu, cuda"),

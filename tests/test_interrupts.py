@@ -20,7 +20,7 @@ CALLS = {
     "compress": ("data = open('large.jpg', 'rb').read()", "jpeg.compress(data, profile='native')"),
     "decompress": ("data = open('coded.lic', 'rb').read()", "jpeg.decompress(data, threads=1)"),
     "read_coefficients": ("data = open('large.jpg', 'rb').read()", "jpeg.read_coefficients(data)"),
-    "store": ("data = np.random.default_rng(0).integers(0, 64, 1 << 26, np.uint8).tobytes()", "jpeg.compress(data)"),
+    "store": ("data = np.random.default_rng(0).integers(0, 64, 1 << 28, np.uint8).tobytes()", "jpeg.compress(data)"),
     "encode a tensor": ("x = numbers(27)", "lic_native.encode(x)"),
     "encode by a Gaussian": ("x = numbers(29)", "lic_native.encode(x, Gaussian(0.0, 9.0), threads=1)"),
     "encode by a mixture": ("x = numbers(26)", "lic_native.encode(x, mixed, threads=2)"),
@@ -74,7 +74,7 @@ def test_one_ctrl_c_ends_a_call(folder, call, shared):
         run.send_signal(signal.SIGINT)
         out, err = run.communicate(timeout=60)
     assert time.monotonic() - start < 1.5
-    assert not out and run.returncode == -signal.SIGINT and err.rstrip().endswith(b"KeyboardInterrupt")
+    assert not out and run.returncode == -signal.SIGINT and err.rstrip().endswith(b"KeyboardInterrupt"), (out, err)
 
 
 def interrupted(call) -> None:
