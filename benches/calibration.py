@@ -29,8 +29,8 @@ from lic_native.image.analysis import Analysis
 from lic_native.image.codec import walk
 from lic_native.image.overfitting import TileSearch
 from lic_native.jpeg import coders
-from lic_native.jpeg.network import model_input
 from lic_native.jpeg.tiles import Grids, block_count
+from lic_native.jpeg.torch_network import model_input
 from lic_native.limits import DEFAULT_LIMITS
 from lic_native.models import registry
 from lic_native.models.base import ImageModel
