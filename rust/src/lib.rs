@@ -1,5 +1,5 @@
 //! Entropy coding for learned image compression, and the file formats built on it. This crate is the native half of the
-//! Python package `lic_native`. It contains no neural network.
+//! Python package `lic_native`. Of its neural networks it computes the one for JPEG coefficients, and torch the others.
 //!
 //! # Code symbols with your own model
 //! An [`Encoder`](ans::Encoder) turns integers into bytes, given a distribution for each integer. A
