@@ -158,7 +158,7 @@ def run(
     target: Target,
     include: Include = None,
     profile: Annotated[
-        str | None, typer.Option(metavar="NAME", show_default=False, help="native (the default), fast or best.")
+        str | None, typer.Option(metavar="NAME", show_default=False, help="native (the default), quick, fast or best.")
     ] = None,
     device: options.Device = None,
     dry_run: Annotated[

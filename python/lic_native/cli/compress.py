@@ -39,9 +39,9 @@ def compress(
         typer.Option(
             metavar="NAME",
             show_default=False,
-            help="Without loss: native (the default), fast (a network; 2 to 5 points smaller, but slower) or best (1 "
-            "more, twice as slow again). With --quality: balanced (the default), fast, best or bls2017, which need "
-            "torch.",
+            help="Without loss: native (the default), or a network: quick (2 to 3 points smaller, but slower), fast (1 "
+            "to 2 more) or best (up to 1 more, twice as slow). With --quality: balanced (the default), fast, best or "
+            "bls2017, which need torch.",
         ),
     ] = None,
     lof: Annotated[

@@ -1,4 +1,4 @@
-"""The picture coder of the profiles `fast` and `best`: a network predicts the coefficients, tile by tile."""
+"""The picture coder of all profiles but `native`: a network predicts the coefficients, tile by tile."""
 
 from __future__ import annotations
 

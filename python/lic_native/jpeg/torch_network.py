@@ -1,4 +1,4 @@
-"""The network of the profiles `fast` and `best` on torch, for tiles on a GPU."""
+"""The networks of `jpeg/network.py` on torch, for tiles on a GPU."""
 
 from __future__ import annotations
 

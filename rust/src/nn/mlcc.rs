@@ -5,6 +5,7 @@ use super::config::Config;
 use super::context::{BLOCK, Blocks, Context, CrossChannel, Groups, Head, Lattice, Normalize, SLOPE, Trunk};
 use super::context::{Seen, TrunkSizes, Units, quantized};
 use super::layers::{Conv3x3, Linear, Plane};
+use super::matrix::Activation;
 use super::parameters::{Parameters, Ranges, wrong};
 use super::pointwise::Grid;
 use crate::ans::{Backend, Decoder};
@@ -130,13 +131,16 @@ impl Conditioning {
         values.extend(Sampling::ALL.map(|other| f32::from(u8::from(other == sampling))));
         let mut x = Vec::new();
         quantized(backend, &values, 1.0, self.input, &mut x);
-        let mut hidden = vec![0.0; self.first.outputs()];
-        self.first.apply(backend, &x, &mut hidden);
-        quantized(backend, &hidden, SLOPE, self.hidden, &mut x);
-        let mut embedding = vec![0.0; self.second.outputs()];
-        self.second.apply(backend, &x, &mut embedding);
-        quantized(backend, &embedding, 1.0, self.output, &mut x);
-        x
+        let mut hidden = vec![0; self.first.outputs()];
+        self.first.apply_activated(backend, &x, Activation { slope: SLOPE, grid: self.hidden }, &mut hidden);
+        let mut embedding = vec![0; self.second.outputs()];
+        self.second.apply_activated(
+            backend,
+            &hidden,
+            Activation { slope: 1.0, grid: self.output },
+            &mut embedding,
+        );
+        embedding
     }
 }
 
@@ -405,13 +409,11 @@ impl Mlcc {
         }
         let planes: Vec<&Plane> = planes.iter().collect();
         let layer = &self.chroma_contexts[sampling as usize];
-        let mut result = Vec::with_capacity(size.0 * size.1 * self.chroma_width);
-        let (mut row, mut x) = (vec![0.0; size.1 * self.chroma_width], Vec::new());
-        for y in 0..size.0 {
+        let activation = Activation { slope: SLOPE, grid: self.chroma_output };
+        let mut result = vec![0; size.0 * size.1 * self.chroma_width];
+        for (y, row) in result.chunks_exact_mut(size.1 * self.chroma_width).enumerate() {
             interrupt::check()?;
-            layer.apply_row(self.backend, &planes, y, &mut row);
-            quantized(self.backend, &row, SLOPE, self.chroma_output, &mut x);
-            result.extend_from_slice(&x);
+            layer.apply_row_activated(self.backend, &planes, y, activation, row);
         }
         Ok(result)
     }
