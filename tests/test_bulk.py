@@ -329,7 +329,7 @@ class Faulty(http.server.BaseHTTPRequestHandler):
             data = data[:-10]
             self.close_connection = True
         if "fail-slow" in self.path and self.command == "GET":
-            time.sleep(3)
+            time.sleep(30)
         self.wfile.write(data)
 
     do_GET = do_PUT = do_HEAD = do_DELETE = do_POST = answer
@@ -409,7 +409,7 @@ def test_each_fault_of_a_server_is_a_row(bucket_job):
     }
     for name in faults:
         source.write(f"{name}.jpg", jpeg_bytes())
-    outcome = bulk.run(bulk.Job(bucket_job.source, bucket_job.target, timeout=0.6), workers=8)
+    outcome = bulk.run(bulk.Job(bucket_job.source, bucket_job.target, timeout=2), workers=8)
     assert (outcome.done, outcome.failed) == (5, len(faults))
     table = rows(bucket_job.target)
     for name, reason in faults.items():
