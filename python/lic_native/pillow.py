@@ -33,7 +33,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
-import numpy as np
 from PIL import Image, ImageFile, JpegImagePlugin, MpoImagePlugin, UnidentifiedImageError
 
 from . import _native, image, jpeg
@@ -43,7 +42,7 @@ from .image.metadata import METADATA, as_bytes, info_of, with_dpi
 from .image.samples import MODES, to_pixels
 from .inspection import HEAD_BYTES, MAGIC, kind
 from .jpeg.head import MAX_HEAD, header_end
-from .jpeg.picture import Reduced, reduce
+from .jpeg.picture import reduce
 from .limits import DEFAULT_LIMITS, Limits
 
 __all__ = ["FORMAT", "LicImageFile", "register_lic_opener"]
@@ -151,23 +150,10 @@ class _RestoredJpeg(_Opened, JpegImagePlugin.JpegImageFile):
             picture = reduce(source.packed, limits=source.limits)
         except LicError as error:
             raise OSError(str(error)) from error
-        if self.mode == "L":
-            return _plane(picture, 0)
-        if bytes(id for id, _, _ in picture.components) == b"RGB":
+        if bytes(picture.ids) == b"RGB":
             return None
-        merged = Image.merge("YCbCr", [_plane(picture, index) for index in range(3)])
-        return merged.convert(self.mode)
-
-
-def _plane(picture: Reduced, index: int) -> Image.Image:
-    """Return a component of a reduced picture, interpolated to the picture's size."""
-    h_max, v_max = (max(component[axis] for component in picture.components) for axis in (1, 2))
-    _, h, v = picture.components[index]
-    rows, columns = -(-picture.height * v // v_max), -(-picture.width * h // h_max)
-    plane = np.pad(picture.planes[index], ((0, max(0, rows - len(picture.planes[index]))), (0, 0)), "constant")
-    whole = Image.fromarray(plane[:rows, :columns])
-    box = (0, 0, picture.width * h / h_max, picture.height * v / v_max)
-    return whole.resize((picture.width, picture.height), Image.Resampling.BILINEAR, box)
+        planes = list(map(Image.fromarray, picture.planes))
+        return planes[0] if self.mode == "L" else Image.merge("YCbCr", planes).convert(self.mode)
 
 
 class _RestoredMpo(_Opened, MpoImagePlugin.MpoImageFile):

@@ -132,26 +132,23 @@ def _sides(box: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
 
 
 class Reduced(NamedTuple):
-    """A picture at an eighth of its size: each sample is the mean of a block.
+    """A picture at an eighth of its size.
 
-    planes: uint8 `[rows, columns]` of each component, which may be larger than the picture.
-    components: for each, (identifier, horizontal sampling factor, vertical sampling factor).
-    width, height: in samples of the component that is sampled most.
+    planes: uint8 `[height, width]` of each component. ids: their identifiers.
     segments: those of the file's head that say how samples are to be shown.
     """
 
     planes: list[np.ndarray]
-    components: list[tuple[int, int, int]]
-    width: int
-    height: int
+    ids: list[int]
     segments: bytes
 
 
 def reduce(data: Bytes, *, device: Device = None, limits: Limits = DEFAULT_LIMITS, threads: int = 0) -> Reduced:
     """Return the picture that a JPEG file begins with, plain or in a `.lic` file, at an eighth of its size.
 
-    A `.lic` file codes the DC coefficients after the others, which they depend on. So all coefficients are decoded, but
-    no JPEG file is written, and none is turned into pixels.
+    A sample of a component without subsampling is the mean of a block, which DC gives; a subsampled component needs its
+    lowest frequencies, too. A `.lic` file codes these after the others, on which they depend. So all coefficients are
+    decoded, but no JPEG file is written, and few of them are turned into samples.
 
     Raises as `decompress_region` does.
     """
@@ -159,38 +156,53 @@ def reduce(data: Bytes, *, device: Device = None, limits: Limits = DEFAULT_LIMIT
     to_count(threads, "threads")
     picture = _Picture(to_bytes(data), limits)
     frame = picture.frame
+    width, height = -(-frame.width // 8), -(-frame.height // 8)
+    h_max, v_max = max(c.h for c in frame.components), max(c.v for c in frame.components)
     planes = []
     for c, blocks in zip(frame.components, picture.coefficients(None, device, threads)):
-        # T.81, A.3.3: DC is eight times the mean of a block, less the middle. Samples of 12 bits become such of 8.
-        step = c.quant[0] / 8 / 2 ** (frame.precision - 8)
-        planes.append(np.clip(np.rint(blocks[..., 0] * step + 128), 0, 255).astype(np.uint8))
-    components = [(c.id, c.h, c.v) for c in frame.components]
-    return Reduced(planes, components, -(-frame.width // 8), -(-frame.height // 8), picture.segments)
+        plane = _samples(blocks, c.quant, v_max // c.v, h_max // c.h, frame.precision)
+        # Ratios such as 3:2 repeat samples, and a file that is cut short lacks rows.
+        rows = np.arange(height) * (c.v * (v_max // c.v)) // v_max
+        columns = np.arange(width) * (c.h * (h_max // c.h)) // h_max
+        missing = max(0, rows[-1] + 1 - len(plane))
+        planes.append(np.pad(plane, ((0, missing), (0, 0)), constant_values=128)[np.ix_(rows, columns)])
+    return Reduced(planes, [c.id for c in frame.components], picture.segments)
+
+
+def _samples(blocks: np.ndarray, quant: list[int], rows: int, columns: int, precision: int) -> np.ndarray:
+    """Return so many rows and columns of samples for each of `[height, width, 64]` blocks, as one uint8 plane.
+
+    An inverse DCT of that size takes the lowest frequencies. Samples of 12 bits become such of 8.
+    """
+    order = zigzag()
+    indices = [[order.index((row, column)) for column in range(columns)] for row in range(rows)]
+    frequencies = blocks[..., indices].astype(np.float32) * np.asarray(quant, np.float32)[indices]
+    scale = (rows * columns) ** 0.5 / 8 / 2 ** (precision - 8)
+    samples = _dct(rows).T @ frequencies @ _dct(columns) * scale + 128
+    plane = samples.transpose(0, 2, 1, 3).reshape(rows * blocks.shape[0], columns * blocks.shape[1])
+    rounded: np.ndarray = np.clip(np.rint(plane), 0, 255).astype(np.uint8)
+    return rounded
 
 
 def to_jpeg(picture: Reduced) -> bytes:
-    """Return a reduced picture as a JPEG file with the same components."""
-    mcu_width, mcu_height = 8 * max(h for _, h, _ in picture.components), 8 * max(v for _, _, v in picture.components)
-    rows, columns = -(-picture.height // mcu_height), -(-picture.width // mcu_width)
+    """Return a reduced picture as a JPEG file without subsampling."""
+    height, width = picture.planes[0].shape
+    rows, columns = -(-height // 8), -(-width // 8)
     order = [8 * row + column for row, column in zigzag()]
     planes = []
-    for plane, (_, h, v) in zip(picture.planes, picture.components):
-        height, width = 8 * rows * v, 8 * columns * h
-        plane = plane[:height, :width]
-        if not plane.size:  # A file that is cut short may have no rows.
-            plane = np.full((1, 1), 128, np.uint8)
-        plane = np.pad(plane, ((0, height - plane.shape[0]), (0, width - plane.shape[1])), "edge")
-        blocks = plane.reshape(rows * v, 8, columns * h, 8).transpose(0, 2, 1, 3).astype(np.float32) - 128
-        frequencies = (_dct() @ blocks @ _dct().T).reshape(-1, 64)[:, order]
+    for plane in picture.planes:
+        padded = np.pad(plane, ((0, 8 * rows - height), (0, 8 * columns - width)), "edge")
+        blocks = padded.reshape(rows, 8, columns, 8).transpose(0, 2, 1, 3).astype(np.float32) - 128
+        frequencies = (_dct(8) @ blocks @ _dct(8).T).reshape(-1, 64)[:, order]
         planes.append(np.rint(frequencies / QUANTISER).astype(np.int16).reshape(-1))
-    components = [(*component, [QUANTISER] * 64) for component in picture.components]
-    return _native.jpeg_create((picture.width, picture.height), components, planes, picture.segments)
+    components = [(id, 1, 1, [QUANTISER] * 64) for id in picture.ids]
+    return _native.jpeg_create((width, height), components, planes, picture.segments)
 
 
 @cache
-def _dct() -> np.ndarray:
-    """Return the matrix of the DCT of eight samples, float32 `[8, 8]` (T.81, A.3.3)."""
-    k, x = np.mgrid[:8, :8]
-    matrix: np.ndarray = np.cos((2 * x + 1) * k * np.pi / 16) / 2
-    matrix[0] /= np.sqrt(2)
+def _dct(size: int) -> np.ndarray:
+    """Return the orthonormal matrix of the DCT, float32 `[size, size]` (of eight samples: T.81, A.3.3)."""
+    k, x = np.mgrid[:size, :size]
+    matrix: np.ndarray = np.cos((2 * x + 1) * k * np.pi / (2 * size)) * (2 / size) ** 0.5
+    matrix[0] /= 2**0.5
     return matrix.astype(np.float32)
