@@ -261,7 +261,7 @@ mod tests {
 
     #[test]
     fn streams_are_files_and_files_are_streams() {
-        let large: Vec<u8> = (0..3 * PIECE as u64).map(|i| (i * i >> 9) as u8).collect();
+        let large: Vec<u8> = (0..3 * PIECE as u64).map(|i| ((i * i) >> 9) as u8).collect();
         for original in [&b""[..], b"abc", &large] {
             let identity = Identity::of(original, ALL).unwrap();
             for compressed in [false, true] {
