@@ -162,7 +162,8 @@ def rewritten(name: str, data: bytes, device: str) -> tuple[bytes, bytes]:
     models = [picture.model for picture in getattr(info, "pictures", ())]
     profile = next((profile for profile, model in registry.PROFILES.items() if model in models), registry.NATIVE)
     with one_coder():
-        return jpeg.compress(jpeg.decompress(data, device=device), profile=profile, device=device), data
+        original, hashes = jpeg.decompress(data, device=device), {"sha256": bool(info.sha256), "sha1": bool(info.sha1)}
+        return jpeg.compress(original, profile=profile, device=device, **hashes), data
 
 
 def image_streams(data: bytes, device: str) -> bytes:

@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::Path;
 
-use lic_native::container::{self, Body, CodedPicture, JpegBody};
+use lic_native::container::{self, Body, CodedPicture, Hashes, JpegBody};
 use lic_native::jpeg::context_model;
 use lic_native::tensor::{Values, fitted};
 use lic_native::{Limits, carve};
@@ -23,7 +23,7 @@ fn golden(prefix: &str) -> Vec<(String, Vec<u8>)> {
 }
 
 /// Restore the file that a `.lic` file holds, and encode its pictures again.
-fn restore(data: &[u8]) -> (Vec<u8>, Option<JpegBody>) {
+fn restore(data: &[u8]) -> (Vec<u8>, Option<JpegBody>, Hashes) {
     let limits = Limits::default();
     let container = container::unpack(data, &limits).unwrap();
     let (restored, body) = match container.body {
@@ -52,17 +52,17 @@ fn restore(data: &[u8]) -> (Vec<u8>, Option<JpegBody>) {
             (restored, Some(JpegBody { pictures, reconstruction: body.reconstruction }))
         }
     };
-    container::verify(&restored, container.size, container.checksum).unwrap();
-    (restored, body)
+    container.identity.verify(&restored).unwrap();
+    (restored, body, container.identity.hashes())
 }
 
 #[test]
 fn files_are_restored_and_written_again() {
     for (name, data) in golden("v1_native_") {
-        let (restored, body) = restore(&data);
+        let (restored, body, hashes) = restore(&data);
         let encoded = match body {
-            Some(body) => container::pack_jpeg(&restored, &body),
-            None => container::store(&restored),
+            Some(body) => container::pack_jpeg(&restored, &body, hashes),
+            None => container::store(&restored, hashes),
         };
         assert!(encoded.unwrap() == data, "{name}: other bytes");
     }

@@ -3,7 +3,12 @@
 import asyncio
 import base64
 import hashlib
+import http.client
 import random
+import signal
+import subprocess
+import sys
+from contextlib import closing, contextmanager
 
 import pytest
 from conftest import jpeg_bytes
@@ -98,6 +103,18 @@ def test_conditional_requests_decode_nothing(root):
     other = root / "a b/ä.jpg.lic"
     other.write_bytes(jpeg.compress(jpeg_bytes(seed=4)))
     assert ask(app, "/a b/ä.jpg", if_none_match=etag).body == jpeg_bytes(seed=4)
+
+
+def test_identity_is_known_without_decoding(root):
+    hashes = {"if_none_match": '"x"'}
+    (root / "old.jpg.lic").write_bytes(jpeg.compress(PHOTO, sha256=False))
+    app = asgi.create_app(root)
+    digest = f"sha-256=:{base64.b64encode(hashlib.sha256(PHOTO).digest()).decode()}:"
+    new, old = ask(app, "/a b/ä.jpg", "HEAD", **hashes), ask(app, "/old.jpg", "HEAD", **hashes)
+    assert (new.headers["repr-digest"], new.headers["etag"]) == (digest, f'"{hashlib.sha256(PHOTO).hexdigest()}"')
+    assert "repr-digest" not in old.headers and old.headers["etag"].endswith(f'-{len(PHOTO):x}"')
+    assert "lic_decoded_total 0" in ask(app, "/metrics").body.decode()
+    assert ask(app, "/old.jpg").headers["repr-digest"] == digest
 
 
 def test_ranges(root):
@@ -251,3 +268,55 @@ def test_health_and_gallery(root, monkeypatch):
     monkeypatch.delenv("LIC_ROOT")
     with pytest.raises(ValueError, match="LIC_ROOT"):
         asgi.app  # noqa: B018
+
+
+@contextmanager
+def served(root, *options):
+    """Run the command `serve`, and yield the process and its address."""
+    pytest.importorskip("uvicorn")
+    command = [sys.executable, "-m", "lic_native", "serve", str(root), "--port", "0", *options]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as run:
+        try:
+            line = run.stderr.readline()
+            assert f" serves {root}" in line, line + run.stderr.read()
+            yield run, line.split()[0]
+        finally:
+            run.kill()
+
+
+def fetch(address, path, **headers):
+    """Return the status, the headers and the body of an answer over a real connection."""
+    with closing(http.client.HTTPConnection(address.removeprefix("http://"), timeout=60)) as connection:
+        connection.request("GET", path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+        answer = connection.getresponse()
+        return answer.status, answer.headers, answer.read()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_command_serves_until_it_is_stopped(root, number):
+    with served(root, "--gallery") as (run, address):
+        picture = "/a%20b/%C3%A4.jpg"
+        status, headers, body = fetch(address, picture, range="bytes=5-")
+        assert (status, body, headers["etag"]) == (206, PHOTO[5:], f'"{hashlib.sha256(PHOTO).hexdigest()}"')
+        assert fetch(address, picture, if_none_match=headers["etag"])[0] == 304
+        assert fetch(address, "/missing.jpg")[0] == 404
+        assert picture.encode() in fetch(address, "/")[2]
+        run.send_signal(number)
+        rest = run.stderr.read()
+        assert (run.wait(60), rest) == (128 + number, "lic-native: stopped\n")
+    with pytest.raises(ConnectionRefusedError):
+        fetch(address, "/healthz")
+
+
+def test_what_can_not_be_served_is_one_line(root):
+    with served(root) as (_, address):
+        port = address.rpartition(":")[2]
+        for options, status, message in [
+            ([str(root), "--port", port], 1, f"lic-native: 127.0.0.1:{port}: "),
+            ([str(root), "--port", "70000"], 2, "lic-native: there is no port 70000"),
+            ([str(root / "none")], 1, f"lic-native: {root / 'none'}: is no folder"),
+        ]:
+            command = [sys.executable, "-m", "lic_native", "serve", *options]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+            assert done.returncode == status and done.stderr.startswith(message), done.stderr
+            assert done.stderr.count("\n") == 1

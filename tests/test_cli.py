@@ -80,10 +80,14 @@ def test_inspect(photo_file):
     assert info["file_bytes"] == packed.stat().st_size
     assert b"native" in lic("inspect", packed).stdout
     original = photo_file.read_bytes()
-    assert info["restored_xxh3"] == xxhash.xxh3_64_hexdigest(original) and "sha256" not in info
+    assert info["restored_xxh3"] == xxhash.xxh3_64_hexdigest(original)
+    assert info["sha256"] == hashlib.sha256(original).hexdigest() and "sha1" not in info
     hashed = json.loads(lic("inspect", "--json", "--hashes", packed).stdout)
     assert hashed["sha256"] == hashlib.sha256(original).hexdigest()
     assert hashed["sha1"] == hashlib.sha1(original).hexdigest()
+    lic("compress", photo_file, "--force", "--sha1", "--no-sha256")
+    held = json.loads(lic("inspect", "--json", packed).stdout)
+    assert held["sha1"] == hashed["sha1"] and "sha256" not in held
     both = lic("inspect", packed, photo_file)
     assert both.returncode == 1 and b"photo.jpg: not a .lic file: it is a JPEG file" in both.stderr
     assert both.stdout.startswith(str(packed).encode())

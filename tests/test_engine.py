@@ -13,7 +13,7 @@ from test_depth import jpeg_picture, made
 from lic_native import _native
 from lic_native.errors import CorruptError, LicError, TruncatedError, UnsupportedError
 from lic_native.jpeg.network import Engine
-from lic_native.jpeg.tiles import Grids, Tile
+from lic_native.jpeg.tiles import Area, Grids, Tile
 from lic_native.jpeg.torch_network import TorchNetwork
 from lic_native.models import registry
 from lic_native.models.mlcc import Config, Mlcc
@@ -89,7 +89,7 @@ def random_tile(sampling: str, size: tuple[int, int], seed: int = 0) -> Tile:
     if seed % 2:
         blocks[-1][0, 0, ::9] = -(2**15)
     tables = rng.integers(1, 2 ** rng.integers(1, 17), (2 + seed % 2, 64))
-    return Tile(sampling, blocks, tables)
+    return Tile(sampling, blocks, tables, Area(0, 1, 0, 1))
 
 
 def blank(tile: Tile) -> Tile:

@@ -1,9 +1,13 @@
 """Reading and writing of whole files."""
 
 import errno
+import hashlib
 import io
 import os
+import random
 import stat
+import subprocess
+import sys
 import threading
 import time
 
@@ -217,3 +221,120 @@ def test_image_file_functions(tmp_path):
     stream = io.BytesIO()
     image.decompress_file(packed, stream, format=".webp")
     assert Image.open(stream).format == "WEBP"
+
+
+class Pipe(io.RawIOBase):
+    """A file object that can't seek, gives and takes odd numbers of bytes, and may fail."""
+
+    def __init__(self, data: bytes = b"", fails_after: int | None = None) -> None:
+        self.data, self.fails_after = bytearray(data), fails_after
+        self.rest = memoryview(bytes(data))
+
+    def readable(self):
+        return True
+
+    def seekable(self):
+        return False
+
+    def read(self, size=-1):
+        part = bytes(self.rest[: min(size, 100_003)])
+        self.rest = self.rest[len(part) :]
+        if self.fails_after is not None and len(self.data) - len(self.rest) > self.fails_after:
+            raise ConnectionResetError(errno.ECONNRESET, "reset")
+        return part
+
+    def write(self, data):
+        self.data += data
+        if self.fails_after is not None and len(self.data) > self.fails_after:
+            raise BrokenPipeError(errno.EPIPE, "gone")
+        return len(data)
+
+
+@pytest.fixture
+def little_memory(monkeypatch):
+    monkeypatch.setattr(files, "IN_MEMORY", 1 << 16)
+
+
+NOISE = random.Random(1).randbytes(300_000)
+TEXT = b"".join(b"line %d of a long text\n" % i for i in range(20_000))
+
+
+@pytest.mark.parametrize("original", [NOISE, TEXT, bytes(1 << 20)], ids=["noise", "text", "zeros"])
+def test_large_files_pass_through_streams(little_memory, original):
+    packed = Pipe()
+    jpeg.compress_file(Pipe(original), packed, sha1=True)
+    packed = bytes(packed.data)
+    info = jpeg.inspect(packed)
+    assert (info.kind, info.restored_bytes) == ("stored", len(original))
+    assert (info.sha256, info.sha1) == (hashlib.sha256(original).hexdigest(), hashlib.sha1(original).hexdigest())
+    assert len(packed) <= (len(original) + 90 if original is NOISE else len(original) // 10)
+    assert jpeg.decompress(packed) == original
+    restored = Pipe()
+    jpeg.decompress_file(Pipe(packed), restored)
+    assert bytes(restored.data) == original
+    plain = Pipe()
+    jpeg.decompress_file(io.BytesIO(jpeg.compress(original, sha256=False)), plain)
+    assert bytes(plain.data) == original
+
+
+def test_a_large_file_with_pictures_is_coded(little_memory, photo):
+    for original in (photo, TEXT + photo + NOISE):
+        packed = Pipe()
+        jpeg.compress_file(Pipe(original), packed, profile="native")
+        assert bytes(packed.data) == jpeg.compress(original, profile="native")
+        restored = Pipe()
+        jpeg.decompress_file(Pipe(packed.data), restored)
+        assert bytes(restored.data) == original
+
+
+def test_nothing_unverified_leaves_a_stream(little_memory, tmp_path):
+    packed = bytearray(jpeg.compress(TEXT))
+    for position in (6, 15, 20, 60, len(packed) // 2, len(packed) - 1):
+        altered = packed.copy()
+        altered[position] ^= 4
+        out = Pipe()
+        with pytest.raises(lic_native.LicError):
+            jpeg.decompress_file(Pipe(altered), out)
+        assert not out.data
+    for end in (0, 5, 20, 70, len(packed) - 1):
+        with pytest.raises(lic_native.TruncatedError if end < 8 else lic_native.LicError):
+            jpeg.decompress_file(Pipe(packed[:end]), tmp_path / "x")
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(LimitExceededError):
+        jpeg.decompress_file(Pipe(packed), Pipe(), limits=Limits(max_output_bytes=len(TEXT) - 1))
+    with pytest.raises(LimitExceededError):
+        jpeg.compress_file(Pipe(TEXT), Pipe(), limits=Limits(max_input_bytes=len(TEXT) - 1))
+
+
+def test_errors_of_streams_are_raised_as_they_are(little_memory, tmp_path):
+    with pytest.raises(ConnectionResetError):
+        jpeg.compress_file(Pipe(NOISE, fails_after=200_000), tmp_path / "x")
+    with pytest.raises(BrokenPipeError):
+        jpeg.compress_file(Pipe(NOISE), Pipe(fails_after=100))
+    with pytest.raises(TypeError, match="sha256 must be True or False"):
+        jpeg.compress_file(Pipe(NOISE), tmp_path / "x", sha256=1)
+    assert not list(tmp_path.iterdir())
+
+
+def test_streams_take_constant_memory(tmp_path):
+    """In memory, 256 MiB and what is made of them would be twice that."""
+    source, packed, restored = tmp_path / "a", tmp_path / "b", tmp_path / "c"
+    piece = random.Random(2).randbytes(1 << 20)
+    with source.open("wb") as file:
+        for i in range(256):
+            file.write(bytes([i]) + piece[1:])
+    code = (
+        "import resource, sys\nfrom lic_native import jpeg\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "getattr(jpeg, sys.argv[1])(open(0, 'rb', 0), open(1, 'wb', 0))\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, file=sys.stderr)"
+    )
+    for function, given, made in [("compress_file", source, packed), ("decompress_file", packed, restored)]:
+        with given.open("rb") as stdin, made.open("wb") as stdout:
+            done = subprocess.run(
+                [sys.executable, "-c", code, function], stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, text=True
+            )
+        assert done.returncode == 0, done.stderr
+        assert int(done.stderr) < 180 << 10, f"{function} took {done.stderr} KiB"
+    assert packed.stat().st_size < 3 << 20
+    assert hashlib.sha256(restored.read_bytes()).digest() == hashlib.sha256(source.read_bytes()).digest()

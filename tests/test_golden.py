@@ -55,7 +55,8 @@ def test_this_release_still_writes_the_same_bytes(name):
         info = lic_native.jpeg.inspect(data)
         profile = profiles[info.pictures[0].model] if info.kind == "jpeg" else "native"
         with networks_alone():
-            assert lic_native.jpeg.compress(lic_native.jpeg.decompress(data), profile=profile) == data
+            original, hashes = lic_native.jpeg.decompress(data), {"sha256": bool(info.sha256), "sha1": bool(info.sha1)}
+            assert lic_native.jpeg.compress(original, profile=profile, **hashes) == data
     else:
         assert lic_native.encode(lic_native.decode(data)) == data
 
@@ -91,6 +92,14 @@ def test_there_are_files_of_every_profile_and_sampling():
         samplings = {picture.sampling for picture in pictures if picture.model == model}
         assert {"4:2:0", "4:2:2", "4:4:4", "gray"} <= samplings
     assert any(len(info.pictures) > 1 for info in infos)
+
+
+def test_there_are_files_with_hashes_and_without():
+    infos = [lic_native.jpeg.inspect((FOLDER / name).read_bytes()) for name in FILES if name.endswith(".lic")]
+    held = {(info.kind, bool(info.sha256), bool(info.sha1)) for info in infos}
+    assert {("stored", False, False), ("jpeg", False, False), ("stored", True, False), ("jpeg", True, True)} <= held
+    for info, name in zip(infos, (name for name in FILES if name.endswith(".lic"))):
+        assert info.sha256 in (None, FILES[name])
 
 
 def write_images() -> dict[str, str]:
@@ -140,9 +149,15 @@ def write() -> None:
     for profile, originals in pictures.items():
         for name, data in originals.items():
             with networks_alone():
-                small = lic_native.jpeg.compress(data, profile=profile)
+                small = lic_native.jpeg.compress(data, profile=profile, sha256=False)
             (FOLDER / f"{VERSION}_{profile}_{name}.lic").write_bytes(small)
             manifest[f"{VERSION}_{profile}_{name}.lic"] = sha256(data)
+    hashed = {"sha256": b"no JPEG", "sha256_and_sha1": jpeg_bytes(40, 50)}
+    for name, data in hashed.items():
+        (FOLDER / f"{VERSION}_native_{name}.lic").write_bytes(
+            lic_native.jpeg.compress(data, profile="native", sha1=name.endswith("sha1"))
+        )
+        manifest[f"{VERSION}_native_{name}.lic"] = sha256(data)
     array = np.rint(np.random.default_rng(0).laplace(0, 3, (5, 40, 7))).astype(np.int16)
     (FOLDER / f"{VERSION}.lit").write_bytes(lic_native.encode(array))
     manifest[f"{VERSION}.lit"] = sha256(repr((array.dtype, array.shape, array.tolist())).encode())

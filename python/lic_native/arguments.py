@@ -18,6 +18,7 @@ __all__ = [
     "Bytes",
     "Device",
     "check_choice",
+    "check_flag",
     "check_instance",
     "to_bytes",
     "to_count",
@@ -114,6 +115,13 @@ def check_choice(value: str, choices: Iterable[str], name: str) -> None:
     choices = list(choices)
     if value not in choices:
         raise ValueError(f"unknown {name} {value!r}; choose from: {', '.join(choices)}")
+
+
+def check_flag(value: bool, name: str) -> bool:
+    """Return True or False. Raises TypeError for anything else."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be True or False, not {type(value).__name__}")
+    return value
 
 
 def check_instance(value: Any, kind: type[T], name: str) -> None:

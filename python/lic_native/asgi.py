@@ -3,9 +3,9 @@
     LIC_ROOT=packed uvicorn lic_native.asgi:app     # or granian --interface asgi; or lic-native serve packed
     application = lic_native.asgi.create_app("s3://photos-lic", cache=1 << 30)
 
-It answers GET and HEAD with ETag, conditional requests and ranges. ETags come from the checksum at the beginning of
-each `.lic` file, so that conditional requests decode nothing. No path leads out of the root, and memory, time and the
-number of waiting requests are bounded. It needs Starlette: `pip install 'lic-native[serve]'`.
+It answers GET and HEAD with ETag, conditional requests and ranges. ETags come from the SHA-256 (or the checksum) at the
+beginning of each `.lic` file, so that conditional requests decode nothing. No path leads out of the root, and memory,
+time and the number of waiting requests are bounded. It needs Starlette: `pip install 'lic-native[serve]'`.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from html import escape
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-from . import jpeg, threads
-from .errors import LicError, LimitExceededError, TruncatedError, UnsupportedError
-from .inspection import HEAD_BYTES, kind
+from . import _native, jpeg, threads
+from .errors import LicError, LimitExceededError, UnsupportedError
+from .inspection import kind
 from .limits import Limits
 from .storage import PRIVATE, Storage, open_storage
 
@@ -47,8 +47,6 @@ __all__ = ["create_app"]
 T = TypeVar("T")
 
 SUFFIX = ".lic"
-#: Bytes of a `.lic` file up to the end of the restored file's length.
-IDENTITY_BYTES = HEAD_BYTES + 8 + 10
 #: The limits of a server, which are lower than those of a user at home.
 SERVER_LIMITS = Limits(max_pixels=2**27, max_input_bytes=2**28, max_output_bytes=2**28)
 #: Bytes that are sent at a time, and seconds that a client may take for them.
@@ -201,20 +199,21 @@ def key_of(path: str) -> str | None:
     return "/".join(parts)
 
 
-def identity(head: bytes) -> tuple[str, int]:
-    """Return the ETag and the length of the file that a `.lic` file restores, from its beginning.
+def identity(head: bytes) -> tuple[str, int, bytes | None]:
+    """Return the ETag, the length and the SHA-256 of the file that a `.lic` file restores, from its beginning.
 
-    Raises FileNotFoundError if it restores none, UnsupportedError or TruncatedError.
+    The SHA-256 is None, and the ETag is made of the checksum and the length, if the `.lic` file does not hold it.
+    Raises FileNotFoundError if it restores none, UnsupportedError, CorruptError or TruncatedError.
     """
     if kind(head) not in ("stored", "jpeg"):
         raise FileNotFoundError
-    size = shift = 0
-    for byte in head[HEAD_BYTES + 8 :]:
-        size |= (byte & 127) << shift
-        shift += 7
-        if byte < 128:
-            return f'"{head[HEAD_BYTES : HEAD_BYTES + 8].hex()}-{size:x}"', size
-    raise TruncatedError("the length of the restored file is missing")
+    size, checksum, sha256, _ = _native.identify(head)
+    return (f'"{sha256.hex()}"' if sha256 else f'"{checksum:016x}-{size:x}"'), size, sha256
+
+
+def digest(sha256: bytes) -> str:
+    """Return the header Repr-Digest of RFC 9530."""
+    return f"sha-256=:{base64.b64encode(sha256).decode()}:"
 
 
 def matches(header: str, etag: str) -> bool:
@@ -285,13 +284,15 @@ class Server:
         if key is None:
             raise FileNotFoundError
         try:
-            head = await self._in(self._readers, lambda: self.storage.read_range(key + SUFFIX, 0, IDENTITY_BYTES))
+            head = await self._in(self._readers, lambda: self.storage.read_range(key + SUFFIX, 0, jpeg.HEAD_BYTES))
         except ValueError as error:  # A name that the storage can't have, such as one below a link.
             raise FileNotFoundError from error
-        etag, size = identity(head)
+        etag, size, sha256 = identity(head)
         if size > self.limits.max_output_bytes:
             raise LimitExceededError(f"a file of {size} bytes")
         headers = {"ETag": etag, "Accept-Ranges": "bytes", "Cache-Control": "no-cache"}
+        if sha256 is not None:
+            headers["Repr-Digest"] = digest(sha256)
         if_match, if_none_match = request.headers.get("if-match"), request.headers.get("if-none-match")
         if if_match is not None and not matches(if_match, etag):
             return Response(None, 412, headers)
@@ -311,10 +312,9 @@ class Server:
         if request.method == "HEAD":
             return Response(None, status, headers)
         data = await self._restored(key, etag, size)
-        digest = base64.b64encode(hashlib.sha256(data).digest()).decode()
-        return File(
-            memoryview(data)[first:end], status, {**headers, **SAFE, "Repr-Digest": f"sha-256=:{digest}:"}, self
-        )
+        if sha256 is None:
+            headers["Repr-Digest"] = digest(await self._in(self._readers, lambda: hashlib.sha256(data).digest()))
+        return File(memoryview(data)[first:end], status, {**headers, **SAFE}, self)
 
     async def _restored(self, key: str, etag: str, size: int) -> bytes:
         """Return the restored file. Requests for one file share the work."""

@@ -1,4 +1,4 @@
-"""Reading of whole files within a limit, and writing of files that are complete or absent."""
+"""Reading of files within a limit, and writing of files that are complete or absent."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ import re
 import select
 import shutil
 import stat
+import tempfile
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, TypeAlias
 
 from . import _native
+from .arguments import check_flag
 from .limits import DEFAULT_LIMITS, Limits
 
 try:
@@ -24,13 +26,34 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["Busy", "File", "Output", "discard_unfinished", "read", "transform"]
+__all__ = [
+    "Busy",
+    "Content",
+    "File",
+    "Output",
+    "discard_unfinished",
+    "head",
+    "held",
+    "holds",
+    "read",
+    "size",
+    "take",
+    "temporary",
+    "transform",
+    "whole",
+    "write_content",
+]
 
 #: A path, or a file object that is open for bytes.
 File: TypeAlias = "str | os.PathLike[str] | IO[bytes]"
 
+#: The content of a file: bytes, or a temporary file for content that does not fit the memory.
+Content: TypeAlias = "bytes | IO[bytes]"
+
 #: Bytes to read at a time if the size of a file is unknown.
 CHUNK = 1 << 20
+#: Bytes of a content that are kept in memory, if it may be a temporary file.
+IN_MEMORY = 1 << 26
 
 #: Files that are being written, under their temporary names.
 _unfinished: set[Path] = set()
@@ -51,20 +74,108 @@ def read(source: File, limits: Limits = DEFAULT_LIMITS) -> bytes:
         OSError: the file can't be read.
         TypeError: a file object is open for text.
     """
+    chunks = list(_pieces(source, limits, at_once=True))
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def take(source: File, limits: Limits = DEFAULT_LIMITS) -> Content:
+    """Return a file's content: as a temporary file if it is longer than `IN_MEMORY`. Raises as `read` does."""
+    pieces, chunks, length = _pieces(source, limits), list[bytes](), 0
+    for piece in pieces:
+        chunks.append(piece)
+        length += len(piece)
+        if length > IN_MEMORY:
+            break
+    else:
+        return b"".join(chunks)
+
+    def fill(spool: IO[bytes]) -> None:
+        while chunks:
+            spool.write(chunks.pop(0))
+        for piece in pieces:
+            spool.write(piece)
+
+    return temporary(fill)
+
+
+def temporary(fill: Callable[[IO[bytes]], object]) -> IO[bytes]:
+    """Return a new file without a name, which `fill` has written. It is gone when it is closed."""
+    with ExitStack() as stack:
+        file = stack.enter_context(tempfile.TemporaryFile(prefix=".lic-"))
+        fill(file)
+        file.seek(0)
+        stack.pop_all()
+    return file
+
+
+@contextmanager
+def held(content: Content) -> Iterator[Content]:
+    """Close a content that is a file at the end of the block."""
+    try:
+        yield content
+    finally:
+        if not isinstance(content, bytes):
+            content.close()
+
+
+def head(content: Content, count: int) -> bytes:
+    """Return the first bytes of a content."""
+    if isinstance(content, bytes):
+        return content[:count]
+    content.seek(0)
+    first = content.read(count)
+    content.seek(0)
+    return first
+
+
+def size(content: Content) -> int:
+    """Return the number of bytes of a content."""
+    if isinstance(content, bytes):
+        return len(content)
+    return os.fstat(content.fileno()).st_size
+
+
+def whole(content: Content) -> bytes:
+    """Return all bytes of a content."""
+    if isinstance(content, bytes):
+        return content
+    content.seek(0)
+    return content.read()
+
+
+def holds(path: str | os.PathLike[str], content: Content) -> bool:
+    """Return whether a file has this content."""
+    expected = io.BytesIO(content) if isinstance(content, bytes) else content
+    expected.seek(0)
+    with open(path, "rb") as file:
+        while piece := file.read(CHUNK):
+            if piece != expected.read(len(piece)):
+                return False
+    return not expected.read(1)
+
+
+def _pieces(source: File, limits: Limits, at_once: bool = False) -> Iterator[bytes]:
+    """Yield the content of a file. at_once: ask for all of a file whose size is known."""
     if not isinstance(source, str | os.PathLike):
-        return _read(source, CHUNK, limits)
+        yield from _pieces_of(source, CHUNK, limits)
+        return
     with open(source, "rb", buffering=0) as file:
         status = os.fstat(file.fileno())
         if stat.S_ISREG(status.st_mode):
             limits.check_input(status.st_size)
-        try:
-            return _read(file, max(status.st_size + 1, CHUNK), limits)
-        except OSError as error:
-            raise _named(error, source) from error
+        chunk = max(status.st_size + 1, CHUNK) if at_once else CHUNK
+        pieces = _pieces_of(file, chunk, limits)
+        while True:
+            try:
+                piece = next(pieces, None)
+            except OSError as error:
+                raise _named(error, source) from error
+            if piece is None:
+                return
+            yield piece
 
 
-def _read(file: IO[bytes], chunk: int, limits: Limits) -> bytes:
-    chunks: list[bytes] = []
+def _pieces_of(file: IO[bytes], chunk: int, limits: Limits) -> Iterator[bytes]:
     left = limits.max_input_bytes + 1
     while left > 0:
         part = file.read(min(chunk, left))
@@ -75,10 +186,9 @@ def _read(file: IO[bytes], chunk: int, limits: Limits) -> bytes:
             raise TypeError(f"source must be open for bytes, not for {type(part).__name__}: mode 'rb'")
         if not part:
             break
-        chunks.append(part)
         left -= len(part)
+        yield part
     limits.check_input(limits.max_input_bytes + 1 - left)
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 def _wait_for(file: IO[bytes], write: bool) -> None:
@@ -191,7 +301,7 @@ class Output:
 
     def commit(
         self,
-        data: bytes,
+        data: Content,
         like: str | os.PathLike[str] | None = None,
         mtime_ns: int | None = None,
         mode: int | None = None,
@@ -213,10 +323,10 @@ class Output:
             if self.special:
                 descriptor = os.open(self.path, os.O_WRONLY) if self._stream is None else os.dup(self._stream)
                 with open(descriptor, "wb", buffering=0) as device:
-                    write_all(device, data)
+                    write_content(device, data)
                 return
             with open(self._descriptor, "wb", buffering=0, closefd=False) as file:
-                write_all(file, data)
+                write_content(file, data)
             os.fsync(self._descriptor)
             if like is not None and os.path.isfile(like):
                 _copy_status(like, self._part)
@@ -326,33 +436,52 @@ def write_all(file: IO[bytes], data: bytes) -> None:
         view = view[written:]
 
 
+def write_content(file: IO[bytes], content: Content) -> None:
+    """Write a whole content, as `write_all` does."""
+    if isinstance(content, bytes):
+        write_all(file, content)
+        return
+    content.seek(0)
+    while piece := content.read(CHUNK):
+        write_all(file, piece)
+
+
 def transform(
-    work: Callable[[bytes], bytes], source: File, target: File, *, overwrite: bool = False, limits: Limits
+    work: Callable[[Any], Content],
+    source: File,
+    target: File,
+    *,
+    overwrite: bool = False,
+    limits: Limits,
+    spooled: bool = False,
 ) -> None:
     """Read a source, and write the result of `work` on its content to a target.
 
     A target path is written completely or not at all, and gets the times and the mode of a source path.
+
+    Args:
+        work: takes bytes, or any content if `spooled`.
 
     Raises:
         FileExistsError: the target exists, and `overwrite` is false; or the target is the source.
         LimitExceededError, OSError, TypeError: the source can't be read, as for `read`.
         Exception: any exception of `work`.
     """
-    if not isinstance(overwrite, bool):
-        raise TypeError(f"overwrite must be True or False, not {type(overwrite).__name__}")
+    check_flag(overwrite, "overwrite")
+    get = take if spooled else read
     for name, file, method in (("source", source, "read"), ("target", target, "write")):
         if not isinstance(file, str | os.PathLike) and not hasattr(file, method):
             raise TypeError(f"{name} must be a path or a binary file object, not {type(file).__name__}")
     path = source if isinstance(source, str | os.PathLike) else None
     if not isinstance(target, str | os.PathLike):
         stream: Any = target
-        write_all(stream, work(read(source, limits)))
+        with held(get(source, limits)) as content, held(work(content)) as result:
+            write_content(stream, result)
         if hasattr(stream, "flush"):
             stream.flush()
         return
     if path is not None and os.path.exists(target) and os.path.samefile(path, target):
         raise FileExistsError(errno.EEXIST, "is the source itself", os.fspath(target))
     # Read first, so that an unreadable source leaves no folder for the target.
-    data = read(source, limits)
-    with Output(target, overwrite) as output:
-        output.commit(work(data), like=path)
+    with held(get(source, limits)) as content, Output(target, overwrite) as output, held(work(content)) as result:
+        output.commit(result, like=path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from typing import IO
 
 from .errors import UnsupportedError
 
@@ -40,16 +41,16 @@ def readable_formats() -> list[str]:
     return [name for name in FORMATS if name in Image.OPEN]
 
 
-def check_suffix(data: bytes, path: str | os.PathLike[str]) -> None:
-    """Raise UnsupportedError if a path names an image file of one format, and `data` is one of another."""
+def check_suffix(data: bytes | IO[bytes], path: str | os.PathLike[str]) -> None:
+    """Raise UnsupportedError if a path names an image file of one format, and `data`, or a file, is one of another."""
     suffix = os.path.splitext(os.fspath(path))[1].lower()
     # Pillow takes longer to import than a photograph takes to decode, and has no other format that begins so.
-    if suffix not in SUFFIXES or (suffix in JPEG_SUFFIXES and data.startswith(b"\xff\xd8\xff")):
+    if suffix not in SUFFIXES or (suffix in JPEG_SUFFIXES and _begins_as_jpeg(data)):
         return
     from PIL import Image
 
     try:
-        with Image.open(io.BytesIO(data), formats=readable_formats()) as picture:
+        with Image.open(io.BytesIO(data) if isinstance(data, bytes) else data, formats=readable_formats()) as picture:
             found = picture.format
     except Exception:  # It is not an image.
         return
@@ -57,3 +58,10 @@ def check_suffix(data: bytes, path: str | os.PathLike[str]) -> None:
     if found != expected and (found, expected) != ("MPO", "JPEG"):
         name = os.path.basename(os.fspath(path))
         raise UnsupportedError(f"it restores a {found} file, byte for byte, but {name} would be {expected}: rename it")
+
+
+def _begins_as_jpeg(data: bytes | IO[bytes]) -> bool:
+    if not isinstance(data, bytes):
+        data.seek(0)
+        data = data.read(3)
+    return data.startswith(b"\xff\xd8\xff")

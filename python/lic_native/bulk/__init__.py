@@ -267,7 +267,7 @@ class _Trial(Compressor):
     def do(self, task: Task, row: Row) -> None:
         data = self.source.read(task.entry.key, self.job.limits, task.entry.version)
         row.size = len(data)
-        explain(row, *self.compress(data))
+        explain(row, *self.compress(data), data, sha1=False)
         row.status = "done"
 
 

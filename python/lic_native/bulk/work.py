@@ -164,12 +164,12 @@ class Compressor(Work):
     def do(self, task: Task, row: Row) -> None:
         entry, target = task.entry, task.entry.key + SUFFIX
         data = self.source.read(entry.key, self.job.limits, entry.version)
-        describe(row, data, self.job.sha1)
+        describe(row, data)
         if task.present and not self.job.force and self._is_ours(target, task, data, row):
             row.reason = "the target restored the original already"
         else:
             packed, reason = self.compress(data)
-            explain(row, packed, reason)
+            explain(row, packed, reason, data, self.job.sha1)
             self.target.write(target, packed, entry, notes_of(row))
         row.status = "done"
 
@@ -177,7 +177,7 @@ class Compressor(Work):
         """Return a file that is verified to restore `data`, and the reason if it only stores them."""
         job = self.job
         return jpeg.compress_explained(
-            data, profile=job.profile, device=job.device, limits=job.limits, threads=job.threads
+            data, profile=job.profile, device=job.device, sha1=job.sha1, limits=job.limits, threads=job.threads
         )
 
     def _is_ours(self, target: str, task: Task, data: bytes, row: Row) -> bool:
@@ -193,7 +193,7 @@ class Compressor(Work):
         except LicError:
             restored = None
         if restored == data:
-            explain(row, existing, None)
+            explain(row, existing, None, data, self.job.sha1)
             return True
         written = task.state is not None and task.state.sha256_out == sha256(existing)
         if not written and (task.state is None or task.state.status != "damaged"):
@@ -217,13 +217,13 @@ class Restorer(Work):
         packed = self.source.read(entry.key, job.limits, entry.version)
         data = jpeg.decompress(packed, device=job.device, limits=job.limits, threads=job.threads)
         row.bytes_out = len(data)
-        check_identity(data, row)
+        check_identity(data, row, packed)
         if task.row is None:
             # The table is lost; a bucket keeps the time beside the object, and a file has it itself.
             notes = self.source.notes(entry.key)
             row.mtime_ns = int(notes.get("mtime-ns", row.mtime_ns))
             row.sha256 = notes.get("sha256", row.sha256)
-            check_identity(data, row)
+            check_identity(data, row, packed)
         if (existing := self.target.head(row.key)) is not None and not job.force:
             if existing.size != len(data) or self.target.read(row.key) != data:
                 raise FileExistsError(f"{row.key} exists, and holds something else; --force replaces it")
@@ -268,7 +268,7 @@ class Auditor(Work):
         if sha256(packed) != row.sha256_out:
             raise CorruptError("the .lic file is not the one that was written")
         data = jpeg.decompress(packed, device=job.device, limits=job.limits, threads=job.threads)
-        check_identity(data, row)
+        check_identity(data, row, packed)
         if not self._verify:
             self._compare(data, row)
         row.status, row.audited, row.version_audited = "done", time.time_ns(), entry.version
@@ -345,20 +345,26 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def describe(row: Row, data: bytes, sha1: bool) -> None:
-    """Fill in what an original is: its hashes, camera and quality."""
-    row.size, row.sha256 = len(data), sha256(data)
-    row.sha1 = hashlib.sha1(data, usedforsecurity=False).hexdigest() if sha1 else ""
+def describe(row: Row, data: bytes) -> None:
+    """Fill in what an original is: its size, camera and quality."""
+    row.size = len(data)
     if (parsed := head.parse(data)) is not None:
         row.quality = parsed.quality
         row.camera = head.read_exif(parsed.exif).camera if parsed.exif else ""
 
 
-def explain(row: Row, packed: bytes, reason: str | None) -> None:
-    """Fill in what a `.lic` file is: its size, hash and models."""
+def explain(row: Row, packed: bytes, reason: str | None, data: bytes, sha1: bool) -> None:
+    """Fill in what a `.lic` file is: its size, hash and models, and the hashes of the original `data`.
+
+    sha1: whether to compute the SHA-1 if the file does not hold it.
+    """
     row.bytes_out, row.sha256_out, row.reason = len(packed), sha256(packed), reason or ""
-    pictures = _native.unpack(packed, row.size).pictures
-    coders = dict.fromkeys(picture[:2] for picture in pictures if not isinstance(picture, int))
+    container = _native.unpack(packed, row.size)
+    row.sha256 = container.sha256.hex() if container.sha256 else sha256(data)
+    row.sha1 = container.sha1.hex() if container.sha1 else ""
+    if sha1 and not row.sha1:
+        row.sha1 = hashlib.sha1(data, usedforsecurity=False).hexdigest()
+    coders = dict.fromkeys(picture[:2] for picture in container.pictures if not isinstance(picture, int))
     row.model = ",".join(registry.model_name(number) for number, _ in coders) or "stored"
     row.fingerprint = ",".join(f"{fingerprint:08x}" for _, fingerprint in coders)
 
@@ -369,8 +375,10 @@ def notes_of(row: Row) -> dict[str, str]:
     return notes | ({"sha1": row.sha1} if row.sha1 else {})
 
 
-def check_identity(data: bytes, row: Row) -> None:
-    """Raise CorruptError if restored data have another SHA-256 than the row says."""
-    if row.sha256 and sha256(data) != row.sha256:
+def check_identity(data: bytes, row: Row, packed: bytes) -> None:
+    """Raise CorruptError if data that were restored from `packed` have another SHA-256 than the row says."""
+    held = _native.identify(packed)[2]  # Restoring has compared it with the data.
+    actual = held.hex() if held else sha256(data)
+    if row.sha256 and actual != row.sha256:
         raise CorruptError("the restored file has another SHA-256 than the original had")
-    row.sha256 = row.sha256 or sha256(data)
+    row.sha256 = actual

@@ -63,8 +63,12 @@ class _Run:
         """Do one job, and report on it."""
         threads.check()
         start = time.monotonic()
+        with ExitStack() as held:
+            self._do(job, start, held)
+
+    def _do(self, job: Job, start: float, held: ExitStack) -> None:
         try:
-            result, size = self._process(job)
+            result, size = self._process(job, held)
         except Skip as skip:
             self.report.skipped(job, str(skip), skip.kind)
         except files.Busy as busy:
@@ -86,8 +90,11 @@ class _Run:
             else:
                 self.report.done(job, result, size, time.monotonic() - start)
 
-    def _process(self, job: Job) -> tuple[Result | None, int]:
-        """Read, work and write. Return the result, or None in a dry run, and the number of bytes read."""
+    def _process(self, job: Job, held: ExitStack) -> tuple[Result | None, int]:
+        """Read, work and write. Return the result, or None in a dry run, and the number of bytes read.
+
+        held: gets the contents that are to be closed.
+        """
         target = job.target if self.task.writes else None
         before = None
         if target is not None:
@@ -100,15 +107,13 @@ class _Run:
                 files.Output(target, self.settings.force).check()
             return None, 0
         if target is None:
-            data = self._read(job)
-            result = self.task.work(data, job)
+            data, result = self._work(job, held)
             if self.task.writes:
                 console.write_stdout(result.data)
-            return result, len(data)
+            return result, files.size(data)
         try:
             with files.Output(target, self.settings.force) as output:
-                data = self._read(job)
-                result = self.task.work(data, job)
+                data, result = self._work(job, held)
                 output.commit(result.data, like=job.source)
         except FileExistsError:
             self._skip_if_done(job)  # Another run may have written it meanwhile.
@@ -117,12 +122,19 @@ class _Run:
             if output.special:
                 raise ValueError(f"not removed, because {target} can't be read back")
             self._remove(job.source, target, result.data, before)
-        return result, len(data)
+        return result, files.size(data)
 
-    def _read(self, job: Job) -> bytes:
+    def _work(self, job: Job, held: ExitStack) -> tuple[files.Content, Result]:
+        data = held.enter_context(files.held(self._read(job)))
+        result = self.task.work(data, job)
+        held.enter_context(files.held(result.data))
+        return data, result
+
+    def _read(self, job: Job) -> files.Content:
+        limits, spooled = self.settings.limits, self.task.spooled
         if job.source is None:
-            return console.read_stdin(self.settings.limits)
-        return files.read(job.source, self.settings.limits)
+            return console.take_stdin(limits) if spooled else console.read_stdin(limits)
+        return files.take(job.source, limits) if spooled else files.read(job.source, limits)
 
     def _skip_if_done(self, job: Job) -> None:
         """Raise Skip if the target exists and is the result of the work. With `--rm`, remove the source first.
@@ -147,13 +159,13 @@ class _Run:
             return False
         return not os.path.lexists(job.source) and os.path.isfile(job.target)
 
-    def _remove(self, source: Path, target: Path, data: bytes | None, before: os.stat_result) -> None:
+    def _remove(self, source: Path, target: Path, data: files.Content | None, before: os.stat_result) -> None:
         """Remove a source whose target holds `data`; None means that the target is checked already.
 
         Raises:
             ValueError: the target holds other bytes, or the source's status is not the one from before the work.
         """
-        if data is not None and files.read(target, self.settings.limits) != data:
+        if data is not None and not files.holds(target, data):
             raise ValueError(f"not removed, because {target} holds other bytes than were written")
         try:
             after = os.stat(source)

@@ -14,7 +14,7 @@ import typer
 from .. import _native, arguments, files, image, jpeg, threads
 from ..errors import LicError
 from ..image import formats, samples
-from ..inspection import kind
+from ..inspection import HEAD_BYTES, kind
 from ..jpeg.network import tile_coder
 from ..limits import DEFAULT_LIMITS, Limits
 from ..models import registry
@@ -50,6 +50,13 @@ def compress(
             metavar="N", show_default=False, help="With --quality: fit the latents to each image, in N iterations."
         ),
     ] = 0,
+    sha256: Annotated[
+        bool,
+        typer.Option(
+            "--sha256/--no-sha256", show_default=False, help="Hold the original's SHA-256 in the file; the default."
+        ),
+    ] = True,
+    sha1: Annotated[bool, typer.Option("--sha1", help="Hold the original's SHA-1 in the file, too.")] = False,
     force: options.Force = False,
     remove: options.Remove = False,
     device: options.Device = None,
@@ -102,7 +109,7 @@ def compress(
     elif lossy:
         task = lossy_task(quality or 0, profile, device, settings.limits, lof, thread_count)
     else:
-        task = lossless_task(profile, device, settings, thread_count)
+        task = lossless_task(profile, device, settings, thread_count, sha256, sha1)
     raise typer.Exit(batch.run(plan, task, settings))
 
 
@@ -148,7 +155,9 @@ def check_lossy(profile: str | None, quality: float, lof: int) -> None:
     registry.check_overfitting(registry.of_image_profile(profile), lof)
 
 
-def lossless_task(profile: str | None, device: str | None, settings: Settings, thread_count: int) -> Task:
+def lossless_task(
+    profile: str | None, device: str | None, settings: Settings, thread_count: int, sha256: bool, sha1: bool
+) -> Task:
     """Return the task that compresses files without loss."""
     name = registry.of_profile(profile, device)
     if name != registry.NATIVE:
@@ -158,10 +167,12 @@ def lossless_task(profile: str | None, device: str | None, settings: Settings, t
         if data.startswith(sources.LIC) and job.source is not None and not (settings.force or job.target_named):
             raise Skip("it is a .lic file already; --force compresses it once more", "already .lic")
 
-    def work(data: bytes, job: Job) -> Result:
-        accept(data, job)
-        keywords: dict[str, Any] = {"profile": profile, "device": device, "limits": settings.limits}
-        packed, reason = jpeg.compress_explained(data, **keywords, threads=thread_count)
+    def work(data: files.Content, job: Job) -> Result:
+        accept(files.head(data, HEAD_BYTES), job)
+        keywords: dict[str, Any] = {
+            "profile": profile, "device": device, "sha256": sha256, "sha1": sha1, "limits": settings.limits
+        }  # fmt: skip
+        packed, reason = jpeg.compress_content(data, **keywords, threads=thread_count)
         notes = ("stored: " + reason,) if reason else ()
         return Result(packed, notes, {"lossless": True, "model": name})
 
@@ -170,7 +181,7 @@ def lossless_task(profile: str | None, device: str | None, settings: Settings, t
         if restored != original:
             raise ValueError("not removed, because the existing .lic file restores another file")
 
-    return Task(work, "compressed", lambda source, target: restores(target, source), check, accept)
+    return Task(work, "compressed", lambda source, target: restores(target, source), check, accept, spooled=True)
 
 
 def restores(packed: Path, original: Path, limits: Limits = DEFAULT_LIMITS) -> bool:
@@ -184,7 +195,7 @@ def restores(packed: Path, original: Path, limits: Limits = DEFAULT_LIMITS) -> b
         if container.size != status.st_size:
             return False
         if status.st_mtime_ns != packed.stat().st_mtime_ns:
-            _native.verify(files.read(original, limits), container.size, container.checksum)
+            container.verify(files.read(original, limits))
     except (LicError, OSError):
         return False
     return True

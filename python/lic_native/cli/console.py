@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import IO, Any
 
 from .. import files
 from ..limits import Limits
@@ -24,6 +24,7 @@ __all__ = [
     "read_stdin",
     "say",
     "shown",
+    "take_stdin",
     "take_streams",
     "write_stdout",
 ]
@@ -56,12 +57,12 @@ class _Stdout(io.TextIOBase):
         if line:
             write_stdout(line.encode("utf-8", "backslashreplace"))
 
-    def write_bytes(self, data: bytes) -> None:
+    def write_content(self, content: files.Content) -> None:
         if self._is_closed:
             raise OSError("stdout: closed")
         try:
             with open(1, "wb", buffering=0, closefd=False) as file:
-                files.write_all(file, data)
+                files.write_content(file, content)
         except OSError as error:
             raise OSError(f"stdout: {error.strerror}") from error
 
@@ -84,18 +85,28 @@ def take_streams() -> None:
 
 def read_stdin(limits: Limits) -> bytes:
     """Return all of stdin. Raises OSError or LimitExceededError."""
-    if sys.stdin is None:
-        raise OSError(errno.EBADF, "closed", "stdin")
-    with open(0, "rb", buffering=0, closefd=False) as file:
+    with _stdin() as file:
         return files.read(file, limits)
 
 
-def write_stdout(data: bytes) -> None:
+def take_stdin(limits: Limits) -> files.Content:
+    """Return all of stdin, as `files.take` does. Raises OSError or LimitExceededError."""
+    with _stdin() as file:
+        return files.take(file, limits)
+
+
+def _stdin() -> IO[bytes]:
+    if sys.stdin is None:
+        raise OSError(errno.EBADF, "closed", "stdin")
+    return open(0, "rb", buffering=0, closefd=False)
+
+
+def write_stdout(content: files.Content) -> None:
     """Write all bytes to stdout, or raise an OSError that names it."""
     if isinstance(sys.stdout, _Stdout):
-        sys.stdout.write_bytes(data)
+        sys.stdout.write_content(content)
     else:  # A program called the command.
-        sys.stdout.buffer.write(data)
+        files.write_content(sys.stdout.buffer, content)
         sys.stdout.flush()
 
 

@@ -14,7 +14,7 @@ import typer
 from .. import _native, arguments, files, image, jpeg, threads
 from ..errors import CorruptError, LicError, UnsupportedError
 from ..image import formats
-from ..inspection import kind
+from ..inspection import HEAD_BYTES, kind
 from ..limits import DEFAULT_LIMITS, Limits
 from ..suffixes import check_suffix
 from . import batch, console, options, sources
@@ -71,15 +71,16 @@ def decompress(
         if remove and kind(data) == "image":
             raise UnsupportedError("holds an image with loss, whose file --rm would lose: leave --rm out")
 
-    def work(data: bytes, job: Job) -> Result:
-        accept(data, job)
-        if kind(data) != "image":
-            restored = jpeg.decompress(data, device=device, limits=limits, threads=thread_count)
+    def work(data: files.Content, job: Job) -> Result:
+        head = files.head(data, HEAD_BYTES)
+        accept(head, job)
+        if kind(head) != "image":
+            restored = jpeg.decompress_content(data, device=device, limits=limits, threads=thread_count)
             if job.target_named and job.target is not None:
                 check_suffix(restored, job.target)
             return Result(restored)
         notes: list[str] = []
-        return Result(image_file(data, job, notes.append), tuple(notes))
+        return Result(image_file(files.whole(data), job, notes.append), tuple(notes))
 
     def image_file(data: bytes, job: Job, note: Callable[[str], None]) -> bytes:
         """Return the decoded image of a `.lic` file, as a file in the target's format."""
@@ -105,7 +106,7 @@ def decompress(
         if jpeg.decompress(packed, device=device, limits=limits, threads=thread_count) != restored:
             raise ValueError("not removed, because the existing file is not the one that it restores")
 
-    raise typer.Exit(batch.run(plan, Task(work, "restored", is_done, check, accept), settings))
+    raise typer.Exit(batch.run(plan, Task(work, "restored", is_done, check, accept, spooled=True), settings))
 
 
 def restored_name(lic: Path) -> str:

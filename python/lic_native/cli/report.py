@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
+from .. import files
 from . import console
 from .sources import Job, Plan
 from .task import Result, Settings, Task
@@ -78,7 +79,7 @@ class Report:
 
     def done(self, job: Job, result: Result, size: int, seconds: float) -> None:
         """Report a finished file, whose source has `size` bytes."""
-        after, writes = len(result.data), self._task.writes
+        after, writes = files.size(result.data), self._task.writes
         line = console.shown(job.source or "-")
         line += f" -> {console.shown(job.target or '-')}: {sizes(size, after)}" if writes else f": {self._task.verb}"
         line += "".join(f"; {note}" for note in result.notes)

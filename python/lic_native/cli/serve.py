@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Annotated
 
 import typer
@@ -14,12 +15,14 @@ __all__ = ["serve"]
 
 #: Connections at a time; further ones are answered with 503.
 MAX_CONNECTIONS = 500
+#: Seconds that answers under way may take after Ctrl-C.
+GRACE = 5
 
 
 def serve(
     root: Annotated[str, typer.Argument(metavar="ROOT", help="Folder or bucket of .lic files.")],
     host: Annotated[str, typer.Option(metavar="HOST", help="Address to listen on; 0.0.0.0 is all.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(metavar="PORT", help="Port to listen on.")] = 8000,
+    port: Annotated[int, typer.Option(metavar="PORT", help="Port to listen on; 0 is any that is free.")] = 8000,
     gallery: Annotated[bool, typer.Option("--gallery", help="Show the pictures at /, with their names.")] = False,
     memory: Annotated[
         int,
@@ -60,8 +63,18 @@ def serve(
         raise UnsupportedError("the server needs uvicorn: pip install 'lic-native[serve]'") from error
     limits = Limits(max_pixels, max_size, max_size)
     app = create_app(root, limits=limits, memory=memory, cache=cache, timeout=timeout, gallery=gallery)
-    console.say(f"http://{host}:{port} serves {console.shown(root)}")
-    uvicorn.run(
-        app, host=host, port=port, log_level="warning", access_log=False, server_header=False,
-        limit_concurrency=MAX_CONNECTIONS, timeout_keep_alive=5, h11_max_incomplete_event_size=1 << 14, http="h11",
-    )  # fmt: skip
+    is_ipv6 = ":" in host
+    try:
+        listener = socket.create_server((host, port), family=socket.AF_INET6 if is_ipv6 else socket.AF_INET)
+    except OverflowError as error:
+        raise ValueError(f"there is no port {port}: name one from 0 to 65535") from error
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, f"{host}:{port}") from error
+    address = f"[{host}]" if is_ipv6 else host
+    with listener:
+        console.say(f"http://{address}:{listener.getsockname()[1]} serves {console.shown(root)}")
+        config = uvicorn.Config(
+            app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=GRACE,
+            limit_concurrency=MAX_CONNECTIONS, timeout_keep_alive=5, h11_max_incomplete_event_size=1 << 14, http="h11",
+        )  # fmt: skip
+        uvicorn.Server(config).run(sockets=[listener])

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..files import Content
 from ..limits import Limits
 from .sources import Job
 
@@ -17,12 +18,12 @@ __all__ = ["Result", "Settings", "Skip", "Task"]
 class Result:
     """The result of one file.
 
-    data: bytes to be written.
+    data: the content to be written.
     notes: remarks for the user, e.g. "with loss".
     details: further fields for `--json`.
     """
 
-    data: bytes
+    data: Content
     notes: tuple[str, ...] = ()
     details: dict[str, Any] = field(default_factory=dict)
 
@@ -52,14 +53,16 @@ class Task:
         it before it removes the source of a result that existed before.
     accept: raises an exception unless the work takes a content with this beginning; also called in a dry run.
     writes: whether results are written to files.
+    spooled: whether the work takes any `files.Content`, not only bytes.
     """
 
-    work: Callable[[bytes, Job], Result]
+    work: Callable[[Any, Job], Result]
     verb: str
     is_done: Callable[[Path, Path], bool] | None = None
     check: Callable[[bytes, bytes], None] | None = None
     accept: Callable[[bytes, Job], None] = lambda _, __: None
     writes: bool = True
+    spooled: bool = False
 
 
 @dataclass(frozen=True)

@@ -6,17 +6,18 @@ be used: processes for it are best started by multiprocessing's "spawn" or "fork
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
 from .. import _native, files, threads
-from ..arguments import Bytes, Device, check_instance, to_bytes, to_count, to_device
+from ..arguments import Bytes, Device, check_flag, check_instance, to_bytes, to_count, to_device
 from ..errors import InexactDeviceError, LicError, LimitExceededError, UnsupportedError
-from ..files import File
+from ..files import Content, File
 from ..limits import DEFAULT_LIMITS, Limits
 from ..models import registry
 from ..models.registry import JpegProfile
@@ -25,6 +26,7 @@ from ..suffixes import JPEG_SUFFIXES, check_suffix
 from . import coders
 from .coders import Coded
 from .metadata import Metadata, metadata, thumbnail
+from .picture import Region, decompress_region
 from .tiles import block_count
 
 __all__ = [
@@ -34,11 +36,13 @@ __all__ = [
     "JpegProfile",
     "Metadata",
     "PictureInfo",
+    "Region",
     "StoredInfo",
     "compress",
     "compress_file",
     "decompress",
     "decompress_file",
+    "decompress_region",
     "inspect",
     "metadata",
     "read_coefficients",
@@ -49,9 +53,12 @@ __all__ = [
 SUFFIXES = JPEG_SUFFIXES
 #: Bits of a file per block below which its pictures are nearly blank, and are left to the context coder.
 BLANK_FILE_BITS = 5
+#: Bytes of a `.lic` file up to its body, at most.
+HEAD_BYTES = 76
 #: Bytes of the index that stands for a duplicate's coefficients.
 DUPLICATE_BYTES = 2
-#: Why a file is stored as it is.
+#: Reasons why a file is stored as it is.
+NO_JPEG = "not a JPEG file"
 NOT_REBUILT = "a JPEG file that can't be rebuilt exactly from its coefficients"
 
 
@@ -98,6 +105,8 @@ def compress(
     *,
     profile: JpegProfile | None = None,
     device: Device = None,
+    sha256: bool = True,
+    sha1: bool = False,
     limits: Limits = DEFAULT_LIMITS,
     threads: int = 0,
 ) -> bytes:
@@ -114,6 +123,8 @@ def compress(
             `device` asks for CUDA.
         device: where the network runs, "cpu", "cuda", "cuda:1" or a `torch.device`; the file is the same. CUDA needs
             torch. Default: "cuda" if torch finds it.
+        sha256, sha1: whether the file holds this hash of `data`, in 32 or 20 bytes. Restoring checks it, and `inspect`
+            shows it without decoding.
         limits: pictures that would exceed `max_pixels` are stored.
         threads: number of threads that share the work, up to 8; each takes up to 50 MB with a network. The file is the
             same. 0 means the environment variable `LIC_THREADS`, or else the processors that this process may use.
@@ -124,7 +135,9 @@ def compress(
         UnsupportedError: CUDA needs torch, which is not installed or can't be loaded.
         InexactDeviceError: the device does not compute exactly, so that a network's files would not decode elsewhere.
     """
-    return compress_explained(data, profile=profile, device=device, limits=limits, threads=threads)[0]
+    return compress_explained(
+        data, profile=profile, device=device, sha256=sha256, sha1=sha1, limits=limits, threads=threads
+    )[0]
 
 
 def compress_explained(
@@ -132,25 +145,74 @@ def compress_explained(
     *,
     profile: JpegProfile | None = None,
     device: Device = None,
+    sha256: bool = True,
+    sha1: bool = False,
     limits: Limits = DEFAULT_LIMITS,
     threads: int = 0,
 ) -> tuple[bytes, str | None]:
     """Return the file of `compress`, and the reason if it stores `data` without coding a picture."""
     data, device = to_bytes(data), to_device(device)
-    check_instance(limits, Limits, "limits")
-    to_count(threads, "threads")
+    check_options(profile, device, sha256, sha1, limits, threads)
     limits.check_input(len(data))
+    hashes = sha256, sha1
+    packed, reason = _compressed(data, profile, device, hashes, limits, threads)
+    if packed is not None and len(packed) < 0.9 * len(data):
+        return packed, None
+    stored = _native.store(data, *hashes)
+    if packed is None:
+        return stored, reason
+    return (stored, "its coefficients get no smaller") if len(stored) <= len(packed) else (packed, None)
+
+
+def check_options(
+    profile: JpegProfile | None, device: str | None, sha256: bool, sha1: bool, limits: Limits, threads: int
+) -> None:
+    """Raise the errors of `compress` that do not depend on the data."""
+    check_instance(limits, Limits, "limits")
+    check_flag(sha256, "sha256")
+    check_flag(sha1, "sha1")
+    to_count(threads, "threads")
     registry.check_profile(profile)
     if profile is not None:
         # A profile that can't work is an error even if the data hold no picture.
         _check_device(registry.of_profile(profile), device)
-    packed, reason = _compressed(data, profile, device, limits, threads)
-    if packed is not None and len(packed) < 0.9 * len(data):
-        return packed, None
-    stored = _native.store(data)
-    if packed is None:
-        return stored, reason
-    return (stored, "its coefficients get no smaller") if len(stored) <= len(packed) else (packed, None)
+
+
+def compress_content(
+    content: Content,
+    *,
+    profile: JpegProfile | None = None,
+    device: Device = None,
+    sha256: bool = True,
+    sha1: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
+    threads: int = 0,
+) -> tuple[Content, str | None]:
+    """Return what `compress_explained` does, for any content. A file without JPEGs takes constant memory."""
+    if not isinstance(content, bytes):
+        check_options(profile, to_device(device), sha256, sha1, limits, threads)
+        intake = _native.Intake(sha256, sha1)
+        content.seek(0)
+        while piece := content.read(files.CHUNK):
+            intake.update(piece)
+        if not intake.holds_jpeg():
+            return _stored(intake, content), NO_JPEG
+        content = files.whole(content)
+    return compress_explained(
+        content, profile=profile, device=device, sha256=sha256, sha1=sha1, limits=limits, threads=threads
+    )
+
+
+def _stored(intake: _native.Intake, content: IO[bytes]) -> IO[bytes]:
+    def fill(stored: IO[bytes]) -> None:
+        for compressed in (True, False):
+            content.seek(0)
+            stored.seek(0)
+            stored.truncate()
+            if intake.store(content.read, stored.write, compressed) < files.size(content):
+                break
+
+    return files.temporary(fill)
 
 
 def _check_device(name: str, device: Device) -> None:
@@ -169,7 +231,8 @@ def decompress(data: Bytes, *, device: Device = None, limits: Limits = DEFAULT_L
 
     Raises:
         TypeError, ValueError: an argument has the wrong type, or the device does not exist.
-        TruncatedError, CorruptError: the file is damaged. Checksums cover the file and the restored bytes.
+        TruncatedError, CorruptError: the file is damaged. Checksums cover the file and the restored bytes, and the
+            hashes that it holds are compared, too.
         UnsupportedError: this release can't read the file: VersionError, UnknownModelError or WeightsMismatchError; or
             CUDA needs torch, which is not installed.
         LimitExceededError: the file or its pictures exceed `limits`.
@@ -183,8 +246,25 @@ def decompress(data: Bytes, *, device: Device = None, limits: Limits = DEFAULT_L
     if restored is None:
         restored = _restored(container, device, limits, threads)
     with stage("verification"):
-        _native.verify(restored, container.size, container.checksum)
+        container.verify(restored)
     return restored
+
+
+def decompress_content(
+    content: Content, *, device: Device = None, limits: Limits = DEFAULT_LIMITS, threads: int = 0
+) -> Content:
+    """Return what `decompress` does for any content: a large stored file as a temporary file, in constant memory."""
+    check_instance(limits, Limits, "limits")
+    start = files.head(content, HEAD_BYTES)
+    if _native.kind(start) == "stored" and max(files.size(content), _native.identify(start)[0]) > files.IN_MEMORY:
+        to_device(device)
+        to_count(threads, "threads")
+        limits.check_input(files.size(content))
+        reader = io.BytesIO(content) if isinstance(content, bytes) else content
+        return files.temporary(
+            lambda restored: _native.restore_stream(reader.read, restored.write, limits.max_output_bytes)
+        )
+    return decompress(files.whole(content), device=device, limits=limits, threads=threads)
 
 
 def compress_file(
@@ -194,26 +274,35 @@ def compress_file(
     overwrite: bool = False,
     profile: JpegProfile | None = None,
     device: Device = None,
+    sha256: bool = True,
+    sha1: bool = False,
     limits: Limits = DEFAULT_LIMITS,
     threads: int = 0,
 ) -> None:
     """Write a `.lic` file that restores exactly the source.
 
+    A source of more than 64 MiB in which no JPEG begins passes through temporary files, so that it takes little memory.
+
     Args:
-        source: a path, or a file object that is open for bytes.
-        target: a path, or a file object that is open for writing bytes. A file gets its name when it is complete and on
-            the disk, and has the source's times and mode; missing folders are made.
+        source: a path, or a file object that is open for bytes; it need not be seekable.
+        target: a path, or a file object that is open for writing bytes; it need not be seekable. A file gets its name
+            when it is complete and on the disk, and has the source's times and mode; missing folders are made.
         overwrite: whether to replace a target that exists.
-        profile, device, limits, threads: as in `compress`.
+        profile, device, sha256, sha1, limits, threads: as in `compress`.
 
     Raises:
         FileExistsError: the target exists and `overwrite` is false, or it is the source.
         OSError: a file can't be read or written.
         TypeError, ValueError, LicError: as `compress` does.
     """
-    check_instance(limits, Limits, "limits")
-    options: dict[str, Any] = {"profile": profile, "device": device, "limits": limits, "threads": threads}
-    files.transform(lambda data: compress(data, **options), source, target, overwrite=overwrite, limits=limits)
+    check_options(profile, to_device(device), sha256, sha1, limits, threads)
+
+    def work(content: Content) -> Content:
+        return compress_content(
+            content, profile=profile, device=device, sha256=sha256, sha1=sha1, limits=limits, threads=threads
+        )[0]
+
+    files.transform(work, source, target, overwrite=overwrite, limits=limits, spooled=True)
 
 
 def decompress_file(
@@ -227,6 +316,8 @@ def decompress_file(
 ) -> None:
     """Write the file that `compress` or `compress_file` received.
 
+    Nothing is written before it is verified: a stored file of more than 64 MiB is first restored in a temporary file.
+
     Args:
         source, target, overwrite: as in `compress_file`.
         device, limits, threads: as in `decompress`.
@@ -239,13 +330,17 @@ def decompress_file(
     check_instance(limits, Limits, "limits")
     options: dict[str, Any] = {"device": device, "limits": limits, "threads": threads}
 
-    def work(data: bytes) -> bytes:
-        restored = decompress(data, **options)
+    def work(content: Content) -> Content:
+        restored = decompress_content(content, **options)
         if isinstance(target, str | os.PathLike):
-            check_suffix(restored, target)
+            try:
+                check_suffix(restored, target)
+            except UnsupportedError:
+                with files.held(restored):
+                    raise
         return restored
 
-    files.transform(work, source, target, overwrite=overwrite, limits=limits)
+    files.transform(work, source, target, overwrite=overwrite, limits=limits, spooled=True)
 
 
 @dataclass(frozen=True)
@@ -271,6 +366,7 @@ class StoredInfo:
 
     saving_percent: 0 if the `.lic` file is not smaller than the restored file.
     restored_xxh3: the checksum of the restored file that is in the `.lic` file: XXH3-64 in hexadecimal.
+    sha256, sha1: hashes of the restored file in hexadecimal; None if the `.lic` file does not hold them.
     """
 
     kind: str
@@ -278,6 +374,8 @@ class StoredInfo:
     restored_bytes: int
     saving_percent: float
     restored_xxh3: str
+    sha256: str | None
+    sha1: str | None
 
 
 @dataclass(frozen=True)
@@ -298,7 +396,9 @@ def inspect(data: Bytes, *, limits: Limits = DEFAULT_LIMITS) -> StoredInfo | Jpe
     data = to_bytes(data)
     container = _unpacked(data, limits)
     saving = 100 * max(0.0, 1 - len(data) / container.size) if container.size else 0.0
-    common = (container.kind, len(data), container.size, round(saving, 2), f"{container.checksum:016x}")
+    sha256, sha1 = (hash.hex() if hash else None for hash in (container.sha256, container.sha1))
+    checksum = f"{container.checksum:016x}"
+    common = (container.kind, len(data), container.size, round(saving, 2), checksum, sha256, sha1)
     if container.kind == "stored":
         return StoredInfo(*common)
     pictures = tuple(map(_picture_info, container.frames(limits.max_blocks), container.pictures))
@@ -351,7 +451,7 @@ def _unpacked(data: bytes, limits: Limits) -> _native.Container:
 
 
 def _compressed(
-    data: bytes, profile: str | None, device: Device, limits: Limits, wanted: int
+    data: bytes, profile: str | None, device: Device, hashes: tuple[bool, bool], limits: Limits, wanted: int
 ) -> tuple[bytes | None, str | None]:
     """Return a file that codes the pictures inside `data` and is verified to restore it, or None and the reason."""
     with stage("parse"):
@@ -377,7 +477,7 @@ def _compressed(
             coded.append(shortest)
             decoded.append(planes)
         with stage("write"):
-            packed = _native.pack_jpeg(data, reconstruction, coded)
+            packed = _native.pack_jpeg(data, reconstruction, coded, *hashes)
         with stage("verification"):
             container = _native.unpack(packed, len(data))
             same = container.pictures == coded
@@ -392,7 +492,7 @@ def _compressed(
 def _why_no_pictures(data: bytes, limits: Limits) -> str:
     start = data.find(b"\xff\xd8\xff")
     if start < 0:
-        return "not a JPEG file"
+        return NO_JPEG
     try:
         _native.jpeg_read(data[start:], limits.max_blocks)
     except LimitExceededError:

@@ -12,7 +12,7 @@ from ..errors import CorruptError, LicError, UnsupportedError
 from ..models import registry
 from ..observe import stage
 from .network import NetworkCoder
-from .tiles import block_count, parts
+from .tiles import Area, block_count, parts
 
 __all__ = ["Coded", "ContextCoder", "PictureCoder", "coders_for", "decode", "encode_shortest"]
 
@@ -53,8 +53,11 @@ class PictureCoder(Protocol):
         """
         ...
 
-    def decode(self, frame: _native.Frame, data: bytes, threads: int = 0) -> list[np.ndarray]:
-        """Return the coefficients. Raises CorruptError or TruncatedError if the bytes do not fit the frame."""
+    def decode(self, frame: _native.Frame, data: bytes, threads: int = 0, area: Area | None = None) -> list[np.ndarray]:
+        """Return the coefficients, or those of an area at least; what is not decoded is 0.
+
+        Raises CorruptError or TruncatedError if the bytes do not fit the frame.
+        """
         ...
 
 
@@ -88,10 +91,11 @@ class ContextCoder:
         with stage("coder"):
             return _native.context_encode(frame, planes, context_threads(threads), self.steps), planes
 
-    def decode(self, frame: _native.Frame, data: bytes, threads: int = 0) -> list[np.ndarray]:
-        """Return the coefficients. Raises CorruptError or TruncatedError if the bytes do not fit the frame."""
+    def decode(self, frame: _native.Frame, data: bytes, threads: int = 0, area: Area | None = None) -> list[np.ndarray]:
+        """Return the coefficients, as `PictureCoder` does. Bands are as wide as the picture."""
+        rows = None if area is None else (area.top, area.bottom)
         with stage("coder"):
-            return _native.context_decode(frame, data, context_threads(threads), self.steps)
+            return _native.context_decode(frame, data, context_threads(threads), self.steps, rows)
 
 
 def context_threads(wanted: int = 0) -> int:
@@ -135,8 +139,10 @@ def encode_shortest(
     return min(results, key=lambda result: len(result[0][2]))
 
 
-def decode(frame: _native.Frame, coded: Coded, device: Device, threads: int) -> list[np.ndarray]:
-    """Return the coefficients of a picture.
+def decode(
+    frame: _native.Frame, coded: Coded, device: Device, threads: int, area: Area | None = None
+) -> list[np.ndarray]:
+    """Return the coefficients of a picture, or those of an area at least; what is not decoded is 0.
 
     Raises:
         CorruptError, TruncatedError: the bytes do not fit the frame.
@@ -146,7 +152,7 @@ def decode(frame: _native.Frame, coded: Coded, device: Device, threads: int) -> 
     number, fingerprint, data = coded
     coder = _coder_of_number(number, device)
     registry.check_weights(coder.name, coder.fingerprint(), fingerprint)
-    return coder.decode(frame, data, threads)
+    return coder.decode(frame, data, threads, area)
 
 
 def _coder_of_number(number: int, device: Device) -> PictureCoder:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-__all__ = ["Exif", "Head", "parse", "read_exif"]
+__all__ = ["MAX_HEAD", "Exif", "Head", "header_end", "is_packed", "kept_segments", "parse", "read_exif"]
+
+#: First bytes of a `.lic` file.
+MAGIC = b"\x89LIC"
+#: The longest head, in bytes: a profile can have 255 segments.
+MAX_HEAD = 1 << 25
 
 EXIF, XMP, ICC = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"ICC_PROFILE\0"
 SOI, SOS, EOI = 0xD8, 0xDA, 0xD9
 #: Markers of frames: SOF0 to SOF15 without DHT, JPG and DAC.
 SOF = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
-DQT, APP1, APP2 = 0xDB, 0xE1, 0xE2
+DQT, APP0, APP1, APP2, APP14 = 0xDB, 0xE0, 0xE1, 0xE2, 0xEE
 #: Sum of libjpeg's table for luma at quality 50 (T.81, table K.1).
 LUMA_SUM = 3688
 #: Exif tags.
@@ -42,34 +48,61 @@ class Head:
     quality: int | None = None
 
 
+def is_packed(data: bytes) -> bool:
+    """Return whether data begin as a `.lic` file does."""
+    return data.startswith(MAGIC)
+
+
 def parse(data: bytes) -> Head | None:
     """Return the head of the JPEG file that `data` begins with, or None if it is none. Data may end anywhere."""
     if data[:3] != b"\xff\xd8\xff":
         return None
-    head, profile, position = Head(), dict[int, bytes](), 2
-    while position + 4 <= len(data):
-        if data[position] != 0xFF:
-            head.complete = True  # Not a marker: what follows is damaged.
-            break
-        marker = data[position + 1]
-        if marker == 0xFF:  # Fill byte.
-            position += 1
-            continue
-        if marker in (SOS, EOI):
+    head, profile = Head(), dict[int, bytes]()
+    for marker, begin, end in _segments(data):
+        if marker is None:
             head.complete = True
-            break
-        length = int.from_bytes(data[position + 2 : position + 4], "big")
-        begin, end = position + 4, position + 2 + length
-        if length < 2:
-            head.complete = True
-            break
-        if end > len(data):
-            break
-        _take(head, profile, marker, data[begin:end], begin)
-        position = end
+        else:
+            _take(head, profile, marker, data[begin:end], begin)
     if profile:
         head.icc = b"".join(profile[number] for number in sorted(profile))
     return head
+
+
+def kept_segments(data: bytes) -> bytes:
+    """Return the segments of a head that say how samples are to be shown: JFIF's, Adobe's and the colour profile."""
+    kinds = {APP0: b"JFIF\0", APP2: ICC, APP14: b"Adobe"}
+    return b"".join(
+        data[begin - 4 : end]
+        for marker, begin, end in _segments(data)
+        if marker in kinds and data.startswith(kinds[marker], begin, end)
+    )
+
+
+def header_end(data: bytes) -> int:
+    """Return the position after the header of the first scan, or 0 if it is missing."""
+    for marker, begin, _ in _segments(data):
+        if marker is None and data[begin : begin + 2] == bytes([0xFF, SOS]):
+            return begin + 2 + int.from_bytes(data[begin + 2 : begin + 4], "big")
+    return 0
+
+
+def _segments(data: bytes) -> Iterator[tuple[int | None, int, int]]:
+    """Yield the marker of each segment, and where its content begins and ends; None where the head ends."""
+    position = 2
+    while position + 4 <= len(data):
+        marker = data[position + 1]
+        if data[position] == 0xFF and marker == 0xFF:  # Fill byte.
+            position += 1
+            continue
+        length = int.from_bytes(data[position + 2 : position + 4], "big")
+        # What follows something else than a marker is damaged.
+        if data[position] != 0xFF or marker in (SOS, EOI) or length < 2:
+            yield None, position, position
+            return
+        begin, position = position + 4, position + 2 + length
+        if position > len(data):
+            return
+        yield marker, begin, position
 
 
 def _take(head: Head, profile: dict[int, bytes], marker: int, content: bytes, at: int) -> None:

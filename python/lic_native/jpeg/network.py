@@ -15,7 +15,7 @@ from ..arguments import Device
 from ..errors import CorruptError
 from ..models import registry
 from ..observe import on_wall_clock, stage
-from .tiles import Grids, Tile
+from .tiles import Area, Grids, Tile
 
 __all__ = ["Engine", "NetworkCoder", "TileCoder", "decode_planes", "encode_and_decode", "encode_planes", "tile_coder"]
 
@@ -94,9 +94,9 @@ class NetworkCoder:
         streams, planes = encode_and_decode(self._tiles, frame, planes, threads)
         return _native.join_streams(streams), planes
 
-    def decode(self, frame: _native.Frame, data: bytes, threads: int = 0) -> list[np.ndarray]:
-        """Return the coefficients. Raises CorruptError or TruncatedError if the bytes do not fit the frame."""
-        return decode_planes(self._tiles, frame, _native.split_streams(data, len(Grids(frame).tiles)), threads)
+    def decode(self, frame: _native.Frame, data: bytes, threads: int = 0, area: Area | None = None) -> list[np.ndarray]:
+        """Return the coefficients, as `coders.PictureCoder` does."""
+        return decode_planes(self._tiles, frame, _native.split_streams(data, len(Grids(frame).tiles)), threads, area)
 
 
 def tile_coder(name: str, device: Device) -> TileCoder:
@@ -114,8 +114,13 @@ def encode_planes(coder: TileCoder, frame: _native.Frame, planes: list[np.ndarra
     return _in_batches(coder, threads, coder.encode, Grids(frame, planes).tiles)
 
 
-def decode_planes(coder: TileCoder, frame: _native.Frame, streams: list[bytes], threads: int = 0) -> list[np.ndarray]:
-    """Invert `encode_planes`. Raises CorruptError or TruncatedError if the streams do not fit the frame."""
+def decode_planes(
+    coder: TileCoder, frame: _native.Frame, streams: list[bytes], threads: int = 0, area: Area | None = None
+) -> list[np.ndarray]:
+    """Invert `encode_planes`. With an area, decode only tiles that meet it; the other coefficients are 0.
+
+    Raises CorruptError or TruncatedError if the streams do not fit the frame.
+    """
     grids = Grids(frame)
     if len(grids.tiles) != len(streams):
         raise CorruptError(f"{len(streams)} coefficient streams for a frame of {len(grids.tiles)} tiles")
@@ -124,7 +129,8 @@ def decode_planes(coder: TileCoder, frame: _native.Frame, streams: list[bytes], 
         coder.decode(batch, streams)
         return streams
 
-    _in_batches(coder, threads, decode, grids.tiles, streams)
+    wanted = [i for i, tile in enumerate(grids.tiles) if area is None or tile.area.meets(area)]
+    _in_batches(coder, threads, decode, [grids.tiles[i] for i in wanted], [streams[i] for i in wanted])
     return grids.planes()
 
 

@@ -5,7 +5,7 @@
 
 use lic_native::Limits;
 use lic_native::carve::{self, EmbeddedJpeg};
-use lic_native::container::{self, Body, CodedPicture, ImageBody, JpegBody, Metadata};
+use lic_native::container::{self, Body, CodedPicture, Hashes, ImageBody, JpegBody, Metadata};
 use lic_native::jpeg::{self, Component, Frame, Plane, Steps, context_model};
 use lic_native::{Error, Result, tensor};
 use xxhash_rust::xxh3::xxh3_64;
@@ -138,7 +138,8 @@ pub fn lic(data: &[u8]) {
         }
     }
     // The altered data may declare another number of JPEGs, or a duplicate of a later one.
-    let Ok(mut packed) = container::pack_jpeg(file, &body) else { return };
+    let hashes = Hashes { sha256: file.len() & 1 == 1, sha1: file.len() & 2 == 2 };
+    let Ok(mut packed) = container::pack_jpeg(file, &body, hashes) else { return };
     edits
         .iter()
         .filter(|edit| usize::from(edit.what) % (2 + body.pictures.len()) == 1)
@@ -196,6 +197,9 @@ fn streams(data: &[u8]) {
 fn restore(packed: &[u8]) -> Result<Vec<u8>> {
     // Heads are read from any part of a file, before any checksum.
     for part in [packed, &packed[..packed.len() / 2]] {
+        if let Err(error) = container::identify(part) {
+            assert_typed(&error);
+        }
         match container::head(part, 1 << 12) {
             Ok(head) => assert!(head.len() <= 1 << 12),
             Err(error) => assert_typed(&error),
@@ -211,19 +215,20 @@ fn restore(packed: &[u8]) -> Result<Vec<u8>> {
                 assert_typed(&error);
             }
             let mut planes: Vec<Vec<Plane>> = Vec::new();
-            for (frame, picture) in body.frames(container.size, &LIMITS)?.iter().zip(&body.pictures) {
+            for (frame, picture) in body.frames(container.identity.size, &LIMITS)?.iter().zip(&body.pictures)
+            {
                 planes.push(match picture {
                     CodedPicture::Coded { data, .. } => context_model::decode(frame, data, 1)?,
                     CodedPicture::DuplicateOf(index) => planes[usize::from(*index)].clone(),
                 });
             }
-            let limits = Limits { max_output_bytes: container.size, ..LIMITS };
+            let limits = Limits { max_output_bytes: container.identity.size, ..LIMITS };
             let restored = carve::write(&body.reconstruction, &planes, &limits)?;
-            assert!(restored.len() as u64 <= container.size);
+            assert!(restored.len() as u64 <= container.identity.size);
             restored
         }
     };
-    container::verify(&restored, container.size, container.checksum)?;
+    container.identity.verify(&restored)?;
     Ok(restored)
 }
 

@@ -15,6 +15,7 @@
 //!
 //! A JPEG stays in the residue if it would not be written again exactly, or if it is too small to be worth coding.
 
+mod finder;
 mod head;
 mod residue;
 mod restore;
@@ -22,9 +23,10 @@ mod search;
 #[cfg(test)]
 mod tests;
 
+pub use finder::Finder;
 pub use head::{head, nested_at};
 pub use residue::MAX_JPEGS;
 pub(crate) use residue::RECONSTRUCTION_SURPLUS;
 pub(crate) use restore::count;
-pub use restore::{layout, write};
+pub use restore::{begins_with_jpeg, layout, write};
 pub use search::{CarvedFile, EmbeddedJpeg, read};

@@ -53,6 +53,15 @@ pub(crate) fn count(reconstruction: &[u8]) -> Result<usize> {
     Ok(Residue::parse(reconstruction)?.embeddings.len())
 }
 
+/// Returns whether the file begins with a JPEG whose reconstruction data this is, and not with residue.
+///
+/// # Errors
+/// As [`layout()`].
+pub fn begins_with_jpeg(reconstruction: &[u8]) -> Result<bool> {
+    let residue = Residue::parse(reconstruction)?;
+    Ok(residue.embeddings.first().is_some_and(|first| first.range.start == 0))
+}
+
 fn layout_of(residue: &Residue, limits: &Limits) -> Result<Vec<Frame>> {
     let mut blocks_left = limits.max_blocks;
     let mut frames = vec![None; residue.embeddings.len()];

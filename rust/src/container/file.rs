@@ -1,17 +1,15 @@
 //! A whole `.lic` file.
 
-use super::header::{KIND_IMAGE, KIND_JPEG, KIND_STORED, check_end, check_size, open};
-use super::{ImageBody, JpegBody, image, jpeg, stored};
-use crate::{Error, Limits, Result, Unsupported};
-use xxhash_rust::xxh3::xxh3_64;
+use super::header::{HEAD_BYTES, Kind, check_end, kind, open};
+use super::{Identity, ImageBody, JpegBody, identity, image, jpeg, stored};
+use crate::bytes::Cursor;
+use crate::{Limits, Result};
 
 /// A parsed `.lic` file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Container {
-    /// Length of the restored file, or of an image's samples.
-    pub size: u64,
-    /// XXH3-64 of the restored file, or the low half of that of an image's latents.
-    pub checksum: u64,
+    /// Length and hashes of the restored file.
+    pub identity: Identity,
     /// The content, from which the file or image is restored.
     pub body: Body,
 }
@@ -33,39 +31,19 @@ pub enum Body {
 /// # Errors
 /// [`Error::Truncated`], [`Error::Corrupt`], [`Error::Unsupported`] or [`Error::LimitExceeded`].
 pub fn unpack(data: &[u8], limits: &Limits) -> Result<Container> {
-    let mut cursor = open(data)?;
-    let kind = cursor.byte("kind")?;
-    if kind == KIND_IMAGE {
-        let image = image::read(&mut cursor, limits)?;
-        return Ok(Container {
-            size: image.size(),
-            checksum: image.checksum.into(),
-            body: Body::Image(image),
-        });
+    let content = open(data)?;
+    let kind = kind(content)?;
+    if kind.restores_a_file() {
+        let (mut cursor, identity) = identity::open(content)?;
+        limits.check_output("a restored file's length", identity.size)?;
+        let body = match kind {
+            Kind::Stored => Body::Stored(stored::read(&mut cursor, identity.size)?),
+            _ => Body::Jpeg(jpeg::read(&mut cursor, limits)?),
+        };
+        check_end(&cursor)?;
+        return Ok(Container { identity, body });
     }
-    let checksum = u64::from_le_bytes(cursor.array("checksum of the restored file")?);
-    let size = cursor.varint("length of the restored file")?;
-    limits.check_output("a restored file's length", size)?;
-    let body = match kind {
-        KIND_STORED => Body::Stored(stored::read(&mut cursor, size)?),
-        KIND_JPEG => Body::Jpeg(jpeg::read(&mut cursor, limits)?),
-        other => return Err(Unsupported::Kind(other).into()),
-    };
-    check_end(&cursor)?;
-    Ok(Container { size, checksum, body })
-}
-
-/// Checks that `restored` has the size and checksum of the original file.
-///
-/// # Errors
-/// [`Error::Corrupt`] if it has not.
-pub fn verify(restored: &[u8], size: u64, checksum: u64) -> Result<()> {
-    check_size(restored, size, 0)?;
-    if xxh3_64(restored) != checksum {
-        return Err(Error::Corrupt {
-            what: "the restored file's checksum differs from the one stored".into(),
-            offset: 0,
-        });
-    }
-    Ok(())
+    let image = image::read(&mut Cursor::at(content, HEAD_BYTES), limits)?;
+    let identity = Identity { size: image.size(), checksum: image.checksum.into(), sha256: None, sha1: None };
+    Ok(Container { identity, body: Body::Image(image) })
 }

@@ -1,8 +1,7 @@
 //! The beginning of a restored file from the beginning of its `.lic` file.
 
-use super::header::{FIXED_BYTES, Kind, kind};
-use super::{dictionary, stored};
-use crate::bytes::Cursor;
+use super::header::{Kind, kind};
+use super::{dictionary, identity, stored};
 use crate::{Error, Result, carve};
 
 /// Returns the beginning of the file that a `.lic` file restores, up to the coefficients of its first picture, with zeros in
@@ -21,14 +20,9 @@ pub fn head(part: &[u8], max: usize) -> Result<Vec<u8>> {
 }
 
 fn beginning(part: &[u8], max: usize) -> Result<Vec<u8>> {
-    let kind = kind(part)?;
-    if !matches!(kind, Kind::Stored | Kind::Jpeg) {
-        return Err(Error::Unsupported("the data restore no file".into()));
-    }
-    let mut cursor = Cursor::at(part, FIXED_BYTES.min(part.len()));
-    let size = cursor.varint("length of the restored file")?;
-    if kind == Kind::Stored {
-        return stored::beginning(&mut cursor, max.min(usize::try_from(size).unwrap_or(max)));
+    let (mut cursor, identity) = identity::open(part)?;
+    if kind(part)? == Kind::Stored {
+        return stored::beginning(&mut cursor, max.min(usize::try_from(identity.size).unwrap_or(max)));
     }
     let length = cursor.varint("length of the reconstruction data")?;
     let packed = cursor.varint("length of the packed reconstruction data")?;

@@ -1,9 +1,9 @@
 //! The header and trailer that all kinds of files share.
 
+use super::identity::{Hashes, Identity};
 use crate::bytes::{Cursor, put_varint};
 use crate::tensor::{fitted, modelled};
 use crate::{Error, Result, Unsupported};
-use xxhash_rust::xxh3::xxh3_64;
 
 /// The first bytes of every `.lic` file.
 pub const MAGIC: [u8; 4] = *b"\x89LIC";
@@ -14,8 +14,14 @@ pub(super) const KIND_STORED: u8 = 0;
 pub(super) const KIND_JPEG: u8 = 1;
 pub(super) const KIND_IMAGE: u8 = 2;
 
-/// Magic, version, kind and checksum of the restored file.
-pub(super) const FIXED_BYTES: usize = 4 + 1 + 1 + 8;
+/// Bits of the kind: the file holds this hash of the restored file. Not for images.
+pub(super) const SHA256_FLAG: u8 = 0x80;
+pub(super) const SHA1_FLAG: u8 = 0x40;
+
+/// Magic, version and kind.
+pub(super) const HEAD_BYTES: usize = 4 + 1 + 1;
+/// The same, and the checksum of the restored file.
+pub(super) const FIXED_BYTES: usize = HEAD_BYTES + 8;
 pub(super) const CRC_BYTES: usize = 4;
 
 /// A kind of data that this crate writes.
@@ -33,6 +39,12 @@ pub enum Kind {
     Symbols,
 }
 
+impl Kind {
+    pub(super) fn restores_a_file(self) -> bool {
+        matches!(self, Self::Stored | Self::Jpeg)
+    }
+}
+
 /// Returns the kind of data from their first six bytes.
 ///
 /// # Errors
@@ -46,11 +58,12 @@ pub fn kind(head: &[u8]) -> Result<Kind> {
         return Ok(Kind::Symbols);
     }
     check_version(head)?;
-    match *head.get(5).ok_or(Error::Truncated { what: "kind", offset: head.len() })? {
+    let byte = *head.get(5).ok_or(Error::Truncated { what: "kind", offset: head.len() })?;
+    match byte & !(SHA256_FLAG | SHA1_FLAG) {
         KIND_STORED => Ok(Kind::Stored),
         KIND_JPEG => Ok(Kind::Jpeg),
-        KIND_IMAGE => Ok(Kind::Image),
-        other => Err(Unsupported::Kind(other).into()),
+        KIND_IMAGE if byte == KIND_IMAGE => Ok(Kind::Image),
+        _ => Err(Unsupported::Kind(byte).into()),
     }
 }
 
@@ -81,8 +94,8 @@ fn other_format(data: &[u8]) -> &'static str {
     }
 }
 
-/// Checks version and checksum of a file, and returns its content from the kind on.
-pub(super) fn open(data: &[u8]) -> Result<Cursor<'_>> {
+/// Checks version and checksum of a file, and returns its content, without the checksum.
+pub(super) fn open(data: &[u8]) -> Result<&[u8]> {
     check_version(data)?;
     let end = data.len().saturating_sub(CRC_BYTES);
     if end < FIXED_BYTES {
@@ -95,16 +108,22 @@ pub(super) fn open(data: &[u8]) -> Result<Cursor<'_>> {
             offset: end,
         });
     }
-    Ok(Cursor::at(content, 5))
+    Ok(content)
 }
 
 /// Returns the header of a file that restores `original`.
-pub(super) fn header(kind: u8, original: &[u8]) -> Vec<u8> {
+pub(super) fn header(kind: u8, original: &[u8], hashes: Hashes) -> Result<Vec<u8>> {
+    Ok(header_of(kind, &Identity::of(original, hashes)?))
+}
+
+/// Returns the header of a file that restores a file of this identity.
+pub(super) fn header_of(kind: u8, identity: &Identity) -> Vec<u8> {
     let mut out = Vec::with_capacity(FIXED_BYTES + 16);
     out.extend_from_slice(&MAGIC);
-    out.extend_from_slice(&[VERSION, kind]);
-    out.extend_from_slice(&xxh3_64(original).to_le_bytes());
-    put_varint(&mut out, original.len() as u64);
+    let flags = [(identity.sha256.is_some(), SHA256_FLAG), (identity.sha1.is_some(), SHA1_FLAG)];
+    let flags = flags.iter().filter(|(is_held, _)| *is_held).fold(0, |all, (_, flag)| all | flag);
+    out.extend_from_slice(&[VERSION, kind | flags]);
+    identity.put(&mut out);
     out
 }
 

@@ -260,7 +260,10 @@ mod tests {
         for image in [sample(), opaque] {
             let packed = pack_image(&image).unwrap();
             let container = unpack(&packed, &up_to(image.size())).unwrap();
-            assert_eq!((container.size, container.checksum), (image.size(), image.checksum.into()));
+            assert_eq!(
+                (container.identity.size, container.identity.checksum),
+                (image.size(), image.checksum.into())
+            );
             assert_eq!(container.body, Body::Image(image));
         }
     }

@@ -3,8 +3,8 @@
 use std::collections::hash_map::{Entry, HashMap};
 use std::hash::Hash;
 
-use super::dictionary;
 use super::header::{KIND_JPEG, header, put_section, sealed, take_rest, take_section};
+use super::{Hashes, dictionary};
 use crate::bytes::{Cursor, put_varint};
 use crate::jpeg::Frame;
 use crate::limits::check;
@@ -91,8 +91,8 @@ pub fn duplicates<P: Hash + Eq>(pictures: &[P]) -> Vec<Option<u16>> {
 ///
 /// # Errors
 /// [`Error::InvalidArgument`] if the number of pictures is not that of the reconstruction data, a coder has two fingerprints, or a
-/// picture is a duplicate of a later one.
-pub fn pack_jpeg(original: &[u8], body: &JpegBody) -> Result<Vec<u8>> {
+/// picture is a duplicate of a later one; [`Error::Interrupted`].
+pub fn pack_jpeg(original: &[u8], body: &JpegBody, hashes: Hashes) -> Result<Vec<u8>> {
     let count = carve::count(&body.reconstruction)?;
     if body.pictures.len() != count {
         return Err(Error::InvalidArgument(format!(
@@ -100,7 +100,7 @@ pub fn pack_jpeg(original: &[u8], body: &JpegBody) -> Result<Vec<u8>> {
             body.pictures.len()
         )));
     }
-    let mut out = header(KIND_JPEG, original);
+    let mut out = header(KIND_JPEG, original, hashes)?;
     let reconstruction = dictionary::compress(&body.reconstruction)?;
     put_varint(&mut out, body.reconstruction.len() as u64);
     put_section(&mut out, &reconstruction);

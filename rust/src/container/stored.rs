@@ -1,11 +1,13 @@
 //! Kind 0: a file that stores the original bytes.
 
-use super::dictionary;
+use std::io::{BufRead, Read};
+
 use super::header::{KIND_STORED, check_size, header, sealed, take_rest};
+use super::{Hashes, dictionary};
 use crate::bytes::Cursor;
 use crate::{Error, Result, Unsupported, interrupt};
 
-const VERBATIM: u8 = 0;
+pub(super) const VERBATIM: u8 = 0;
 pub(super) const ZSTD: u8 = 1;
 /// zstd with the dictionary of reconstruction data.
 pub(super) const ZSTD_DICTIONARY: u8 = 2;
@@ -14,8 +16,8 @@ pub(super) const ZSTD_DICTIONARY: u8 = 2;
 ///
 /// # Errors
 /// [`Error::InvalidArgument`] if zstd fails, [`Error::Interrupted`].
-pub fn store(original: &[u8]) -> Result<Vec<u8>> {
-    let mut out = header(KIND_STORED, original);
+pub fn store(original: &[u8], hashes: Hashes) -> Result<Vec<u8>> {
+    let mut out = header(KIND_STORED, original, hashes)?;
     let (method, packed) = if original.len() < dictionary::LARGE {
         (ZSTD_DICTIONARY, dictionary::compress(original)?)
     } else {
@@ -32,11 +34,21 @@ pub fn store(original: &[u8]) -> Result<Vec<u8>> {
 /// Returns the beginning of the original bytes, at most `max`; the end of the data may be missing.
 pub(super) fn beginning(cursor: &mut Cursor, max: usize) -> Result<Vec<u8>> {
     let method = cursor.byte("storage method")?;
-    let data = take_rest(cursor);
+    Ok(dictionary::read_beginning(unpacking(method, take_rest(cursor))?, max))
+}
+
+/// Returns a reader of the original bytes.
+pub(super) fn unpacking<'a, R: BufRead + 'a>(
+    method: u8,
+    packed: R,
+) -> Result<std::io::Result<Box<dyn Read + 'a>>> {
+    fn boxed<'a>(reader: impl Read + 'a) -> Box<dyn Read + 'a> {
+        Box::new(reader)
+    }
     match method {
-        VERBATIM => Ok(data[..data.len().min(max)].to_vec()),
-        ZSTD => Ok(dictionary::read_beginning(zstd::stream::read::Decoder::with_buffer(data), max)),
-        ZSTD_DICTIONARY => Ok(dictionary::beginning(data, max)),
+        VERBATIM => Ok(Ok(boxed(packed))),
+        ZSTD => Ok(zstd::stream::read::Decoder::with_buffer(packed).map(boxed)),
+        ZSTD_DICTIONARY => Ok(dictionary::unpacking(packed).map(boxed)),
         method => Err(Unsupported::Method { format: "storage", method }.into()),
     }
 }
@@ -48,8 +60,6 @@ pub(super) fn read(cursor: &mut Cursor, size: u64) -> Result<Vec<u8>> {
     let data = take_rest(cursor);
     match method {
         VERBATIM => check_size(data, size, offset).map(|()| data.to_vec()),
-        ZSTD => dictionary::read_exactly(zstd::stream::read::Decoder::with_buffer(data), size, offset),
-        ZSTD_DICTIONARY => dictionary::decompress(data, size, offset),
-        method => Err(Unsupported::Method { format: "storage", method }.into()),
+        method => dictionary::read_exactly(unpacking(method, data)?, size, offset),
     }
 }

@@ -74,6 +74,13 @@ pub(super) fn next_marker(data: &[u8], position: usize) -> Option<(Marker, usize
     Some((Marker::from(rest[start + 1]), position + start + 2))
 }
 
+/// Returns whether a segment follows this marker in an undamaged file before its first scan.
+#[cfg_attr(not(feature = "formats"), allow(dead_code))]
+pub(crate) fn begins_segment(marker: u8) -> bool {
+    use Marker::{Application, Dac, Dht, Dqt, Dri, Sof, Sos};
+    matches!(Marker::from(marker), Application | Dac | Dht | Dqt | Dri | Sof(_) | Sos)
+}
+
 /// Returns the restart marker that follows an interval.
 pub(super) fn restart_marker(interval: usize) -> [u8; 2] {
     [0xFF, RST0 + (interval % 8) as u8]

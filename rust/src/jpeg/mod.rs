@@ -25,6 +25,7 @@ pub(crate) mod annex_k;
 mod arithmetic;
 mod block;
 pub mod context_model;
+mod create;
 mod file;
 mod frame;
 mod huffman;
@@ -40,7 +41,9 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
+pub use create::{NewComponent, create};
 pub use file::{Jpeg, Plane, layout, read, read_whole, write};
 pub(crate) use file::{application_segments, check_planes, read_first};
 pub use frame::{Component, Frame, Steps};
-pub(crate) use markers::SOI;
+#[cfg_attr(not(feature = "formats"), allow(unused_imports))]
+pub(crate) use markers::{SOI, begins_segment};

@@ -8,7 +8,8 @@ use super::arrays::slice;
 use super::enter;
 use super::image::Image;
 use super::jpeg::{Frame, limits};
-use crate::container::{self, Body, CodedPicture, JpegBody, Kind};
+use crate::carve;
+use crate::container::{self, Body, CodedPicture, Hashes, Identity, JpegBody, Kind};
 
 /// A picture's coder, the coder's fingerprint, and the coded coefficients; or the index of an earlier picture that has the
 /// same coefficients.
@@ -55,13 +56,30 @@ impl Container {
     /// Length of the restored file, or of an image's samples.
     #[getter]
     fn size(&self) -> u64 {
-        self.0.size
+        self.0.identity.size
     }
 
     /// XXH3-64 of the restored file, or the low half of that of an image's latents.
     #[getter]
     fn checksum(&self) -> u64 {
-        self.0.checksum
+        self.0.identity.checksum
+    }
+
+    /// SHA-256 of the restored file, if the file holds it.
+    #[getter]
+    fn sha256(&self, py: Python<'_>) -> Option<Py<PyBytes>> {
+        bytes(py, self.0.identity.sha256.as_ref())
+    }
+
+    /// SHA-1 of the restored file, if the file holds it.
+    #[getter]
+    fn sha1(&self, py: Python<'_>) -> Option<Py<PyBytes>> {
+        bytes(py, self.0.identity.sha1.as_ref())
+    }
+
+    /// Raise CorruptError unless `restored` has the size, the checksum and the hashes that the file holds.
+    fn verify(&self, py: Python<'_>, restored: &[u8]) -> PyResult<()> {
+        enter(py, || self.0.identity.verify(restored))
     }
 
     /// The original bytes, if the kind is "stored".
@@ -100,10 +118,19 @@ impl Container {
         }
     }
 
+    /// Whether the file is of kind "jpeg", and begins with its first picture.
+    #[getter]
+    fn begins_with_picture(&self) -> PyResult<bool> {
+        match &self.0.body {
+            Body::Jpeg(body) => Ok(carve::begins_with_jpeg(&body.reconstruction)?),
+            _ => Ok(false),
+        }
+    }
+
     /// Return the frames of the pictures of a file of kind "jpeg".
     fn frames(&self, py: Python<'_>, max_blocks: u64) -> PyResult<Vec<Frame>> {
         let Body::Jpeg(body) = &self.0.body else { return Ok(Vec::new()) };
-        let frames = enter(py, || body.frames(self.0.size, &limits(Some(max_blocks), None)))?;
+        let frames = enter(py, || body.frames(self.0.identity.size, &limits(Some(max_blocks), None)))?;
         Ok(frames.into_iter().map(Frame::from).collect())
     }
 }
@@ -124,22 +151,50 @@ pub(super) fn kind(head: &[u8]) -> PyResult<&'static str> {
     Ok(name(container::kind(head)?))
 }
 
-/// Return a file that stores `original`, compressed by zstd if that is smaller.
-#[pyfunction]
-pub(super) fn store<'py>(py: Python<'py>, original: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
-    Ok(PyBytes::new(py, &enter(py, || container::store(original))?))
+fn bytes<const N: usize>(py: Python<'_>, hash: Option<&[u8; N]>) -> Option<Py<PyBytes>> {
+    hash.map(|hash| PyBytes::new(py, hash).unbind())
 }
 
-/// Return a file that restores `original` from its reconstruction data and coded pictures.
+/// Size, XXH3-64, SHA-256 and SHA-1 of a restored file; None for hashes that the `.lic` file does not hold.
+pub(super) type Identified = (u64, u64, Option<Py<PyBytes>>, Option<Py<PyBytes>>);
+
+pub(super) fn identified(py: Python<'_>, identity: &Identity) -> Identified {
+    let Identity { size, checksum, sha256, sha1 } = identity;
+    (*size, *checksum, bytes(py, sha256.as_ref()), bytes(py, sha1.as_ref()))
+}
+
+/// Return (size, checksum, SHA-256 or None, SHA-1 or None) of the file that a `.lic` file restores, from the beginning of the
+/// `.lic` file, of which 76 bytes are enough.
 #[pyfunction]
+pub(super) fn identify(py: Python<'_>, part: &[u8]) -> PyResult<Identified> {
+    Ok(identified(py, &container::identify(part)?))
+}
+
+/// Return a file that stores `original`, compressed by zstd if that is smaller; with these hashes of it.
+#[pyfunction]
+#[pyo3(signature = (original, sha256 = false, sha1 = false))]
+pub(super) fn store<'py>(
+    py: Python<'py>,
+    original: &[u8],
+    sha256: bool,
+    sha1: bool,
+) -> PyResult<Bound<'py, PyBytes>> {
+    Ok(PyBytes::new(py, &enter(py, || container::store(original, Hashes { sha256, sha1 }))?))
+}
+
+/// Return a file that restores `original` from its reconstruction data and coded pictures; with these hashes of it.
+#[pyfunction]
+#[pyo3(signature = (original, reconstruction, pictures, sha256 = false, sha1 = false))]
 pub(super) fn pack_jpeg<'py>(
     py: Python<'py>,
     original: &[u8],
     reconstruction: Vec<u8>,
     pictures: Vec<Picture>,
+    sha256: bool,
+    sha1: bool,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let body = JpegBody { reconstruction, pictures: pictures.into_iter().map(CodedPicture::from).collect() };
-    Ok(PyBytes::new(py, &enter(py, || container::pack_jpeg(original, &body))?))
+    Ok(PyBytes::new(py, &enter(py, || container::pack_jpeg(original, &body, Hashes { sha256, sha1 }))?))
 }
 
 /// Read a `.lic` file; nothing larger than `max_output` bytes is unpacked.
@@ -153,12 +208,6 @@ pub(super) fn unpack(py: Python<'_>, data: &[u8], max_output: u64) -> PyResult<C
 #[pyfunction]
 pub(super) fn head<'py>(py: Python<'py>, part: &[u8], max_output: usize) -> PyResult<Bound<'py, PyBytes>> {
     Ok(PyBytes::new(py, &enter(py, || container::head(part, max_output))?))
-}
-
-/// Raise CorruptError unless `restored` has this size and checksum.
-#[pyfunction]
-pub(super) fn verify(py: Python<'_>, restored: &[u8], size: u64, checksum: u64) -> PyResult<()> {
-    enter(py, || container::verify(restored, size, checksum))
 }
 
 /// Return the frames of the pictures of a file of `size` bytes from its reconstruction data.

@@ -27,17 +27,21 @@ pub(super) fn context_encode<'py>(
 }
 
 /// Decode the int16 coefficients of each component that `context_encode` was given, with the same `steps`.
+///
+/// With `rows`, a first row of MCUs and an end, only the bands that hold these; the other coefficients are 0.
 #[pyfunction]
-#[pyo3(signature = (frame, data, threads, steps = false))]
+#[pyo3(signature = (frame, data, threads, steps = false, rows = None))]
 pub(super) fn context_decode<'py>(
     py: Python<'py>,
     frame: &Frame,
     data: &[u8],
     threads: usize,
     steps: bool,
+    rows: Option<(usize, usize)>,
 ) -> PyResult<Vec<Bound<'py, PyArray1<i16>>>> {
     let frame = frame.to_rust(steps);
-    let planes = enter(py, || context_model::decode(&frame, data, threads))?;
+    let (start, end) = rows.unwrap_or((0, usize::MAX));
+    let planes = enter(py, || context_model::decode_rows(&frame, data, start..end, threads))?;
     Ok(planes.into_iter().map(|plane| plane.into_pyarray(py)).collect())
 }
 

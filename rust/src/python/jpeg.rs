@@ -127,6 +127,35 @@ pub(super) fn jpeg_write<'py>(
     Ok(PyBytes::new(py, &file))
 }
 
+/// Write a new sequential JPEG file of 8 bits a sample from the int16 coefficients of components, each given by (identifier,
+/// sampling factors, quantisation table); `segments` follow SOI.
+///
+/// A plane has the blocks of whole MCUs, in raster order.
+#[pyfunction]
+pub(super) fn jpeg_create<'py>(
+    py: Python<'py>,
+    size: (u16, u16),
+    components: Vec<(u8, u8, u8, Vec<u16>)>,
+    planes: Vec<PyReadonlyArrayDyn<'py, i16>>,
+    segments: &[u8],
+) -> PyResult<Bound<'py, PyBytes>> {
+    let planes: Vec<&[i16]> = planes.iter().map(|plane| slice(plane, "plane")).collect::<PyResult<_>>()?;
+    let file = enter(py, || {
+        let components: Vec<jpeg::NewComponent> = components
+            .into_iter()
+            .map(|(id, h, v, quant)| Ok(jpeg::NewComponent { id, h, v, quant: table(&quant)? }))
+            .collect::<crate::Result<_>>()?;
+        jpeg::create(size, &components, &planes, segments)
+    })?;
+    Ok(PyBytes::new(py, &file))
+}
+
+fn table(quant: &[u16]) -> crate::Result<[u16; 64]> {
+    quant
+        .try_into()
+        .map_err(|_| crate::Error::InvalidArgument(format!("a table of {} quantisers", quant.len())))
+}
+
 /// Carve the JPEGs out of any file -> (for each JPEG, int16 coefficients of each component; reconstruction data).
 #[pyfunction]
 #[pyo3(signature = (data, max_blocks = None))]

@@ -10,6 +10,7 @@ mod jpeg;
 mod message;
 mod model;
 mod nn;
+mod stream;
 mod tables;
 mod tensor;
 mod weights;
@@ -68,7 +69,7 @@ mod _native {
     #[pymodule_export]
     use super::coder::{Decoder, Encoder};
     #[pymodule_export]
-    use super::container::{Container, pack_jpeg, store, unpack, verify};
+    use super::container::{Container, identify, pack_jpeg, store, unpack};
     #[pymodule_export]
     use super::container::{Cuts, cuts, duplicates, frames, head, join_streams, kind, split_streams};
     #[pymodule_export]
@@ -81,7 +82,7 @@ mod _native {
     #[pymodule_export]
     use super::image::{Image, LatentsChecksum, pack_image};
     #[pymodule_export]
-    use super::jpeg::{Component, Frame, jpeg_layout, jpeg_read, jpeg_write};
+    use super::jpeg::{Component, Frame, jpeg_create, jpeg_layout, jpeg_read, jpeg_write};
     #[pymodule_export]
     use super::jpeg::{carve_nested, carve_read, carve_write};
     #[pymodule_export]
@@ -90,6 +91,8 @@ mod _native {
     use super::model::PyModel;
     #[pymodule_export]
     use super::nn::{Mlcc, activate, mixture_params, normalise};
+    #[pymodule_export]
+    use super::stream::{Intake, restore_stream};
     #[pymodule_export]
     use super::tables::Tables;
     #[pymodule_export]

@@ -101,21 +101,21 @@ fn deflate(data: &[u8]) -> std::io::Result<Vec<u8>> {
 
 /// Decompresses exactly `size` bytes; `offset` is where `data` begin in the file, for the error.
 pub(super) fn decompress(data: &[u8], size: u64, offset: usize) -> Result<Vec<u8>> {
-    let frame = ZSTD_MAGIC.chain(data);
-    read_exactly(zstd::stream::read::Decoder::with_dictionary(frame, &DICTIONARY), size, offset)
+    read_exactly(unpacking(data), size, offset)
+}
+
+/// Returns a reader of the data that [`compress`] was given.
+pub(super) fn unpacking<'a, R: BufRead + 'a>(packed: R) -> std::io::Result<impl Read + 'a> {
+    zstd::stream::read::Decoder::with_dictionary(ZSTD_MAGIC.chain(packed), &DICTIONARY)
 }
 
 /// Decompresses the beginning of data of which the end may be missing: as much as is known, but at most `max` bytes.
 pub(super) fn beginning(data: &[u8], max: usize) -> Vec<u8> {
-    let frame = ZSTD_MAGIC.chain(data);
-    read_beginning(zstd::stream::read::Decoder::with_dictionary(frame, &DICTIONARY), max)
+    read_beginning(unpacking(data), max)
 }
 
 /// Reads the beginning of what zstd gives before its input ends or is damaged, at most `max` bytes.
-pub(super) fn read_beginning<R: BufRead>(
-    decoder: std::io::Result<zstd::stream::read::Decoder<'_, R>>,
-    max: usize,
-) -> Vec<u8> {
+pub(super) fn read_beginning(decoder: std::io::Result<impl Read>, max: usize) -> Vec<u8> {
     let mut out = Vec::new();
     if let Ok(decoder) = decoder {
         // What was read before an error stays.
@@ -125,11 +125,7 @@ pub(super) fn read_beginning<R: BufRead>(
 }
 
 /// Reads exactly `size` bytes from zstd, never more; `offset` is where its input begins in the file.
-pub(super) fn read_exactly<R: BufRead>(
-    decoder: std::io::Result<zstd::stream::read::Decoder<'_, R>>,
-    size: u64,
-    offset: usize,
-) -> Result<Vec<u8>> {
+pub(super) fn read_exactly(decoder: std::io::Result<impl Read>, size: u64, offset: usize) -> Result<Vec<u8>> {
     let mut out = Vec::new();
     decoder
         .and_then(|decoder| Watched(decoder.take(size.saturating_add(1))).read_to_end(&mut out))

@@ -60,6 +60,14 @@ pub fn encode<P: AsRef<[i16]> + Sync>(frame: &Frame, planes: &[P], threads: usiz
 /// # Errors
 /// [`Error::Corrupt`] or [`Error::Truncated`] if the data do not belong to such a frame.
 pub fn decode(frame: &Frame, data: &[u8], threads: usize) -> Result<Vec<Plane>> {
+    decode_rows(frame, data, 0..usize::MAX, threads)
+}
+
+/// Decodes the bands that hold some rows of MCUs. The coefficients of the others are 0.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_rows(frame: &Frame, data: &[u8], rows: Range<usize>, threads: usize) -> Result<Vec<Plane>> {
     let bands = bands(frame);
     let streams = streams::split(data, bands.len())?;
     let mut planes: Vec<Vec<Block>> =
@@ -75,7 +83,10 @@ pub fn decode(frame: &Frame, data: &[u8], threads: usize) -> Result<Vec<Plane>> 
             .collect();
         jobs.push(Mutex::new(job));
     }
-    in_parallel(bands.len(), threads, |band| {
+    let first = bands.partition_point(|band| band.end <= rows.start);
+    let wanted = first..bands.partition_point(|band| band.start < rows.end).max(first);
+    in_parallel(wanted.len(), threads, |index| {
+        let band = wanted.start + index;
         let mut job = jobs[band].lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         decode_band(frame, &bands[band], streams[band], &mut job)
     })?;

@@ -20,6 +20,6 @@ mod steps;
 mod tests;
 mod zigzag;
 
-pub use bands::{decode, encode};
+pub use bands::{decode, decode_rows, encode};
 pub use prior::fingerprint;
 pub use statistics::{Counts, Statistics};

@@ -1,7 +1,7 @@
 //! All coefficients survive coding; damaged streams are refused or give other coefficients.
 
 use super::bands::bands;
-use super::{Statistics, decode, encode};
+use super::{Statistics, decode, decode_rows, encode};
 use crate::ans::Random;
 use crate::jpeg::{Frame, Plane, Steps, read};
 use crate::{Error, Limits};
@@ -145,6 +145,26 @@ fn bands_give_the_same_bytes_with_any_number_of_threads() {
     }
     for end in 0..8 {
         assert!(matches!(decode(&frame, &coded[..end], 2), Err(Error::Truncated { .. })));
+    }
+}
+
+#[test]
+fn rows_are_decoded_with_their_bands_alone() {
+    let frame = frame((2500, 1700), &[(2, 2), (1, 1), (1, 1)]);
+    let planes = random_planes(&frame, 5, 3, 5);
+    let coded = encode(&frame, &planes, 2).unwrap();
+    let bands = bands(&frame);
+    for rows in [0..1, 40..41, 30..40, 0..107, 106..usize::MAX, 500..600] {
+        let decoded = decode_rows(&frame, &coded, rows.clone(), 2).unwrap();
+        for ((plane, original), component) in decoded.iter().zip(&planes).zip(&frame.components) {
+            for band in &bands {
+                let blocks = usize::from(component.v) * component.blocks_w * 64;
+                let area = band.start * blocks..band.end * blocks;
+                let is_touched = rows.start < band.end && rows.end > band.start;
+                let expected = if is_touched { original[area.clone()].to_vec() } else { vec![0; area.len()] };
+                assert!(plane[area] == expected, "{rows:?} in {band:?}");
+            }
+        }
     }
 }
 
