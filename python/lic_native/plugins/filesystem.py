@@ -123,7 +123,7 @@ class LicFileSystem(ChainedFileSystem):
             if not is_packed:
                 return found
             with _named(path):
-                entry = _entry(found, self.fs.cat_file(found["name"], 0, IDENTITY_BYTES))
+                entry = _entry(found, self.fs.cat_file(found["name"], start=0, end=IDENTITY_BYTES))
             if entry["name"] == path:
                 return entry
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
