@@ -29,8 +29,8 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from . import jpeg, threads
-from .errors import LicError, LimitExceededError, UnsupportedError
-from .inspection import IDENTITY_BYTES, identity, kind
+from .errors import LicError, LimitExceededError, TruncatedError, UnsupportedError
+from .inspection import HEAD_BYTES, kind
 from .limits import Limits
 from .storage import PRIVATE, Storage, open_storage
 
@@ -47,6 +47,8 @@ __all__ = ["create_app"]
 T = TypeVar("T")
 
 SUFFIX = ".lic"
+#: Bytes of a `.lic` file up to the end of the restored file's length.
+IDENTITY_BYTES = HEAD_BYTES + 8 + 10
 #: The limits of a server, which are lower than those of a user at home.
 SERVER_LIMITS = Limits(max_pixels=2**27, max_input_bytes=2**28, max_output_bytes=2**28)
 #: Bytes that are sent at a time, and seconds that a client may take for them.
@@ -199,6 +201,22 @@ def key_of(path: str) -> str | None:
     return "/".join(parts)
 
 
+def identity(head: bytes) -> tuple[str, int]:
+    """Return the ETag and the length of the file that a `.lic` file restores, from its beginning.
+
+    Raises FileNotFoundError if it restores none, UnsupportedError or TruncatedError.
+    """
+    if kind(head) not in ("stored", "jpeg"):
+        raise FileNotFoundError
+    size = shift = 0
+    for byte in head[HEAD_BYTES + 8 :]:
+        size |= (byte & 127) << shift
+        shift += 7
+        if byte < 128:
+            return f'"{head[HEAD_BYTES : HEAD_BYTES + 8].hex()}-{size:x}"', size
+    raise TruncatedError("the length of the restored file is missing")
+
+
 def matches(header: str, etag: str) -> bool:
     """Return whether an If-Match or If-None-Match header names an ETag."""
     return header.strip() == "*" or etag in (tag.strip().removeprefix("W/") for tag in header.split(","))
@@ -270,10 +288,7 @@ class Server:
             head = await self._in(self._readers, lambda: self.storage.read_range(key + SUFFIX, 0, IDENTITY_BYTES))
         except ValueError as error:  # A name that the storage can't have, such as one below a link.
             raise FileNotFoundError from error
-        if kind(head) not in ("stored", "jpeg"):
-            raise FileNotFoundError
-        checksum, size = identity(head)
-        etag = f'"{checksum}-{size:x}"'
+        etag, size = identity(head)
         if size > self.limits.max_output_bytes:
             raise LimitExceededError(f"a file of {size} bytes")
         headers = {"ETag": etag, "Accept-Ranges": "bytes", "Cache-Control": "no-cache"}

@@ -7,17 +7,14 @@ from typing import Literal, TypeAlias, cast
 
 from . import _native, image, jpeg
 from .arguments import Bytes, check_instance, to_bytes
-from .errors import CorruptError, TruncatedError, UnsupportedError
 from .limits import DEFAULT_LIMITS, Limits
 
-__all__ = ["HEAD_BYTES", "IDENTITY_BYTES", "MAGIC", "Kind", "TensorInfo", "identity", "inspect", "kind"]
+__all__ = ["HEAD_BYTES", "MAGIC", "Kind", "TensorInfo", "inspect", "kind"]
 
 #: The first bytes of every `.lic` file.
 MAGIC = b"\x89LIC"
 #: Bytes that tell the kind of data.
 HEAD_BYTES = 6
-#: Bytes of a `.lic` file up to the end of the restored file's length.
-IDENTITY_BYTES = HEAD_BYTES + 8 + 10
 #: Kinds of data: `.lic` files that store a file, code its JPEG pictures, or hold an image with loss; tensors from
 #: `encode` without a distribution, and with one.
 Kind: TypeAlias = Literal["stored", "jpeg", "image", "tensor", "symbols"]
@@ -47,32 +44,6 @@ def kind(head: Bytes) -> Kind:
         UnsupportedError: lic_native has not written the data, or a newer version has.
     """
     return cast(Kind, _native.kind(to_bytes(head, "head")[:HEAD_BYTES]))
-
-
-def identity(head: Bytes) -> tuple[str, int]:
-    """Return the checksum, in hexadecimal, and the length of the file that a `.lic` file restores.
-
-    Args:
-        head: the beginning of a file of kind "stored" or "jpeg"; `IDENTITY_BYTES` are enough.
-
-    Raises:
-        UnsupportedError: the file restores no file.
-        TruncatedError: `head` is too short to tell.
-        CorruptError: the length is impossible.
-    """
-    head = to_bytes(head, "head")
-    if kind(head) not in ("stored", "jpeg"):
-        raise UnsupportedError("the data restore no file: lic_native.inspect describes them")
-    size = 0
-    for index, byte in enumerate(head[HEAD_BYTES + 8 : IDENTITY_BYTES]):
-        size |= (byte & 127) << 7 * index
-        if byte < 128:
-            if size >> 63:
-                break
-            return head[HEAD_BYTES : HEAD_BYTES + 8][::-1].hex(), size
-    if len(head) < IDENTITY_BYTES:
-        raise TruncatedError("the length of the restored file is missing")
-    raise CorruptError("the length of the restored file is impossible")
 
 
 def inspect(

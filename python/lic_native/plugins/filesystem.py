@@ -18,8 +18,8 @@ import fsspec
 from fsspec.implementations.chained import ChainedFileSystem
 
 from .. import jpeg
-from ..errors import LicError
-from ..inspection import IDENTITY_BYTES, identity, kind
+from ..errors import CorruptError, LicError, TruncatedError
+from ..inspection import HEAD_BYTES, kind
 from ..limits import DEFAULT_LIMITS, Limits
 from ..storage import PRIVATE
 from ..suffixes import JPEG_SUFFIXES
@@ -27,6 +27,8 @@ from ..suffixes import JPEG_SUFFIXES
 __all__ = ["LicFileSystem"]
 
 SUFFIX = ".lic"
+#: Bytes of a `.lic` file up to the end of the restored file's length.
+IDENTITY_BYTES = HEAD_BYTES + 8 + 10
 
 
 class LicFileSystem(ChainedFileSystem):
@@ -224,7 +226,19 @@ def _entry(found: dict[str, Any], head: bytes) -> dict[str, Any]:
     name = found["name"].removesuffix(SUFFIX)
     if kind_ == "jpeg" and not _has_suffix(found["name"]):
         name += ".jpg"
-    return {"name": name, "size": identity(head)[1], "type": "file", "target": found}
+    return {"name": name, "size": _restored_size(head), "type": "file", "target": found}
+
+
+def _restored_size(head: bytes) -> int:
+    """Return the length of the file that a `.lic` file restores. Raises LicError if its head is damaged."""
+    size = 0
+    for index, byte in enumerate(head[HEAD_BYTES + 8 : IDENTITY_BYTES]):
+        size |= (byte & 127) << 7 * index
+        if byte < 128:
+            return size
+    if len(head) < IDENTITY_BYTES:
+        raise TruncatedError("the length of the restored file is missing")
+    raise CorruptError("the length of the restored file is impossible")
 
 
 @contextmanager
