@@ -10,7 +10,7 @@ SECONDS ?= 60
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 UV := $(BIN)/uv pip install --quiet
 
-.PHONY: help demo test rust doc simd aarch64 s390x msrv print-msrv miri deny fuzz python golden lint lowest oldest lock wheels wheel sdist \
+.PHONY: help demo test rust doc simd aarch64 s390x msrv print-msrv miri deny fuzz python golden install-desktop lint lowest oldest lock wheels wheel sdist \
 	check-wheel check-sdist bench gpu gpu-pack gpu-export peers table rd domains compat latency
 
 help: ## List these commands
@@ -84,6 +84,22 @@ fuzz: ## Feed each decoder hostile input for SECONDS=60 each; needs cargo-fuzz
 			-max_total_time=$(SECONDS) -timeout=20 -rss_limit_mb=2048 -malloc_limit_mb=64 -len_control=0 \
 			-max_len=4096; \
 	done
+
+# The program must be on the PATH of the desktop. Packagers set DESTDIR, and run update-mime-database themselves.
+PREFIX ?= /usr/local
+SHARE := $(DESTDIR)$(PREFIX)/share
+install-desktop: .venv/installed ## Install man page, completions, MIME type, thumbnails: PREFIX=/usr/local DESTDIR=
+	folder=$$(mktemp -d) && trap 'rm -r "$$folder"' EXIT && set -e && put="install -D -m 644" && \
+	$(BIN)/python share/manual.py "$$folder" && \
+	$$put "$$folder/lic-native.1" "$(SHARE)/man/man1/lic-native.1" && \
+	$$put "$$folder/bash-lic-native" "$(SHARE)/bash-completion/completions/lic-native" && \
+	$$put "$$folder/zsh-_lic-native" "$(SHARE)/zsh/site-functions/_lic-native" && \
+	$$put "$$folder/fish-lic-native.fish" "$(SHARE)/fish/vendor_completions.d/lic-native.fish" && \
+	$$put share/lic-native.xml "$(SHARE)/mime/packages/lic-native.xml" && \
+	$$put share/lic-native.thumbnailer "$(SHARE)/thumbnailers/lic-native.thumbnailer" && \
+	$$put share/lic-native.magic "$(SHARE)/lic-native/lic-native.magic" && \
+	$$put share/lic-native.exiftool "$(SHARE)/lic-native/lic-native.exiftool" && \
+	if test -z "$(DESTDIR)" && command -v update-mime-database; then update-mime-database "$(SHARE)/mime"; fi
 
 lint: .venv/tested ## Ruff, mypy, stubtest and the contracts on imports
 	$(BIN)/ruff check

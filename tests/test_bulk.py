@@ -226,6 +226,54 @@ def test_a_file_that_changes_while_it_is_read_is_a_row(job, photos, monkeypatch)
     assert bulk.run(job).done == 1
 
 
+def test_a_file_that_is_deleted_meanwhile_is_no_failure(job, photos, monkeypatch):
+    read, photo = files.read, photos / "0/ä 2.jpg"
+    original = photo.read_bytes()
+
+    def read_and_delete(path, limits=None):
+        if Path(path) == photo:
+            photo.unlink()
+        return read(path)
+
+    monkeypatch.setattr(files, "read", read_and_delete)
+    outcome = bulk.run(job)
+    assert (outcome.done, outcome.gone, outcome.failed, outcome.is_good) == (4, 1, 0, True)
+    row = rows(job.target)["0/ä 2.jpg"]
+    assert (row.status, row.failure) == ("gone", "") and "deleted" in row.reason
+    assert not report.summarise(rows(job.target).values()).failures
+    monkeypatch.undo()
+    assert bulk.run(job) == bulk.Outcome(finished_before=4, passed_over=1)
+    photo.write_bytes(original)
+    assert bulk.run(job).done == 1 and rows(job.target)["0/ä 2.jpg"].status == "done"
+
+
+def test_a_failure_of_a_file_that_is_deleted_since_is_closed(job, photos, monkeypatch):
+    photo = photos / "0/ä 2.jpg"
+    read = files.read
+    monkeypatch.setattr(files, "read", lambda path, limits=None: read(photo.parent if Path(path) == photo else path))
+    assert bulk.run(job).failed == 1
+    monkeypatch.undo()
+    photo.unlink()
+    done = lic("run", job.source, job.target)
+    assert done.returncode == 0 and b"1 deleted before they were done" in done.stderr
+    assert rows(job.target)["0/ä 2.jpg"].status == "gone"
+    assert bulk.run(job) == bulk.Outcome(finished_before=4, passed_over=1)
+
+
+def test_a_source_that_vanishes_is_a_failure(job, photos, monkeypatch):
+    read = files.read
+
+    def unmounted(path, limits=None):
+        if photos.exists():
+            photos.rename(photos.with_name("elsewhere"))
+        return read(path)
+
+    monkeypatch.setattr(files, "read", unmounted)
+    outcome = bulk.run(job, workers=1)
+    assert (outcome.gone, outcome.is_good) == (0, False)
+    assert {row.status for row in rows(job.target).values()} == {"failed"}
+
+
 def test_a_full_disk_is_a_row(job, monkeypatch):
     commit = files.Output.commit
 

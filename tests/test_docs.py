@@ -10,7 +10,6 @@ import runpy
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ import typer
 from lic_native.cli import app
 
 ROOT = Path(__file__).parents[1]
+MANUAL = runpy.run_path(str(ROOT / "share/manual.py"))
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 #: Lines of shell examples that run in the test: not those that build, measure or train.
 RUNNABLE = re.compile(r"lic-native (compress|decompress|test|list|inspect|--version)\b|cp ")
@@ -102,15 +102,6 @@ def test_commands_can_be_pasted_in_order(path, tmp_path):
         assert (tmp_path / "restored.jpg").read_bytes() == (tmp_path / "photo.jpg").read_bytes()
 
 
-def commands(command: Any, name: str = "lic-native") -> Iterator[tuple[str, Any]]:
-    """Yield each command with its full name, those inside groups too."""
-    children = getattr(command, "commands", {})
-    if not children:
-        yield name, command
-    for child_name, child in children.items():
-        yield from commands(child, f"{name} {child_name}")
-
-
 def paragraphs(text: str) -> str:
     """Return a help text as Markdown: its examples, which begin with a form feed or backspace, as code."""
     parts = []
@@ -124,29 +115,17 @@ def paragraphs(text: str) -> str:
     return "\n\n".join(parts)
 
 
-def spelling(option: Any) -> str:
-    """Return how an argument or option is written, with the name of its value."""
-    longest = max(option.opts, key=len)
-    value = option.metavar or longest.lstrip("-").upper()
-    if not longest.startswith("-"):
-        return value
-    names = " / ".join(", ".join(sorted(names, key=len)) for names in (option.opts, option.secondary_opts) if names)
-    return names if option.is_flag else f"{names} {value}"
-
-
 def section(name: str, command: Any) -> str:
     """Return the section of one command: its help, and a table of its arguments and options."""
     lines = [f"## {name}", "", paragraphs(command.help), "", "| option | meaning |", "|---|---|"]
     for option in command.params:
-        meaning = " ".join((option.help or "").split()).replace("|", "\\|")
-        if option.show_default is True and not getattr(option, "is_flag", True) and option.default is not None:
-            meaning += f" [default: {option.default}]"
-        lines.append(f"| `{spelling(option)}` | {meaning} |")
+        meaning = MANUAL["meaning"](option).replace("|", "\\|")
+        lines.append(f"| `{MANUAL['spelling'](option)}` | {meaning} |")
     return "\n".join(lines)
 
 
 def cli_page() -> str:
-    return CLI_HEAD + "".join(f"\n{section(*each)}\n" for each in commands(typer.main.get_command(app)))
+    return CLI_HEAD + "".join(f"\n{section(*each)}\n" for each in MANUAL["commands"](typer.main.get_command(app)))
 
 
 GENERATED = {"docs/cli.md": cli_page, "docs/results/jpeg.svg": runpy.run_path(str(ROOT / "benches/chart.py"))["draw"]}

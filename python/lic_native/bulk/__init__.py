@@ -56,7 +56,8 @@ class Outcome:
     """What a run did, by numbers of keys.
 
     done: keys that were worked on with success. finished_before: keys with nothing to do. quarantined: keys that an
-        earlier run, or this one, gave up. passed_over: keys that no pattern matches.
+        earlier run, or this one, gave up. gone: originals that were deleted before they were done, which is no
+        failure. passed_over: keys that no pattern matches.
     before, after: bytes of the done ones before and after.
     stopped: whether the stop switch ended the run.
     """
@@ -65,6 +66,7 @@ class Outcome:
     finished_before: int = 0
     failed: int = 0
     quarantined: int = 0
+    gone: int = 0
     passed_over: int = 0
     before: int = 0
     after: int = 0
@@ -77,6 +79,8 @@ class Outcome:
             self.failed += 1
         elif row.status == "quarantined":
             self.quarantined += 1
+        elif row.status == "gone":
+            self.gone += 1
         elif row.status == "skipped":
             self.finished_before += 1
         else:
@@ -131,7 +135,9 @@ def _tasks(
     states = table.states()
     present = {entry.key for entry in work.target.list()}
     listed = entries(inventory, work.source.url) if inventory else work.source.list(problem=outcome.note)
+    lost = {key for key, state in states.items() if state.status in ("failed", "quarantined")}
     for entry in listed:
+        lost.discard(entry.key)
         if not matches(entry.key, patterns):
             outcome.passed_over += 1
             continue
@@ -144,6 +150,9 @@ def _tasks(
                 outcome.quarantined += 1
                 continue
         yield Task(entry, state, present=is_present)
+    # Trying once more what failed and is not listed any more notes that it is gone.
+    for key in sorted(lost):
+        yield Task(Entry(key, 0, states[key].version, 0), states[key], present=key + SUFFIX in present)
 
 
 def run(

@@ -71,7 +71,7 @@ def summarise(rows: Iterable[Row]) -> Summary:
     summary.cameras = _groups(done, lambda row: row.camera or "unknown")
     summary.qualities = sorted(_groups(done, _quality), key=lambda group: group.name)
     summary.models = _groups(done, lambda row: row.model)
-    summary.failures = _counts(f"{row.failure}: {row.reason}" for row in rows if row.status != "done")
+    summary.failures = _counts(f"{row.failure}: {row.reason}" for row in rows if row.failure)
     return summary
 
 

@@ -31,7 +31,8 @@ class Row:
 
     key, size, version, mtime_ns, mode: the original, as `storage.Entry` has it.
     status: "done", "failed" (it is tried again by the next run), "quarantined" (it is not, in this release), "damaged"
-        (an audit failed; the next run compresses it again); of restoring and checking also "skipped" and "good".
+        (an audit failed; the next run compresses it again), "gone" (the original was deleted before it was done); of
+        restoring and checking also "skipped" and "good".
     sha256, sha1: hashes of the original in hexadecimal; sha1 only if it was asked for.
     bytes_out, sha256_out: size and hash of the `.lic` file.
     model, fingerprint: of the coders of its pictures, "native" or "mlcc-best,native"; "stored" if none is coded.

@@ -154,7 +154,21 @@ class Compressor(Work):
             return self._stopped
 
     def __call__(self, task: Task) -> Row | None:
-        return None if self.stopped() else super().__call__(task)
+        if self.stopped():
+            return None
+        row = super().__call__(task)
+        if row is not None and row.failure == FileNotFoundError.__name__ and self._is_gone(row.key):
+            row.status, row.failure, row.reason = "gone", "", "the original was deleted before it was done"
+        return row
+
+    def _is_gone(self, key: str) -> bool:
+        """Return whether an original does not exist, in a source that does."""
+        try:
+            self.source.check()
+            next(iter(self.source.list()), None)  # A missing bucket has no objects, either, but is an error.
+            return self.source.head(key) is None
+        except (OSError, ValueError):
+            return False
 
     def status_of(self, error: Exception) -> str:
         # The same release would fail again.

@@ -15,6 +15,7 @@ from .compress import compress
 from .decompress import check_files, decompress
 from .look import inspect, list_files
 from .serve import serve
+from .thumbnail import thumbnail
 
 __all__ = ["app", "main"]
 
@@ -26,7 +27,6 @@ _STATUS = (
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -61,6 +61,7 @@ app.command(epilog=_STATUS)(decompress)
 app.command("test", epilog=_STATUS)(check_files)
 app.command("list", epilog=_STATUS)(list_files)
 app.command()(inspect)
+app.command()(thumbnail)
 app.command()(serve)
 app.add_typer(bulk.app, name="bulk")
 app.add_typer(evaluate.app, name="evaluate")

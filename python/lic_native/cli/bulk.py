@@ -120,6 +120,7 @@ class _Progress:
         line += f": {sizes(outcome.before, outcome.after)}, {seconds:.1f} s" if outcome.done else ""
         counts = {
             "done already": outcome.finished_before,
+            "deleted before they were done": outcome.gone,
             "of other kinds ignored": outcome.passed_over,
         }
         console.say(line + "".join(f"; {number:,} {what}" for what, number in counts.items() if number))

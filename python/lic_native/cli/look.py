@@ -11,12 +11,16 @@ from typing import Annotated, Any
 
 import typer
 
-from .. import files, image, jpeg
+from .. import _native, files, image, jpeg
+from ..errors import UnsupportedError
 from ..inspection import kind
 from ..limits import DEFAULT_LIMITS
 from . import batch, console, options, sources
 
 __all__ = ["inspect", "list_files"]
+
+#: The most bytes that `inspect --head` writes: a colour profile can have 255 segments.
+MAX_HEAD = 1 << 25
 
 Paths = Annotated[list[str] | None, typer.Argument(metavar="PATH", show_default=False, help="Files; - is stdin.")]
 
@@ -74,10 +78,23 @@ def inspect(
     hashes: Annotated[
         bool, typer.Option("--hashes", help="Also restore the original in memory, and show its SHA-256 and SHA-1.")
     ] = False,
+    head: Annotated[
+        bool,
+        typer.Option("--head", help="Write the JPEG file inside to stdout without its picture: its metadata."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show the contents of .lic files, picture by picture."""
+    """Show the contents of .lic files, picture by picture.
+
+    \b
+    Examples:
+      lic-native inspect photo.jpg.lic
+      lic-native inspect photo.jpg.lic --head | exiftool -
+    """
     named = sources.named_paths(paths, None)
+    if head:
+        _write_head(named, hashes or as_json)
+        return
     failed = 0
     for i, (path, info) in enumerate(_infos([None if name == "-" else Path(name) for name in named], hashes)):
         if info is None:
@@ -90,6 +107,17 @@ def inspect(
             console.out(("\n" if i else "") + f"{console.shown(path or '-')}:")
         _show(info)
     raise typer.Exit(batch.FAILED if failed else batch.DONE)
+
+
+def _write_head(named: list[str], shows_more: bool) -> None:
+    """Write what precedes the picture of the JPEG file that a `.lic` file restores. Nothing is decoded."""
+    if len(named) > 1 or shows_more:
+        raise ValueError("--head writes bytes, so it takes one file, and neither --json nor --hashes")
+    data = console.read_stdin(DEFAULT_LIMITS) if named[0] == "-" else files.read(named[0])
+    start = _native.head(data, MAX_HEAD)
+    if not start.startswith(sources.JPEG):
+        raise UnsupportedError("the .lic file restores no JPEG file")
+    console.write_stdout(start)
 
 
 def _infos(paths: list[Path | None], hashes: bool = False) -> Iterator[tuple[Path | None, dict[str, Any] | None]]:
