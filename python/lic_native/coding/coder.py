@@ -48,11 +48,12 @@ LANES = 8
 class StreamEncoder:
     """Puts every group of symbols into rANS streams, one for each picture of the batch.
 
-    calibrate: whether what was coded before corrects the distributions (`entropy.Encoder`).
+    calibrate, combs: whether what was coded before corrects the distributions, and the frequencies of single values
+        (`entropy.Encoder`).
     """
 
-    def __init__(self, batch: int = 1, calibrate: bool = False) -> None:
-        self._encoders = [Encoder(max_lanes=LANES, calibrate=calibrate) for _ in range(batch)]
+    def __init__(self, batch: int = 1, calibrate: bool = False, combs: bool = False) -> None:
+        self._encoders = [Encoder(max_lanes=LANES, calibrate=calibrate, combs=combs) for _ in range(batch)]
 
     def code(self, params: Params, symbols: Tensor | None) -> Tensor:
         if symbols is None:

@@ -27,6 +27,8 @@ class Encoder:
             instructions, which serve tables, need 16 or more.
         calibrate: whether distributions are corrected by the symbols coded before (docs/calibration.md), unless that
             makes the stream longer. It takes some twenty times as long as tables do without.
+        combs: with `calibrate`, whether the frequencies of single values are corrected as well, where that saves enough.
+            Only the mixtures of JPEG coefficients can be.
 
     Raises:
         TypeError, ValueError: `max_lanes` is not an integer from 1 to 64.
@@ -44,10 +46,10 @@ class Encoder:
         >>> decoder.finish()
     """
 
-    def __init__(self, *, max_lanes: int = 64, calibrate: bool = False) -> None:
+    def __init__(self, *, max_lanes: int = 64, calibrate: bool = False, combs: bool = False) -> None:
         if to_count(max_lanes, "max_lanes", 1) > 64:
             raise ValueError(f"max_lanes must be 64 or less, not {max_lanes}")
-        self._native = _native.Encoder(max_lanes, calibrate)
+        self._native = _native.Encoder(max_lanes, calibrate, combs)
         self._calibrate = calibrate
         self._groups = self._symbols = 0
         self._finished = False

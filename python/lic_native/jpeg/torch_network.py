@@ -36,7 +36,7 @@ class TorchNetwork:
 
     @known_state()
     def encode(self, tiles: Sequence[Tile]) -> list[bytes]:
-        coder = StreamEncoder(len(tiles), calibrate=True)
+        coder = StreamEncoder(len(tiles), calibrate=True, combs=True)
         with stage("network"):
             shape, tables, picture = model_input(tiles)
             self._model.run(coder, shape, tables, picture)

@@ -205,7 +205,7 @@ pub(crate) struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// Reads the stream up to its first word.
     pub(crate) fn new(contexts: Contexts, bytes: &'a [u8]) -> Result<Self> {
-        Ok(Self { contexts, bytes, lanes: LaneReader::read(bytes, false)?, lane: 0 })
+        Ok(Self { contexts, bytes, lanes: LaneReader::read(bytes)?, lane: 0 })
     }
 
     /// Checks that the stream ends here.

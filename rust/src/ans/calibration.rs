@@ -156,6 +156,16 @@ impl<'a> Contexts<'a> {
         Self { run: run.max(1), ..self }
     }
 
+    /// Returns the first elements' contexts, and how many elements have each in turn.
+    pub(super) fn parts(self) -> (&'a [u16], usize) {
+        (self.contexts, self.run)
+    }
+
+    /// Inverts [`Contexts::parts`].
+    pub(super) fn of_parts(contexts: &'a [u16], run: usize) -> Self {
+        Self { contexts, run }
+    }
+
     /// Returns the contexts of blocks.
     pub(super) fn blocks(self) -> BlockContexts<'a> {
         let Self { contexts, run } = self;

@@ -17,6 +17,8 @@ pub(super) const PIECE: usize = 32 * BATCH;
 
 /// The bit of a stream's first byte that says that there are escapes.
 pub(super) const HAS_ESCAPES: u8 = 1 << 3;
+/// The bits of a stream's first byte that say that some contexts have combs. They stand where those of the lanes do else.
+pub(super) const HAS_COMBS: u8 = 7;
 /// The bit of a stream's first byte that says that groups with contexts are calibrated.
 pub(super) const IS_CALIBRATED: u8 = 1 << 7;
 /// The bytes of a state are above these bits of a stream's first byte.

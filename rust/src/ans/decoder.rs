@@ -1,8 +1,10 @@
 //! The decoder of streams.
 
 use super::calibration::{Calibration, Contexts, Curve};
+use super::comb::{Chosen, Combs, Window};
 use super::constants::{
-    BATCH, BLOCK, HAS_ESCAPES, IS_CALIBRATED, LOWER_BOUND, MAX_LANES, PIECE, SLOT_MASK, STATE_BYTES_SHIFT,
+    BATCH, BLOCK, HAS_COMBS, HAS_ESCAPES, IS_CALIBRATED, LOWER_BOUND, MAX_LANES, PIECE, SLOT_MASK,
+    STATE_BYTES_SHIFT,
 };
 use super::models::{Calibrated, EntropyModel, FusedBlocks, check_count};
 use super::simd::{Backend, MIN_LANES, set_bits};
@@ -21,6 +23,7 @@ pub struct Decoder<D = Vec<u8>> {
     lanes: LaneReader,
     /// The curves of a calibrated stream.
     calibration: Option<Calibration>,
+    combs: Combs,
 }
 
 impl<D: AsRef<[u8]>> Decoder<D> {
@@ -30,8 +33,13 @@ impl<D: AsRef<[u8]>> Decoder<D> {
     /// [`Error::Truncated`] or [`Error::Corrupt`].
     pub fn new(data: D) -> Result<Self> {
         let calibrated = data.as_ref().first().is_some_and(|header| header & IS_CALIBRATED != 0);
-        let lanes = LaneReader::read(data.as_ref(), calibrated)?;
-        Ok(Self { data, lanes, calibration: calibrated.then(Calibration::default) })
+        let (lanes, chosen) = LaneReader::read_combed(data.as_ref(), calibrated)?;
+        Ok(Self {
+            data,
+            lanes,
+            calibration: calibrated.then(Calibration::default),
+            combs: Combs::new(chosen),
+        })
     }
 
     /// Decodes with this backend from now on.
@@ -68,10 +76,11 @@ impl<D: AsRef<[u8]>> Decoder<D> {
         out: &mut [S],
     ) -> Result<()> {
         check_count(out.len(), model.len())?;
-        let before = (out.len() >= PIECE).then(|| (self.lanes.clone(), self.calibration.clone()));
+        let learnt = || (self.lanes.clone(), self.calibration.clone(), self.combs.clone());
+        let before = (out.len() >= PIECE).then(learnt);
         let result = self.get_part_in_contexts(model, 0, contexts, out);
         if let (Err(Error::Interrupted), Some(before)) = (&result, before) {
-            (self.lanes, self.calibration) = before;
+            (self.lanes, self.calibration, self.combs) = before;
         }
         result.map(drop)
     }
@@ -88,7 +97,8 @@ impl<D: AsRef<[u8]>> Decoder<D> {
             return self.get_part(model, first, out);
         }
         let (bytes, backend) = (self.data.as_ref(), self.lanes.backend);
-        let calibration = self.calibration.get_or_insert_default();
+        let (calibration, combs) = (self.calibration.get_or_insert_default(), &mut self.combs);
+        let mut window = Window::EMPTY;
         calibration.reserve(contexts);
         let mut total = 0u32;
         let mut params = M::Params::default();
@@ -104,10 +114,19 @@ impl<D: AsRef<[u8]>> Decoder<D> {
             let wide = &mut wide[..out.len()];
             for (b, wide) in wide.chunks_mut(BLOCK).enumerate() {
                 model.block_ranges(&params, b, backend, &mut ranges, wide.len());
-                let numbers = Calibration::numbers(contexts.block(first + b * BLOCK), &ranges);
+                let contexts = contexts.block(first + b * BLOCK);
+                let numbers = Calibration::numbers(contexts, &ranges);
+                let combed = combs.of_block(contexts);
                 let curves: [&Curve; BLOCK] = numbers.map(|number| calibration.curve(number.into()));
                 model.prepare_by(&mut params, b, backend, &curves);
                 let find = |j: usize, slot| {
+                    if combed >> j & 1 == 1
+                        && model.open_window(&params, b * BLOCK + j, backend, curves[j], &mut window)
+                        && let Some((symbol, slots, by)) = combs.find(backend, contexts[j], slot, &mut window)
+                    {
+                        bounds[j] = by;
+                        return (Region::Inside(symbol), slots);
+                    }
                     if let Some((symbol, slots, by)) = model.find_prepared(&params, b * BLOCK + j, slot) {
                         bounds[j] = by;
                         return (Region::Inside(symbol), slots);
@@ -122,6 +141,7 @@ impl<D: AsRef<[u8]>> Decoder<D> {
                 let words = self.lanes.words(bytes, &mut padded);
                 let used = self.lanes.scalar_block(bytes, words, wide, find, symbol_outside)?;
                 self.lanes.take(bytes, used)?;
+                combs.learn();
                 calibration.learn(backend, &numbers[..wide.len()], &bounds[..wide.len()]);
             }
             let shifts = model.shifts(&params).map(|shifts| &shifts[..out.len()]);
@@ -255,8 +275,13 @@ pub(super) struct LaneReader {
 }
 
 impl LaneReader {
-    /// Reads a stream up to its first word, which is calibrated or not.
-    pub(super) fn read(bytes: &[u8], calibrated: bool) -> Result<Self> {
+    /// Reads a stream without calibration up to its first word.
+    pub(super) fn read(bytes: &[u8]) -> Result<Self> {
+        Ok(Self::read_combed(bytes, false)?.0)
+    }
+
+    /// Reads a stream, which is calibrated or not, up to its first word, and the contexts with combs.
+    fn read_combed(bytes: &[u8], calibrated: bool) -> Result<(Self, Chosen)> {
         let mut lanes = Self {
             backend: Backend::default(),
             states: [LOWER_BOUND; MAX_LANES],
@@ -265,8 +290,8 @@ impl LaneReader {
             next_escape: 0,
             escapes_end: 0,
         };
-        lanes.read_header(bytes, calibrated)?;
-        Ok(lanes)
+        let chosen = lanes.read_header(bytes, calibrated)?;
+        Ok((lanes, chosen))
     }
 
     /// Checks that a stream ends here.
@@ -284,14 +309,19 @@ impl LaneReader {
         Ok(())
     }
 
-    fn read_header(&mut self, bytes: &[u8], calibrated: bool) -> Result<()> {
-        let Some(&header) = bytes.first() else { return Ok(()) };
+    fn read_header(&mut self, bytes: &[u8], calibrated: bool) -> Result<Chosen> {
+        let mut chosen = Chosen::default();
+        let Some(&header) = bytes.first() else { return Ok(chosen) };
         let header = header ^ if calibrated { IS_CALIBRATED } else { 0 };
-        let (lanes_log2, state_bytes) = (header & 7, usize::from(header >> STATE_BYTES_SHIFT));
+        let (mut lanes_log2, state_bytes) = (header & 7, usize::from(header >> STATE_BYTES_SHIFT));
+        let mut cursor = Cursor::at(bytes, 1);
+        if lanes_log2 == HAS_COMBS && calibrated {
+            lanes_log2 = cursor.byte("number of lanes")?;
+            chosen = Chosen::read(&mut cursor)?;
+        }
         if lanes_log2 > 6 || state_bytes > 4 {
             return Err(Error::Corrupt { what: format!("rANS header {header:#04x}"), offset: 0 });
         }
-        let mut cursor = Cursor::at(bytes, 1);
         if header & HAS_ESCAPES != 0 {
             let length = cursor.varint("length of escapes")?;
             self.next_escape = cursor.position();
@@ -307,7 +337,7 @@ impl LaneReader {
             *state = value.checked_add(LOWER_BOUND).ok_or_else(too_large)?;
         }
         self.next_word = cursor.position();
-        Ok(())
+        Ok(chosen)
     }
 
     /// Decodes block `b` of a batch.

@@ -1,6 +1,9 @@
 //! The encoder of streams.
 
+use std::borrow::Cow;
+
 use super::calibration::{Calibration, Contexts};
+use super::comb::{Chosen, Trials};
 use super::constants::{BATCH, BLOCK, LOWER_BOUND, MAX_LANES, PIECE, SLOT_MASK};
 use super::models::{Calibrated, EntropyModel, check_count};
 use super::simd::{Backend, prefetch, set_bits};
@@ -77,6 +80,14 @@ impl Encoder {
         Self { calibrated: Some(CalibratedSlots::default()), ..self }
     }
 
+    /// Does as [`Encoder::calibrating`], and corrects the frequencies of single values in those contexts in which that saves
+    /// enough. This is for [`LogisticPair`](super::LogisticPair), and for values that are symmetric about 0.
+    #[must_use]
+    pub fn with_combs(self) -> Self {
+        let trials = Some(Trials::default());
+        Self { calibrated: Some(CalibratedSlots { trials, ..CalibratedSlots::default() }), ..self }
+    }
+
     /// Adds a group of symbols: `symbols[i]` has the distribution of element `i` of the model.
     ///
     /// # Errors
@@ -128,14 +139,16 @@ impl Encoder {
         result
     }
 
-    /// Returns the slots of the shorter stream, and whether they are calibrated.
-    fn slots(&self) -> (&[Slots], bool) {
-        match &self.calibrated {
-            Some(calibrated) if total_cost(&calibrated.slots) < total_cost(&self.queue.slots) => {
-                (&calibrated.slots, true)
+    /// Returns the slots of the shortest stream; if they are calibrated, the contexts with combs as well.
+    fn slots(&self) -> (Cow<'_, [Slots]>, Option<Chosen>) {
+        if let Some(calibrated) = &self.calibrated {
+            let combs = calibrated.trials.as_ref().and_then(Trials::chosen);
+            let (chosen, saved) = combs.unwrap_or_default();
+            if total_cost(&calibrated.slots).saturating_sub(saved) < total_cost(&self.queue.slots) {
+                return (calibrated.combed(&chosen), Some(chosen));
             }
-            _ => (&self.queue.slots, false),
         }
+        (Cow::Borrowed(&self.queue.slots), None)
     }
 
     /// Makes all symbols so far one group, which [`Decoder::continue_group`](super::Decoder::continue_group) can decode in
@@ -147,7 +160,7 @@ impl Encoder {
     /// Returns the cost of the symbols so far in bits, without the stream's overhead of a few bytes for each lane.
     pub fn cost_bits(&self) -> f64 {
         let bytes = self.queue.outside.iter().map(|&distance| varint_len(distance) as u64).sum::<u64>();
-        (total_cost(self.slots().0) + (bytes << (COST_BITS + 3))) as f64 / f64::from(1 << COST_BITS)
+        (total_cost(&self.slots().0) + (bytes << (COST_BITS + 3))) as f64 / f64::from(1 << COST_BITS)
     }
 
     /// Codes all symbols and returns the stream's bytes.
@@ -163,7 +176,7 @@ impl Encoder {
     /// Codes all symbols; the stream has no meaning if the work was cancelled meanwhile.
     pub(crate) fn to_stream(&self) -> Stream {
         let (slots, calibrated) = self.slots();
-        self.stream_of(slots, self.lanes(slots), calibrated)
+        self.stream_of(&slots, self.lanes(&slots), calibrated.as_ref())
     }
 
     fn lanes(&self, slots: &[Slots]) -> usize {
@@ -182,18 +195,19 @@ impl Encoder {
         affordable_lanes(cost, longest.unwrap_or(0).min(self.max_lanes))
     }
 
-    /// Returns the stream with these lanes, calibrated wherever there are contexts.
+    /// Returns the stream with these lanes, calibrated wherever there are contexts, with the combs that save enough.
     #[cfg(test)]
     pub(super) fn stream_with(&self, lanes: usize) -> Stream {
         match &self.calibrated {
             Some(calibrated) if !calibrated.calibration.is_empty() => {
-                self.stream_of(&calibrated.slots, lanes, true)
+                let (chosen, _) = calibrated.trials.as_ref().and_then(Trials::chosen).unwrap_or_default();
+                self.stream_of(&calibrated.combed(&chosen), lanes, Some(&chosen))
             }
-            _ => self.stream_of(&self.queue.slots, lanes, false),
+            _ => self.stream_of(&self.queue.slots, lanes, None),
         }
     }
 
-    fn stream_of(&self, slots: &[Slots], lanes: usize, calibrated: bool) -> Stream {
+    fn stream_of(&self, slots: &[Slots], lanes: usize, calibrated: Option<&Chosen>) -> Stream {
         let mut lanes = LaneWriter::new(self.backend, lanes, slots.len() / 4);
         let (mut end, mut unchecked) = (slots.len(), 0);
         'groups: for start in self.group_ends.iter().rev().skip(1).chain(&[0]) {
@@ -265,7 +279,7 @@ pub(super) fn encode_group<S: Symbol, M: EntropyModel>(
         lanes.put(slots);
         all_outside.extend(outside.drain(..).rev());
     }
-    Ok((lanes.finish(all_outside.iter().rev(), false), sum))
+    Ok((lanes.finish(all_outside.iter().rev(), None), sum))
 }
 
 /// Estimates the cost of many symbols from a sample of blocks, in units of 2^−[`COST_BITS`] bits.
@@ -352,9 +366,20 @@ impl Queue {
 struct CalibratedSlots {
     calibration: Calibration,
     slots: Vec<Slots>,
+    /// What combs would make of them, if that is tried.
+    trials: Option<Trials>,
 }
 
 impl CalibratedSlots {
+    /// Returns the slots with combs in these contexts.
+    fn combed(&self, chosen: &Chosen) -> Cow<'_, [Slots]> {
+        let mut slots = Cow::Borrowed(&self.slots[..]);
+        if let Some(trials) = self.trials.as_ref().filter(|_| !chosen.is_empty()) {
+            trials.apply(chosen, slots.to_mut());
+        }
+        slots
+    }
+
     /// Appends symbols of the elements from `first` on, here and to the queue, and returns their sum.
     fn push<S: Symbol, M: Calibrated>(
         &mut self,
@@ -366,6 +391,9 @@ impl CalibratedSlots {
         queue: &mut Queue,
     ) -> Result<u32> {
         self.calibration.reserve(contexts);
+        if let Some(trials) = &mut self.trials {
+            trials.begin(contexts, self.slots.len(), symbols.len());
+        }
         let mut sum = 0u32;
         let mut params = M::Params::default();
         let mut wide = [0; BATCH];
@@ -391,7 +419,8 @@ impl CalibratedSlots {
             for (b, symbols) in symbols.chunks(BLOCK).enumerate() {
                 let count = symbols.len();
                 model.block_ranges(&params, b, backend, &mut ranges, count);
-                let numbers = Calibration::numbers(contexts.block(first + b * BLOCK), &ranges);
+                let contexts = contexts.block(first + b * BLOCK);
+                let numbers = Calibration::numbers(contexts, &ranges);
                 let mut padded = [0; BLOCK];
                 let block = symbols.first_chunk().unwrap_or_else(|| {
                     padded[..count].copy_from_slice(symbols);
@@ -410,7 +439,14 @@ impl CalibratedSlots {
                     bounds[j] = [0, 1].map(|i| curve.at(intervals.bounds[i][j]));
                     [intervals.bounds[0][j], intervals.bounds[1][j]] = bounds[j];
                 }
+                let before = self.slots.len();
                 compute_slots(&intervals, &mut self.slots, count);
+                if let Some(trials) = &mut self.trials {
+                    trials.push(backend, symbols, contexts, &self.slots[before..], |j, window| {
+                        let curve = self.calibration.curve(numbers[j].into());
+                        model.open_window(&params, b * BLOCK + j, backend, curve, window)
+                    });
+                }
                 self.calibration.learn(backend, &numbers[..count], &bounds[..count]);
             }
         }
@@ -508,7 +544,7 @@ impl LaneWriter {
         }
     }
 
-    fn finish<'a>(self, outside: impl Iterator<Item = &'a u64>, calibrated: bool) -> Stream {
+    fn finish<'a>(self, outside: impl Iterator<Item = &'a u64>, calibrated: Option<&Chosen>) -> Stream {
         let mut escapes = Vec::new();
         outside.for_each(|&distance| put_varint(&mut escapes, distance));
         Stream::new(&self.states[..self.lanes], &escapes, self.words, calibrated)

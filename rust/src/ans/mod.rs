@@ -33,18 +33,20 @@
 //!
 //! | bytes | |
 //! |---|---|
-//! | 1 | bits 0–2: log2 of the number of lanes; 3: there are escapes; 4–6: bytes of a state, 0 to 4; 7: groups with contexts are calibrated |
+//! | 1 | bits 0–2: log2 of the number of lanes, or 7 if there are combs; 3: there are escapes; 4–6: bytes of a state, 0 to 4; 7: groups with contexts are calibrated |
+//! | if there are combs | log2 of the number of lanes (1 byte); the number of runs of contexts with combs; for each, the contexts skipped before it, and its own less 1 (base 128) |
 //! | if there are escapes | their length in bytes (base 128, as above), then the escapes |
 //! | lanes × bytes of a state | each lane's first state minus 2^16, little-endian |
 //! | the rest | the words, little-endian |
 //!
-//! Groups with [`Contexts`] can be calibrated: what was coded before corrects their distributions. docs/format.md, section
-//! 5, says how.
+//! Groups with [`Contexts`] can be calibrated: what was coded before corrects their distributions, and in some contexts the
+//! frequencies of single values as well, by *combs*. docs/format.md, section 5, says how.
 //!
 //! The encoder chooses the number of lanes. Every SIMD [`Backend`] makes the same bytes.
 
 pub(crate) mod adaptive;
 mod calibration;
+mod comb;
 mod constants;
 mod decoder;
 mod encoder;

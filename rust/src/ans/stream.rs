@@ -1,6 +1,7 @@
 //! The bytes of a stream.
 
-use super::constants::{HAS_ESCAPES, IS_CALIBRATED, LOWER_BOUND, STATE_BYTES_SHIFT};
+use super::comb::Chosen;
+use super::constants::{HAS_COMBS, HAS_ESCAPES, IS_CALIBRATED, LOWER_BOUND, STATE_BYTES_SHIFT};
 use crate::bytes::put_varint;
 
 /// Words, which are written last to first.
@@ -54,14 +55,24 @@ pub struct Stream {
 }
 
 impl Stream {
-    pub(super) fn new(states: &[u32], escapes: &[u8], words: Words, calibrated: bool) -> Self {
+    /// Takes what a stream is made of, whether it is calibrated, and the contexts with combs if it is.
+    pub(super) fn new(states: &[u32], escapes: &[u8], words: Words, calibrated: Option<&Chosen>) -> Self {
         let highest = states.iter().map(|state| state - LOWER_BOUND).max().unwrap_or(0);
-        if !calibrated && highest == 0 && words.get().is_empty() && escapes.is_empty() {
+        if calibrated.is_none() && highest == 0 && words.get().is_empty() && escapes.is_empty() {
             return Self::default();
         }
         let state_bytes = (u32::BITS - highest.leading_zeros()).div_ceil(8);
-        let mut head = vec![states.len().ilog2() as u8 | (state_bytes << STATE_BYTES_SHIFT) as u8];
-        head[0] |= if calibrated { IS_CALIBRATED } else { 0 };
+        let lanes_log2 = states.len().ilog2() as u8;
+        let mut head = vec![(state_bytes << STATE_BYTES_SHIFT) as u8];
+        head[0] |= if calibrated.is_some() { IS_CALIBRATED } else { 0 };
+        match calibrated.filter(|combs| !combs.is_empty()) {
+            Some(combs) => {
+                head[0] |= HAS_COMBS;
+                head.push(lanes_log2);
+                combs.write(&mut head);
+            }
+            None => head[0] |= lanes_log2,
+        }
         if !escapes.is_empty() {
             head[0] |= HAS_ESCAPES;
             put_varint(&mut head, escapes.len() as u64);

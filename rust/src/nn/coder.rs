@@ -29,9 +29,9 @@ impl SymbolCoder for Decoder<&[u8]> {
     }
 }
 
-/// Returns an encoder whose stream is calibrated if that makes it shorter.
+/// Returns an encoder whose stream is calibrated, and has combs, if that makes it shorter.
 pub(super) fn encoder() -> Result<Encoder> {
-    Ok(Encoder::new().with_max_lanes(LANES)?.calibrating())
+    Ok(Encoder::new().with_max_lanes(LANES)?.with_combs())
 }
 
 pub(super) fn corrupt(what: impl Into<String>) -> Error {

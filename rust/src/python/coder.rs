@@ -23,10 +23,14 @@ impl Encoder {
 #[pymethods]
 impl Encoder {
     #[new]
-    #[pyo3(signature = (max_lanes = 64, calibrate = false))]
-    fn new(max_lanes: usize, calibrate: bool) -> PyResult<Self> {
+    #[pyo3(signature = (max_lanes = 64, calibrate = false, combs = false))]
+    fn new(max_lanes: usize, calibrate: bool, combs: bool) -> PyResult<Self> {
         let encoder = ans::Encoder::new().with_max_lanes(max_lanes)?;
-        Ok(Self(Some(if calibrate { encoder.calibrating() } else { encoder })))
+        Ok(Self(Some(match (calibrate, combs) {
+            (true, true) => encoder.with_combs(),
+            (true, false) => encoder.calibrating(),
+            (false, _) => encoder,
+        })))
     }
 
     /// Add a group of `symbols`, an array of int8, uint8, int16, uint16 or int32 of any shape; `model` has the distribution of

@@ -275,8 +275,41 @@ impl<'a> PairCdf<'a> {
         }
     }
 
-    fn centre(&self) -> i32 {
+    /// Returns the symbol at the mean of the heavier component.
+    #[inline(always)]
+    pub(crate) fn centre(&self) -> i32 {
         (self.mean + 8) >> 4
+    }
+
+    /// Returns the first symbol of the support, and the number of symbols.
+    #[inline(always)]
+    pub(crate) fn symbols(&self) -> [i32; 2] {
+        [self.support.low, self.support.symbols]
+    }
+
+    /// Fills in the distribution function below the symbols from `first` on, which must be near the support. Loops over
+    /// arrays, which compilers turn into vector instructions.
+    #[inline(always)]
+    pub(crate) fn bounds<const N: usize>(&self, first: i32, bounds: &mut [u32; N]) {
+        let mut components = [[0; N]; 2];
+        for (i, components) in components.iter_mut().enumerate() {
+            let mut positions = [0; N];
+            for (j, position) in positions.iter_mut().enumerate() {
+                let distance = i64::from((first + j as i32) * 16 - 8 - self.means[i]);
+                *position =
+                    CdfCurve::position((distance * i64::from(self.reciprocals[i])) >> RECIPROCAL_BITS);
+            }
+            for (component, position) in components.iter_mut().zip(positions) {
+                *component =
+                    self.constants.sigmoid.knots[(position >> BETWEEN_BITS) as usize % CdfCurve::KNOT_ROOM];
+            }
+            for (component, position) in components.iter_mut().zip(positions) {
+                *component = CdfCurve::between(*component, position);
+            }
+        }
+        for (j, bound) in bounds.iter_mut().enumerate() {
+            *bound = mix(self.weight, components[0][j], components[1][j]);
+        }
     }
 
     /// Returns the distribution function below symbol `j` of the support, 0..=n: it does not decrease, and is below 2^16.

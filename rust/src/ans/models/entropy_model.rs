@@ -2,6 +2,7 @@
 
 use super::fused::FusedBlocks;
 use crate::ans::calibration::Curve;
+use crate::ans::comb::Window;
 use crate::ans::constants::BLOCK;
 use crate::ans::simd::{Backend, BlockRows};
 use crate::tables::{Interval, Intervals, Region, Slots};
@@ -126,6 +127,20 @@ pub trait Calibrated: EntropyModel {
     #[inline(always)]
     fn find_prepared(&self, _params: &Self::Params, _j: usize, _slot: u32) -> Option<(i32, Slots, [u32; 2])> {
         None
+    }
+
+    /// Opens a window on the distribution of element `j` by this curve. Returns false if the model has no windows: then it
+    /// has no combs.
+    #[inline(always)]
+    fn open_window(
+        &self,
+        _params: &Self::Params,
+        _j: usize,
+        _backend: Backend,
+        _curve: &Curve,
+        _window: &mut Window,
+    ) -> bool {
+        false
     }
 
     /// Returns the owner of a slot of element `j`, and where it lies in the distribution by this curve.

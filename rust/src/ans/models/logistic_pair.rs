@@ -4,6 +4,7 @@ use super::entropy_model::{BatchModel, Calibrated, EntropyModel};
 use super::windows::Windows;
 use crate::Result;
 use crate::ans::calibration::{Curve, RANGES};
+use crate::ans::comb::Window;
 use crate::ans::constants::BLOCK;
 use crate::ans::simd::Backend;
 use crate::tables::{Interval, Intervals, PAIR_PARAMS, PairBlock, PairCdf, PairConstants, Region, Slots};
@@ -147,6 +148,29 @@ impl Calibrated for LogisticPair<'_> {
     #[inline(always)]
     fn find_prepared(&self, params: &PairBatch, j: usize, slot: u32) -> Option<(i32, Slots, [u32; 2])> {
         params.windows.find(j, slot)
+    }
+
+    fn open_window(
+        &self,
+        params: &PairBatch,
+        j: usize,
+        backend: Backend,
+        curve: &Curve,
+        window: &mut Window,
+    ) -> bool {
+        let cdf = params.cdf(self, j);
+        backend.compiled(
+            #[inline(always)]
+            || {
+                window.open(self.range(params, j), cdf.centre(), cdf.symbols(), |first, pieces| {
+                    for (i, piece) in (0i32..).zip(pieces) {
+                        cdf.bounds(first + i * piece.len() as i32, piece);
+                        piece.iter_mut().for_each(|bound| *bound = curve.at(*bound));
+                    }
+                });
+            },
+        );
+        true
     }
 
     #[inline(never)]
