@@ -50,7 +50,7 @@ def image_codecs(
     for iterations in lof:
         to_count(iterations, "lof")
     for profile, model in registry.IMAGE_PROFILES.items():
-        for iterations in dict.fromkeys([0, *(lof if model in registry.OVERFITTED else ())]):
+        for iterations in dict.fromkeys([0, *(lof if model in registry.EXACT_PRIORS else ())]):
             yield Codec(
                 f"lic_native {profile}" + (f" LOF {iterations}" if iterations else ""),
                 partial(_encode_image, profile=profile, device=name, lof=iterations),
