@@ -37,7 +37,7 @@ from lic_native.evaluation.codecs import ours
 from lic_native.evaluation.engine import Call, Codec, measure_call
 from lic_native.evaluation.report import markdown
 from lic_native.image import container
-from lic_native.image.codec import encode_tile
+from lic_native.image.coders import encode_tile
 from lic_native.image.grid import TileGrid
 from lic_native.jpeg import coders
 from lic_native.models import base, registry
@@ -171,13 +171,8 @@ def image_streams(data: bytes, device: str) -> bytes:
     body, codec = container.open_file(data, device, image.DEFAULT_LIMITS)
     latents = codec.decode(body)
     grid = TileGrid(codec.model.STRIDE, codec.model.TILE, body.height, body.width)
-    symbols = torch.from_numpy(latents)[None].float().to(device)
-    return _native.join_streams(
-        [
-            encode_tile(codec.model, symbols[..., tile.rows, tile.columns].contiguous(), body.quality)
-            for tile in grid.tiles
-        ]
-    )
+    tiles = [np.ascontiguousarray(latents[:, *tile]) for tile in grid.tiles]
+    return _native.join_streams([encode_tile(codec.coder, tile, body.quality) for tile in tiles])
 
 
 def golden(device: str, small: bool, budget: Budget) -> Iterator[Check]:

@@ -1,7 +1,7 @@
 """Fixtures: synthetic photographs, JPEG files of them, and a small model."""
 
 import io
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import fields
 from pathlib import Path
 
@@ -13,7 +13,6 @@ from PIL import Image
 
 import lic_native
 from lic_native.jpeg import coders, network
-from lic_native.jpeg.torch_network import TorchNetwork
 from lic_native.models import msp, registry
 
 TREE = Path(__file__).parents[1] / "python" / "lic_native"
@@ -78,10 +77,8 @@ def networks_alone(on_torch: bool = False):
         name = registry.of_profile(profile, device)
         return [coders.ContextCoder() if name == registry.NATIVE else network.NetworkCoder(name, device)]
 
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, network.on_torch() if on_torch else nullcontext():
         patch.setattr(coders, "coders_for", alone)
-        if on_torch:
-            patch.setattr(network, "tile_coder", lambda name, device: TorchNetwork(registry.load(name, device)))
         yield
 
 

@@ -235,7 +235,7 @@ def a_little_more(array: np.ndarray) -> np.ndarray:
         (CorruptError, "luma_trunks.0", {"luma_trunk_width": 97}, {}),
         (CorruptError, "luma_pointwise_blocks|no array", {"luma_pointwise_blocks": 10000}, {}),
         (CorruptError, "depth", {"depth": 1}, {}),
-        (CorruptError, "flat JSON", {"luma_trunk_width": -1}, {}),
+        (CorruptError, "JSON", {"luma_trunk_width": -1}, {}),
         (CorruptError, "width", {"luma_head_width": 0}, {}),
         (CorruptError, "no array 'sigma'|no array \"sigma\"", {}, {"sigma": lambda _: None}),
         (CorruptError, "standard deviation", {}, {"sigma": np.zeros_like}),

@@ -18,6 +18,7 @@ from lic_native.evaluation.codecs.compressai import MODELS, RandomModel
 from lic_native.evaluation.engine import Codec
 from lic_native.evaluation.images import noise
 from lic_native.evaluation.latency import REFERENCE, STAGES, Timing, codecs, table, time_codec
+from lic_native.image.torch_coder import TorchCoder
 from lic_native.models import registry
 from lic_native.models.msp import Config, Msp
 
@@ -42,8 +43,9 @@ def model():
 
 @pytest.fixture
 def ours(model, monkeypatch):
-    """Replace the codec of a profile by one of several steps, small and untrained."""
+    """Replace the codec of a profile by one of several steps, small and untrained, and let torch do its walk."""
     monkeypatch.setattr(registry, "IMAGE_PROFILES", {"fast": "msp-fast"})
+    monkeypatch.setattr("lic_native.image.codec.latent_coder", TorchCoder)
     monkeypatch.setattr(registry, "load_image", lambda name, device=None: model)
     (codec,), _ = codecs(["lic_native fast"], "cpu")
     return codec
@@ -85,6 +87,13 @@ def test_stages_are_where_they_belong_and_are_the_whole(ours):
     assert 0 < encoded.seconds + decoded.seconds < end - start
     for row, absent in ((encoded, "synthesis"), (decoded, "analysis")):
         assert [stage for stage in STAGES if getattr(row, stage) == 0] == [absent]
+
+
+def test_a_walk_in_rust_has_no_steps(ours, monkeypatch):
+    monkeypatch.undo()
+    (codec,), _ = codecs(["lic_native fast"], "cpu")
+    for row in measure(codec, photograph(16, 16)):
+        assert (row.steps, row.coder) == (0, 0) and row.walks and row.prior
 
 
 def test_the_number_of_steps_does_not_depend_on_the_size(ours):

@@ -29,7 +29,7 @@ from lic_native.coding import coder
 from lic_native.coding.mixture import Mixture, to_params
 from lic_native.coding.rate import RateMeter
 from lic_native.errors import InexactDeviceError
-from lic_native.image import codec
+from lic_native.image import torch_coder
 from lic_native.jpeg import network, tiles
 from lic_native.jpeg.torch_network import TorchNetwork, model_input
 from lic_native.models import mlcc, msp, registry
@@ -91,7 +91,7 @@ def subject(request, photo, small_msp) -> Subject:
     for quality, (height, width) in ((230, (224, 256)), (0, (112, 144)), (77, (16, 48)), (LAST, (112, 144))):
         with torch.inference_mode():
             symbols = model.encode(pixels[..., :height, :width], torch.tensor([quality])).round()
-        walks.append(partial(codec.walk, model, index=quality, size=symbols.shape[2:], symbols=symbols))
+        walks.append(partial(torch_coder.walk, model, index=quality, size=symbols.shape[2:], symbols=symbols))
     return Subject(model, walks)
 
 
@@ -731,10 +731,10 @@ def test_bytes_do_not_depend_on_the_instruction_set_or_the_environment(photo, tm
         (tmp_path / f"{profile}.image").write_bytes(small)
     code = """if True:
         import pathlib, sys
-        import numpy as np, torch
+        import numpy as np
         from lic_native import image, jpeg
         from lic_native.image import container
-        from lic_native.image.codec import encode_tile
+        from lic_native.image.torch_coder import TorchCoder
         for small in pathlib.Path(sys.argv[1]).glob("*.lic"):
             data = small.with_suffix(".jpg").read_bytes()
             assert jpeg.decompress(small.read_bytes()) == data
@@ -743,8 +743,9 @@ def test_bytes_do_not_depend_on_the_instruction_set_or_the_environment(photo, tm
             latents = image.latents(small.read_bytes(), device="cpu")
             assert np.array_equal(latents, np.load(small.with_suffix(".npy")))
             body, codec = container.open_file(small.read_bytes(), "cpu", image.DEFAULT_LIMITS)
-            symbols = torch.from_numpy(latents)[None].float()
-            assert encode_tile(codec.model, symbols, body.quality) == body.latents
+            for coder in (codec.coder, TorchCoder(codec.model)):
+                assert coder.encode(latents, body.quality) == body.latents
+                assert np.array_equal(coder.decode(body.latents, body.quality, latents.shape[1:]), latents)
     """
     subprocess.run([sys.executable, "-c", code, tmp_path], check=True, env=os.environ | setting)
 

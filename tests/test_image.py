@@ -24,10 +24,11 @@ from lic_native.coding.rate import RateMeter
 from lic_native.errors import CorruptError, LicError, LimitExceededError, TruncatedError, UnsupportedError
 from lic_native.evaluation.engine import measure_call
 from lic_native.image import formats, metadata
-from lic_native.image.codec import walk
+from lic_native.image.coders import Engine
 from lic_native.image.container import unpack
 from lic_native.image.grid import TileGrid
 from lic_native.image.samples import MODES, bits_of, to_pixels
+from lic_native.image.torch_coder import walk
 from lic_native.limits import Limits
 from lic_native.models import registry
 from lic_native.models.rate_points import LAST, index_of, tradeoff
@@ -79,6 +80,12 @@ def decompress(data: bytes, **options) -> Image.Image:
 
 def psnr(a, b) -> float:
     return -10 * np.log10(np.square(np.asarray(a, float) - np.asarray(b, float)).mean() / 255**2)
+
+
+def set_tile(monkeypatch, model, side: int) -> None:
+    """Make tiles of at most so many vectors on a side."""
+    for kind, name in ((type(model), "TILE"), (Engine, "tile")):
+        monkeypatch.setattr(kind, name, side)
 
 
 def analysed(model, samples: np.ndarray, quality: float) -> np.ndarray:
@@ -428,7 +435,7 @@ def test_every_size_is_what_the_network_makes_of_it_padded(size, scene, model, p
 @pytest.mark.parametrize("size", [(64, 65), (63, 129), (130, 200), (48, 16), (197, 66)])
 def test_tiles_leave_no_seams(size, scene, model, profile, monkeypatch):
     """Tiled and untiled coding agree at borders of tiles of 64 pixels, and of fewer where tiles are made even."""
-    monkeypatch.setattr(type(model), "TILE", 4)
+    set_tile(monkeypatch, model, 4)
     samples = np.asarray(scene)[150 : 150 + size[0], 100 : 100 + size[1]]
     data = compress(samples, quality=6, profile=profile)
     tiled, alone = image.latents(data, device="cpu"), analysed(model, samples, 6)
@@ -439,11 +446,11 @@ def test_tiles_leave_no_seams(size, scene, model, profile, monkeypatch):
 @pytest.mark.parametrize("tile", [64, 4])
 def test_overfitted_latents_cost_less_and_decode_as_any(tile, scene, profile, model, monkeypatch):
     """The reported score is that of the file, for one tile and for several."""
-    if registry.IMAGE_PROFILES[profile] not in registry.OVERFITTED:
+    if registry.IMAGE_PROFILES[profile] not in registry.EXACT_PRIORS:
         with pytest.raises(ValueError, match="model bls2017 has no latent overfitting"):
             image.compress(scene, profile=profile, lof=1)
         return
-    monkeypatch.setattr(type(model), "TILE", tile)
+    set_tile(monkeypatch, model, tile)
     part, states = scene.crop((200, 100, 312, 196)), []
     options = {"profile": profile, "device": "cpu", "quality": 5}
     plain, fitted = image.compress(part, **options), image.compress(part, **options, lof=8, on_lof=states.append)
@@ -474,17 +481,17 @@ def test_tiles_cover_every_side_evenly(most):
 
 
 def test_memory_is_that_of_one_tile_at_a_time(model, profile, monkeypatch):
-    """Sixteen times as many pixels need less than three times the memory."""
-    monkeypatch.setattr(type(model), "TILE", 4)
-    peaks = []
-    for width in (64, 16 * 64):
+    """A further pixel takes what is kept of it: samples and latents. In a single tile it takes 90 bytes or more."""
+    set_tile(monkeypatch, model, 4)
+    peaks, widths = [], (256, 4096)
+    for width in widths:
         samples = photograph(64, width)
         data = compress(samples, profile=profile)
         calls = [lambda x=samples: compress(x, profile=profile), lambda data=data: decompress(data)]
         peaks.append([measure_call(call, memory=True).peak_bytes for call in calls])
     if peaks[0][0] is None:
         pytest.skip("this system does not tell the peak of a process")
-    assert all(many < 3 * one for one, many in zip(*peaks))
+    assert all(many - few < 60 * 64 * (widths[1] - widths[0]) for few, many in zip(*peaks))
 
 
 def test_files_and_latents_are_the_same_every_time_and_with_two_threads(scene, profile):
@@ -508,8 +515,8 @@ def test_stages_are_measured():
         decompress(data)
     with observe_stages() as fitting:
         compress(COLOUR, profile="fast", lof=2)
-    assert (encoding.keys(), encoding.calls["prior"]) == ({"analysis", "prior", "coder"}, 2)
-    assert (decoding.keys(), decoding.calls["prior"]) == ({"prior", "coder", "synthesis"}, 1)
+    assert (encoding.keys(), encoding.calls["prior"]) == ({"analysis", "prior"}, 2)
+    assert (decoding.keys(), decoding.calls["prior"]) == ({"prior", "synthesis"}, 1)
     assert fitting.keys() == encoding.keys() | {"overfitting"} and fitting.calls["prior"] == 2
     assert min(*encoding.values(), *decoding.values(), *fitting.values()) > 0
 
@@ -988,7 +995,7 @@ def flat(profile: str, side: int) -> bytes:
 @pytest.mark.parametrize("latents", ["none", "few", "one tile"])
 def test_lying_sizes_cost_nothing(size, latents, model, profile, monkeypatch):
     """A few bytes that declare half a gigapixel are refused before memory is allocated."""
-    monkeypatch.setattr(type(model), "TILE", 64)
+    set_tile(monkeypatch, model, 64)
     given = {"none": b"", "few": b"\x13" * 100}.get(latents)
     if given is None:
         tile = unpack(flat(profile, 64 * STRIDE), Limits()).latents

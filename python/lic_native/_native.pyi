@@ -1,5 +1,5 @@
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias, final
+from typing import Any, ClassVar, TypeAlias, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ __all__ = [
     "LimitExceededError",
     "Mlcc",
     "Model",
+    "Msp",
     "Tables",
     "TruncatedError",
     "UnknownModelError",
@@ -139,6 +140,19 @@ class Mlcc:
     def decode(
         self, sampling: str, tables: Sequence[Sequence[int]], sizes: Sequence[tuple[int, int]], stream: bytes
     ) -> list[NDArray[np.int16]]: ...
+
+@final
+class Msp:
+    LARGEST_SIDE: ClassVar[int]
+    def __new__(cls, weights: bytes, max_bytes: int, threads: int = 0, backend: str | None = None) -> Msp: ...
+    @staticmethod
+    def from_arrays(config: str, arrays: Sequence[tuple[str, NDArray[Any]]]) -> Msp: ...
+    @property
+    def fingerprint(self) -> int: ...
+    @property
+    def channels(self) -> int: ...
+    def encode(self, latents: NDArray[np.int16], index: int) -> bytes: ...
+    def decode(self, stream: bytes, index: int, size: tuple[int, int]) -> NDArray[np.int16]: ...
 
 @final
 class Component:

@@ -30,6 +30,9 @@ def evaluate_jpeg(
         list[str] | None, typer.Option(help="Profile of lic_native; repeat it for several; by default all.")
     ] = None,
     device: Device = None,
+    torch: Annotated[
+        bool, typer.Option("--torch", help="Also measure the networks as torch runs them, on a CPU next to Rust.")
+    ] = False,
     stages: Annotated[bool, typer.Option("--stages", help="Also print where lic_native's time goes.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     csv: Annotated[Path | None, typer.Option(help="Write the rows to this file as CSV.")] = None,
@@ -50,6 +53,7 @@ def evaluate_jpeg(
         samplings=sampling or ["4:2:0"],
         profiles=profile or [],
         device=device,
+        torch=torch,
         with_stages=stages,
         as_json=as_json,
         csv_file=csv,

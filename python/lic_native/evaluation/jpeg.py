@@ -215,6 +215,7 @@ def run(
     samplings: Sequence[str],
     profiles: Sequence[str] = (),
     device: Device = None,
+    torch: bool = False,
     with_stages: bool = False,
     as_json: bool = False,
     csv_file: Path | None = None,
@@ -233,7 +234,7 @@ def run(
     check_files(csv_file)
     check_plot(plot_file)
     check_measures(qualities, samplings)
-    codecs = jpeg_codecs(profiles, device)
+    codecs = jpeg_codecs(profiles, device, torch)
     savings: list[Saving] = []
     stages: list[StageRow] = []
     sets = 0

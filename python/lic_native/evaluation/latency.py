@@ -46,7 +46,8 @@ spectrum. 2048x1080 is 2K as DCI has it.
   entropy_parameters. coder: from their output to bytes and back, with transfers; of cheng2020_anchor its loop over
   positions, masked convolutions included. rest: pixels, padding, checks, container.
 - Encoding with lic_native includes decoding the latents again, to verify them; CompressAI does not verify.
-- walks: traversals of the latents, each of one tile or batch of tiles. steps: calls of the coder, one after the other.
+- walks: traversals of the latents, each of one tile or batch of tiles. steps: calls of the coder, one after the other;
+  none where Rust does a whole walk, as it does for lic_native on a CPU, and all of its time is that of the prior.
   calls: forward passes of layers, of all stages.
 - CompressAI's models have random weights, scaled so that latents have a spread of {compressai.SPREAD:g}: their time is
   about that of trained ones, their rate means nothing. Images are padded to multiples of {compressai.STRIDE} for them.
@@ -106,7 +107,7 @@ def time_codec(codec: Codec[Samples], samples: Samples, device: torch.device, re
         median = calls[(repetitions - 1) // 2]
         seconds = {stage: median.stages.get(stage, 0.0) for stage in STAGES[:-1]}
         counts = median.stages.calls
-        # lic_native enters the stage "prior" once for each walk, and its coder once more at the end of each.
+        # lic_native enters the stage "prior" once for each walk, and on torch its coder once more at the end of each.
         walks = counts["walk"] or counts["prior"]
         rows.append(
             Timing(
@@ -121,7 +122,7 @@ def time_codec(codec: Codec[Samples], samples: Samples, device: torch.device, re
                 **seconds,
                 rest=median.seconds - sum(seconds.values()),
                 walks=walks,
-                steps=counts["step"] or counts["coder"] - walks,
+                steps=counts["step"] or max(counts["coder"] - walks, 0),
                 calls=counts["layer"],
             )
         )

@@ -136,9 +136,11 @@ def decompress(data: Bytes, *, device: Device = None, limits: Limits = DEFAULT_L
 
 
 def latents(data: Bytes, *, device: Device = None, limits: Limits = DEFAULT_LIMITS) -> NDArray[np.int16]:
-    """Return the latents of a file's image, `[C, ceil(H / 16), ceil(W / 16)]`. Raises as `decompress` does."""
-    body, codec = container.open_file(data, to_device(device), limits)
-    return codec.decode(body)
+    """Return the latents of a file's image, `[C, ceil(H / 16), ceil(W / 16)]`.
+
+    On a CPU this needs no torch, except for the profile "bls2017". Raises as `decompress` does.
+    """
+    return container.decode_latents(data, to_device(device), limits)
 
 
 def compress_file(

@@ -1,33 +1,36 @@
 """Encode samples to the streams of an image's latents, and decode them: tile by tile, so that memory is bounded.
 
-samples -- analysis --> y -- round --> latents -- encode_tile --> a rANS stream for each tile
-samples <------- synthesis ----------- latents <-- decode_tile -------------'
+samples -- analysis --> y -- round --> latents -- LatentCoder.encode --> a rANS stream for each tile
+samples <------- synthesis ----------- latents <-- LatentCoder.decode ----------'
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from .. import _native, threads
-from ..coding.coder import StreamDecoder, StreamEncoder, SymbolCoder
-from ..errors import CorruptError
+from ..errors import UnsupportedError
 from ..models.base import ImageModel
+from ..models.msp import Msp
 from ..nn.ambient import known_state
 from ..observe import stage
+from . import coders
 from .analysis import Analysis
+from .coders import Engine, LatentCoder, Latents
 from .grid import TileGrid
 from .overfitting import TileSearch
 from .progress import OverfitProgress
 from .samples import Samples
+from .torch_coder import TorchCoder, to_latents
 
-__all__ = ["Codec", "decode_tile", "encode_tile", "walk"]
+__all__ = ["Codec", "latent_coder"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,11 @@ class Codec:
     """
 
     model: ImageModel
+
+    @cached_property
+    def coder(self) -> LatentCoder:
+        """What codes the latents."""
+        return latent_coder(self.model)
 
     def encode(
         self,
@@ -59,36 +67,18 @@ class Codec:
         """
         analysis = Analysis(self.model, samples, index)
         search = TileSearch(analysis, lof, on_lof) if lof else None
-        streams, checksum = [], _native.LatentsChecksum()
+        tiles = []
         for tile in analysis.grid.tiles:
             threads.check()
             with known_state(), torch.inference_mode():
-                symbols = search(tile) if search else analysis.latents(tile).round().contiguous()
-                streams.append(encode_tile(self.model, symbols, index))
-                checksum.update(_to_array(symbols))
-        return streams, checksum.value()
+                tiles.append(to_latents(search(tile) if search else analysis.latents(tile).round()))
+        return coders.encode(self.coder, tiles, index, torch.get_num_threads())
 
-    def decode(self, body: _native.Image) -> NDArray[np.int16]:
-        """Return the latents of a file, `[C, ceil(H / 16), ceil(W / 16)]`.
+    def decode(self, body: _native.Image) -> Latents:
+        """Return the latents of a file. Raises as `coders.decode`."""
+        return coders.decode(self.coder, body, self._grid(body), torch.get_num_threads())
 
-        Raises CorruptError or TruncatedError.
-        """
-        grid = self._grid(body)
-        streams = _native.split_streams(body.latents, grid.count)
-        # All are decoded before memory is taken for the whole: a file can't ask for more than its bytes decode to.
-        tiles, checksum = deque[NDArray[np.int16]](), _native.LatentsChecksum()
-        for tile, stream in zip(grid.tiles, streams):
-            tiles.append(_to_array(decode_tile(self.model, stream, body.quality, tile.size)))
-            checksum.update(tiles[-1])
-        checksum.verify(body.checksum)
-        latents = np.empty((self.model.channels, *grid.size), np.int16)
-        for tile in grid.tiles:
-            latents[:, *tile] = tiles.popleft()
-        return latents
-
-    def synthesise(
-        self, body: _native.Image, latents: NDArray[np.int16]
-    ) -> Iterator[tuple[int, int, NDArray[np.uint8]]]:
+    def synthesise(self, body: _native.Image, latents: Latents) -> Iterator[tuple[int, int, NDArray[np.uint8]]]:
         """Yield the top, the left and the samples `[h, w, 1 or 3]` of each tile."""
         grid = self._grid(body)
         for tile in grid.tiles:
@@ -110,36 +100,19 @@ class Codec:
         return TileGrid(self.model.STRIDE, self.model.TILE, body.height, body.width)
 
 
-def encode_tile(model: ImageModel, symbols: Tensor, index: int) -> bytes:
-    """Return the stream of a tile's latents, which has been decoded and compared.
-
-    Raises CorruptError if the decoded latents are not the encoded ones.
-    """
-    coder = StreamEncoder(calibrate=True)
-    walk(model, coder, index, symbols.shape[2:], symbols)
-    (stream,) = coder.finish()
-    if not torch.equal(decode_tile(model, stream, index, symbols.shape[2:]), symbols):
-        raise CorruptError("the decoded latents differ from the encoded ones")
-    return stream
+#: Of each model that Rust computes.
+_engines: WeakKeyDictionary[ImageModel, Engine] = WeakKeyDictionary()
 
 
-def decode_tile(model: ImageModel, stream: bytes, index: int, size: Sequence[int]) -> Tensor:
-    """Return the latents of a stream, integers as floats `[1, C, h, w]`. Raises CorruptError or TruncatedError."""
-    coder = StreamDecoder([stream])
-    symbols = walk(model, coder, index, size)
-    coder.finish()
-    return symbols
-
-
-def walk(
-    model: ImageModel, coder: SymbolCoder, index: int, size: Sequence[int], symbols: Tensor | None = None
-) -> Tensor:
-    """Call `model.walk` in the state of torch that makes encoder and decoder compute exactly the same."""
-    with known_state(), torch.inference_mode():
-        at = torch.tensor([index], device=model.device)
-        with stage("prior"):
-            return model.walk(coder, at, (size[0], size[1]), symbols)
-
-
-def _to_array(symbols: Tensor) -> NDArray[np.int16]:
-    return np.ascontiguousarray(symbols[0].short().cpu().numpy())
+def latent_coder(model: ImageModel) -> LatentCoder:
+    """Return what codes the latents of a model with fixed weights: Rust for MSP on a CPU, otherwise torch."""
+    if model.device.type != "cpu" or not isinstance(model, Msp):
+        return TorchCoder(model)
+    if model not in _engines:
+        arrays = [(name, value.numpy()) for name, value in sorted(model.state_dict().items())]
+        try:
+            _engines[model] = Engine(_native.Msp.from_arrays(model.config.to_json(), arrays))
+        except UnsupportedError:
+            # A layer takes more bits than the engine's products have; the shipped models have none.
+            return TorchCoder(model)
+    return _engines[model]

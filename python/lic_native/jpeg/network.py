@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -17,7 +18,16 @@ from ..models import registry
 from ..observe import on_wall_clock, stage
 from .tiles import Area, Grids, Tile
 
-__all__ = ["Engine", "NetworkCoder", "TileCoder", "decode_planes", "encode_and_decode", "encode_planes", "tile_coder"]
+__all__ = [
+    "Engine",
+    "NetworkCoder",
+    "TileCoder",
+    "decode_planes",
+    "encode_and_decode",
+    "encode_planes",
+    "on_torch",
+    "tile_coder",
+]
 
 #: Threads that work on tiles, in one call unless the caller asks for fewer, and in all calls together.
 MAX_THREADS = 8
@@ -99,10 +109,24 @@ class NetworkCoder:
         return decode_planes(self._tiles, frame, _native.split_streams(data, len(Grids(frame).tiles)), threads, area)
 
 
+#: Whether torch runs networks on a CPU, too.
+_on_torch = ContextVar("networks on torch", default=False)
+
+
+@contextmanager
+def on_torch() -> Iterator[None]:
+    """Let torch run networks on a CPU as on CUDA inside the block, for comparisons with Rust."""
+    token = _on_torch.set(True)
+    try:
+        yield
+    finally:
+        _on_torch.reset(token)
+
+
 def tile_coder(name: str, device: Device) -> TileCoder:
     """Return what codes tiles by a network: Rust on a CPU, torch on CUDA. Raises as `registry.network_device`."""
     where = registry.network_device(device, name)
-    if where == "cpu":
+    if where == "cpu" and not _on_torch.get():
         return Engine(registry.load_engine(name))
     from .torch_network import TorchNetwork
 

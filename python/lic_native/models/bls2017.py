@@ -21,7 +21,7 @@ from ..nn.gains import gains_at, levels_at
 from ..nn.gdn import GDN
 from ..nn.transforms import principal_components
 from . import base
-from .rate_points import LEVELS, MIDDLE, QUALITIES, power
+from .rate_points import LEVELS, MIDDLE, QUALITIES, STRIDE, power
 
 __all__ = [
     "KEPT",
@@ -277,7 +277,7 @@ class Bls2017(base.ImageModel):
     """
 
     CONFIG = Config
-    STRIDE, TILE = 16, 64
+    STRIDE, TILE = STRIDE, 64
     PRIOR_RATE = 20.0
     # Samples from 0 to 1 have faint components, which GDN divides by little until gamma is far above its first value.
     GDN_RATE = 10.0

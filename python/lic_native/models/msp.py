@@ -18,11 +18,11 @@ from ..nn.exact import Linear, conv3x3, quantize_weight, uniform_range
 from ..nn.gains import gains_at, levels_at
 from ..nn.phases import PHASES, interleave, phase_size
 from ..nn.quantizer import Normalize, Quantizer
-from ..nn.transforms import STRIDE, AnalysisTransform, SynthesisTransform, init_from_pca
+from ..nn.transforms import AnalysisTransform, SynthesisTransform, init_from_pca
 from . import base, context
 from .base import State
 from .context import Conditioning, GroupHead, Units
-from .rate_points import BETWEEN, LAST, LEVELS, MIDDLE, QUALITIES, power
+from .rate_points import BETWEEN, LAST, LEVELS, MIDDLE, QUALITIES, STRIDE, power
 
 __all__ = [
     "BALANCED",

@@ -16,6 +16,7 @@ __all__ = [
     "LEVELS",
     "MIDDLE",
     "QUALITIES",
+    "STRIDE",
     "index_of",
     "initial_log_gains",
     "power",
@@ -29,6 +30,8 @@ LAMBDAS = 0.0018, 0.18
 MIDDLE = 255 / 45
 #: Latents fit 16 bits.
 LARGEST = 2**15 - 1
+#: Pixels on a side of the square that a vector of latents stands for.
+STRIDE = 16
 
 N = TypeVar("N")
 

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from .msp import Msp
 
 __all__ = [
+    "EXACT_PRIORS",
     "IMAGE_PROFILES",
     "NATIVE",
     "NUMBERS",
-    "OVERFITTED",
     "PROFILES",
     "ImageProfile",
     "JpegProfile",
@@ -37,6 +37,7 @@ __all__ = [
     "load",
     "load_engine",
     "load_image",
+    "load_image_engine",
     "model_name",
     "need_torch",
     "network_device",
@@ -79,8 +80,9 @@ IMAGE_PROFILES: dict[ImageProfile, str] = {
     "best": "msp-best",
     "bls2017": "bls2017",
 }
-#: The models for images whose latents can be overfitted, because their rates have a gradient.
-OVERFITTED = ("msp-balanced", "msp-fast", "msp-best")
+#: The models for images whose probabilities are an exact network's. Their rates have a gradient, so that latents can be
+#: overfitted, and Rust computes them on a CPU.
+EXACT_PRIORS = ("msp-balanced", "msp-fast", "msp-best")
 
 
 def model_name(number: int) -> str:
@@ -132,8 +134,8 @@ def of_image_profile(profile: str | None) -> str:
 
 def check_overfitting(name: str, iterations: int) -> None:
     """Raise TypeError or ValueError if a model for images can't have that number of iterations of overfitting."""
-    if to_count(iterations, "lof") and name not in OVERFITTED:
-        raise ValueError(f"model {name} has no latent overfitting; {', '.join(OVERFITTED)} have")
+    if to_count(iterations, "lof") and name not in EXACT_PRIORS:
+        raise ValueError(f"model {name} has no latent overfitting; {', '.join(EXACT_PRIORS)} have")
 
 
 #: Why torch could not be loaded. It is remembered: another try would take as long, and fail in another way.
@@ -171,8 +173,17 @@ def load_engine(name: str) -> _native.Mlcc:
 
     Later calls share it.
     """
-    data = (files("lic_native.weights") / (name + WEIGHTS_SUFFIX)).read_bytes()
-    return _native.Mlcc(data, DEFAULT_LIMITS.max_output_bytes, threads.available())
+    return _native.Mlcc(_weights(name), DEFAULT_LIMITS.max_output_bytes, threads.available())
+
+
+@cache
+def load_image_engine(name: str) -> _native.Msp:
+    """Return the probability model of one of `EXACT_PRIORS`, as `load_engine` does."""
+    return _native.Msp(_weights(name), DEFAULT_LIMITS.max_output_bytes, threads.available())
+
+
+def _weights(name: str) -> bytes:
+    return (files("lic_native.weights") / (name + WEIGHTS_SUFFIX)).read_bytes()
 
 
 def load(name: str, device: Device = None) -> Mlcc:
@@ -202,9 +213,10 @@ def load_image(name: str, device: Device = None) -> ImageModel:
 
 
 def network_device(device: Device, name: str) -> str:
-    """Return the device that the network of a model for JPEG files works on, by default "cuda" if there is one.
+    """Return the device that an exact network works on, by default "cuda" if there is one.
 
-    A CPU needs no torch (`load_engine`), and torch is not even imported where there is nothing for it to find.
+    A CPU needs no torch (`load_engine`, `load_image_engine`), and torch is not even imported where there is nothing for
+    it to find.
 
     Raises:
         TypeError, ValueError: `device` is neither "cpu" nor "cuda", or the machine does not have it.

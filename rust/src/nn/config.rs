@@ -1,141 +1,136 @@
-//! The configuration of a network: widths and depths, as the flat JSON that the Python package writes.
+//! The configurations of networks: widths and depths, as the JSON that the Python package writes.
 
 use super::parameters::wrong;
-use crate::{Result, Unsupported};
+use crate::Result;
 
 /// No width or depth is larger.
 const LARGEST: usize = 1 << 14;
 
-/// Widths and depths; `lic_native/models/mlcc.py` describes them.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Config {
-    pub(super) luma_trunk_width: usize,
-    pub(super) luma_head_width: usize,
-    pub(super) luma_skip_channels: usize,
-    pub(super) chroma_trunk_width: usize,
-    pub(super) chroma_head_width: usize,
-    pub(super) chroma_skip_channels: usize,
-    pub(super) chroma_context_width: usize,
-    pub(super) conditioning_width: usize,
-    pub(super) luma_context_blocks: Vec<usize>,
-    pub(super) chroma_context_blocks: Vec<usize>,
-    pub(super) luma_pointwise_blocks: usize,
-    pub(super) chroma_pointwise_blocks: usize,
-    pub(super) further_head_layers: usize,
+/// The fields of a configuration that nobody has taken yet.
+pub(super) struct Config<'a>(Vec<(&'a str, Value)>);
+
+/// A size, or a list of values.
+#[derive(Debug, PartialEq, Eq)]
+enum Value {
+    Size(usize),
+    List(Vec<Value>),
 }
 
-impl Config {
-    /// Reads an object whose values are numbers or lists of numbers. Widths must be there; the depths of a network that
-    /// lacks them are zero.
+impl<'a> Config<'a> {
+    /// Reads an object.
     ///
     /// # Errors
-    /// [`Error::Corrupt`](crate::Error::Corrupt) if it is not the configuration of this network,
-    /// [`Error::Unsupported`](crate::Error::Unsupported) if the network has a hyperprior.
-    pub(super) fn from_json(text: &str) -> Result<Self> {
-        let mut config = Self::default();
-        let mut hyperprior = 0;
-        let fields = fields(text).ok_or_else(|| wrong(format!("{text:?} is no flat JSON of sizes")))?;
-        for (name, value) in fields {
-            let number = |field: &mut usize| match value {
-                Value::Number(value) => {
-                    *field = value;
-                    true
+    /// [`Error::Corrupt`](crate::Error::Corrupt) if it is not one of sizes and lists of sizes, of different names.
+    pub(super) fn from_json(text: &'a str) -> Result<Self> {
+        let error = || wrong(format!("{text:?} is no JSON of sizes"));
+        let mut fields = Vec::new();
+        let mut rest = text.trim().strip_prefix('{').ok_or_else(error)?.trim_start();
+        if rest != "}" {
+            loop {
+                let (name, value, after) = field(rest).ok_or_else(error)?;
+                if fields.iter().any(|(other, _)| *other == name) {
+                    return Err(error());
                 }
-                Value::List(_) => false,
-            };
-            let list = |field: &mut Vec<usize>| match &value {
-                Value::List(values) => {
-                    field.clone_from(values);
-                    !values.contains(&0)
+                fields.push((name, value));
+                match after.split_at_checked(1) {
+                    Some((",", after)) => rest = after.trim_start(),
+                    Some(("}", "")) => break,
+                    _ => return Err(error()),
                 }
-                Value::Number(_) => false,
-            };
-            let is_right = match name {
-                "luma_context_blocks" => list(&mut config.luma_context_blocks),
-                "chroma_context_blocks" => list(&mut config.chroma_context_blocks),
-                "luma_trunk_width" => number(&mut config.luma_trunk_width),
-                "luma_head_width" => number(&mut config.luma_head_width),
-                "luma_skip_channels" => number(&mut config.luma_skip_channels),
-                "chroma_trunk_width" => number(&mut config.chroma_trunk_width),
-                "chroma_head_width" => number(&mut config.chroma_head_width),
-                "chroma_skip_channels" => number(&mut config.chroma_skip_channels),
-                "chroma_context_width" => number(&mut config.chroma_context_width),
-                "conditioning_width" => number(&mut config.conditioning_width),
-                "z_channels" => number(&mut hyperprior),
-                "luma_pointwise_blocks" => number(&mut config.luma_pointwise_blocks),
-                "chroma_pointwise_blocks" => number(&mut config.chroma_pointwise_blocks),
-                "further_head_layers" => number(&mut config.further_head_layers),
-                _ => false,
-            };
-            if !is_right {
-                return Err(wrong(format!("{name:?} is no size of this network, or has another form")));
             }
         }
-        let widths = [
-            config.luma_trunk_width,
-            config.luma_head_width,
-            config.chroma_trunk_width,
-            config.chroma_head_width,
-            config.chroma_context_width,
-            config.conditioning_width,
-        ];
-        if widths.contains(&0) {
-            return Err(wrong("a width is missing or 0".into()));
-        }
-        if hyperprior > 0 {
-            return Err(Unsupported::from("a network with a hyperprior, which needs torch").into());
-        }
-        Ok(config)
+        Ok(Self(fields))
     }
-}
 
-/// The value of a field.
-enum Value {
-    Number(usize),
-    List(Vec<usize>),
-}
+    /// Takes a size; none is 0.
+    pub(super) fn size(&mut self, name: &str) -> Result<usize> {
+        match self.take(name) {
+            None => Ok(0),
+            Some(Value::Size(size)) => Ok(size),
+            Some(_) => Err(wrong(format!("{name:?} is not a size"))),
+        }
+    }
 
-/// Returns the names and values of a flat JSON object.
-fn fields(text: &str) -> Option<Vec<(&str, Value)>> {
-    let mut rest = text.trim().strip_prefix('{')?.strip_suffix('}')?.trim();
-    let mut fields: Vec<(&str, Value)> = Vec::new();
-    while !rest.is_empty() {
-        let (name, after) = rest.strip_prefix('"')?.split_once('"')?;
-        let after = after.trim_start().strip_prefix(':')?.trim_start();
-        let (value, after) = match after.strip_prefix('[') {
-            Some(list) => {
-                let (list, after) = list.split_once(']')?;
-                let numbers = if list.trim().is_empty() {
-                    Some(Vec::new())
-                } else {
-                    list.split(',').map(number).collect()
-                };
-                (Value::List(numbers?), after)
-            }
-            None => {
-                let end = after.find(',').unwrap_or(after.len());
-                (Value::Number(number(&after[..end])?), &after[end..])
+    /// Takes a size that must be there, and not 0.
+    pub(super) fn width(&mut self, name: &str) -> Result<usize> {
+        match self.size(name)? {
+            0 => Err(wrong(format!("the width {name:?} is missing or 0"))),
+            width => Ok(width),
+        }
+    }
+
+    /// Takes a list of widths; none is empty.
+    pub(super) fn widths(&mut self, name: &str) -> Result<Vec<usize>> {
+        let error = || wrong(format!("{name:?} is not a list of widths"));
+        let list = self.take(name).unwrap_or(Value::List(Vec::new()));
+        list.sizes().filter(|widths| !widths.contains(&0)).ok_or_else(error)
+    }
+
+    /// Takes a list of lists of two sizes each; none is empty.
+    pub(super) fn pairs(&mut self, name: &str) -> Result<Vec<(usize, usize)>> {
+        let pairs = match self.take(name) {
+            None => Some(Vec::new()),
+            Some(Value::Size(_)) => None,
+            Some(Value::List(list)) => {
+                let pair = |value: Value| Some(<[usize; 2]>::try_from(value.sizes()?).ok()?.into());
+                list.into_iter().map(pair).collect()
             }
         };
-        if fields.iter().any(|(other, _)| *other == name) {
-            return None;
-        }
-        fields.push((name, value));
-        rest = after.trim_start();
-        if !rest.is_empty() {
-            rest = rest.strip_prefix(',')?.trim_start();
-            if rest.is_empty() {
-                return None;
-            }
+        pairs.ok_or_else(|| wrong(format!("{name:?} is not a list of pairs")))
+    }
+
+    /// Checks that all fields are taken.
+    pub(super) fn finish(self) -> Result<()> {
+        match self.0.first() {
+            None => Ok(()),
+            Some((name, _)) => Err(wrong(format!("{name:?} is no size of this network"))),
         }
     }
-    Some(fields)
+
+    fn take(&mut self, name: &str) -> Option<Value> {
+        let i = self.0.iter().position(|(other, _)| *other == name)?;
+        Some(self.0.swap_remove(i).1)
+    }
 }
 
-fn number(text: &str) -> Option<usize> {
-    let text = text.trim();
-    let is_number = !text.is_empty() && text.bytes().all(|digit| digit.is_ascii_digit());
-    text.parse().ok().filter(|&number| is_number && number <= LARGEST)
+impl Value {
+    /// Returns the sizes of a list of sizes.
+    fn sizes(self) -> Option<Vec<usize>> {
+        let Self::List(list) = self else { return None };
+        let size = |value| if let Self::Size(size) = value { Some(size) } else { None };
+        list.into_iter().map(size).collect()
+    }
+}
+
+/// Returns the name and the value of a field, and what follows.
+fn field(text: &str) -> Option<(&str, Value, &str)> {
+    let (name, rest) = text.strip_prefix('"')?.split_once('"')?;
+    let (value, rest) = value(rest.trim_start().strip_prefix(':')?, 2)?;
+    Some((name, value, rest))
+}
+
+/// Returns a value of lists in lists up to this depth, and what follows.
+fn value(text: &str, depth: usize) -> Option<(Value, &str)> {
+    let text = text.trim_start();
+    let Some(mut rest) = text.strip_prefix('[') else {
+        let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        let size = text[..end].parse().ok().filter(|&size| size <= LARGEST)?;
+        return Some((Value::Size(size), text[end..].trim_start()));
+    };
+    let depth = depth.checked_sub(1)?;
+    let mut list = Vec::new();
+    if let Some(rest) = rest.trim_start().strip_prefix(']') {
+        return Some((Value::List(list), rest.trim_start()));
+    }
+    loop {
+        let (element, after) = value(rest, depth)?;
+        list.push(element);
+        match after.split_at_checked(1)? {
+            (",", after) => rest = after,
+            ("]", after) => return Some((Value::List(list), after.trim_start())),
+            _ => return None,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -143,49 +138,59 @@ mod tests {
     use super::*;
     use crate::Error;
 
-    const WIDTHS: &str = r#""chroma_context_width": 7, "chroma_head_width": 4, "chroma_skip_channels": 0,
-        "chroma_trunk_width": 3, "conditioning_width": 8, "luma_head_width": 2, "luma_skip_channels": 3,
-        "luma_trunk_width": 1"#;
-
     #[test]
-    fn fields_are_read_and_depths_default_to_none() {
-        let config = Config::from_json(&format!("{{{WIDTHS}}}")).unwrap();
-        assert_eq!(
-            (config.luma_trunk_width, config.chroma_context_width, config.conditioning_width),
-            (1, 7, 8)
-        );
-        assert_eq!((config.luma_context_blocks.len(), config.further_head_layers), (0, 0));
-        let text = format!("{{\"luma_context_blocks\": [5, 6], \"further_head_layers\":2, {WIDTHS}}}");
-        let config = Config::from_json(&text).unwrap();
-        assert_eq!((&config.luma_context_blocks[..], config.further_head_layers), (&[5, 6][..], 2));
+    fn fields_are_taken_by_name() {
+        let text = r#" {"a": 3, "b":[5 ,6], "c": [[0, 8], [8,24]], "d" : [], "e": 0} "#;
+        let mut config = Config::from_json(text).unwrap();
+        assert_eq!((config.width("a").unwrap(), config.size("a").unwrap()), (3, 0));
+        assert_eq!((config.widths("b").unwrap(), config.widths("b").unwrap()), (vec![5, 6], vec![]));
+        assert_eq!((config.pairs("c").unwrap(), config.pairs("d").unwrap()), (vec![(0, 8), (8, 24)], vec![]));
+        assert_eq!(config.size("e").unwrap(), 0);
+        config.finish().unwrap();
+        Config::from_json("{}").unwrap().finish().unwrap();
     }
 
     #[test]
     fn anything_else_is_an_error() {
-        for more in [
-            "\"luma_trunk_width\": 2",
-            "\"depth\": 1",
-            "\"z_channels\": [1]",
-            "\"z_channels\": -1",
-            "",
-            "\"a\"",
-        ] {
-            let result = Config::from_json(&format!("{{{WIDTHS}, {more}}}"));
-            assert!(matches!(result, Err(Error::Corrupt { .. })), "{more}: {result:?}");
-        }
         for text in [
             "",
             "{",
-            "{}",
+            "{ ",
             "[]",
             "{\"",
+            "{\"a",
+            "{\"a\"}",
             "{\"a\": }",
-            "{\"luma_context_blocks\": [0]}",
-            "{\"luma_context_blocks\": [1",
+            "{\"a\": 1",
+            "{\"a\": 1,}",
+            "{\"a\": 1}}",
+            "{\"a\": 1 2}",
+            "{\"a\": -1}",
+            "{\"a\": 1.5}",
+            "{\"a\": +1}",
+            "{\"a\": 16385}",
+            "{\"a\": 99999999999999999999}",
+            "{\"a\": \"1\"}",
+            "{\"a\": 1, \"a\": 1}",
+            "{\"a\": [1",
+            "{\"a\": [1,",
+            "{\"a\": [1,]}",
+            "{\"a\": [[[1]]]}",
+            "{\"\u{e4}\": 1\u{e4}}",
         ] {
-            assert!(matches!(Config::from_json(text), Err(Error::Corrupt { .. })), "{text}");
+            let result = Config::from_json(text);
+            assert!(matches!(result.map(|_| ()), Err(Error::Corrupt { .. })), "{text}");
         }
-        let result = Config::from_json(&format!("{{{WIDTHS}, \"z_channels\": 24}}"));
-        assert!(matches!(result, Err(Error::Unsupported(_))), "{result:?}");
+        let taken = |text, take: &dyn Fn(&mut Config) -> bool| take(&mut Config::from_json(text).unwrap());
+        assert!(taken("{\"a\": [1]}", &|config| config.size("a").is_err()));
+        assert!(taken("{\"a\": 0}", &|config| config.width("a").is_err()));
+        assert!(taken("{}", &|config| config.width("a").is_err()));
+        for text in ["{\"a\": 1}", "{\"a\": [1, 0]}", "{\"a\": [[1, 2]]}"] {
+            assert!(taken(text, &|config| config.widths("a").is_err()), "{text}");
+        }
+        for text in ["{\"a\": 1}", "{\"a\": [1, 2]}", "{\"a\": [[1]]}", "{\"a\": [[1, 2, 3]]}"] {
+            assert!(taken(text, &|config| config.pairs("a").is_err()), "{text}");
+        }
+        assert!(Config::from_json("{\"a\": 1}").unwrap().finish().is_err());
     }
 }

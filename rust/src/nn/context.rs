@@ -20,21 +20,20 @@ pub(super) const SLOPE: f32 = 0.125;
 const LIMIT: f32 = 6.0;
 /// The number of positions that a head works on at a time. A multiple of 64, as [`SymbolCoder::code`] asks.
 const CHUNK: usize = 64;
-/// The number of coefficients in a block.
-pub(super) const BLOCK: usize = 64;
+/// The largest side of a picture in blocks or vectors, which bounds memory: that of the format's tiles.
+pub const LARGEST_SIDE: usize = 128;
+/// The rows and columns of the phases in a square of 2x2, in coding order.
+pub(super) const PHASES: [(usize, usize); 4] = [(0, 0), (1, 1), (0, 1), (1, 0)];
 /// The number of scale indices in a factor of e.
 const E_FOLD: f32 = (8.0 / std::f64::consts::LN_2) as f32;
 
-/// First and last channels of groups, in coding order.
-pub(super) type Groups = &'static [(usize, usize)];
-
-/// The standard deviations of the coefficients of each frequency.
+/// The standard deviations of the symbols of each channel.
 #[derive(Debug, Clone)]
 pub(super) struct Units {
     /// In integer steps; the reciprocals; the natural logarithms.
-    pub(super) unit: [f32; BLOCK],
-    pub(super) inverse: [f32; BLOCK],
-    pub(super) level: [f32; BLOCK],
+    pub(super) unit: Vec<f32>,
+    pub(super) inverse: Vec<f32>,
+    pub(super) level: Vec<f32>,
 }
 
 impl Units {
@@ -45,7 +44,7 @@ impl Units {
     }
 }
 
-/// The grids of normalised coefficients.
+/// The grids of normalised symbols.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Normalize {
     fine: Grid,
@@ -60,6 +59,17 @@ impl Normalize {
 
     pub(super) fn normaliser<'a>(&self, inverse: &'a [f32]) -> Normaliser<'a> {
         Normaliser { inverse, limit: LIMIT, fine: self.fine, coarse: self.coarse }
+    }
+
+    /// Returns the ranges of fine values.
+    pub(super) fn fine_ranges(&self, count: usize) -> Ranges {
+        Ranges::default().and(count, self.fine.step, LIMIT)
+    }
+
+    /// Returns the ranges of pairs of coarse values and magnitudes (`Normaliser::pairs`).
+    pub(super) fn pair_ranges(&self, count: usize) -> Ranges {
+        let pair = Ranges::default().and(1, self.coarse.step, LIMIT).and(1, COMPAND_STEP, COMPAND_LIMIT);
+        pair.repeated(count)
     }
 
     /// Returns the ranges of a plane's channels (`Normaliser::features`).
@@ -126,12 +136,15 @@ fn room(values: &mut Vec<f32>, len: usize) -> &mut [f32] {
     values
 }
 
-/// The sizes of a trunk.
+/// The sizes and inputs of a trunk.
 #[derive(Debug, Clone)]
 pub(super) struct TrunkSizes<'a> {
     pub(super) width: usize,
     pub(super) skip: usize,
-    pub(super) cross_channel: usize,
+    /// Of the vectors of context from chroma; none without.
+    pub(super) cross_channel: Ranges,
+    /// Of what FiLM sees of the picture.
+    pub(super) embedding: Ranges,
     pub(super) context_blocks: &'a [usize],
     pub(super) pointwise_blocks: usize,
 }
@@ -140,7 +153,8 @@ pub(super) struct TrunkSizes<'a> {
 pub(super) struct Trunk {
     width: usize,
     skip: usize,
-    context: Option<Conv3x3>,
+    /// One for each kind of planes, whose results are added in this order; none in the first phase.
+    contexts: Vec<Conv3x3>,
     cross_channel: Option<Linear>,
     film: Linear,
     residual: Inner<Linear>,
@@ -189,10 +203,10 @@ impl CrossChannel<'_> {
 /// What a trunk sees of a picture.
 pub(super) struct Seen<'a> {
     pub(super) backend: Backend,
-    /// Features of the phases coded before, of the size of the grid.
-    pub(super) planes: &'a [Plane],
+    /// Of each kind the planes of the phases coded before, of the size of the grid.
+    pub(super) planes: &'a [&'a [Plane]],
     pub(super) cross_channel: Option<CrossChannel<'a>>,
-    /// Of the quantisation tables, in steps.
+    /// Of what the whole picture has in common, in steps.
     pub(super) embedding: &'a [i16],
     /// Rows and columns of the phase, with its padding.
     pub(super) grid: (usize, usize),
@@ -210,45 +224,33 @@ pub(super) struct Context {
 }
 
 impl Trunk {
-    /// Takes a trunk's layers; `inputs` are the ranges of a plane coded before, of which there are `planes`.
+    /// Takes a trunk's layers. `kinds` names the convolution of each kind of planes, and has the ranges of one plane; of each
+    /// kind `planes` were coded before.
     pub(super) fn load(
         parameters: &mut Parameters,
         name: &str,
         sizes: &TrunkSizes,
-        (inputs, planes): (&Ranges, usize),
-        chroma: Grid,
-        (embedding, conditioning): (Grid, usize),
+        kinds: &[(&str, &Ranges)],
+        planes: usize,
     ) -> Result<Self> {
-        let &TrunkSizes { width, skip, cross_channel, context_blocks, pointwise_blocks } = sizes;
-        let context = (planes > 0).then(|| {
-            let channels = vec![inputs.len(); planes];
-            parameters.conv3x3(
-                &format!("{name}.context"),
-                width + skip,
-                false,
-                &inputs.repeated(planes),
-                &channels,
-            )
+        let &TrunkSizes { width, skip, context_blocks, pointwise_blocks, .. } = sizes;
+        let kinds = if planes > 0 { kinds } else { &[] };
+        let contexts = kinds.iter().map(|&(kind, ranges)| {
+            let (outputs, channels) = (width + skip, vec![ranges.len(); planes]);
+            parameters.conv3x3(&format!("{name}.{kind}"), outputs, false, &ranges.repeated(planes), &channels)
         });
-        let context = context.transpose()?;
-        let cross_channel = (cross_channel > 0).then(|| {
-            let ranges = Ranges::of(cross_channel, chroma);
-            parameters.linear(&format!("{name}.cross_channel"), width, false, &ranges)
-        });
+        let contexts = contexts.collect::<Result<_>>()?;
+        let cross_channel = (sizes.cross_channel.len() > 0)
+            .then(|| parameters.linear(&format!("{name}.cross_channel"), width, false, &sizes.cross_channel));
         let linear = |parameters: &mut Parameters, name: &str, input| {
             parameters.linear(name, width, true, &Ranges::of(width, input))
         };
         Ok(Self {
             width,
             skip,
-            context,
+            contexts,
             cross_channel: cross_channel.transpose()?,
-            film: parameters.linear(
-                &format!("{name}.film"),
-                2 * width,
-                true,
-                &Ranges::of(conditioning, embedding),
-            )?,
+            film: parameters.linear(&format!("{name}.film"), 2 * width, true, &sizes.embedding)?,
             residual: inner(parameters, &format!("{name}.blocks.0"), width, width, linear)?,
             context_blocks: context_blocks
                 .iter()
@@ -331,11 +333,17 @@ impl Trunk {
         let &Seen { backend, planes, cross_channel, inside, .. } = seen;
         let (width, stride) = (self.width, self.width + self.skip);
         let columns = t.len() / width;
-        let context = self.context.as_ref().map(|layer| {
+        let context = (!self.contexts.is_empty()).then(|| {
             let context = room(&mut scratch.context, columns * stride);
-            let planes: Vec<&Plane> = planes.iter().collect();
-            layer.apply_row(backend, &planes, y, context);
-            if y < inside.0 {
+            for (i, (layer, planes)) in self.contexts.iter().zip(planes).enumerate() {
+                let planes: Vec<&Plane> = planes.iter().collect();
+                if i == 0 {
+                    layer.apply_row(backend, &planes, y, context);
+                } else {
+                    layer.add_row_to(backend, &planes, y, context);
+                }
+            }
+            if y < inside.0 && self.skip > 0 {
                 let guesses = context.chunks_exact(stride).take(inside.1).flat_map(|vector| &vector[width..]);
                 out.skip.extend(guesses);
             }
@@ -386,6 +394,8 @@ pub(super) struct Head {
     skip: usize,
     guessed: usize,
     first_context: u16,
+    /// Of all groups.
+    channels: usize,
     normalize: Normalize,
     groups: Vec<Group>,
 }
@@ -401,16 +411,17 @@ struct Group {
     output: Linear,
 }
 
-/// Blocks of coefficients in zig-zag order, `[rows, columns, 64]`.
+/// Vectors of integers at the positions of a grid, `[rows, columns, channels]`: of latents, or the coefficients of blocks in
+/// zig-zag order.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Blocks {
+pub struct Symbols {
     /// The number of rows and of columns.
     pub size: (usize, usize),
-    /// The coefficients.
+    /// The integers.
     pub values: Vec<i16>,
 }
 
-/// The positions of a phase in a grid of blocks: every `stride`-th row and column, from `first` on.
+/// The positions of a phase in a grid: every `stride`-th row and column, from `first` on.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Lattice {
     pub(super) stride: usize,
@@ -424,41 +435,59 @@ impl Lattice {
         (count(rows, self.first.0), count(columns, self.first.1))
     }
 
-    /// Returns the position in the grid's coefficients of a block of the phase.
+    /// Returns the position in the grid, whose rows follow each other, of a vector of the phase.
     pub(super) fn at(self, columns: usize, y: usize, x: usize) -> usize {
-        ((y * self.stride + self.first.0) * columns + x * self.stride + self.first.1) * BLOCK
+        (y * self.stride + self.first.0) * columns + x * self.stride + self.first.1
     }
+}
+
+/// A phase of a grid: its positions, and its rows and columns with padding.
+#[derive(Clone, Copy)]
+pub(super) struct Phase {
+    pub(super) lattice: Lattice,
+    pub(super) grid: (usize, usize),
+}
+
+/// The sizes of a head.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct HeadSizes<'a> {
+    /// First and last channels of groups, in coding order.
+    pub(super) groups: &'a [(usize, usize)],
+    pub(super) trunk_width: usize,
+    /// Hidden channels of a group.
+    pub(super) width: usize,
+    /// Channels, the first, that the trunk has a guess at; and those whose guesses are used.
+    pub(super) skip: usize,
+    pub(super) guessed: usize,
+    /// Whether inputs from coded groups stand group by group in the file: coarse values, magnitudes, and the next group.
+    pub(super) interleaved: bool,
+    pub(super) further_layers: usize,
+    pub(super) first_context: u16,
 }
 
 impl Head {
     /// Takes a head's layers.
-    pub(super) fn load(
-        parameters: &mut Parameters,
-        name: &str,
-        groups: Groups,
-        (trunk_width, width, skip): (usize, usize, usize),
-        further_layers: usize,
-        first_context: u16,
-    ) -> Result<Self> {
+    pub(super) fn load(parameters: &mut Parameters, name: &str, sizes: HeadSizes) -> Result<Self> {
+        let HeadSizes { groups, width, .. } = sizes;
         let normalize = Normalize::load(parameters, &format!("{name}.normalize"))?;
-        let Normalize { fine, coarse } = normalize;
         let input = parameters.grid(&format!("{name}.input"))?;
-        let ranges = Ranges::of(trunk_width, input);
+        let ranges = Ranges::of(sizes.trunk_width, input);
         let contexts = parameters.linears(&format!("{name}.context"), width, groups.len(), &ranges)?;
+        let counts: Vec<usize> = groups.iter().map(|&(first, end)| end - first).collect();
         let mut seen = 0;
         let layers = groups.iter().zip(contexts).enumerate().map(|(g, (&channels, context))| {
-            let size = channels.1 - channels.0;
+            let size = counts[g];
             let before = g.checked_sub(1).map(|i| -> Result<_> {
-                // Coarse values and magnitudes stand in pairs here, in the file one after the other.
-                let pair = Ranges::default().and(1, coarse.step, LIMIT).and(1, COMPAND_STEP, COMPAND_LIMIT);
+                let parts = if sizes.interleaved { &counts[..g] } else { &[seen] };
+                let ranges = normalize.pair_ranges(seen);
                 let context =
-                    parameters.paired(&format!("{name}.group_context.{i}"), width, &pair.repeated(seen))?;
-                let ranges = Ranges::default().and(seen, fine.step, LIMIT);
+                    parameters.paired(&format!("{name}.group_context.{i}"), width, parts, &ranges)?;
+                let ranges = normalize.fine_ranges(seen);
                 Ok((context, parameters.linear(&format!("{name}.group_mean.{i}"), size, false, &ranges)?))
             });
             seen += size;
             let before = before.transpose()?;
-            let further = (0..further_layers).map(|i| {
+            let further = (0..sizes.further_layers).map(|i| {
                 let name = format!("{name}.further.{g}.{i}");
                 let input = parameters.grid(&format!("{name}.input"))?;
                 let linear =
@@ -473,12 +502,20 @@ impl Head {
             Ok(Group { channels, context, before, further, hidden, output })
         });
         let layers = layers.collect::<Result<_>>()?;
-        // Only groups that have a guess for each of their channels use guesses.
-        let guessed = groups.iter().map(|&(_, end)| end).filter(|&end| end <= skip).max().unwrap_or(0);
-        Ok(Self { input, trunk_width, width, skip, guessed, first_context, normalize, groups: layers })
+        Ok(Self {
+            input,
+            trunk_width: sizes.trunk_width,
+            width,
+            skip: sizes.skip,
+            guessed: sizes.guessed,
+            first_context: sizes.first_context,
+            channels: counts.iter().sum(),
+            normalize,
+            groups: layers,
+        })
     }
 
-    /// Codes the blocks of a phase.
+    /// Codes the vectors of a phase.
     pub(super) fn code(
         &self,
         backend: Backend,
@@ -486,12 +523,13 @@ impl Head {
         context: &Context,
         units: &Units,
         lattice: Lattice,
-        blocks: &mut Blocks,
+        picture: &mut Symbols,
     ) -> Result<()> {
-        let inside = lattice.size(blocks.size);
+        let inside = lattice.size(picture.size);
         let count = inside.0 * inside.1;
         // Of all groups but the last, in coding order.
-        let before = BLOCK - self.groups.last().map_or(0, |group| group.channels.1 - group.channels.0);
+        let before =
+            self.channels - self.groups.last().map_or(0, |group| group.channels.1 - group.channels.0);
         let mut fine = vec![0i16; count * before];
         let mut pairs = vec![[0i16; 2]; count * before];
         let scratch = &mut HeadScratch::default();
@@ -510,8 +548,8 @@ impl Head {
                 let n = CHUNK.min(count - start);
                 scratch.symbols.clear();
                 for i in start..start + n {
-                    let at = lattice.at(blocks.size.1, i / inside.1, i % inside.1);
-                    scratch.symbols.extend_from_slice(&blocks.values[at + first..at + end]);
+                    let at = self.channels * lattice.at(picture.size.1, i / inside.1, i % inside.1);
+                    scratch.symbols.extend_from_slice(&picture.values[at + first..at + end]);
                 }
                 let coded = (seen > 0).then(|| {
                     let rows = |values, stride| Rows { values, stride: Some(stride) };
@@ -521,8 +559,8 @@ impl Head {
                 self.params(backend, (group, &units_of_group), context, coded, (start, n), scratch);
                 coder.code(scratch.params.as_chunks().0, contexts, &mut scratch.symbols)?;
                 for (i, symbols) in (start..).zip(scratch.symbols.chunks_exact(size)) {
-                    let at = lattice.at(blocks.size.1, i / inside.1, i % inside.1);
-                    blocks.values[at + first..at + end].copy_from_slice(symbols);
+                    let at = self.channels * lattice.at(picture.size.1, i / inside.1, i % inside.1);
+                    picture.values[at + first..at + end].copy_from_slice(symbols);
                 }
                 if seen + size <= before {
                     backend.compiled(
@@ -566,7 +604,9 @@ impl Head {
         if guesses {
             let guesses = context.skip[start * self.skip..].chunks_exact(self.skip);
             for (mean, guesses) in scratch.mean.chunks_exact_mut(size).zip(guesses) {
-                mean.iter_mut().zip(&guesses[first..end]).for_each(|(mean, guess)| *mean += guess);
+                mean.iter_mut()
+                    .zip(&guesses[first..end.min(self.guessed)])
+                    .for_each(|(mean, guess)| *mean += guess);
             }
         }
         for layer in &group.further {

@@ -273,6 +273,14 @@ impl Conv3x3 {
         self.multiply(backend, planes, y, Out::Set(out));
     }
 
+    /// Adds what [`Conv3x3::apply_row`] computes to `out`: one addition for each element.
+    ///
+    /// # Panics
+    /// As [`Conv3x3::apply_row`].
+    pub fn add_row_to(&self, backend: Backend, planes: &[&Plane], y: usize, out: &mut [f32]) {
+        self.multiply(backend, planes, y, Out::Add(out));
+    }
+
     /// Computes the activation of what [`Conv3x3::apply_row`] computes, in units of its grid's step.
     ///
     /// # Panics

@@ -2,25 +2,23 @@
 
 use super::coder::{SymbolCoder, corrupt, encoder};
 use super::config::Config;
-use super::context::{BLOCK, Blocks, Context, CrossChannel, Groups, Head, Lattice, Normalize, SLOPE, Trunk};
-use super::context::{Seen, TrunkSizes, Units, quantized};
+use super::context::{
+    Context, CrossChannel, Head, HeadSizes, LARGEST_SIDE, Lattice, Normalize, PHASES, Phase, SLOPE, Seen,
+    Symbols, Trunk, TrunkSizes, Units, quantized,
+};
 use super::layers::{Conv3x3, Linear, Plane};
 use super::matrix::Activation;
 use super::parameters::{Parameters, Ranges, wrong};
-use super::pointwise::Grid;
+use super::pointwise::{BLOCK, Grid};
 use crate::ans::{Backend, Decoder};
 use crate::tensor::weights::{self, Weights};
-use crate::{Error, Limits, Result, interrupt};
+use crate::{Error, Limits, Result, Unsupported, interrupt};
 
-const LUMA_GROUPS: Groups =
+const LUMA_GROUPS: &[(usize, usize)] =
     &[(36, 64), (28, 36), (21, 28), (15, 21), (10, 15), (6, 10), (3, 6), (1, 3), (0, 1)];
-const CHROMA_GROUPS: Groups = &[(28, 64), (15, 28), (6, 15), (3, 6), (1, 3), (0, 1)];
+const CHROMA_GROUPS: &[(usize, usize)] = &[(28, 64), (15, 28), (6, 15), (3, 6), (1, 3), (0, 1)];
 /// Frequencies whose remainders of coarse rounding are channels of a plane.
 const FINE: usize = 6;
-/// The rows and columns of the phases in a square of 2x2, in coding order.
-const PHASES: [(usize, usize); 4] = [(0, 0), (1, 1), (0, 1), (1, 0)];
-/// The largest side of a picture in blocks, which bounds memory: that of the format's tiles.
-pub const LARGEST_SIDE: usize = 128;
 /// Hidden channels of the conditioning.
 const TABLE_WIDTH: usize = 64;
 
@@ -92,6 +90,49 @@ impl Features {
     /// Returns the number of channels without remainders.
     fn channels(&self) -> usize {
         2 * self.bands + self.pools.len() + 1
+    }
+}
+
+/// Widths and depths; `lic_native/models/mlcc.py` describes them. Depths that a configuration lacks are zero.
+struct Sizes {
+    luma_trunk_width: usize,
+    luma_head_width: usize,
+    luma_skip_channels: usize,
+    chroma_trunk_width: usize,
+    chroma_head_width: usize,
+    chroma_skip_channels: usize,
+    chroma_context_width: usize,
+    conditioning_width: usize,
+    luma_context_blocks: Vec<usize>,
+    chroma_context_blocks: Vec<usize>,
+    luma_pointwise_blocks: usize,
+    chroma_pointwise_blocks: usize,
+    further_head_layers: usize,
+}
+
+impl Sizes {
+    fn from_json(text: &str) -> Result<Self> {
+        let mut config = Config::from_json(text)?;
+        let sizes = Self {
+            luma_trunk_width: config.width("luma_trunk_width")?,
+            luma_head_width: config.width("luma_head_width")?,
+            luma_skip_channels: config.size("luma_skip_channels")?,
+            chroma_trunk_width: config.width("chroma_trunk_width")?,
+            chroma_head_width: config.width("chroma_head_width")?,
+            chroma_skip_channels: config.size("chroma_skip_channels")?,
+            chroma_context_width: config.width("chroma_context_width")?,
+            conditioning_width: config.width("conditioning_width")?,
+            luma_context_blocks: config.widths("luma_context_blocks")?,
+            chroma_context_blocks: config.widths("chroma_context_blocks")?,
+            luma_pointwise_blocks: config.size("luma_pointwise_blocks")?,
+            chroma_pointwise_blocks: config.size("chroma_pointwise_blocks")?,
+            further_head_layers: config.size("further_head_layers")?,
+        };
+        if config.size("z_channels")? > 0 {
+            return Err(Unsupported::from("a network with a hyperprior, which needs torch").into());
+        }
+        config.finish()?;
+        Ok(sizes)
     }
 }
 
@@ -175,33 +216,48 @@ impl Mlcc {
     /// Takes weights; errors are as of [`Mlcc::from_bytes`].
     pub fn new(weights: Weights) -> Result<Self> {
         let fingerprint = weights.fingerprint();
-        let config = Config::from_json(&weights.config)?;
-        let parameters = &mut Parameters::new(weights.arrays);
+        let mut parameters = Parameters::new(weights.arrays);
+        let this = Self::load(&weights.config, fingerprint, &mut parameters)?;
+        parameters.finish()?;
+        Ok(this)
+    }
+
+    pub(super) fn load(config: &str, fingerprint: u32, parameters: &mut Parameters) -> Result<Self> {
+        let config = Sizes::from_json(config)?;
         let sigma = sigma(&parameters.take("sigma", &[2, BLOCK])?)?;
         let luma_features = Features::load(parameters, "luma_features", 28, 7)?;
         let chroma_features = Features::load(parameters, "chroma_features", 15, 1)?;
         let conditioning = Conditioning::load(parameters, config.conditioning_width)?;
-        let embedding = (conditioning.output, config.conditioning_width);
+        let embedding = Ranges::of(config.conditioning_width, conditioning.output);
         let chroma_output = parameters.grid("chroma_context.output")?;
 
         let sizes = TrunkSizes {
             width: config.chroma_trunk_width,
             skip: config.chroma_skip_channels,
-            cross_channel: 0,
+            cross_channel: Ranges::default(),
+            embedding: embedding.clone(),
             context_blocks: &config.chroma_context_blocks,
             pointwise_blocks: config.chroma_pointwise_blocks,
         };
         let ranges = chroma_features.ranges(FINE);
         let chroma_trunks = (0..8).map(|k| {
             let name = format!("chroma_trunks.{k}");
-            Trunk::load(parameters, &name, &sizes, (&ranges, k), chroma_output, embedding)
+            Trunk::load(parameters, &name, &sizes, &[("context", &ranges)], k)
         });
         let chroma_trunks = chroma_trunks.collect::<Result<_>>()?;
-        let head_sizes = (sizes.width, config.chroma_head_width, sizes.skip);
-        let further = config.further_head_layers;
+        let mut head = HeadSizes {
+            groups: CHROMA_GROUPS,
+            trunk_width: sizes.width,
+            width: config.chroma_head_width,
+            skip: sizes.skip,
+            guessed: guessed(CHROMA_GROUPS, sizes.skip),
+            interleaved: false,
+            further_layers: config.further_head_layers,
+            first_context: 0,
+        };
         let chroma_heads = (0..2).map(|i| {
-            let name = format!("chroma_heads.{i}");
-            Head::load(parameters, &name, CHROMA_GROUPS, head_sizes, further, 64 * i)
+            head.first_context = 64 * i;
+            Head::load(parameters, &format!("chroma_heads.{i}"), head)
         });
         let chroma_heads = chroma_heads.collect::<Result<_>>()?;
 
@@ -223,22 +279,28 @@ impl Mlcc {
         let sizes = TrunkSizes {
             width: config.luma_trunk_width,
             skip: config.luma_skip_channels,
-            cross_channel: config.chroma_context_width,
+            cross_channel: Ranges::of(config.chroma_context_width, chroma_output),
+            embedding,
             context_blocks: &config.luma_context_blocks,
             pointwise_blocks: config.luma_pointwise_blocks,
         };
         let ranges = luma_features.ranges(FINE);
         let luma_trunks = [0, 1, 2, 3, 1, 2, 3].into_iter().enumerate().map(|(i, k)| {
             let name = format!("luma_trunks.{i}");
-            Trunk::load(parameters, &name, &sizes, (&ranges, k), chroma_output, embedding)
+            Trunk::load(parameters, &name, &sizes, &[("context", &ranges)], k)
         });
         let luma_trunks = luma_trunks.collect::<Result<_>>()?;
-        let head_sizes = (sizes.width, config.luma_head_width, sizes.skip);
-        let luma_heads = (0..4).map(|i| {
-            Head::load(parameters, &format!("luma_heads.{i}"), LUMA_GROUPS, head_sizes, further, 128)
-        });
+        let head = HeadSizes {
+            groups: LUMA_GROUPS,
+            trunk_width: sizes.width,
+            width: config.luma_head_width,
+            skip: sizes.skip,
+            guessed: guessed(LUMA_GROUPS, sizes.skip),
+            first_context: 128,
+            ..head
+        };
+        let luma_heads = (0..4).map(|i| Head::load(parameters, &format!("luma_heads.{i}"), head));
         let luma_heads = luma_heads.collect::<Result<_>>()?;
-        std::mem::replace(parameters, Parameters::new(Vec::new())).finish()?;
         Ok(Self {
             backend: Backend::default(),
             fingerprint,
@@ -278,7 +340,7 @@ impl Mlcc {
         &self,
         sampling: Sampling,
         tables: &[[u16; BLOCK]],
-        mut planes: Vec<Blocks>,
+        mut planes: Vec<Symbols>,
     ) -> Result<Vec<u8>> {
         let mut encoder = encoder()?.with_backend(self.backend);
         self.walk(&mut encoder, sampling, tables, &mut planes)?;
@@ -297,9 +359,9 @@ impl Mlcc {
         tables: &[[u16; BLOCK]],
         sizes: &[(usize, usize)],
         stream: &[u8],
-    ) -> Result<Vec<Blocks>> {
+    ) -> Result<Vec<Symbols>> {
         check_sizes(sampling, sizes)?;
-        let plane = |&size: &(usize, usize)| Blocks { size, values: vec![0; size.0 * size.1 * BLOCK] };
+        let plane = |&size: &(usize, usize)| Symbols { size, values: vec![0; size.0 * size.1 * BLOCK] };
         let mut planes = sizes.iter().map(plane).collect::<Vec<_>>();
         let mut decoder = Decoder::new(stream)?.with_backend(self.backend);
         self.walk(&mut decoder, sampling, tables, &mut planes)?;
@@ -313,7 +375,7 @@ impl Mlcc {
         coder: &mut impl SymbolCoder,
         sampling: Sampling,
         tables: &[[u16; BLOCK]],
-        planes: &mut [Blocks],
+        planes: &mut [Symbols],
     ) -> Result<()> {
         let sizes: Vec<_> = planes.iter().map(|plane| plane.size).collect();
         check_sizes(sampling, &sizes)?;
@@ -424,18 +486,11 @@ impl Mlcc {
         // Log2 of sigma to 1/256 by the same integer arithmetic as of a quantiser.
         let level = |k: usize| (log2_sigma(sigma[k]) - log2_table[k]) * std::f32::consts::LN_2;
         Units {
-            unit: std::array::from_fn(|k| sigma[k] / f32::from(table[k])),
-            inverse: std::array::from_fn(|k| f32::from(table[k]) / sigma[k]),
-            level: std::array::from_fn(level),
+            unit: (0..BLOCK).map(|k| sigma[k] / f32::from(table[k])).collect(),
+            inverse: (0..BLOCK).map(|k| f32::from(table[k]) / sigma[k]).collect(),
+            level: (0..BLOCK).map(level).collect(),
         }
     }
-}
-
-/// A phase of a plane: its positions, and its rows and columns with padding.
-#[derive(Clone, Copy)]
-struct Phase {
-    lattice: Lattice,
-    grid: (usize, usize),
 }
 
 /// Codes a plane phase by phase, each with the context of all before.
@@ -444,7 +499,7 @@ struct PlaneWalk<'a> {
     embedding: &'a [i16],
     features: &'a Features,
     units: Units,
-    blocks: &'a mut Blocks,
+    blocks: &'a mut Symbols,
     /// Features of phases coded before, of this plane and of others.
     coded: &'a mut Vec<Plane>,
 }
@@ -460,7 +515,7 @@ impl PlaneWalk<'_> {
         cross_channel: Option<CrossChannel>,
     ) -> Result<()> {
         let &mut Self { backend, embedding, .. } = self;
-        let (planes, inside) = (&self.coded[..], lattice.size(self.blocks.size));
+        let (planes, inside) = (&[&self.coded[..]], lattice.size(self.blocks.size));
         let mut context = Context::default();
         let seen = Seen { backend, planes, cross_channel, embedding, grid, inside };
         trunk.run(&seen, head.input, &mut context)?;
@@ -485,7 +540,7 @@ impl PlaneWalk<'_> {
                 #[inline(always)]
                 || {
                     for (x, out) in row.chunks_exact_mut(channels).take(inside.1).enumerate() {
-                        let at = lattice.at(self.blocks.size.1, y, x);
+                        let at = BLOCK * lattice.at(self.blocks.size.1, y, x);
                         if let Some(block) = self.blocks.values[at..].first_chunk() {
                             normaliser.features(block, &features.pools, FINE, out);
                         }
@@ -496,6 +551,11 @@ impl PlaneWalk<'_> {
         self.coded.push(plane);
         Ok(())
     }
+}
+
+/// Returns the channels, the first, whose guesses are used: of groups that have a guess for each of their channels.
+fn guessed(groups: &[(usize, usize)], skip: usize) -> usize {
+    groups.iter().map(|&(_, end)| end).filter(|&end| end <= skip).max().unwrap_or(0)
 }
 
 fn check_sizes(sampling: Sampling, sizes: &[(usize, usize)]) -> Result<()> {

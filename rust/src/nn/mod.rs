@@ -5,8 +5,8 @@
 //! only if its weights prove that this gives the numbers that float arithmetic gives, to the bit and in any order.
 //! Between products stand single operations on floats ([`pointwise`]).
 //!
-//! [`Mlcc`] is the network of JPEG files. It is defined by `lic_native/models/mlcc.py`, and walks the coefficients of a
-//! picture in the same order, with the same roundings.
+//! [`Mlcc`] is the network of JPEG files, and [`Msp`] that of the latents of images. They are defined by
+//! `lic_native/models/mlcc.py` and `msp.py`, and walk the symbols of a picture in the same order, with the same roundings.
 
 #[cfg(feature = "formats")]
 mod coder;
@@ -19,6 +19,8 @@ mod matrix;
 #[cfg(feature = "formats")]
 mod mlcc;
 #[cfg(feature = "formats")]
+mod msp;
+#[cfg(feature = "formats")]
 mod parameters;
 #[cfg_attr(not(feature = "formats"), allow(dead_code))] // Only the walk uses some of it.
 pub mod pointwise;
@@ -29,8 +31,10 @@ mod tests;
 
 pub use crate::simd::Backend;
 #[cfg(feature = "formats")]
-pub use context::Blocks;
+pub use context::{LARGEST_SIDE, Symbols};
 pub use layers::{Conv3x3, InputRanges, Linear, Plane};
 pub use matrix::{Activation, Rows};
 #[cfg(feature = "formats")]
-pub use mlcc::{LARGEST_SIDE, Mlcc, Sampling};
+pub use mlcc::{Mlcc, Sampling};
+#[cfg(feature = "formats")]
+pub use msp::Msp;

@@ -8,7 +8,15 @@ use crate::tensor::weights::{Array, Values};
 use crate::{Error, Result};
 
 /// The arrays that no layer has taken yet.
-pub(super) struct Parameters(HashMap<String, Array>);
+pub(super) struct Parameters {
+    arrays: HashMap<String, Array>,
+    /// Makes arrays that are missing, for networks of tests.
+    #[cfg(test)]
+    pub(super) make: Option<Make>,
+}
+
+#[cfg(test)]
+pub(super) type Make = Box<dyn FnMut(&str, &[usize]) -> Values>;
 
 /// For each input of a layer, the step of its grid and its largest magnitude.
 #[derive(Debug, Clone, Default)]
@@ -46,20 +54,44 @@ impl Ranges {
 
 impl Parameters {
     pub(super) fn new(arrays: Vec<Array>) -> Self {
-        Self(arrays.into_iter().map(|array| (array.name.clone(), array)).collect())
+        Self {
+            arrays: arrays.into_iter().map(|array| (array.name.clone(), array)).collect(),
+            #[cfg(test)]
+            make: None,
+        }
+    }
+
+    /// Returns those whose names begin with this, without it.
+    pub(super) fn within(self, prefix: &str) -> Self {
+        let named = |(name, array): (String, Array)| Some((name.strip_prefix(prefix)?.to_string(), array));
+        Self { arrays: self.arrays.into_iter().filter_map(named).collect(), ..self }
     }
 
     /// Takes an array of floats of this shape.
     pub(super) fn take(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
-        let array = self.0.remove(name).ok_or_else(|| wrong(format!("they have no array {name:?}")))?;
-        match array.values {
-            Values::F32(values)
-                if array.shape.iter().eq(shape.iter().map(|&n| n as u64).collect::<Vec<_>>().iter()) =>
-            {
-                Ok(values)
-            }
+        match self.remove(name, shape)? {
+            Some(Values::F32(values)) => Ok(values),
             _ => Err(wrong(format!("array {name:?} is not float32 {shape:?}"))),
         }
+    }
+
+    /// Takes an array of integers of this shape.
+    pub(super) fn take_integers(&mut self, name: &str, shape: &[usize]) -> Result<Vec<i32>> {
+        match self.remove(name, shape)? {
+            Some(Values::I32(values)) => Ok(values),
+            _ => Err(wrong(format!("array {name:?} is not int32 {shape:?}"))),
+        }
+    }
+
+    /// Takes an array; none if it has another shape.
+    fn remove(&mut self, name: &str, shape: &[usize]) -> Result<Option<Values>> {
+        #[cfg(test)]
+        if let Some(make) = &mut self.make {
+            return Ok(Some(make(name, shape)));
+        }
+        let array = self.arrays.remove(name).ok_or_else(|| wrong(format!("they have no array {name:?}")))?;
+        let is_right = array.shape.iter().copied().eq(shape.iter().map(|&n| n as u64));
+        Ok(is_right.then_some(array.values))
     }
 
     /// Takes the grid of a quantizer, whose multiples fit 16 bits.
@@ -105,14 +137,26 @@ impl Parameters {
             .collect()
     }
 
-    /// Takes a matrix of inputs that stand in pairs here, where in the file the second ones stand after all first ones.
-    pub(super) fn paired(&mut self, name: &str, outputs: usize, ranges: &Ranges) -> Result<Linear> {
-        let inputs = ranges.len();
-        let weight = self.take(&format!("{name}.weight"), &[outputs, inputs])?;
-        let rows = weight.chunks_exact(inputs).map(|row| row.split_at(inputs / 2));
-        let pairs: Vec<f32> =
-            rows.flat_map(|(first, second)| first.iter().zip(second)).flat_map(|(&a, &b)| [a, b]).collect();
-        Linear::new(&pairs, None, ranges.view()).map_err(|error| named(name, error))
+    /// Takes a matrix whose first inputs stand in pairs here, where in the file the second ones of each part stand after all
+    /// its first ones. `parts` are numbers of pairs.
+    pub(super) fn paired(
+        &mut self,
+        name: &str,
+        outputs: usize,
+        parts: &[usize],
+        ranges: &Ranges,
+    ) -> Result<Linear> {
+        let mut weight = self.take(&format!("{name}.weight"), &[outputs, ranges.len()])?;
+        for row in weight.chunks_exact_mut(ranges.len()) {
+            let mut rest = row;
+            for &count in parts {
+                let (part, others) = rest.split_at_mut(2 * count);
+                let pairs: Vec<[f32; 2]> = (0..count).map(|i| [part[i], part[count + i]]).collect();
+                part.copy_from_slice(pairs.as_flattened());
+                rest = others;
+            }
+        }
+        Linear::new(&weight, None, ranges.view()).map_err(|error| named(name, error))
     }
 
     /// Takes the weights `[outputs, inputs, 3, 3]` of a convolution over planes of so many channels, and its bias.
@@ -131,7 +175,7 @@ impl Parameters {
 
     /// Checks that all arrays are taken.
     pub(super) fn finish(self) -> Result<()> {
-        match self.0.into_keys().min() {
+        match self.arrays.into_keys().min() {
             None => Ok(()),
             Some(name) => Err(wrong(format!("they have an array {name:?} that the network does not have"))),
         }

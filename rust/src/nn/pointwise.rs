@@ -130,10 +130,10 @@ fn compand(x: f32) -> i32 {
     level.min(COMPAND_LEVELS)
 }
 
-/// The conversion of coefficients to inputs of a network.
+/// The conversion of symbols, which are coefficients or latents, to inputs of a network.
 #[derive(Debug, Clone, Copy)]
 pub struct Normaliser<'a> {
-    /// For each frequency, the reciprocal of a coefficient's unit.
+    /// For each channel, the reciprocal of a symbol's unit.
     pub inverse: &'a [f32],
     /// Values are clamped to ± this.
     pub limit: f32,
@@ -144,10 +144,10 @@ pub struct Normaliser<'a> {
 }
 
 /// Coefficients of a block.
-const BLOCK: usize = 64;
+pub(super) const BLOCK: usize = 64;
 
 impl Normaliser<'_> {
-    /// Returns `(fine, coarse, companded magnitude)` of a coefficient, each in steps.
+    /// Returns `(fine, coarse, companded magnitude)` of a symbol, each in steps.
     #[inline(always)]
     fn levels(&self, x: f32, inverse: f32) -> (f32, f32, i32) {
         let x = x * inverse;
@@ -155,7 +155,7 @@ impl Normaliser<'_> {
         (fine, self.coarse.steps_of(fine * self.fine.step), compand(2.0 * x.abs()))
     }
 
-    /// Computes the fine and coarse values and the companded magnitudes, all `[N, n]`, of coefficients `[N, n]`.
+    /// Computes the fine and coarse values and the companded magnitudes, all `[N, n]`, of symbols `[N, n]`.
     pub fn normalise(&self, x: &[f32], fine: &mut [f32], coarse: &mut [f32], magnitude: &mut [f32]) {
         let n = self.inverse.len();
         let out = fine.chunks_exact_mut(n).zip(coarse.chunks_exact_mut(n)).zip(magnitude.chunks_exact_mut(n));
@@ -170,7 +170,7 @@ impl Normaliser<'_> {
         }
     }
 
-    /// Computes the fine values `[n]` of coefficients, and the pairs `[n, 2]` of coarse values and companded magnitudes, all
+    /// Computes the fine values `[n]` of symbols, and the pairs `[n, 2]` of coarse values and companded magnitudes, all
     /// in steps.
     #[inline(always)]
     pub(super) fn pairs(&self, x: &[i16], fine: &mut [i16], pairs: &mut [[i16; 2]]) {

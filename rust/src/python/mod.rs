@@ -90,7 +90,7 @@ mod _native {
     #[pymodule_export]
     use super::model::PyModel;
     #[pymodule_export]
-    use super::nn::{Mlcc, activate, mixture_params, normalise};
+    use super::nn::{Mlcc, Msp, activate, mixture_params, normalise};
     #[pymodule_export]
     use super::stream::{Intake, restore_stream};
     #[pymodule_export]

@@ -10,10 +10,11 @@ use pyo3::types::PyBytes;
 
 use super::arrays::{slice, slice_mut};
 use super::enter;
+use super::weights::{Named, weights};
 use crate::Limits;
 use crate::ans::Backend;
 use crate::nn::pointwise::{self, Grid, MixtureUnits, Normaliser};
-use crate::nn::{self, Blocks, Sampling};
+use crate::nn::{self, Sampling, Symbols};
 
 /// `(1 / step, bound, step)` of a [`Grid`].
 type Scale = (f32, f32, f32);
@@ -104,6 +105,11 @@ pub(super) fn mixture_params<'py>(
     filled(py, raw.shape(), |out| units.params(values, mean, out))
 }
 
+fn backend_of(name: Option<&str>) -> PyResult<Backend> {
+    let missing = |name| PyValueError::new_err(format!("this processor has no backend '{name}'"));
+    name.map_or_else(|| Ok(Backend::default()), |name| Backend::named(name).ok_or_else(|| missing(name)))
+}
+
 /// The network of JPEG coefficients, computed in integers.
 #[pyclass(frozen, module = "lic_native._native")]
 pub(super) struct Mlcc(nn::Mlcc);
@@ -121,11 +127,7 @@ impl Mlcc {
         threads: usize,
         backend: Option<&str>,
     ) -> PyResult<Self> {
-        let missing = |name| PyValueError::new_err(format!("this processor has no backend '{name}'"));
-        let backend = match backend {
-            Some(name) => Backend::named(name).ok_or_else(|| missing(name))?,
-            None => Backend::default(),
-        };
+        let backend = backend_of(backend)?;
         let limits = Limits { max_output_bytes: max_bytes, ..Limits::default() };
         Ok(Self(enter(py, || nn::Mlcc::from_bytes(weights, &limits, threads))?.with_backend(backend)))
     }
@@ -161,8 +163,79 @@ impl Mlcc {
     ) -> PyResult<Vec<Bound<'py, PyArray3<i16>>>> {
         let sampling = sampling_of(sampling)?;
         let planes = enter(py, || self.0.decode(sampling, &tables, &sizes, stream))?;
-        let array = |plane: Blocks| plane.values.into_pyarray(py).reshape([plane.size.0, plane.size.1, 64]);
+        let array = |plane: Symbols| plane.values.into_pyarray(py).reshape([plane.size.0, plane.size.1, 64]);
         planes.into_iter().map(array).collect()
+    }
+}
+
+/// The probability model of the latents of images, computed in integers.
+#[pyclass(frozen, module = "lic_native._native")]
+pub(super) struct Msp(nn::Msp);
+
+#[pymethods]
+impl Msp {
+    /// The largest number of rows or columns of latents.
+    #[classattr]
+    const LARGEST_SIDE: usize = nn::LARGEST_SIDE;
+
+    /// Take a file's weights, as `Mlcc` does.
+    #[new]
+    #[pyo3(signature = (weights, max_bytes, threads = 0, backend = None))]
+    fn new(
+        py: Python<'_>,
+        weights: &[u8],
+        max_bytes: u64,
+        threads: usize,
+        backend: Option<&str>,
+    ) -> PyResult<Self> {
+        let backend = backend_of(backend)?;
+        let limits = Limits { max_output_bytes: max_bytes, ..Limits::default() };
+        Ok(Self(enter(py, || nn::Msp::from_bytes(weights, &limits, threads))?.with_backend(backend)))
+    }
+
+    /// Take a configuration as JSON, and named float32 and int32 arrays, as `weights_encode` does.
+    #[staticmethod]
+    fn from_arrays(py: Python<'_>, config: String, arrays: Vec<Named<'_>>) -> PyResult<Self> {
+        let weights = weights(config, arrays)?;
+        Ok(Self(enter(py, || nn::Msp::new(weights))?))
+    }
+
+    /// The 32 bits by which files refer to the weights.
+    #[getter]
+    fn fingerprint(&self) -> u32 {
+        self.0.fingerprint()
+    }
+
+    /// The number of channels of latents.
+    #[getter]
+    fn channels(&self) -> usize {
+        self.0.channels()
+    }
+
+    /// Return latents `[rows, columns, channels]` as a stream; `index` is the quality as files name it.
+    fn encode<'py>(
+        &self,
+        py: Python<'py>,
+        latents: PyReadonlyArray3<'py, i16>,
+        index: usize,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let &[rows, columns, channels] = latents.shape() else { unreachable!("an array of 3 dimensions") };
+        check(channels == self.0.channels(), "latents are not [rows, columns, channels] of this model")?;
+        let latents = Symbols { size: (rows, columns), values: latents.as_array().iter().copied().collect() };
+        let stream = enter(py, || self.0.encode(index, latents))?;
+        Ok(PyBytes::new(py, &stream))
+    }
+
+    /// Return the latents of a stream, of `size` (rows, columns).
+    fn decode<'py>(
+        &self,
+        py: Python<'py>,
+        stream: &[u8],
+        index: usize,
+        size: (usize, usize),
+    ) -> PyResult<Bound<'py, PyArray3<i16>>> {
+        let latents = enter(py, || self.0.decode(index, size, stream))?;
+        latents.values.into_pyarray(py).reshape([size.0, size.1, self.0.channels()])
     }
 }
 
@@ -170,9 +243,9 @@ fn sampling_of(name: &str) -> PyResult<Sampling> {
     Sampling::named(name).ok_or_else(|| PyValueError::new_err(format!("unknown sampling '{name}'")))
 }
 
-fn plane(blocks: &PyReadonlyArray3<'_, i16>) -> PyResult<Blocks> {
+fn plane(blocks: &PyReadonlyArray3<'_, i16>) -> PyResult<Symbols> {
     let &[rows, columns, 64] = blocks.shape() else {
         return Err(PyValueError::new_err("blocks are not [rows, columns, 64]"));
     };
-    Ok(Blocks { size: (rows, columns), values: blocks.as_array().iter().copied().collect() })
+    Ok(Symbols { size: (rows, columns), values: blocks.as_array().iter().copied().collect() })
 }

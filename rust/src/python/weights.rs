@@ -9,14 +9,23 @@ use super::enter;
 use crate::Limits;
 use crate::tensor::weights::{Array, Values, Weights, decode, encode};
 
+/// A name, and the array of that name.
+pub(super) type Named<'py> = (String, Bound<'py, PyAny>);
+
 /// Encode a configuration and named C-contiguous arrays of float32 and int32, sorted by name.
 #[pyfunction]
 pub(super) fn weights_encode<'py>(
     py: Python<'py>,
     config: String,
-    arrays: Vec<(String, Bound<'py, PyAny>)>,
+    arrays: Vec<Named<'py>>,
 ) -> PyResult<Bound<'py, PyBytes>> {
-    let array = |(name, array): (String, Bound<'py, PyAny>)| {
+    let weights = weights(config, arrays)?;
+    Ok(PyBytes::new(py, &enter(py, || encode(&weights))?))
+}
+
+/// Returns a configuration and arrays as the crate takes them.
+pub(super) fn weights(config: String, arrays: Vec<Named<'_>>) -> PyResult<Weights> {
+    let array = |(name, array): Named<'_>| {
         macro_rules! try_types {
             ($($variant:ident $T:ty),*) => {$(
                 if let Ok(array) = array.cast::<PyArrayDyn<$T>>() {
@@ -30,12 +39,8 @@ pub(super) fn weights_encode<'py>(
         try_types!(F32 f32, I32 i32);
         Err(wrong_type(&array, &name, "float32 or int32"))
     };
-    let weights = Weights { config, arrays: arrays.into_iter().map(array).collect::<PyResult<_>>()? };
-    Ok(PyBytes::new(py, &enter(py, || encode(&weights))?))
+    Ok(Weights { config, arrays: arrays.into_iter().map(array).collect::<PyResult<_>>()? })
 }
-
-/// A name, and the array of that name.
-type Named<'py> = (String, Bound<'py, PyAny>);
 
 /// Return `(config, arrays)` of bytes that `weights_encode` made.
 #[pyfunction]

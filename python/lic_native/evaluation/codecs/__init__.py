@@ -19,18 +19,19 @@ _JPEG_PEERS = (lepton.jpeg_codecs, jpegxl.jpeg_codecs, brunsli.jpeg_codecs, pack
 _IMAGE_PEERS = (pillow.image_codecs, jpegxl.image_codecs)
 
 
-def jpeg_codecs(profiles: Sequence[str] = (), device: Device = None) -> list[Codec[bytes]]:
+def jpeg_codecs(profiles: Sequence[str] = (), device: Device = None, torch: bool = False) -> list[Codec[bytes]]:
     """Return the programs that make JPEG files smaller without loss: lic_native's profiles, then the peers installed.
 
     Args:
         profiles: lic_native's profiles; by default all.
         device: where lic_native's networks run.
+        torch: add each network as torch runs it, on a CPU next to Rust.
 
     Raises:
         TypeError, ValueError: there is no such profile or device.
-        UnsupportedError: CUDA needs torch, which can't be loaded.
+        UnsupportedError: CUDA or a codec needs torch, which can't be loaded.
     """
-    return [*ours.jpeg_codecs(profiles, device), *jpeg_peers()]
+    return [*ours.jpeg_codecs(profiles, device, torch), *jpeg_peers()]
 
 
 def jpeg_peers() -> list[Codec[bytes]]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from PIL import Image
 
 from ... import image, jpeg
 from ...arguments import Device, to_count, to_device
+from ...jpeg.network import on_torch
 from ...models import registry
 from ...models.rate_points import index_of
 from ...models.registry import JpegProfile
@@ -24,7 +25,7 @@ QUALITIES = (1, 2, 3, 4, 5, 6, 7, 8)
 check_device = registry.present_device
 
 
-def jpeg_codecs(profiles: Sequence[str] = (), device: Device = None) -> Iterator[Codec[bytes]]:
+def jpeg_codecs(profiles: Sequence[str] = (), device: Device = None, torch: bool = False) -> Iterator[Codec[bytes]]:
     """Yield a codec for each profile. Arguments and errors as for `codecs.jpeg_codecs`."""
     to_device(device)
     for name in profiles:
@@ -32,12 +33,17 @@ def jpeg_codecs(profiles: Sequence[str] = (), device: Device = None) -> Iterator
     for profile in cast("Sequence[JpegProfile]", profiles) or registry.PROFILES:
         if profile != registry.NATIVE:
             registry.network_device(device, registry.of_profile(profile))
-        yield Codec(
-            f"lic_native {profile}",
-            partial(jpeg.compress, profile=profile, device=device),
-            partial(jpeg.decompress, device=device),
-            ours=True,
-        )
+        name, encode = f"lic_native {profile}", partial(jpeg.compress, profile=profile, device=device)
+        decode = partial(jpeg.decompress, device=device)
+        yield Codec(name, encode, decode, ours=True)
+        if torch and profile != registry.NATIVE:
+            check_device(device, f"{name} on torch")
+            yield Codec(f"{name} on torch", partial(_on_torch, encode), partial(_on_torch, decode), ours=True)
+
+
+def _on_torch(call: Callable[[bytes], Any], data: bytes) -> Any:
+    with on_torch():
+        return call(data)
 
 
 def image_codecs(
@@ -50,7 +56,7 @@ def image_codecs(
     for iterations in lof:
         to_count(iterations, "lof")
     for profile, model in registry.IMAGE_PROFILES.items():
-        for iterations in dict.fromkeys([0, *(lof if model in registry.OVERFITTED else ())]):
+        for iterations in dict.fromkeys([0, *(lof if model in registry.EXACT_PRIORS else ())]):
             yield Codec(
                 f"lic_native {profile}" + (f" LOF {iterations}" if iterations else ""),
                 partial(_encode_image, profile=profile, device=name, lof=iterations),

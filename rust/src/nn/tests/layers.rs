@@ -1,9 +1,9 @@
 use proptest::prelude::*;
 
-use super::pointwise::{Grid, activate};
-use super::{Activation, Backend, Conv3x3, InputRanges, Linear, Plane, Rows};
 use crate::Error;
 use crate::ans::tests::Random;
+use crate::nn::pointwise::{Grid, activate};
+use crate::nn::{Activation, Backend, Conv3x3, InputRanges, Linear, Plane, Rows};
 
 const EXACT: i64 = 1 << 24;
 

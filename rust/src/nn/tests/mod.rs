@@ -1,0 +1,3 @@
+mod layers;
+#[cfg(feature = "formats")]
+mod walks;
