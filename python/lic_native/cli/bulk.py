@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, redirect_stdout, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -68,6 +69,7 @@ class _Progress:
         self._verb, self._as_json, self._start, self._failures = verb, as_json, time.monotonic(), 0
         self._rows = self._before = self._after = 0
         self._bar: Callable[[], None] = lambda: None
+        self._lines = sys.stdout
 
     def show_bar(self, stack: ExitStack, total: Callable[[], int] | None) -> None:
         """Show files, bytes, saving and the time left, if stderr is a terminal.
@@ -102,7 +104,7 @@ class _Progress:
         """Take a row that has just been made."""
         self._rows, self._before, self._after = self._rows + 1, self._before + row.size, self._after + row.bytes_out
         if self._as_json:
-            console.out(json.dumps(asdict(row)))
+            print(json.dumps(asdict(row)), file=self._lines)
         if row.failure:
             self._failures += 1
             if self._failures <= MAX_FAILURES_SHOWN:
@@ -148,6 +150,8 @@ def _carry_out(
         console.complain("stopped; run the same command again to continue")
 
     with ExitStack() as stack:
+        # Ray prints what it has to say on stdout, where a program may be reading rows.
+        stack.enter_context(redirect_stdout(sys.stderr))
         progress.show_bar(stack, total)
         stop_on_signals(lambda: outcomes.append(work(progress)), stopped, stack)
     raise typer.Exit(progress.summarise(outcomes[0]))
