@@ -29,7 +29,8 @@ pub enum Body {
 /// small surplus of reconstruction data.
 ///
 /// # Errors
-/// [`Error::Truncated`], [`Error::Corrupt`], [`Error::Unsupported`] or [`Error::LimitExceeded`].
+/// [`crate::Error::Truncated`], [`crate::Error::Corrupt`], [`crate::Error::Unsupported`] or
+/// [`crate::Error::LimitExceeded`].
 pub fn unpack(data: &[u8], limits: &Limits) -> Result<Container> {
     let content = open(data)?;
     let kind = kind(content)?;
