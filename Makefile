@@ -139,7 +139,7 @@ sdist: $(BIN)/uv ## Build a source distribution in dist
 check-wheel: $(BIN)/uv ## Restore golden files with the wheel in dist, without torch
 	folder=$$(mktemp -d) && trap 'rm -r "$$folder"' EXIT && set -ex && \
 	$(BIN)/uv venv --quiet --python $(PYTHON) "$$folder/venv" && \
-	$(UV) --python "$$folder/venv" numpy pillow typer && \
+	$(UV) --python "$$folder/venv" numpy pillow "typer<0.29" && \
 	$(UV) --python "$$folder/venv" --no-deps --no-index --find-links dist --only-binary lic-native lic-native && \
 	cp -r tests/restore_golden.py tests/golden "$$folder" && \
 	"$$folder/$(BIN:.%=%)/python" "$$folder/restore_golden.py"

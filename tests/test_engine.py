@@ -12,7 +12,7 @@ from test_depth import jpeg_picture, made
 
 from lic_native import _native
 from lic_native.errors import CorruptError, LicError, TruncatedError, UnsupportedError
-from lic_native.jpeg.network import Engine
+from lic_native.jpeg.network import Engine, decode_planes, encode_and_decode, tile_coder
 from lic_native.jpeg.tiles import Area, Grids, Tile
 from lic_native.jpeg.torch_network import TorchNetwork
 from lic_native.models import registry
@@ -131,6 +131,34 @@ def test_shipped_networks_code_as_on_torch(name, options):
             streams = on_torch.encode([tile])
             assert engine.encode([tile]) == streams
             assert same(decoded(engine, tile, *streams), tile.blocks)
+
+
+@pytest.mark.parametrize("backend", backends())
+def test_another_instruction_set_verifies_what_was_encoded(backend, monkeypatch):
+    """The network that decodes is asked for it, and for its own if the variable is not set."""
+    seen = []
+
+    class Network:
+        def __init__(self, network):
+            self.encode, self._network = network.encode, network
+
+        def decode(self, *given):
+            seen.append(given[-1])
+            return self._network.decode(*given)
+
+    data = jpeg_bytes(40, 56)
+    monkeypatch.setattr(registry, "load_engine", lambda name, load=registry.load_engine: Network(load(name)))
+    frame, planes, _ = _native.jpeg_read(data)
+    coder = tile_coder("mlcc-quick", "cpu")
+    expected = encode_and_decode(coder, frame, planes)
+    monkeypatch.setenv("LIC_VERIFY_SIMD", backend)
+    streams, decoded_planes = encode_and_decode(coder, frame, planes)
+    assert streams == expected[0] and same(decoded_planes, planes)
+    decode_planes(coder, frame, streams)
+    assert seen == [None, backend, None]
+    monkeypatch.setenv("LIC_VERIFY_SIMD", "mmx")
+    with pytest.raises(ValueError, match="no backend 'mmx'"):
+        encode_and_decode(coder, frame, planes)
 
 
 def test_the_largest_tile_is_coded(weights):

@@ -15,7 +15,7 @@ from test_engine import MAX_BYTES, a_little_more, backends, shipped, with_change
 from lic_native import _native, image
 from lic_native.errors import CorruptError, LicError, TruncatedError, UnsupportedError
 from lic_native.image.codec import latent_coder
-from lic_native.image.coders import Engine
+from lic_native.image.coders import Engine, encode_tile
 from lic_native.image.torch_coder import TorchCoder
 from lic_native.models import bls2017, msp, registry
 from lic_native.models.rate_points import LAST, STRIDE
@@ -115,6 +115,18 @@ def test_shipped_networks_code_as_on_torch(name):
 def test_what_both_sides_know_is_the_same():
     assert Engine.tile == msp.Msp.TILE
     assert msp.Msp.STRIDE == bls2017.Bls2017.STRIDE == transforms.STRIDE == STRIDE
+
+
+@pytest.mark.parametrize("backend", backends())
+def test_another_instruction_set_verifies_what_was_encoded(small_msp, backend, monkeypatch):
+    engine, latents = latent_coder(small_msp), random_latents(small_msp, (3, 5), 200)
+    expected = encode_tile(engine, latents, 200)
+    monkeypatch.setenv("LIC_VERIFY_SIMD", backend)
+    assert encode_tile(engine, latents, 200) == expected
+    monkeypatch.setenv("LIC_VERIFY_SIMD", "mmx")
+    assert np.array_equal(engine.decode(expected, 200, (3, 5)), latents)
+    with pytest.raises(ValueError, match="no backend 'mmx'"):
+        encode_tile(engine, latents, 200)
 
 
 def test_the_largest_tile_is_coded(weights):

@@ -138,7 +138,12 @@ class Mlcc:
     def fingerprint(self) -> int: ...
     def encode(self, sampling: str, tables: Sequence[Sequence[int]], blocks: Sequence[NDArray[np.int16]]) -> bytes: ...
     def decode(
-        self, sampling: str, tables: Sequence[Sequence[int]], sizes: Sequence[tuple[int, int]], stream: bytes
+        self,
+        sampling: str,
+        tables: Sequence[Sequence[int]],
+        sizes: Sequence[tuple[int, int]],
+        stream: bytes,
+        backend: str | None = None,
     ) -> list[NDArray[np.int16]]: ...
 
 @final
@@ -152,7 +157,9 @@ class Msp:
     @property
     def channels(self) -> int: ...
     def encode(self, latents: NDArray[np.int16], index: int) -> bytes: ...
-    def decode(self, stream: bytes, index: int, size: tuple[int, int]) -> NDArray[np.int16]: ...
+    def decode(
+        self, stream: bytes, index: int, size: tuple[int, int], backend: str | None = None
+    ) -> NDArray[np.int16]: ...
 
 @final
 class Component:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from .. import _native, threads
 from ..errors import CorruptError
+from ..models import registry
 from ..observe import on_wall_clock, stage
 from .grid import TileGrid
 
@@ -41,8 +42,11 @@ class LatentCoder(Protocol):
         """Return the stream of a tile's latents at a quality as files name it."""
         ...
 
-    def decode(self, stream: bytes, index: int, size: tuple[int, int]) -> Latents:
-        """Return the latents of a stream, of `size` (h, w). Raises CorruptError or TruncatedError."""
+    def decode(self, stream: bytes, index: int, size: tuple[int, int], verify: bool = False) -> Latents:
+        """Return the latents of a stream, of `size` (h, w). Raises CorruptError or TruncatedError.
+
+        verify: this coder made the stream, and is to be verified (`registry.verifying_backend`).
+        """
         ...
 
 
@@ -70,9 +74,10 @@ class Engine:
         with stage("prior"):
             return self._network.encode(latents.transpose(1, 2, 0), index)
 
-    def decode(self, stream: bytes, index: int, size: tuple[int, int]) -> Latents:
+    def decode(self, stream: bytes, index: int, size: tuple[int, int], verify: bool = False) -> Latents:
+        backend = registry.verifying_backend() if verify else None
         with stage("prior"):
-            return np.ascontiguousarray(self._network.decode(stream, index, size).transpose(2, 0, 1))
+            return np.ascontiguousarray(self._network.decode(stream, index, size, backend).transpose(2, 0, 1))
 
 
 def encode(coder: LatentCoder, tiles: Sequence[Latents], index: int, thread_count: int) -> tuple[list[bytes], int]:
@@ -94,7 +99,8 @@ def encode_tile(coder: LatentCoder, latents: Latents, index: int) -> bytes:
     """
     threads.check()
     stream = coder.encode(latents, index)
-    if not np.array_equal(coder.decode(stream, index, (latents.shape[1], latents.shape[2])), latents):
+    size = latents.shape[1], latents.shape[2]
+    if not np.array_equal(coder.decode(stream, index, size, verify=True), latents):
         raise CorruptError("the decoded latents differ from the encoded ones")
     return stream
 

@@ -40,7 +40,7 @@ class TorchCoder:
         (stream,) = coder.finish()
         return stream
 
-    def decode(self, stream: bytes, index: int, size: tuple[int, int]) -> Latents:
+    def decode(self, stream: bytes, index: int, size: tuple[int, int], verify: bool = False) -> Latents:
         coder = StreamDecoder([stream])
         symbols = walk(self._model, coder, index, size)
         coder.finish()

@@ -55,8 +55,11 @@ class TileCoder(Protocol):
         """Return the rANS stream of each of a batch of tiles of equal shape."""
         ...
 
-    def decode(self, tiles: Sequence[Tile], streams: Sequence[bytes]) -> None:
-        """Fill in the tiles' blocks. Raises CorruptError or TruncatedError if the streams do not fit them."""
+    def decode(self, tiles: Sequence[Tile], streams: Sequence[bytes], verify: bool = False) -> None:
+        """Fill in the tiles' blocks. Raises CorruptError or TruncatedError if the streams do not fit them.
+
+        verify: this coder made the streams, and is to be verified (`registry.verifying_backend`).
+        """
         ...
 
 
@@ -77,10 +80,11 @@ class Engine:
         with stage("network"):
             return [self._network.encode(t.sampling, t.tables.tolist(), t.blocks) for t in tiles]
 
-    def decode(self, tiles: Sequence[Tile], streams: Sequence[bytes]) -> None:
+    def decode(self, tiles: Sequence[Tile], streams: Sequence[bytes], verify: bool = False) -> None:
+        backend = registry.verifying_backend() if verify else None
         with stage("network"):
             for tile, stream in zip(tiles, streams):
-                planes = self._network.decode(tile.sampling, tile.tables.tolist(), tile.sizes, stream)
+                planes = self._network.decode(tile.sampling, tile.tables.tolist(), tile.sizes, stream, backend)
                 for blocks, plane in zip(tile.blocks, planes):
                     blocks[:] = plane
 
@@ -170,7 +174,7 @@ def encode_and_decode(
     def encode_and_decode_tiles(batch: Sequence[Tile], decoded: Sequence[Tile]) -> list[bytes]:
         streams = coder.encode(batch)
         with stage("verification", whole=True):
-            coder.decode(decoded, streams)
+            coder.decode(decoded, streams, verify=True)
         return streams
 
     return _in_batches(coder, threads, encode_and_decode_tiles, Grids(frame, planes).tiles, grids.tiles), grids.planes()

@@ -43,7 +43,7 @@ class TorchNetwork:
             return coder.finish()
 
     @known_state()
-    def decode(self, tiles: Sequence[Tile], streams: Sequence[bytes]) -> None:
+    def decode(self, tiles: Sequence[Tile], streams: Sequence[bytes], verify: bool = False) -> None:
         coder = StreamDecoder(streams)
         with stage("network"):
             luma, chroma = self._model.run(coder, _shape(tiles[0]), _tables(tiles))

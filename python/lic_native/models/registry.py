@@ -44,6 +44,7 @@ __all__ = [
     "of_image_profile",
     "of_profile",
     "present_device",
+    "verifying_backend",
 ]
 
 #: Profiles that a user can choose for JPEG files, and for images.
@@ -180,6 +181,14 @@ def load_engine(name: str) -> _native.Mlcc:
 def load_image_engine(name: str) -> _native.Msp:
     """Return the probability model of one of `EXACT_PRIORS`, as `load_engine` does."""
     return _native.Msp(_weights(name), DEFAULT_LIMITS.max_output_bytes, threads.available())
+
+
+def verifying_backend() -> str | None:
+    """Return the instruction set, as `LIC_SIMD` names it, that decodes what Rust encoded, to verify it.
+
+    The environment variable `LIC_VERIFY_SIMD` names it; None means that of the encoder, which takes the least time.
+    """
+    return os.environ.get("LIC_VERIFY_SIMD") or None
 
 
 def _weights(name: str) -> bytes:

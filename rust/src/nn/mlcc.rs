@@ -187,7 +187,6 @@ impl Conditioning {
 
 /// The network with its weights.
 pub struct Mlcc {
-    backend: Backend,
     fingerprint: u32,
     sigma: [[f32; BLOCK]; 2],
     conditioning: Conditioning,
@@ -302,7 +301,6 @@ impl Mlcc {
         let luma_heads = (0..4).map(|i| Head::load(parameters, &format!("luma_heads.{i}"), head));
         let luma_heads = luma_heads.collect::<Result<_>>()?;
         Ok(Self {
-            backend: Backend::default(),
             fingerprint,
             sigma,
             conditioning,
@@ -318,18 +316,12 @@ impl Mlcc {
         })
     }
 
-    /// Computes with this backend from now on.
-    #[must_use]
-    pub fn with_backend(self, backend: Backend) -> Self {
-        Self { backend, ..self }
-    }
-
     /// Returns 32 bits that change with the configuration and with any weight.
     pub fn fingerprint(&self) -> u32 {
         self.fingerprint
     }
 
-    /// Encodes a picture.
+    /// Encodes a picture with the instructions of a backend, which makes no difference to the bytes.
     ///
     /// tables: quantisation tables in zig-zag order, of luma and Cb, and of Cr if it has another one; gray repeats the one
     /// it has. planes: the coefficients of Y, Cb and Cr, or of Y.
@@ -338,12 +330,13 @@ impl Mlcc {
     /// [`Error::InvalidArgument`] if sizes or numbers are not those of such a picture; [`Error::Interrupted`].
     pub fn encode(
         &self,
+        backend: Backend,
         sampling: Sampling,
         tables: &[[u16; BLOCK]],
         mut planes: Vec<Symbols>,
     ) -> Result<Vec<u8>> {
-        let mut encoder = encoder()?.with_backend(self.backend);
-        self.walk(&mut encoder, sampling, tables, &mut planes)?;
+        let mut encoder = encoder()?.with_backend(backend);
+        self.walk(backend, &mut encoder, sampling, tables, &mut planes)?;
         let stream = encoder.finish();
         interrupt::check()?;
         Ok(stream)
@@ -355,6 +348,7 @@ impl Mlcc {
     /// As [`Mlcc::encode`], and [`Error::Truncated`] or [`Error::Corrupt`] if the stream is not of such a picture.
     pub fn decode(
         &self,
+        backend: Backend,
         sampling: Sampling,
         tables: &[[u16; BLOCK]],
         sizes: &[(usize, usize)],
@@ -363,8 +357,8 @@ impl Mlcc {
         check_sizes(sampling, sizes)?;
         let plane = |&size: &(usize, usize)| Symbols { size, values: vec![0; size.0 * size.1 * BLOCK] };
         let mut planes = sizes.iter().map(plane).collect::<Vec<_>>();
-        let mut decoder = Decoder::new(stream)?.with_backend(self.backend);
-        self.walk(&mut decoder, sampling, tables, &mut planes)?;
+        let mut decoder = Decoder::new(stream)?.with_backend(backend);
+        self.walk(backend, &mut decoder, sampling, tables, &mut planes)?;
         decoder.finish()?;
         Ok(planes)
     }
@@ -372,6 +366,7 @@ impl Mlcc {
     /// Codes every coefficient of a picture: encoder and decoder differ only in the coder.
     fn walk(
         &self,
+        backend: Backend,
         coder: &mut impl SymbolCoder,
         sampling: Sampling,
         tables: &[[u16; BLOCK]],
@@ -389,7 +384,7 @@ impl Mlcc {
         let log2_tables: Vec<[f32; BLOCK]> = tables.iter().map(|table| table.map(log2)).collect();
         let units =
             |kind: usize, component: usize| self.units(kind, &tables[component], &log2_tables[component]);
-        let embedding = &self.conditioning.embedding(self.backend, &log2_tables, sampling)[..];
+        let embedding = &self.conditioning.embedding(backend, &log2_tables, sampling)[..];
         let [luma, chroma @ ..] = planes else { return Ok(()) };
         let quarter = (luma.size.0.div_ceil(4), luma.size.1.div_ceil(4));
         let half = (2 * quarter.0, 2 * quarter.1);
@@ -400,28 +395,21 @@ impl Mlcc {
             // Cr comes first.
             for (c, (blocks, component)) in chroma.iter_mut().rev().zip([tables.len() - 1, 1]).enumerate() {
                 let (features, units) = (&self.chroma_features, units(1, component));
-                let mut walk = PlaneWalk {
-                    backend: self.backend,
-                    embedding,
-                    features,
-                    units,
-                    blocks,
-                    coded: &mut coded,
-                };
+                let mut walk = PlaneWalk { backend, embedding, features, units, blocks, coded: &mut coded };
                 for (p, first) in PHASES.into_iter().enumerate() {
                     let phase = Phase { lattice: Lattice { stride: 2, first }, grid };
                     walk.code(coder, &self.chroma_trunks[4 * c + p], &self.chroma_heads[c], phase, None)?;
                     walk.see(phase)?;
                 }
             }
-            chroma_context = Some(self.chroma_context(sampling, (v, h), half, &coded)?);
+            chroma_context = Some(self.chroma_context(backend, sampling, (v, h), half, &coded)?);
         }
         let cross = |stride, first| {
             let values = chroma_context.as_deref()?;
             Some(CrossChannel { values, columns: half.1, channels: self.chroma_width, stride, first })
         };
         let (features, units, coded) = (&self.luma_features, units(0, 0), &mut Vec::new());
-        let mut walk = PlaneWalk { backend: self.backend, embedding, features, units, blocks: luma, coded };
+        let mut walk = PlaneWalk { backend, embedding, features, units, blocks: luma, coded };
         // The first phase is coded as a plane of its own.
         for (p, (i, j)) in PHASES.into_iter().enumerate() {
             let phase = Phase { lattice: Lattice { stride: 4, first: (2 * i, 2 * j) }, grid: quarter };
@@ -447,6 +435,7 @@ impl Mlcc {
     /// steps.
     fn chroma_context(
         &self,
+        backend: Backend,
         sampling: Sampling,
         (v, h): (usize, usize),
         size: (usize, usize),
@@ -475,7 +464,7 @@ impl Mlcc {
         let mut result = vec![0; size.0 * size.1 * self.chroma_width];
         for (y, row) in result.chunks_exact_mut(size.1 * self.chroma_width).enumerate() {
             interrupt::check()?;
-            layer.apply_row_activated(self.backend, &planes, y, activation, row);
+            layer.apply_row_activated(backend, &planes, y, activation, row);
         }
         Ok(result)
     }

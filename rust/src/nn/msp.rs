@@ -128,7 +128,6 @@ impl Embedding {
 
 /// The probability model with its weights.
 pub struct Msp {
-    backend: Backend,
     fingerprint: u32,
     channels: usize,
     /// For each quality and channel, log2 of the deviation of symbols in 1/LEVELS.
@@ -194,15 +193,8 @@ impl Msp {
             first_context: 0,
         };
         let head = Head::load(parameters, "head", head)?;
-        let backend = Backend::default();
         let channels = sizes.y_channels;
-        Ok(Self { backend, fingerprint, channels, levels, conditioning, embedding, trunks, head })
-    }
-
-    /// Computes with this backend from now on.
-    #[must_use]
-    pub fn with_backend(self, backend: Backend) -> Self {
-        Self { backend, ..self }
+        Ok(Self { fingerprint, channels, levels, conditioning, embedding, trunks, head })
     }
 
     /// Returns 32 bits that change with the configuration and with any weight of the codec.
@@ -215,13 +207,14 @@ impl Msp {
         self.channels
     }
 
-    /// Encodes latents at a quality by its index.
+    /// Encodes latents at a quality by its index, with the instructions of a backend, which makes no difference to the
+    /// bytes.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] if sizes or numbers are not those of such latents; [`Error::Interrupted`].
-    pub fn encode(&self, index: usize, mut latents: Symbols) -> Result<Vec<u8>> {
-        let mut encoder = encoder()?.with_backend(self.backend);
-        self.walk(&mut encoder, index, &mut latents)?;
+    pub fn encode(&self, backend: Backend, index: usize, mut latents: Symbols) -> Result<Vec<u8>> {
+        let mut encoder = encoder()?.with_backend(backend);
+        self.walk(backend, &mut encoder, index, &mut latents)?;
         let stream = encoder.finish();
         interrupt::check()?;
         Ok(stream)
@@ -231,17 +224,29 @@ impl Msp {
     ///
     /// # Errors
     /// As [`Msp::encode`], and [`Error::Truncated`] or [`Error::Corrupt`] if the stream is not of such latents.
-    pub fn decode(&self, index: usize, size: (usize, usize), stream: &[u8]) -> Result<Symbols> {
+    pub fn decode(
+        &self,
+        backend: Backend,
+        index: usize,
+        size: (usize, usize),
+        stream: &[u8],
+    ) -> Result<Symbols> {
         check_size(size)?;
         let mut latents = Symbols { size, values: vec![0; size.0 * size.1 * self.channels] };
-        let mut decoder = Decoder::new(stream)?.with_backend(self.backend);
-        self.walk(&mut decoder, index, &mut latents)?;
+        let mut decoder = Decoder::new(stream)?.with_backend(backend);
+        self.walk(backend, &mut decoder, index, &mut latents)?;
         decoder.finish()?;
         Ok(latents)
     }
 
     /// Codes all latents: encoder and decoder differ only in the coder.
-    fn walk(&self, coder: &mut impl SymbolCoder, index: usize, latents: &mut Symbols) -> Result<()> {
+    fn walk(
+        &self,
+        backend: Backend,
+        coder: &mut impl SymbolCoder,
+        index: usize,
+        latents: &mut Symbols,
+    ) -> Result<()> {
         let size = latents.size;
         check_size(size)?;
         if latents.values.len() != size.0 * size.1 * self.channels || index > LAST {
@@ -249,11 +254,17 @@ impl Msp {
             return Err(Error::InvalidArgument(what));
         }
         let units = self.units(index);
-        let mut walk =
-            LatticeWalk { model: self, units, latents, embedding: Vec::new(), coded: Coded::default() };
+        let mut walk = LatticeWalk {
+            backend,
+            model: self,
+            units,
+            latents,
+            embedding: Vec::new(),
+            coded: Coded::default(),
+        };
         // The lattice of every 4th vector, then the rest of that of every 2nd, then the rest of all.
         for scale in (0..=SCALES).rev() {
-            walk.embedding = self.conditioning.embedding(self.backend, index, scale);
+            walk.embedding = self.conditioning.embedding(backend, index, scale);
             let (step, stride) = (1 << scale, 2 << scale);
             if scale == SCALES {
                 let lattice = Lattice { stride: step, first: (0, 0) };
@@ -297,6 +308,7 @@ impl Msp {
 
 /// Codes the phases of a lattice, each with the context of all before.
 struct LatticeWalk<'a> {
+    backend: Backend,
     model: &'a Msp,
     units: Units,
     latents: &'a mut Symbols,
@@ -308,7 +320,7 @@ struct LatticeWalk<'a> {
 impl LatticeWalk<'_> {
     /// Codes phase `p` of the lattice.
     fn code(&mut self, coder: &mut impl SymbolCoder, p: usize, Phase { lattice, grid }: Phase) -> Result<()> {
-        let &Msp { backend, ref trunks, ref head, .. } = self.model;
+        let (backend, Msp { trunks, head, .. }) = (self.backend, self.model);
         let inside = lattice.size(self.latents.size);
         if inside.0 == 0 || inside.1 == 0 {
             return Ok(());
@@ -322,7 +334,7 @@ impl LatticeWalk<'_> {
 
     /// Makes a coded phase part of the context. Symbols of its padding are zero.
     fn see(&mut self, Phase { lattice, grid }: Phase) -> Result<()> {
-        let &Msp { backend, channels: n, ref embedding, .. } = self.model;
+        let (backend, &Msp { channels: n, ref embedding, .. }) = (self.backend, self.model);
         let mut embedded = Plane::new(grid.0, grid.1, embedding.linear.outputs());
         let mut fine = Plane::new(grid.0, grid.1, embedding.skip);
         let normaliser = embedding.normalize.normaliser(&self.units.inverse);

@@ -62,9 +62,10 @@ impl Parameters {
     }
 
     /// Returns those whose names begin with this, without it.
-    pub(super) fn within(self, prefix: &str) -> Self {
+    pub(super) fn within(mut self, prefix: &str) -> Self {
         let named = |(name, array): (String, Array)| Some((name.strip_prefix(prefix)?.to_string(), array));
-        Self { arrays: self.arrays.into_iter().filter_map(named).collect(), ..self }
+        self.arrays = self.arrays.into_iter().filter_map(named).collect();
+        self
     }
 
     /// Takes an array of floats of this shape.

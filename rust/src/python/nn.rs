@@ -105,14 +105,15 @@ pub(super) fn mixture_params<'py>(
     filled(py, raw.shape(), |out| units.params(values, mean, out))
 }
 
-fn backend_of(name: Option<&str>) -> PyResult<Backend> {
+/// Returns the backend of a name, by default this one.
+fn backend_of(name: Option<&str>, default: Backend) -> PyResult<Backend> {
     let missing = |name| PyValueError::new_err(format!("this processor has no backend '{name}'"));
-    name.map_or_else(|| Ok(Backend::default()), |name| Backend::named(name).ok_or_else(|| missing(name)))
+    name.map_or(Ok(default), |name| Backend::named(name).ok_or_else(|| missing(name)))
 }
 
 /// The network of JPEG coefficients, computed in integers.
 #[pyclass(frozen, module = "lic_native._native")]
-pub(super) struct Mlcc(nn::Mlcc);
+pub(super) struct Mlcc(nn::Mlcc, Backend);
 
 #[pymethods]
 impl Mlcc {
@@ -127,9 +128,9 @@ impl Mlcc {
         threads: usize,
         backend: Option<&str>,
     ) -> PyResult<Self> {
-        let backend = backend_of(backend)?;
+        let backend = backend_of(backend, Backend::default())?;
         let limits = Limits { max_output_bytes: max_bytes, ..Limits::default() };
-        Ok(Self(enter(py, || nn::Mlcc::from_bytes(weights, &limits, threads))?.with_backend(backend)))
+        Ok(Self(enter(py, || nn::Mlcc::from_bytes(weights, &limits, threads))?, backend))
     }
 
     /// The 32 bits by which files refer to the weights.
@@ -148,11 +149,13 @@ impl Mlcc {
     ) -> PyResult<Bound<'py, PyBytes>> {
         let sampling = sampling_of(sampling)?;
         let planes = blocks.iter().map(plane).collect::<PyResult<_>>()?;
-        let stream = enter(py, || self.0.encode(sampling, &tables, planes))?;
+        let stream = enter(py, || self.0.encode(self.1, sampling, &tables, planes))?;
         Ok(PyBytes::new(py, &stream))
     }
 
-    /// Return the coefficients of a picture whose components have these (rows, columns) of blocks.
+    /// Return the coefficients of a picture whose components have these (rows, columns) of blocks. `backend` replaces that of
+    /// the network.
+    #[pyo3(signature = (sampling, tables, sizes, stream, backend = None))]
     fn decode<'py>(
         &self,
         py: Python<'py>,
@@ -160,9 +163,11 @@ impl Mlcc {
         tables: Vec<[u16; 64]>,
         sizes: Vec<(usize, usize)>,
         stream: &[u8],
+        backend: Option<&str>,
     ) -> PyResult<Vec<Bound<'py, PyArray3<i16>>>> {
         let sampling = sampling_of(sampling)?;
-        let planes = enter(py, || self.0.decode(sampling, &tables, &sizes, stream))?;
+        let backend = backend_of(backend, self.1)?;
+        let planes = enter(py, || self.0.decode(backend, sampling, &tables, &sizes, stream))?;
         let array = |plane: Symbols| plane.values.into_pyarray(py).reshape([plane.size.0, plane.size.1, 64]);
         planes.into_iter().map(array).collect()
     }
@@ -170,7 +175,7 @@ impl Mlcc {
 
 /// The probability model of the latents of images, computed in integers.
 #[pyclass(frozen, module = "lic_native._native")]
-pub(super) struct Msp(nn::Msp);
+pub(super) struct Msp(nn::Msp, Backend);
 
 #[pymethods]
 impl Msp {
@@ -188,16 +193,16 @@ impl Msp {
         threads: usize,
         backend: Option<&str>,
     ) -> PyResult<Self> {
-        let backend = backend_of(backend)?;
+        let backend = backend_of(backend, Backend::default())?;
         let limits = Limits { max_output_bytes: max_bytes, ..Limits::default() };
-        Ok(Self(enter(py, || nn::Msp::from_bytes(weights, &limits, threads))?.with_backend(backend)))
+        Ok(Self(enter(py, || nn::Msp::from_bytes(weights, &limits, threads))?, backend))
     }
 
     /// Take a configuration as JSON, and named float32 and int32 arrays, as `weights_encode` does.
     #[staticmethod]
     fn from_arrays(py: Python<'_>, config: String, arrays: Vec<Named<'_>>) -> PyResult<Self> {
         let weights = weights(config, arrays)?;
-        Ok(Self(enter(py, || nn::Msp::new(weights))?))
+        Ok(Self(enter(py, || nn::Msp::new(weights))?, Backend::default()))
     }
 
     /// The 32 bits by which files refer to the weights.
@@ -222,19 +227,22 @@ impl Msp {
         let &[rows, columns, channels] = latents.shape() else { unreachable!("an array of 3 dimensions") };
         check(channels == self.0.channels(), "latents are not [rows, columns, channels] of this model")?;
         let latents = Symbols { size: (rows, columns), values: latents.as_array().iter().copied().collect() };
-        let stream = enter(py, || self.0.encode(index, latents))?;
+        let stream = enter(py, || self.0.encode(self.1, index, latents))?;
         Ok(PyBytes::new(py, &stream))
     }
 
-    /// Return the latents of a stream, of `size` (rows, columns).
+    /// Return the latents of a stream, of `size` (rows, columns). `backend` replaces that of the network.
+    #[pyo3(signature = (stream, index, size, backend = None))]
     fn decode<'py>(
         &self,
         py: Python<'py>,
         stream: &[u8],
         index: usize,
         size: (usize, usize),
+        backend: Option<&str>,
     ) -> PyResult<Bound<'py, PyArray3<i16>>> {
-        let latents = enter(py, || self.0.decode(index, size, stream))?;
+        let backend = backend_of(backend, self.1)?;
+        let latents = enter(py, || self.0.decode(backend, index, size, stream))?;
         latents.values.into_pyarray(py).reshape([size.0, size.1, self.0.channels()])
     }
 }

@@ -91,20 +91,18 @@ fn symbols(random: &mut Random, size: (usize, usize), channels: usize) -> Symbol
 
 /// Checks that all backends make the same stream of `symbols`, and restore them.
 fn check<N, S: Clone + Debug + PartialEq>(
-    mut network: N,
+    network: &N,
     symbols: &S,
-    with_backend: impl Fn(N, Backend) -> N,
-    encode: impl Fn(&N, S) -> Result<Vec<u8>>,
-    decode: impl Fn(&N, &[u8]) -> Result<S>,
-) -> (N, Vec<u8>) {
+    encode: impl Fn(&N, Backend, S) -> Result<Vec<u8>>,
+    decode: impl Fn(&N, Backend, &[u8]) -> Result<S>,
+) -> Vec<u8> {
     let mut stream = None;
     for backend in Backend::all() {
-        network = with_backend(network, backend);
-        let own = encode(&network, symbols.clone()).unwrap();
+        let own = encode(network, backend, symbols.clone()).unwrap();
         assert_eq!(&own, stream.get_or_insert_with(|| own.clone()), "{}", backend.name());
-        assert_eq!(&decode(&network, &own).unwrap(), symbols, "{}", backend.name());
+        assert_eq!(&decode(network, backend, &own).unwrap(), symbols, "{}", backend.name());
     }
-    (network, stream.unwrap())
+    stream.unwrap()
 }
 
 #[test]
@@ -120,17 +118,17 @@ fn coefficients_are_restored() {
         let table = |random: &mut Random| std::array::from_fn(|_| 1 + random.below(200) as u16);
         let tables: Vec<[u16; 64]> = (0..2 + seed % 2).map(|_| table(random)).collect();
         let planes: Vec<Symbols> = sizes.iter().map(|&size| symbols(random, size, 64)).collect();
-        let (network, stream) = check(
-            mlcc(seed),
+        let (network, default) = (mlcc(seed), Backend::default());
+        let stream = check(
+            &network,
             &planes,
-            Mlcc::with_backend,
-            |network, planes| network.encode(sampling, &tables, planes),
-            |network, stream| network.decode(sampling, &tables, &sizes, stream),
+            |network, backend, planes| network.encode(backend, sampling, &tables, planes),
+            |network, backend, stream| network.decode(backend, sampling, &tables, &sizes, stream),
         );
         // The network sees the tables, and its weights count.
         let other = vec![table(random); 2];
-        assert_ne!(network.decode(sampling, &other, &sizes, &stream).ok().as_ref(), Some(&planes));
-        assert_ne!(mlcc(seed + 100).encode(sampling, &tables, planes).unwrap(), stream);
+        assert_ne!(network.decode(default, sampling, &other, &sizes, &stream).ok().as_ref(), Some(&planes));
+        assert_ne!(mlcc(seed + 100).encode(default, sampling, &tables, planes).unwrap(), stream);
     }
 }
 
@@ -141,13 +139,15 @@ fn latents_are_restored() {
         let size = (1 + random.below(12) as usize, 1 + random.below(12) as usize);
         let (network, index) = (msp(seed), random.below(449) as usize);
         let latents = symbols(random, size, network.channels());
-        let (network, stream) = check(
-            network,
+        let stream = check(
+            &network,
             &latents,
-            Msp::with_backend,
-            |network, latents| network.encode(index, latents),
-            |network, stream| network.decode(index, size, stream),
+            |network, backend, latents| network.encode(backend, index, latents),
+            |network, backend, stream| network.decode(backend, index, size, stream),
         );
-        assert_ne!(network.decode((index + 100) % 449, size, &stream).ok().as_ref(), Some(&latents));
+        assert_ne!(
+            network.decode(Backend::default(), (index + 100) % 449, size, &stream).ok().as_ref(),
+            Some(&latents)
+        );
     }
 }
