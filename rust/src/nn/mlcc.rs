@@ -4,6 +4,7 @@ use super::coder::{SymbolCoder, corrupt, encoder};
 use super::config::Config;
 use super::context::{BLOCK, Blocks, Context, CrossChannel, Groups, Head, Lattice, Normalize, SLOPE, Trunk};
 use super::context::{Seen, TrunkSizes, Units, quantized};
+use super::histogram::is_comb;
 use super::layers::{Conv3x3, Linear, Plane};
 use super::matrix::Activation;
 use super::parameters::{Parameters, Ranges, wrong};
@@ -280,7 +281,8 @@ impl Mlcc {
         tables: &[[u16; BLOCK]],
         mut planes: Vec<Blocks>,
     ) -> Result<Vec<u8>> {
-        let mut encoder = encoder()?.with_backend(self.backend);
+        let combs = is_comb(planes.iter().map(|plane| &plane.values[..]));
+        let mut encoder = encoder(combs)?.with_backend(self.backend);
         self.walk(&mut encoder, sampling, tables, &mut planes)?;
         let stream = encoder.finish();
         interrupt::check()?;
