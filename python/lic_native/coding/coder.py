@@ -48,12 +48,13 @@ LANES = 8
 class StreamEncoder:
     """Puts every group of symbols into rANS streams, one for each picture of the batch.
 
-    calibrate, combs: whether what was coded before corrects the distributions, and the frequencies of single values
-        (`entropy.Encoder`).
+    calibrate: whether what was coded before corrects the distributions (`entropy.Encoder`).
+    combs: for each picture, whether it corrects the frequencies of single values as well. Default: for none.
     """
 
-    def __init__(self, batch: int = 1, calibrate: bool = False, combs: bool = False) -> None:
-        self._encoders = [Encoder(max_lanes=LANES, calibrate=calibrate, combs=combs) for _ in range(batch)]
+    def __init__(self, batch: int = 1, calibrate: bool = False, combs: Sequence[bool] = ()) -> None:
+        options = combs or [False] * batch
+        self._encoders = [Encoder(max_lanes=LANES, calibrate=calibrate, combs=option) for option in options]
 
     def code(self, params: Params, symbols: Tensor | None) -> Tensor:
         if symbols is None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from .. import _native
 from ..coding.coder import StreamDecoder, StreamEncoder
 from ..models.mlcc import Mlcc
 from ..models.sampling import SAMPLINGS, Picture, Shape, padded
@@ -36,7 +37,8 @@ class TorchNetwork:
 
     @known_state()
     def encode(self, tiles: Sequence[Tile]) -> list[bytes]:
-        coder = StreamEncoder(len(tiles), calibrate=True, combs=True)
+        combs = [_native.Mlcc.is_comb(tile.blocks) for tile in tiles]
+        coder = StreamEncoder(len(tiles), calibrate=True, combs=combs)
         with stage("network"):
             shape, tables, picture = model_input(tiles)
             self._model.run(coder, shape, tables, picture)

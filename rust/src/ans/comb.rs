@@ -61,8 +61,8 @@ impl Window {
         [low, symbols]: [i32; 2],
         bounds: impl FnOnce(i32, &mut [[u32; STRIDE]]),
     ) {
-        // Eight times the range's largest scale, but 16 to 128.
-        let radius = 1 << (range + 1).clamp(4, 7);
+        // Eight times the range's largest scale, but 8 to 128.
+        let radius = 1 << (range + 1).clamp(3, 7);
         self.first = (centre - radius + 1).max(low).max(-REACH);
         let end = (centre + radius).min(low + symbols).min(REACH + 1);
         self.count = (end - self.first).max(0) as usize % (WIDEST + 1);
@@ -444,6 +444,12 @@ impl Trials {
         // The contexts' names, and the byte that says that there are any.
         let price = (chosen.bytes() as u64 + 1) << (COST_BITS + 3);
         saved.checked_sub(price).filter(|_| !chosen.is_empty()).map(|saved| (chosen, saved))
+    }
+
+    /// Returns all contexts that were tried.
+    #[cfg(test)]
+    pub(super) fn all(&self) -> Chosen {
+        Chosen::new((0..).zip(&self.trials).filter_map(|(context, trial)| trial.as_ref().map(|_| context)))
     }
 
     /// Replaces the slots of the symbols in these contexts; the result has no meaning if the work was cancelled meanwhile.

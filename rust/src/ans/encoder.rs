@@ -195,12 +195,12 @@ impl Encoder {
         affordable_lanes(cost, longest.unwrap_or(0).min(self.max_lanes))
     }
 
-    /// Returns the stream with these lanes, calibrated wherever there are contexts, with the combs that save enough.
+    /// Returns the stream with these lanes, calibrated wherever there are contexts, with combs in all of them if any are tried.
     #[cfg(test)]
     pub(super) fn stream_with(&self, lanes: usize) -> Stream {
         match &self.calibrated {
             Some(calibrated) if !calibrated.calibration.is_empty() => {
-                let (chosen, _) = calibrated.trials.as_ref().and_then(Trials::chosen).unwrap_or_default();
+                let chosen = calibrated.trials.as_ref().map(Trials::all).unwrap_or_default();
                 self.stream_of(&calibrated.combed(&chosen), lanes, Some(&chosen))
             }
             _ => self.stream_of(&self.queue.slots, lanes, None),

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::calibration::Curve;
-use super::constants::{BLOCK, HAS_ESCAPES, IS_CALIBRATED, LOWER_BOUND, MAX_LANES};
+use super::constants::{BLOCK, HAS_COMBS, HAS_ESCAPES, IS_CALIBRATED, LOWER_BOUND, MAX_LANES};
 use super::encoder::encode as encode_block;
 use super::{Backend, Contexts, Decoder, Encoder, Index, LogisticPair, TableRows};
 use crate::Error;
@@ -86,7 +86,10 @@ fn encode(groups: &[Group], tables: &Tables, lanes: Option<usize>) -> Vec<u8> {
 }
 
 fn encode_with(backend: Backend, groups: &[Group], tables: &Tables, lanes: Option<usize>) -> Vec<u8> {
-    let mut encoder = Encoder::new().with_backend(backend).calibrating();
+    encode_by(Encoder::new().with_backend(backend).calibrating(), groups, tables, lanes)
+}
+
+fn encode_by(mut encoder: Encoder, groups: &[Group], tables: &Tables, lanes: Option<usize>) -> Vec<u8> {
     for group in groups {
         match group {
             Group::Tables(elements) => {
@@ -247,6 +250,35 @@ proptest! {
     }
 
     #[test]
+    fn every_backend_combs_alike(
+        groups in prop::collection::vec(group(), 1..5),
+        lanes in (0..7).prop_map(|log2| 1usize << log2),
+        step in 1..5i16,
+    ) {
+        let rounded = |group: &Group| match group {
+            Group::InContexts(contexts, elements) => {
+                let rounded = |&(symbol, params): &(i16, _)| (symbol / step * step, params);
+                Group::InContexts(contexts.clone(), elements.iter().map(rounded).collect())
+            }
+            other => other.clone(),
+        };
+        let groups: Vec<Group> = groups.iter().map(rounded).collect();
+        let tables = gaussians();
+        let encode = |backend, lanes| {
+            encode_by(Encoder::new().with_backend(backend).with_combs(), &groups, &tables, lanes)
+        };
+        for lanes in [None, Some(lanes)] {
+            let bytes = encode(Backend::SCALAR, lanes);
+            for backend in Backend::all() {
+                prop_assert_eq!(&encode(backend, lanes), &bytes, "{}", backend.name());
+                let decoded = decode_with(backend, &bytes, &groups, &tables);
+                prop_assert_eq!(decoded.as_ref(), Ok(&groups), "{}", backend.name());
+            }
+        }
+        prop_assert!(encode(Backend::default(), None).len() <= encode_with(Backend::default(), &groups, &tables, None).len());
+    }
+
+    #[test]
     fn curves_rise_from_0_to_1_whatever_they_count(
         symbols in prop::collection::vec((0..=1u32 << 16, 0..=1u32 << 16, 1..2000usize), 0..9),
     ) {
@@ -394,6 +426,82 @@ fn every_backend_codes_probable_symbols_alike() {
         }
         code_alike(&groups, &gaussians(), lanes).unwrap();
     }
+}
+
+/// Symbols that are multiples of 3, while the mixtures know nothing of that.
+fn combed(count: u32) -> Group {
+    let mut random = Random::new(8);
+    let symbol = |_| (3 * ((0..4).map(|_| random.below(4)).sum::<u32>() as i16 - 6), [8, -8, 64, 60, 70]);
+    Group::InContexts(vec![0, 300, 7], (0..count).map(symbol).collect())
+}
+
+fn encode_combed(groups: &[Group]) -> Vec<u8> {
+    encode_by(Encoder::new().with_combs(), groups, &gaussians(), None)
+}
+
+#[test]
+fn combs_leave_out_what_never_occurs() {
+    let bits = |count| {
+        let groups = [combed(count)];
+        let (calibrated, combed) = (encode(&groups, &gaussians(), None), encode_combed(&groups));
+        assert_eq!(decode(&combed, &groups, &gaussians()), Ok(true));
+        [calibrated, combed].map(|bytes| 8.0 * bytes.len() as f64 / f64::from(count))
+    };
+    let [calibrated, combed] = bits(30_000);
+    println!("{calibrated:.3} bits, with combs {combed:.3}");
+    // One of three values occurs.
+    assert!(combed < calibrated - 0.9 * f64::log2(3.0));
+    let header = encode_combed(&[self::combed(30_000)])[0];
+    assert_eq!((header & HAS_COMBS, header & IS_CALIBRATED), (HAS_COMBS, IS_CALIBRATED));
+    // Without combs in the symbols, they are not said to be there.
+    let smooth = [wrong_mixtures(1000)];
+    assert_eq!(encode_combed(&smooth), encode(&smooth, &gaussians(), None));
+}
+
+#[test]
+fn golden_combed_stream() {
+    let groups = [some_groups(), vec![combed(5000)]].concat();
+    for backend in Backend::all() {
+        let encoder = Encoder::new().with_backend(backend).with_combs();
+        let bytes = encode_by(encoder, &groups, &gaussians(), None);
+        assert_eq!(xxhash_rust::xxh3::xxh3_64(&bytes), 0);
+    }
+}
+
+#[test]
+fn damaged_combed_streams() {
+    let (groups, tables) = (vec![combed(600)], gaussians());
+    let mut bytes = encode_combed(&groups);
+    assert_eq!(bytes[0] & HAS_COMBS, HAS_COMBS);
+    for length in 0..bytes.len() {
+        assert!(decode(&bytes[..length], &groups, &tables).is_err(), "{length} of {}", bytes.len());
+    }
+    for bit in 0..8 * bytes.len() {
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        assert!(!matches!(decode(&bytes, &groups, &tables), Ok(true)), "bit {bit}");
+        bytes[bit / 8] ^= 1 << (bit % 8);
+    }
+}
+
+#[test]
+fn names_of_combs_are_checked() {
+    let header = IS_CALIBRATED | HAS_COMBS;
+    for (names, what) in [
+        (&[7, 1, 0, 0][..], "header"),
+        (&[0, 0], "0 runs"),
+        (&[0, 0x81, 0x10], "2049 runs"),
+        (&[0, 1, 0, 0x80, 0x20], "not below 4096"),
+        (&[0, 1, 0xff, 0x1f, 1], "not below 4096"),
+        (&[0, 2, 3, 4, 0, 0], "are one"),
+    ] {
+        let bytes = [&[header][..], names, &[0; 8]].concat();
+        let error = Decoder::new(&bytes[..]).unwrap_err();
+        assert!(matches!(&error, Error::Corrupt { what: why, .. } if why.contains(what)), "{error}");
+    }
+    assert!(matches!(Decoder::new([header, 0, 3, 0, 0, 1]), Err(Error::Truncated { .. })));
+    assert!(Decoder::new([header, 0, 2, 0, 0xff, 0x1d, 1, 0]).is_ok());
+    // Without calibration there are no combs.
+    assert!(matches!(Decoder::new([HAS_COMBS, 0, 1, 0, 0]), Err(Error::Corrupt { .. })));
 }
 
 #[test]

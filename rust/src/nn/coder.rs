@@ -29,9 +29,10 @@ impl SymbolCoder for Decoder<&[u8]> {
     }
 }
 
-/// Returns an encoder whose stream is calibrated, and has combs, if that makes it shorter.
-pub(super) fn encoder() -> Result<Encoder> {
-    Ok(Encoder::new().with_max_lanes(LANES)?.with_combs())
+/// Returns an encoder whose stream is calibrated, and may have combs, if that makes it shorter.
+pub(super) fn encoder(combs: bool) -> Result<Encoder> {
+    let encoder = Encoder::new().with_max_lanes(LANES)?;
+    Ok(if combs { encoder.with_combs() } else { encoder.calibrating() })
 }
 
 pub(super) fn corrupt(what: impl Into<String>) -> Error {

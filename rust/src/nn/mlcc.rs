@@ -6,6 +6,7 @@ use super::context::{
     Context, CrossChannel, Head, HeadSizes, LARGEST_SIDE, Lattice, Normalize, PHASES, Phase, SLOPE, Seen,
     Symbols, Trunk, TrunkSizes, Units, quantized,
 };
+use super::histogram::is_comb;
 use super::layers::{Conv3x3, Linear, Plane};
 use super::matrix::Activation;
 use super::parameters::{Parameters, Ranges, wrong};
@@ -335,7 +336,8 @@ impl Mlcc {
         tables: &[[u16; BLOCK]],
         mut planes: Vec<Symbols>,
     ) -> Result<Vec<u8>> {
-        let mut encoder = encoder()?.with_backend(backend);
+        let combs = is_comb(planes.iter().map(|plane| &plane.values[..]));
+        let mut encoder = encoder(combs)?.with_backend(backend);
         self.walk(backend, &mut encoder, sampling, tables, &mut planes)?;
         let stream = encoder.finish();
         interrupt::check()?;

@@ -14,6 +14,8 @@ mod coder;
 mod config;
 #[cfg(feature = "formats")]
 mod context;
+#[cfg(feature = "formats")]
+mod histogram;
 mod layers;
 mod matrix;
 #[cfg(feature = "formats")]
@@ -32,6 +34,8 @@ mod tests;
 pub use crate::simd::Backend;
 #[cfg(feature = "formats")]
 pub use context::{LARGEST_SIDE, Symbols};
+#[cfg(feature = "formats")]
+pub use histogram::is_comb;
 pub use layers::{Conv3x3, InputRanges, Linear, Plane};
 pub use matrix::{Activation, Rows};
 #[cfg(feature = "formats")]

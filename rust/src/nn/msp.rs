@@ -213,7 +213,7 @@ impl Msp {
     /// # Errors
     /// [`Error::InvalidArgument`] if sizes or numbers are not those of such latents; [`Error::Interrupted`].
     pub fn encode(&self, backend: Backend, index: usize, mut latents: Symbols) -> Result<Vec<u8>> {
-        let mut encoder = encoder()?.with_backend(backend);
+        let mut encoder = encoder(false)?.with_backend(backend);
         self.walk(backend, &mut encoder, index, &mut latents)?;
         let stream = encoder.finish();
         interrupt::check()?;

@@ -153,6 +153,14 @@ impl Mlcc {
         Ok(PyBytes::new(py, &stream))
     }
 
+    /// Return whether the histograms of coefficients (blocks in zig-zag order, of each component) are combs: an encoder then
+    /// tries combs.
+    #[staticmethod]
+    fn is_comb(py: Python<'_>, blocks: Vec<PyReadonlyArray3<'_, i16>>) -> PyResult<bool> {
+        let planes = blocks.iter().map(plane).collect::<PyResult<Vec<_>>>()?;
+        enter(py, || Ok(crate::nn::is_comb(planes.iter().map(|plane| &plane.values[..]))))
+    }
+
     /// Return the coefficients of a picture whose components have these (rows, columns) of blocks. `backend` replaces that of
     /// the network.
     #[pyo3(signature = (sampling, tables, sizes, stream, backend = None))]
