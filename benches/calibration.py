@@ -43,7 +43,7 @@ from lic_native.nn.ambient import known_state
 
 
 class Both:
-    """A coder that encodes without calibration, with it, and with combs if these are asked for (True) or not (False)."""
+    """A coder that encodes without calibration, with it, and with combs too (or not: False) unless that is None."""
 
     def __init__(self, combs: bool | None = None) -> None:
         self.encoders = [StreamEncoder(calibrate=calibrate) for calibrate in (False, True)]
@@ -51,14 +51,15 @@ class Both:
             self.encoders.append(StreamEncoder(calibrate=True, combs=[combs]))
 
     def code(self, params: Params, symbols: Tensor | None) -> Tensor:
-        return [encoder.code(params, symbols) for encoder in self.encoders][0]
+        plain, *_ = [encoder.code(params, symbols) for encoder in self.encoders]
+        return plain
 
     def streams(self) -> list[bytes]:
         return [encoder.finish()[0] for encoder in self.encoders]
 
 
 def picture_bytes(model: Mlcc, profile: str, frame: _native.Frame, planes: list[np.ndarray]) -> list[int]:
-    """Return the bytes of a picture's coefficients: by the context coder; by the network; calibrated; with combs.
+    """Return the bytes of a picture's coefficients: by the context coder, by the network, calibrated, with combs.
 
     The network's are endless where the profile does not try it.
     """
@@ -77,8 +78,9 @@ def picture_bytes(model: Mlcc, profile: str, frame: _native.Frame, planes: list[
 def file_bytes(model: Mlcc, profile: str, data: bytes) -> list[int] | None:
     """Return sizes of a file in bytes, and numbers of its pictures; None if the file is only stored.
 
-    These are the sizes of the file itself, by `native`, and by the profile without calibration, with it, and with combs;
-    then, for each of the three, the number of pictures that `native` codes shortest, and their bytes; the number of pictures.
+    These are the sizes of the file itself, by `native`, and by the profile without calibration, with it, and with
+    combs; then, for each of the three, the number of pictures that `native` codes shortest, and their bytes; the
+    number of pictures.
     """
     by_native = jpeg.compress(data, profile="native")
     info = jpeg.inspect(by_native)
@@ -107,7 +109,7 @@ def jpeg_files(folder: Path) -> Iterator[tuple[str, Path]]:
 
 
 def saved(path: Path, quality: int | None, before: int | None, shift: int) -> bytes:
-    """Return a JPEG file: as it is, or saved with these qualities one after the other, with pixels cut off in between."""
+    """Return a JPEG file: as it is, or saved with one quality after the other, with pixels cut off in between."""
     if quality is None:
         return path.read_bytes()
     with Image.open(path) as picture:
