@@ -1,13 +1,15 @@
 """Measure what calibration saves, as Markdown tables.
 
     python benches/calibration.py jpeg FOLDER
+    python benches/calibration.py jpeg --before 60 --quality 90 FOLDER
     python benches/calibration.py images --quality 2 --quality 5 FOLDER ...
     python benches/calibration.py tensors --quality 5 FOLDER ...
 
-Every tile is coded twice in one walk, with calibration and without.
+Every tile is coded several times in one walk: without calibration, with it, and JPEG tiles with combs as well.
 """
 
 import argparse
+import io
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -41,13 +43,15 @@ from lic_native.nn.ambient import known_state
 
 
 class Both:
-    """A coder that encodes without calibration and with it."""
+    """A coder that encodes without calibration, with it, and with combs too (or not: False) unless that is None."""
 
-    def __init__(self) -> None:
+    def __init__(self, combs: bool | None = None) -> None:
         self.encoders = [StreamEncoder(calibrate=calibrate) for calibrate in (False, True)]
+        if combs is not None:
+            self.encoders.append(StreamEncoder(calibrate=True, combs=[combs]))
 
     def code(self, params: Params, symbols: Tensor | None) -> Tensor:
-        plain, _ = (encoder.code(params, symbols) for encoder in self.encoders)
+        plain, *_ = [encoder.code(params, symbols) for encoder in self.encoders]
         return plain
 
     def streams(self) -> list[bytes]:
@@ -55,17 +59,17 @@ class Both:
 
 
 def picture_bytes(model: Mlcc, profile: str, frame: _native.Frame, planes: list[np.ndarray]) -> list[int]:
-    """Return the bytes of a picture's coefficients: by the context coder; by the network; by it with calibration.
+    """Return the bytes of a picture's coefficients: by the context coder, by the network, calibrated, with combs.
 
     The network's are endless where the profile does not try it.
     """
     context, *network = coders.coders_for(frame, profile, "cpu")
     native = len(context.encode(frame, planes)[0])
     if not network or 8 * native < coders.BLANK_BITS * block_count(frame):
-        return [native, 1 << 60, 1 << 60]
+        return [native, *[1 << 60] * 3]
     tiles: list[list[bytes]] = []
     for tile in Grids(frame, planes).tiles:
-        both = Both()
+        both = Both(_native.Mlcc.is_comb(tile.blocks))
         model.run(both, *model_input([tile]))
         tiles.append(both.streams())
     return [native, *(len(_native.join_streams(streams)) for streams in zip(*tiles))]
@@ -74,8 +78,9 @@ def picture_bytes(model: Mlcc, profile: str, frame: _native.Frame, planes: list[
 def file_bytes(model: Mlcc, profile: str, data: bytes) -> list[int] | None:
     """Return sizes of a file in bytes, and numbers of its pictures; None if the file is only stored.
 
-    These are the sizes of the file itself, by `native`, and by the profile without calibration and with it; then,
-    without and with it, the number of pictures that `native` codes shortest, and their bytes; the number of pictures.
+    These are the sizes of the file itself, by `native`, and by the profile without calibration, with it, and with
+    combs; then, for each of the three, the number of pictures that `native` codes shortest, and their bytes; the
+    number of pictures.
     """
     by_native = jpeg.compress(data, profile="native")
     info = jpeg.inspect(by_native)
@@ -88,10 +93,10 @@ def file_bytes(model: Mlcc, profile: str, data: bytes) -> list[int] | None:
     for frame, planes, duplicate in zip(frames, pictures, _native.duplicates(pictures), strict=True):
         if duplicate is None:
             sizes.append(picture_bytes(model, "native" if blank else profile, frame, planes))
-    native, plain, calibrated = np.array(sizes).T
+    native, *networks = np.array(sizes).T
     rest = len(by_native) - int(native.sum())
-    chosen = [np.minimum(native, network) for network in (plain, calibrated)]
-    wins = [native <= network for network in (plain, calibrated)]
+    chosen = [np.minimum(native, network) for network in networks]
+    wins = [native <= network for network in networks]
     counts = [number for win in wins for number in (int(win.sum()), int(native[win].sum()))]
     return [len(data), len(by_native), *(rest + int(c.sum()) for c in chosen), *counts, len(sizes)]
 
@@ -99,31 +104,57 @@ def file_bytes(model: Mlcc, profile: str, data: bytes) -> list[int] | None:
 def jpeg_files(folder: Path) -> Iterator[tuple[str, Path]]:
     """Yield the files of a folder with their group: their own folder, or themselves."""
     for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in (".jpg", ".jpeg"):
+        if path.suffix.lower() in (".jpg", ".jpeg", ".png"):
             yield (path.stem if path.parent == folder else path.parent.name), path
 
 
-def of_jpeg(folder: Path, profile: str) -> None:
+def saved(path: Path, quality: int | None, before: int | None, shift: int) -> bytes:
+    """Return a JPEG file: as it is, or saved with one quality after the other, with pixels cut off in between."""
+    if quality is None:
+        return path.read_bytes()
+    with Image.open(path) as picture:
+        image = picture.convert("RGB")
+    for each in (before, quality):
+        if each is not None:
+            buffer = io.BytesIO()
+            image.save(buffer, "JPEG", quality=each)
+            image = Image.open(buffer).crop((shift, shift, *image.size))
+    return buffer.getvalue()
+
+
+def of_jpeg(folder: Path, profile: str, options: tuple[int | None, int | None, int]) -> None:
     torch.set_num_threads(1)
     model = registry.load(registry.of_profile(profile, "cpu"), "cpu")
     groups: dict[str, list[list[int]]] = defaultdict(list)
     for group, path in jpeg_files(folder):
         try:
-            row = file_bytes(model, profile, path.read_bytes())
+            row = file_bytes(model, profile, saved(path, *options))
         except LicError:
             row = None
         if row is not None:
             groups[group].append(row)
             print(path.name, *row, flush=True)
     groups["all"] = [row for rows in groups.values() for row in rows]
-    head = ["", "files", "bytes", "`native`", f"`{profile}`, not calibrated", "calibrated", "change"]
-    head += ["pictures", "by `native`, not calibrated", "their bytes", "by `native`, calibrated", "their bytes"]
+    head = [
+        "",
+        "files",
+        "bytes",
+        "`native`",
+        f"`{profile}`, not calibrated",
+        "calibrated",
+        "change",
+        "with combs",
+        "change",
+    ]
+    head += ["pictures"]
+    for kind in ("not calibrated", "calibrated", "with combs"):
+        head += [f"by `native`, {kind}", "their bytes"]
     rows = []
     for group, results in groups.items():
-        total, native, plain, calibrated, *counts, pictures = np.sum(results, 0).tolist()
+        total, native, plain, calibrated, combed, *counts, pictures = np.sum(results, 0).tolist()
         numbers = [len(results), total, native, plain, calibrated]
-        change = f"{100 * (calibrated / plain - 1):+.2f} %"
-        rows.append([group, *map(str, numbers), change, *map(str, (pictures, *counts))])
+        changes = [f"{100 * (new / old - 1):+.2f} %" for old, new in ((plain, calibrated), (calibrated, combed))]
+        rows.append([group, *map(str, numbers), changes[0], str(combed), changes[1], *map(str, (pictures, *counts))])
     print("\n" + markdown(head, "l" + "r" * (len(head) - 1), rows))
 
 
@@ -208,7 +239,10 @@ def main() -> None:
     kinds = parser.add_subparsers(dest="kind", required=True)
     of_files = kinds.add_parser("jpeg", help="JPEG files of a folder")
     of_files.add_argument("folder", type=Path)
-    of_files.add_argument("--profile", default="fast", choices=("fast", "best"))
+    of_files.add_argument("--profile", default="fast", choices=("quick", "fast", "best"))
+    of_files.add_argument("--quality", type=int, help="save each picture as JPEG with this quality first")
+    of_files.add_argument("--before", type=int, help="and before that with this one")
+    of_files.add_argument("--shift", type=int, default=0, help="pixels to cut off at the top and left after each time")
     of_pictures = kinds.add_parser("images", help="images in folders of PNG files")
     of_pictures.add_argument("--lof", type=int, default=0, help="iterations of latent overfitting")
     of_tensors = kinds.add_parser(
@@ -220,7 +254,7 @@ def main() -> None:
         kind.add_argument("--quality", type=float, action="append", required=True)
     options = parser.parse_args()
     if options.kind == "jpeg":
-        of_jpeg(options.folder, options.profile)
+        of_jpeg(options.folder, options.profile, (options.quality, options.before, options.shift))
         return
     model = registry.load_image(registry.of_image_profile(options.profile), "cpu")
     if options.kind == "images":

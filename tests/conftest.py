@@ -57,6 +57,13 @@ def jpeg_bytes(height: int = 96, width: int = 128, seed: int = 0, mode: str = "R
     return buffer.getvalue()
 
 
+def jpeg_twice() -> bytes:
+    """Return a picture that was JPEG at quality 60 before it was at 92: its histograms are combs."""
+    buffer = io.BytesIO()
+    Image.open(io.BytesIO(jpeg_bytes(200, 240, quality=60))).save(buffer, "JPEG", quality=92)
+    return buffer.getvalue()
+
+
 def cut(photo: bytes, width: int, height: int, mode: str = "RGB", **options) -> bytes:
     """Return the middle of a photograph as a JPEG file."""
     image = Image.open(io.BytesIO(photo))

@@ -7,14 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
-from conftest import jpeg_bytes
+from conftest import jpeg_bytes, jpeg_twice
 from test_depth import jpeg_picture, made
 
 from lic_native import _native
+from lic_native.coding.coder import StreamEncoder
 from lic_native.errors import CorruptError, LicError, TruncatedError, UnsupportedError
 from lic_native.jpeg.network import Engine, decode_planes, encode_and_decode, tile_coder
 from lic_native.jpeg.tiles import Area, Grids, Tile
-from lic_native.jpeg.torch_network import TorchNetwork
+from lic_native.jpeg.torch_network import TorchNetwork, model_input
 from lic_native.models import registry
 from lic_native.models.mlcc import Config, Mlcc
 from lic_native.models.sampling import SAMPLINGS
@@ -118,6 +119,25 @@ def test_random_networks_code_as_on_torch(network, sampling):
             assert engine.encode([tile]) == [expected], size
             assert same(decoded(engine, tile, expected), tile.blocks)
         assert same(decoded(on_torch, tile, expected), tile.blocks)
+
+
+@pytest.mark.parametrize("name", ["mlcc-quick", "mlcc-fast", "mlcc-best"])
+def test_combs_are_coded_as_on_torch(name):
+    on_torch, network = TorchNetwork(registry.load(name, "cpu")), registry.load_engine(name)
+    frame, planes, _ = _native.jpeg_read(jpeg_twice())
+    [tile] = Grids(frame, planes).tiles
+    once = Grids(*_native.jpeg_read(jpeg_bytes(200, 240))[:2]).tiles
+    assert _native.Mlcc.is_comb(tile.blocks) and not _native.Mlcc.is_comb(once[0].blocks)
+    streams = on_torch.encode([tile])
+    # The first byte says that there are combs; they save more than a tenth.
+    assert streams[0][0] & 0x87 == 0x87
+    model = registry.load(name, "cpu")
+    smooth = StreamEncoder(calibrate=True)
+    model.run(smooth, *model_input([tile]))
+    assert len(streams[0]) < 0.9 * len(smooth.finish()[0])
+    assert Engine(network).encode([tile]) == streams
+    for coder in (Engine(network), on_torch):
+        assert same(decoded(coder, tile, *streams), tile.blocks)
 
 
 @pytest.mark.parametrize("name", ["mlcc-fast", "mlcc-best"])

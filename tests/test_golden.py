@@ -121,7 +121,7 @@ def write_images() -> dict[str, str]:
 
 
 def write() -> None:
-    from conftest import cut, jpeg_bytes
+    from conftest import cut, jpeg_bytes, jpeg_twice
     from test_jpeg import with_luma_factors, with_thumbnail
 
     photo = (Path(__file__).parent / "data" / "grace_hopper.jpg").read_bytes()
@@ -145,6 +145,8 @@ def write() -> None:
         "fast": {"photograph": photo, **samplings, "two_tiles": jpeg_bytes(16, 1030)},
         "best": {"photograph": cut(photo, 240, 200), **samplings},
     }
+    for profile in ("quick", "fast", "best"):
+        pictures[profile]["twice"] = jpeg_twice()
     manifest = write_images()
     for profile, originals in pictures.items():
         for name, data in originals.items():

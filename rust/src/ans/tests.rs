@@ -453,9 +453,9 @@ fn combs_leave_out_what_never_occurs() {
     assert!(combed < calibrated - 0.9 * f64::log2(3.0));
     let header = encode_combed(&[self::combed(30_000)])[0];
     assert_eq!((header & HAS_COMBS, header & IS_CALIBRATED), (HAS_COMBS, IS_CALIBRATED));
-    // Without combs in the symbols, they are not said to be there.
-    let smooth = [wrong_mixtures(1000)];
-    assert_eq!(encode_combed(&smooth), encode(&smooth, &gaussians(), None));
+    // A few symbols do not pay for them.
+    let few = [self::combed(12)];
+    assert_eq!(encode_combed(&few), encode(&few, &gaussians(), None));
 }
 
 #[test]
@@ -464,7 +464,7 @@ fn golden_combed_stream() {
     for backend in Backend::all() {
         let encoder = Encoder::new().with_backend(backend).with_combs();
         let bytes = encode_by(encoder, &groups, &gaussians(), None);
-        assert_eq!(xxhash_rust::xxh3::xxh3_64(&bytes), 0);
+        assert_eq!(xxhash_rust::xxh3::xxh3_64(&bytes), 13689369812229649031);
     }
 }
 
@@ -478,7 +478,9 @@ fn damaged_combed_streams() {
     }
     for bit in 0..8 * bytes.len() {
         bytes[bit / 8] ^= 1 << (bit % 8);
-        assert!(!matches!(decode(&bytes, &groups, &tables), Ok(true)), "bit {bit}");
+        // Bytes 2 to 9 name contexts: there may be others, which no symbol has.
+        let is_same = matches!(decode(&bytes, &groups, &tables), Ok(true));
+        assert!(!is_same || (2..10).contains(&(bit / 8)), "bit {bit}");
         bytes[bit / 8] ^= 1 << (bit % 8);
     }
 }
