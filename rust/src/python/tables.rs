@@ -7,8 +7,9 @@ use pyo3::types::PyType;
 
 use super::arrays::slice;
 use super::enter;
+use super::model::family_of;
 use crate::Result;
-use crate::tables;
+use crate::tables::{self, ScaleTables};
 
 /// The boundaries of all rows, end to end, and for each row their number and the first symbol.
 type Parts<'py> = (Bound<'py, PyArray1<u16>>, Bound<'py, PyArray1<i32>>, Bound<'py, PyArray1<i32>>);
@@ -120,4 +121,27 @@ impl Tables {
     fn fingerprint(&self) -> u64 {
         self.fingerprint
     }
+}
+
+/// Return the rows of a family for any mean and scale (docs/format.md, section 8), as `Tables.__reduce__` describes rows.
+#[pyfunction]
+pub(super) fn scale_rows<'py>(py: Python<'py>, family: &str) -> PyResult<Parts<'py>> {
+    let family = family_of(family)?;
+    let (cdf, lengths, offsets) = py.detach(|| ScaleTables::get(family).tables().to_parts());
+    Ok((cdf.into_pyarray(py), lengths.into_pyarray(py), offsets.into_pyarray(py)))
+}
+
+/// Return the tables of mixtures of two logistic distributions, each int32: reciprocals, radii and weights by index, then
+/// the sigmoid at its knots and the growth to the next knot.
+#[pyfunction]
+pub(super) fn pair_tables(py: Python<'_>) -> [Bound<'_, PyArray1<i32>>; 5] {
+    let ([reciprocals, radii, weights], [values, growths]) = tables::PairConstants::get().parts();
+    [reciprocals.to_vec(), radii.to_vec(), weights.to_vec(), values, growths]
+        .map(|table| table.into_pyarray(py))
+}
+
+/// Return the cost of a symbol of 0 to 2^15 slots, in units of 2^-26 bits.
+#[pyfunction]
+pub(super) fn cost_table(py: Python<'_>) -> Bound<'_, PyArray1<u32>> {
+    tables::cost_table().to_vec().into_pyarray(py)
 }
