@@ -7,6 +7,7 @@ before the first group, and come from there after the last one.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +17,7 @@ from torch import Tensor
 from . import kernels
 from .constants import CURVE_INTEGERS, RANGES, constants, uniform_curve
 
-__all__ = ["MixtureDecoder", "MixtureEncoder", "Slots"]
+__all__ = ["Coded", "MixtureDecoder", "MixtureEncoder", "encode", "read_head"]
 
 #: States of a stream, at most.
 MAX_LANES = 64
@@ -146,17 +147,32 @@ class MixtureDecoder:
         return ended & (self._states == LOWER_BOUND).all(1) & (self._facts[2] == 0)
 
 
-class Slots(NamedTuple):
-    """What an encoder has found of all groups, on the device.
+class Coded(NamedTuple):
+    """What an encoder has made of all groups, on the device.
 
-    slots: int32 `[2, B, N]`, without and with calibration. distances: int32 `[B, N]` of escapes, else -1.
-    costs: int64 `[2, B]`. ends: of the groups, 1 to N.
+    chosen: int64 `[B]`, 1 where calibration makes the stream shorter. lanes: int32 `[B]`.
+    states: int64 `[B, 64]`. words: int16 `[B, N]`, from `firsts` `[B]` on. distances: int32 `[B, N]` of escapes, else -1.
     """
 
-    slots: Tensor
+    chosen: Tensor
+    lanes: Tensor
+    states: Tensor
+    words: Tensor
+    firsts: Tensor
     distances: Tensor
-    costs: Tensor
-    ends: list[int]
+
+    def streams(self) -> list[bytes]:
+        """Return the stream of each picture."""
+        chosen, lanes, states, firsts = (x.tolist() for x in (self.chosen, self.lanes, self.states, self.firsts))
+        words = torch.cat([row[first:] for row, first in zip(self.words, firsts)]).cpu().numpy()
+        escaped = self.distances >= 0
+        outside, counts = self.distances[escaped].tolist(), escaped.sum(1).tolist()
+        total, result, word, escape = self.words.shape[1], [], 0, 0
+        for b, first in enumerate(firsts):
+            own = words[word : word + total - first], outside[escape : escape + counts[b]]
+            result.append(stream_of(states[b][: lanes[b]], own[1], own[0], bool(chosen[b])))
+            word, escape = word + total - first, escape + counts[b]
+        return result
 
 
 class MixtureEncoder:
@@ -170,12 +186,15 @@ class MixtureEncoder:
         self._device = device
         self._curves = torch.zeros(batch, contexts * RANGES, CURVE_INTEGERS, dtype=torch.int32, device=device)
         self._costs = torch.zeros(2, batch, dtype=torch.int64, device=device)
+        self._groups: list[tuple[Tensor, Tensor]] = []
+        #: The ends of groups on the device. A CUDA graph can't hold their way there, but a call before it makes it.
+        self._ends: dict[tuple[int, ...], Tensor] = {}
 
     def start(self) -> None:
         """Forget all groups and what was learned. A walk begins with this."""
         self._curves.copy_(uniform_curve(self._device).expand_as(self._curves))
         self._costs.zero_()
-        self._groups: list[tuple[Tensor, Tensor]] = []
+        self._groups = []
 
     def put(self, params: Tensor, symbols: Tensor, channels: int, first_context: int) -> None:
         """Add a group: integers `[B, ...]` as floats with int16 params `[B, ..., 5]`; channels: as of `get`."""
@@ -201,61 +220,61 @@ class MixtureEncoder:
         )
         self._groups.append((slots, distances))
 
-    def slots(self) -> Slots:
-        """Return what has been found of all groups."""
-        slots, distances = zip(*self._groups)
-        ends = np.cumsum([group.shape[-1] for group in distances]).tolist()
-        return Slots(torch.cat(slots, -1), torch.cat(distances, -1), self._costs, ends)
+    def finish(self, max_lanes: int) -> Coded:
+        """Encode all groups. max_lanes: as of `entropy.Encoder`."""
+        all_slots, all_distances = zip(*self._groups)
+        self._groups = []
+        slots, distances = torch.cat(all_slots, -1), torch.cat(all_distances, -1)
+        sizes = [group.shape[-1] for group in all_distances]
+        return encode(slots, distances, self._costs, self._ends_of(sizes), min(max(sizes), max_lanes))
 
-    @staticmethod
-    def streams(found: Slots, max_lanes: int) -> list[bytes]:
-        """Return the stream of each picture. max_lanes: as of `entropy.Encoder`."""
-        slots, distances, costs, ends = found
-        _, batch, total = slots.shape
-        plain, corrected = costs.tolist()
-        chosen = [int(b < a) for a, b in zip(plain, corrected)]
-        longest = max(end - start for start, end in zip([0, *ends], ends))
-        lanes = [affordable_lanes(min(pair), min(longest, max_lanes)) for pair in zip(plain, corrected)]
-        states = torch.full((batch, MAX_LANES), LOWER_BOUND, dtype=torch.int64, device=slots.device)
-        words = torch.empty(batch, max(total, 1), dtype=torch.int16, device=slots.device)
-        firsts = torch.empty(batch, dtype=torch.int64, device=slots.device)
-        kernels.encode_slots[(batch,)](
-            slots,
-            torch.tensor(chosen, device=slots.device),
-            torch.tensor(ends, dtype=torch.int32, device=slots.device),
-            len(ends),
-            torch.tensor(lanes, dtype=torch.int32, device=slots.device),
-            states,
-            words,
-            firsts,
-            total,
-            batch,
-            V=8 if max(lanes) <= 8 else MAX_LANES,
-            num_warps=1,
-        )
-        starts = firsts.tolist()
-        all_words = torch.cat([row[start:total] for row, start in zip(words, starts)]).cpu().numpy()
-        escaped = distances >= 0
-        outside, counts = distances[escaped].tolist(), escaped.sum(1).tolist()
-        result, word, escape = [], 0, 0
-        for b, (start, row) in enumerate(zip(starts, states.tolist())):
-            own = all_words[word : word + total - start], outside[escape : escape + counts[b]]
-            result.append(stream_of(row[: lanes[b]], own[1], own[0], bool(chosen[b])))
-            word, escape = word + total - start, escape + counts[b]
-        return result
+    def _ends_of(self, sizes: list[int]) -> Tensor:
+        ends = tuple(accumulate(sizes))
+        if ends not in self._ends:
+            self._ends[ends] = torch.tensor(ends, dtype=torch.int32, device=self._device)
+        return self._ends[ends]
+
+
+def encode(slots: Tensor, distances: Tensor, costs: Tensor, ends: Tensor, max_lanes: int) -> Coded:
+    """Encode slots `[2, B, N]`, those of less cost `[2, B]`. ends: of the groups. max_lanes: 0 counts as 1."""
+    _, batch, total = slots.shape
+    chosen = (costs[1] < costs[0]).long()
+    lanes = affordable_lanes(costs.amin(0), max_lanes)
+    states = torch.full((batch, MAX_LANES), LOWER_BOUND, dtype=torch.int64, device=slots.device)
+    words = torch.empty(batch, total, dtype=torch.int16, device=slots.device)
+    firsts = torch.empty(batch, dtype=torch.int64, device=slots.device)
+    kernels.encode_slots[(batch,)](
+        slots,
+        chosen,
+        ends,
+        len(ends),
+        lanes,
+        states,
+        words,
+        firsts,
+        total,
+        batch,
+        V=8 if max_lanes <= 8 else MAX_LANES,
+        num_warps=1,
+    )
+    return Coded(chosen, lanes, states, words, firsts, distances)
+
+
+def affordable_lanes(cost: Tensor, most: int) -> Tensor:
+    """Return the number of lanes of streams of these costs: powers of two, at most `most`."""
+    size = cost >> (COST_BITS + 3)
+    affordable = torch.maximum(size // BYTES_PER_LANE, 1 + (size >= BYTES_OF_TWO).long()).clamp(max=min(most, MAX_LANES))
+    # The power of two that is not above it, by comparisons.
+    lanes = torch.ones_like(affordable)
+    for k in range(1, MAX_LANES.bit_length()):
+        lanes += (affordable >= 1 << k).long() << (k - 1)
+    return lanes.int()
 
 
 def check_contexts(channels: int, first_context: int, contexts: int) -> None:
     """Raise ValueError if a group has contexts without curves: a kernel would write elsewhere."""
     if not (channels > 0 <= first_context and first_context + channels <= contexts):
         raise ValueError(f"contexts {first_context} to {first_context + channels} of {contexts}")
-
-
-def affordable_lanes(cost: int, most: int) -> int:
-    """Return the number of lanes of a stream of this cost: a power of two, at most `most`, which is at least 1."""
-    size = cost >> (COST_BITS + 3)
-    affordable = min(max(size // BYTES_PER_LANE, 1 if size < BYTES_OF_TWO else 2), MAX_LANES)
-    return 1 << (min(affordable, max(most, 1)).bit_length() - 1)
 
 
 def stream_of(states: Sequence[int], escapes: Sequence[int], words: np.ndarray, calibrated: bool) -> bytes:

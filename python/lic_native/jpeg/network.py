@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -31,11 +31,13 @@ class TileCoder(Protocol):
     batch: the number of tiles of equal shape that share a pass.
     threads: the largest number of passes at a time.
     apart: whether passes need threads of their own, since Ctrl-C can't end one in the calling thread.
+    merges: whether it makes passes of the tiles of several calls, which then must not wait for each other.
     """
 
     batch: int
     threads: int
     apart: bool
+    merges: bool
 
     def fingerprint(self) -> int:
         """Return the 32 bits by which files refer to the weights."""
@@ -56,6 +58,7 @@ class Engine:
     batch = 1
     threads = MAX_THREADS
     apart = False
+    merges = False
 
     def __init__(self, network: _native.Mlcc) -> None:
         self._network = network
@@ -160,7 +163,7 @@ def _in_batches(
 
     def work_on(batch: list[int]) -> None:
         threads.check()
-        with _slots.one_of(max(usual, count)):
+        with nullcontext() if coder.merges else _slots.one_of(max(usual, count)):
             made = work(*([sequence[i] for i in batch] for sequence in (tiles, *more)))
         for i, result in zip(batch, made, strict=True):
             results[i] = result

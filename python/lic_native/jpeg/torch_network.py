@@ -2,57 +2,128 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 
-from ..coding.coder import StreamDecoder, StreamEncoder
+from ..coding.coder import StreamDecoder, StreamEncoder, SymbolCoder
+from ..coding.device import Walks
+from ..coding.merging import Merger, empty_cache
+from ..cuda.available import works
+from ..errors import LicError
 from ..models.mlcc import Mlcc
 from ..models.sampling import SAMPLINGS, Picture, Shape, padded
-from ..nn.ambient import known_state
 from ..observe import stage
 from .tiles import Tile
 
-__all__ = ["TorchNetwork", "model_input"]
+__all__ = ["TorchNetwork", "device_walks", "model_input"]
+
+_log = logging.getLogger(__name__)
+
+#: Bytes on the device for each coefficient of a tile in a pass, at most: activations of `best`, slots, curves.
+PASS_BYTES = 150
 
 
 class TorchNetwork:
     """A network that torch runs, on the device of the model; a `TileCoder`.
 
-    Two batches are at work, so that one is in the entropy coder while the other is on the device. Tests compare what it
-    makes on a CPU with what Rust makes.
+    Tiles of one shape that several threads bring at a time share a pass (`coding/merging.py`). Where the entropy coder
+    works on the device, nothing leaves that during a pass; elsewhere it is the one in Rust, after each step. Tests
+    compare what it makes on a CPU with what Rust makes.
+
+    walks: of the model, on the device. None: where `cuda.available.works` allows it.
     """
 
     threads = 2
     apart = True
+    merges = True
 
-    def __init__(self, model: Mlcc, batch: int = 16) -> None:
+    def __init__(self, model: Mlcc, batch: int = 16, walks: Walks | None = None) -> None:
         self.batch = batch
         self._model = model
+        if walks is None and works(model.device):
+            walks = device_walks(model)
+        self._walks = walks
+        self._passes: Merger[Any, Any] = Merger(self._pass, self._bytes, walks.release if walks else empty_cache)
 
     def fingerprint(self) -> int:
         return self._model.fingerprint()
 
-    @known_state()
     def encode(self, tiles: Sequence[Tile]) -> list[bytes]:
-        coder = StreamEncoder(len(tiles), calibrate=True)
         with stage("network"):
-            shape, tables, picture = model_input(tiles)
-            self._model.run(coder, shape, tables, picture)
-            return coder.finish()
+            streams: list[bytes] = _results(self._passes(("encode", *_kind(tiles[0])), tiles))
+        return streams
 
-    @known_state()
     def decode(self, tiles: Sequence[Tile], streams: Sequence[bytes]) -> None:
-        coder = StreamDecoder(streams)
         with stage("network"):
-            luma, chroma = self._model.run(coder, _shape(tiles[0]), _tables(tiles))
-            coder.finish()
-            # Converting to 16 bits on the device halves what it has to send.
-            planes = [plane.short().cpu().numpy() for plane in (luma, *reversed(chroma))]
-            for i, tile in enumerate(tiles):
+            pairs = list(zip(tiles, streams, strict=True))
+            for tile, planes in zip(tiles, _results(self._passes(("decode", *_kind(tiles[0])), pairs))):
                 for blocks, plane in zip(tile.blocks, planes):
-                    blocks[:] = plane[i, : blocks.shape[0], : blocks.shape[1]]
+                    blocks[:] = plane[: blocks.shape[0], : blocks.shape[1]]
+
+    def _bytes(self, key: tuple[Any, ...]) -> int:
+        return PASS_BYTES * sum(64 * rows * columns for rows, columns in key[2])
+
+    def _pass(self, key: tuple[Any, ...], items: Sequence[Any]) -> Sequence[Any]:
+        if key[0] == "encode":
+            shape, tables, picture = model_input(items)
+            if self._walks is not None:
+                return self._walks.encode(shape, [tables], [picture.luma, *picture.chroma])
+            encoder = StreamEncoder(len(items), calibrate=True)
+            self._model.run(encoder, shape, tables, picture)
+            return encoder.finish()
+        tiles, streams = zip(*items)
+        if self._walks is None:
+            return self._decode_by_rust(tiles, streams)
+        planes, good = self._walks.decode(_shape(tiles[0]), [_tables(tiles)], streams)
+        decoded: list[Any] = _planes(planes)
+        for i in (i for i, is_good in enumerate(good) if not is_good):
+            # What is wrong with a stream is for the coder in Rust to say.
+            try:
+                [decoded[i]] = self._decode_by_rust(tiles[i : i + 1], streams[i : i + 1])
+                _log.warning("a stream that the GPU's entropy coder refused is good")
+            except LicError as error:
+                decoded[i] = error
+        return decoded
+
+    def _decode_by_rust(self, tiles: Sequence[Tile], streams: Sequence[bytes]) -> list[list[np.ndarray]]:
+        decoder = StreamDecoder(streams)
+        luma, chroma = self._model.run(decoder, _shape(tiles[0]), _tables(tiles))
+        decoder.finish()
+        return _planes([plane.short().cpu() for plane in (luma, *chroma)])
+
+
+def device_walks(model: Mlcc) -> Walks:
+    """Return the walks of a model whose symbols are coded on its device."""
+
+    def walk(coder: SymbolCoder, shape: Shape, inputs: list[torch.Tensor], symbols: Any) -> list[torch.Tensor]:
+        picture = None if symbols is None else Picture(symbols[0], tuple(symbols[1:]))
+        luma, chroma = model.walk(coder, shape, inputs[0], picture)
+        return [luma, *chroma]
+
+    return Walks(walk, model.contexts, model.device)
+
+
+def _results(outcomes: list[Any]) -> list[Any]:
+    """Return outcomes, or raise the first that is an exception."""
+    for outcome in outcomes:
+        if isinstance(outcome, Exception):
+            raise outcome
+    return outcomes
+
+
+def _kind(tile: Tile) -> tuple[str, tuple[tuple[int, int], ...], int]:
+    """Return what tiles of a pass have in common: sampling, sizes, number of tables."""
+    return tile.sampling, tile.sizes, len(tile.tables)
+
+
+def _planes(planes: Sequence[torch.Tensor]) -> list[list[np.ndarray]]:
+    """Return for each picture its planes in the order of the frame: luma, Cb, Cr. planes: luma, Cr, Cb of all."""
+    arrays = [planes[0].numpy(), *(plane.numpy() for plane in reversed(planes[1:]))]
+    return [[array[i] for array in arrays] for i in range(len(arrays[0]))]
 
 
 def model_input(batch: Sequence[Tile]) -> tuple[Shape, torch.Tensor, Picture]:

@@ -91,6 +91,11 @@ class Model(nn.Module):
         return self
 
     @property
+    def contexts(self) -> int:
+        """The number of contexts of the symbols (`coding.mixture.Mixture.first_context`)."""
+        raise NotImplementedError
+
+    @property
     def quantizers(self) -> list[Quantizer]:
         return [module for module in self.modules() if isinstance(module, Quantizer)]
 
