@@ -1,7 +1,7 @@
 """Streams of mixtures of two logistic distributions, coded where their parameters are.
 
 The walk of a network asks for one group after the other. All that a group needs is on the device; the streams go there
-before the first group, and come from there after the last one.
+before the first group, and come from there after the last one. Kernels, and so Triton, are imported where they are run.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from . import kernels
 from .constants import CURVE_INTEGERS, RANGES, constants, uniform_curve
 
 __all__ = ["Coded", "MixtureDecoder", "MixtureEncoder", "encode", "read_head"]
@@ -122,6 +121,8 @@ class MixtureDecoder:
         params = params.contiguous()
         out = torch.empty(params.shape[:-1], dtype=torch.float32, device=params.device)
         check_contexts(channels, first_context, self._contexts)
+        from . import kernels
+
         kernels.decode_mixtures[(self.batch,)](
             self._data,
             self._cursors,
@@ -203,6 +204,8 @@ class MixtureEncoder:
         check_contexts(channels, first_context, self._contexts)
         slots = torch.empty(2, self.batch, n, dtype=torch.int32, device=symbols.device)
         distances = torch.empty_like(slots[0])
+        from . import kernels
+
         kernels.slots_of_mixtures[(self.batch,)](
             symbols,
             params,
@@ -243,6 +246,8 @@ def encode(slots: Tensor, distances: Tensor, costs: Tensor, ends: Tensor, max_la
     states = torch.full((batch, MAX_LANES), LOWER_BOUND, dtype=torch.int64, device=slots.device)
     words = torch.empty(batch, total, dtype=torch.int16, device=slots.device)
     firsts = torch.empty(batch, dtype=torch.int64, device=slots.device)
+    from . import kernels
+
     kernels.encode_slots[(batch,)](
         slots,
         chosen,

@@ -24,6 +24,7 @@ from ..observe import stage
 from .analysis import Analysis
 from .grid import TileGrid
 from .overfitting import TileSearch
+from .passes import passes_of
 from .progress import OverfitProgress
 from .samples import Samples
 
@@ -115,9 +116,12 @@ def encode_tile(model: ImageModel, symbols: Tensor, index: int) -> bytes:
 
     Raises CorruptError if the decoded latents are not the encoded ones.
     """
-    coder = StreamEncoder(calibrate=True)
-    walk(model, coder, index, symbols.shape[2:], symbols)
-    (stream,) = coder.finish()
+    if passes := passes_of(model):
+        stream = passes.encode(symbols, index)
+    else:
+        coder = StreamEncoder(calibrate=True)
+        walk(model, coder, index, symbols.shape[2:], symbols)
+        (stream,) = coder.finish()
     if not torch.equal(decode_tile(model, stream, index, symbols.shape[2:]), symbols):
         raise CorruptError("the decoded latents differ from the encoded ones")
     return stream
@@ -125,6 +129,8 @@ def encode_tile(model: ImageModel, symbols: Tensor, index: int) -> bytes:
 
 def decode_tile(model: ImageModel, stream: bytes, index: int, size: Sequence[int]) -> Tensor:
     """Return the latents of a stream, integers as floats `[1, C, h, w]`. Raises CorruptError or TruncatedError."""
+    if passes := passes_of(model):
+        return passes.decode(stream, index, size)
     coder = StreamDecoder([stream])
     symbols = walk(model, coder, index, size)
     coder.finish()
