@@ -38,7 +38,7 @@ class DeviceEncoder:
 
 
 class DeviceDecoder:
-    """Takes every group of symbols from streams, as `coder.StreamDecoder` does; `good` says later which were damaged."""
+    """Takes every group of symbols from streams, as `coder.StreamDecoder` does; damage is told at the end."""
 
     def __init__(self, decoder: MixtureDecoder) -> None:
         self.native = decoder
@@ -143,6 +143,6 @@ def _fetch(tensors: Sequence[Tensor]) -> tuple[list[Tensor], Callable[[], None]]
     if not tensors[0].is_cuda:
         return [x.clone() for x in tensors], lambda: None
     copies = [torch.empty(x.shape, dtype=x.dtype, pin_memory=True).copy_(x, non_blocking=True) for x in tensors]
-    arrived = torch.cuda.Event()
+    arrived: Any = torch.cuda.Event()  # type: ignore[no-untyped-call]
     arrived.record()
     return copies, arrived.synchronize

@@ -9,43 +9,28 @@ from __future__ import annotations
 import logging
 import threading
 from collections import defaultdict, deque
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Generic, TypeVar
 
 import torch
 
 from .. import threads
+from ..many import memory
 
-__all__ = ["MEMORY", "Merger", "empty_cache", "memory_budget"]
+__all__ = ["Merger", "empty_cache"]
 
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-#: Bytes on the device that a pass may take, unless `memory_budget` says otherwise.
-MEMORY = 4 << 30
 #: Items of a pass, at most.
 MOST = 64
-
-_budget: ContextVar[int] = ContextVar("bytes of a pass", default=MEMORY)
-
-
-@contextmanager
-def memory_budget(size: int | None) -> Iterator[None]:
-    """Let passes that begin in this block take at most about `size` bytes on the device, but one item in any case."""
-    token = _budget.set(MEMORY if size is None else size)
-    try:
-        yield
-    finally:
-        _budget.reset(token)
 
 
 def empty_cache() -> None:
     """Give back the memory on the device that torch keeps for later."""
-    if torch.cuda.is_initialized():
+    if torch.cuda.is_available():
         torch.cuda.empty_cache()
 
 
@@ -62,7 +47,7 @@ class Merger(Generic[T, R]):
     """Calls a function of many items for threads that each bring a few. One call runs at a time.
 
     work: takes a key and items of that key, and returns for each its result, or the exception that it ended with.
-    size: returns about how many bytes an item of a key takes on the device.
+    size: returns about how many bytes an item of a key takes on the device; a pass takes at most `many.memory`.
     release: gives back memory on the device that could be done without.
     """
 
@@ -84,7 +69,7 @@ class Merger(Generic[T, R]):
         Raises:
             KeyboardInterrupt: the calling thread's work is not wanted any more (`threads.check`).
         """
-        most = min(MOST, max(1, _budget.get() // max(1, self._size(key))))
+        most = min(MOST, max(1, memory() // max(1, self._size(key))))
         own: list[_Request[T, R]] = [_Request(item, most) for item in items]
         with self._lock:
             self._waiting[key].extend(own)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from .. import _native
@@ -27,7 +29,8 @@ def constants(device: torch.device) -> Tensor:
     bins = np.searchsorted(EDGES, 16 * np.arange(4097), "right").clip(1, 16) - 1
     costs = _native.cost_table()
     result = np.zeros(STARTS[-1] + len(costs), np.int32)
-    for start, table in zip(STARTS, (knots, growths, reciprocals, radii, weights, EDGES, bins, costs), strict=True):
+    tables: tuple[NDArray[Any], ...] = (knots, growths, reciprocals, radii, weights, np.array(EDGES), bins, costs)
+    for start, table in zip(STARTS, tables, strict=True):
         result[start : start + len(table)] = table
     return torch.from_numpy(result).to(device)
 

@@ -105,7 +105,8 @@ class MixtureDecoder:
                 states[b, : head.lanes] = head.states
             cursors[b] += start
             start += len(stream)
-        self._data[:start].copy_(torch.frombuffer(bytearray(b"".join(streams)) or bytearray(1), dtype=torch.uint8)[:start])
+        data = np.frombuffer(b"".join(streams), np.uint8).copy()
+        self._data[:start].copy_(torch.from_numpy(data))
         for tensor, array in ((self._cursors, cursors), (self._states, states), (self._facts, facts)):
             tensor.copy_(torch.from_numpy(array))
 
@@ -151,8 +152,8 @@ class MixtureDecoder:
 class Coded(NamedTuple):
     """What an encoder has made of all groups, on the device.
 
-    chosen: int64 `[B]`, 1 where calibration makes the stream shorter. lanes: int32 `[B]`.
-    states: int64 `[B, 64]`. words: int16 `[B, N]`, from `firsts` `[B]` on. distances: int32 `[B, N]` of escapes, else -1.
+    chosen: int64 `[B]`, 1 where calibration makes the stream shorter. lanes: int32 `[B]`. states: int64 `[B, 64]`.
+    words: int16 `[B, N]`, from `firsts` `[B]` on. distances: int32 `[B, N]` of escapes, else -1.
     """
 
     chosen: Tensor
@@ -268,7 +269,8 @@ def encode(slots: Tensor, distances: Tensor, costs: Tensor, ends: Tensor, max_la
 def affordable_lanes(cost: Tensor, most: int) -> Tensor:
     """Return the number of lanes of streams of these costs: powers of two, at most `most`."""
     size = cost >> (COST_BITS + 3)
-    affordable = torch.maximum(size // BYTES_PER_LANE, 1 + (size >= BYTES_OF_TWO).long()).clamp(max=min(most, MAX_LANES))
+    least = 1 + (size >= BYTES_OF_TWO).long()
+    affordable = torch.maximum(size // BYTES_PER_LANE, least).clamp(max=min(most, MAX_LANES))
     # The power of two that is not above it, by comparisons.
     lanes = torch.ones_like(affordable)
     for k in range(1, MAX_LANES.bit_length()):

@@ -91,16 +91,15 @@ class TilePasses:
         decoder.finish()
         return list(symbols.short().cpu())
 
-    def _walk(
-        self, coder: SymbolCoder, index: Tensor, size: tuple[int, int], symbols: Tensor | None = None
-    ) -> Tensor:
+    def _walk(self, coder: SymbolCoder, index: Tensor, size: tuple[int, int], symbols: Tensor | None = None) -> Tensor:
         with known_state(), torch.inference_mode():
             return self._model.walk(coder, index, size, symbols)
 
     def _inputs(self, index: Tensor) -> list[Tensor]:
         """Return what a walk on the device needs: the index, and the units, which are computed on the CPU."""
+        model: Any = self._model
         with known_state(), torch.inference_mode():
-            return [index, *self._model.units(index)]
+            return [index, *model.units(index)]
 
 
 def device_walks(model: Msp) -> Walks:

@@ -37,7 +37,7 @@ class TorchNetwork:
     walks: of the model, on the device. None: where `cuda.available.works` allows it.
     """
 
-    threads = 2
+    threads = 4
     apart = True
     merges = True
 
@@ -65,7 +65,8 @@ class TorchNetwork:
                     blocks[:] = plane[: blocks.shape[0], : blocks.shape[1]]
 
     def _bytes(self, key: tuple[Any, ...]) -> int:
-        return PASS_BYTES * sum(64 * rows * columns for rows, columns in key[2])
+        sizes: tuple[tuple[int, int], ...] = key[2]
+        return PASS_BYTES * sum(64 * rows * columns for rows, columns in sizes)
 
     def _pass(self, key: tuple[Any, ...], items: Sequence[Any]) -> Sequence[Any]:
         if key[0] == "encode":

@@ -401,7 +401,8 @@ class Mlcc(base.Model):
 
     @property
     def contexts(self) -> int:
-        return max(3 * 64, self.config.z_channels)
+        z_channels: int = self.config.z_channels
+        return max(3 * 64, z_channels)
 
     def _observe(self, batch: tuple[Shape, Tensor, Picture]) -> None:
         self.walk(RateMeter(), *batch)
