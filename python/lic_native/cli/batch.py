@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from .. import files, threads
+from ..jpeg import TILES_AT_ONCE
 from ..many import FILES_ON_CUDA
 from ..models import registry
 from . import console
@@ -48,6 +49,8 @@ def for_device(settings: Settings, plan: Plan, device: str | None, name: str) ->
 
 def threads_each(plan: Plan, settings: Settings) -> int:
     """Return the number of threads for each of the files that are worked on."""
+    if settings.on_cuda:
+        return TILES_AT_ONCE
     return max(1, threads.resolve(settings.threads) // files_at_a_time(plan, settings))
 
 

@@ -17,7 +17,7 @@ import torch
 from .. import threads
 from ..many import memory
 
-__all__ = ["Merger", "empty_cache"]
+__all__ = ["MOST", "Merger", "empty_cache"]
 
 _log = logging.getLogger(__name__)
 
@@ -44,11 +44,13 @@ class _Request(Generic[T, R]):
 
 
 class Merger(Generic[T, R]):
-    """Calls a function of many items for threads that each bring a few. One call runs at a time.
+    """Calls a function of many items for threads that each bring a few.
 
     work: takes a key and items of that key, and returns for each its result, or the exception that it ended with.
     size: returns about how many bytes an item of a key takes on the device; a pass takes at most `many.memory`.
     release: gives back memory on the device that could be done without.
+    most: items of a call.
+    turns: calls that run at a time.
     """
 
     def __init__(
@@ -56,9 +58,11 @@ class Merger(Generic[T, R]):
         work: Callable[[Any, Sequence[T]], Sequence[R | Exception]],
         size: Callable[[Any], int],
         release: Callable[[], None] = empty_cache,
+        most: int = MOST,
+        turns: int = 1,
     ) -> None:
         self._work, self._size, self._release = work, size, release
-        self._turn, self._lock = threading.Lock(), threading.Lock()
+        self._most, self._turn, self._lock = most, threading.Semaphore(turns), threading.Lock()
         self._waiting: defaultdict[Hashable, deque[_Request[T, R]]] = defaultdict(deque)
         #: Items of a key that the device had room for, where it was less than expected.
         self._fits: dict[Hashable, int] = {}
@@ -69,7 +73,7 @@ class Merger(Generic[T, R]):
         Raises:
             KeyboardInterrupt: the calling thread's work is not wanted any more (`threads.check`).
         """
-        most = min(MOST, max(1, memory() // max(1, self._size(key))))
+        most = min(self._most, max(1, memory() // max(1, self._size(key))))
         own: list[_Request[T, R]] = [_Request(item, most) for item in items]
         with self._lock:
             self._waiting[key].extend(own)

@@ -37,7 +37,8 @@ class TilePasses:
 
     def __init__(self, model: ImageModel, walks: Walks | None = None) -> None:
         self._model, self._walks = model, walks
-        self._merged: Merger[Any, Any] = Merger(self._pass, self._bytes, walks.release if walks else empty_cache)
+        turns, release = (2, empty_cache) if walks is None else (1, walks.release)
+        self._merged: Merger[Any, Any] = Merger(self._pass, self._bytes, release, turns=turns)
 
     def encode(self, symbols: Tensor, index: int) -> bytes:
         """Return the stream of latents, integers as floats `[1, C, h, w]`."""

@@ -11,7 +11,7 @@ import torch
 
 from ..coding.coder import StreamDecoder, StreamEncoder, SymbolCoder
 from ..coding.device import Walks
-from ..coding.merging import Merger, empty_cache
+from ..coding.merging import MOST, Merger, empty_cache
 from ..cuda.available import works
 from ..errors import LicError
 from ..models.mlcc import Mlcc
@@ -34,6 +34,7 @@ class TorchNetwork:
     works on the device, nothing leaves that during a pass; elsewhere it is the one in Rust, after each step. Tests
     compare what it makes on a CPU with what Rust makes.
 
+    batch: tiles of a pass, at most.
     walks: of the model, on the device. None: where `cuda.available.works` allows it.
     """
 
@@ -41,13 +42,15 @@ class TorchNetwork:
     apart = True
     merges = True
 
-    def __init__(self, model: Mlcc, batch: int = 16, walks: Walks | None = None) -> None:
+    def __init__(self, model: Mlcc, batch: int = MOST, walks: Walks | None = None) -> None:
         self.batch = batch
         self._model = model
         if walks is None and works(model.device):
             walks = device_walks(model)
         self._walks = walks
-        self._passes: Merger[Any, Any] = Merger(self._pass, self._bytes, walks.release if walks else empty_cache)
+        # While one pass is in the entropy coder in Rust, another one is on the device.
+        turns, release = (2, empty_cache) if walks is None else (1, walks.release)
+        self._passes: Merger[Any, Any] = Merger(self._pass, self._bytes, release, batch, turns)
 
     def fingerprint(self) -> int:
         return self._model.fingerprint()

@@ -313,6 +313,7 @@ class Msp(base.ImageModel):
 
     CONFIG = Config
     STRIDE, TILE = STRIDE, 128
+    HALF = True
     PRIOR_RATE = 3.0
 
     def __init__(self, config: Config = PROFILES["fast"]) -> None:
