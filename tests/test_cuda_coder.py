@@ -1,6 +1,9 @@
 """The entropy coder of GPUs: Triton's kernels, one operation after the other on the CPU, against the coder in Rust."""
 
+import os
 import random
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -12,7 +15,7 @@ from lic_native.coding.mixture import Mixture
 from lic_native.cuda import available
 from lic_native.errors import CorruptError, LicError, TruncatedError
 from lic_native.image import passes
-from lic_native.jpeg import network
+from lic_native.jpeg import network, torch_network
 from lic_native.jpeg.torch_network import TorchNetwork, device_walks
 from lic_native.models import registry
 
@@ -285,3 +288,43 @@ def test_a_device_that_computes_something_else_is_found(quick, monkeypatch, wron
     else:
         monkeypatch.setattr(MixtureDecoder, "good", lambda self: torch.tensor([True, False]))
     assert f"it {wrong}s something else" in available.try_mixtures(CPU)
+
+
+def test_kernels_compile_for_a_gpu(tmp_path):
+    """In a process that does not interpret them: for an H100, which compiling does not need."""
+    code = """if True:
+        import triton
+        from triton.backends.compiler import GPUTarget
+        from triton.compiler import ASTSource
+
+        from lic_native.cuda import kernels
+
+        types = dict.fromkeys(("n", "channels", "first_context", "curve_count", "batch", "groups", "total"), "i32")
+        types |= dict.fromkeys(("cursors", "states", "costs", "chosen", "firsts"), "*i64")
+        types |= dict.fromkeys(("out", "symbols"), "*fp32") | dict.fromkeys(("params", "words"), "*i16")
+        for kernel, constants in (
+            (kernels.decode_mixtures, {"V": 8}), (kernels.slots_of_mixtures, {}), (kernels.encode_slots, {"V": 64})
+        ):
+            names = {name: types.get(name, "*i32") for name in kernel.arg_names} | {"data": "*u8"}
+            names = {name: "constexpr" if name in constants else names[name] for name in kernel.arg_names}
+            source = ASTSource(kernel, names, constexprs=constants)
+            assert triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": 1}).asm["cubin"]
+        """
+    environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
+    environment |= {"TRITON_CACHE_DIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
+    finished = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    if "No such file" in finished.stderr and "ptxas" in finished.stderr:
+        pytest.skip("this installation of Triton has no assembler")
+    assert not finished.returncode, finished.stderr
+
+
+def test_networks_of_a_device_are_shared(monkeypatch):
+    monkeypatch.setattr(registry, "network_device", lambda device, name: "cpu:0")
+    monkeypatch.setattr(registry, "load", lambda name, device, load=registry.load: load(name, "cpu"))
+    try:
+        coder = network.tile_coder("mlcc-quick", "cuda")
+        assert isinstance(coder, TorchNetwork) and network.tile_coder("mlcc-quick", "cuda") is coder
+        torch_network.forget_networks()
+        assert network.tile_coder("mlcc-quick", "cuda") is not coder
+    finally:
+        torch_network.forget_networks()

@@ -2,12 +2,13 @@
 
 A *program* is a function of tensors in fixed places. Its first call runs as it is, which lets libraries choose and load
 their kernels; the second is captured, and it and all later ones replay the graph. Where there is no CUDA, or capture
-fails, every call runs as it is.
+fails, or `LIC_CUDA_GRAPHS=0` is in the environment, every call runs as it is.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
@@ -110,7 +111,8 @@ class Programs:
         self._new_graph, self._taken, self._most_bytes = new_graph, taken or (lambda: 0), most_bytes or 1 << 62
         if device.type == "cuda":
             pool = torch.cuda.graph_pool_handle()
-            self._new_graph = new_graph or (lambda: CudaGraph(pool))
+            if new_graph is None and os.environ.get("LIC_CUDA_GRAPHS") != "0":
+                self._new_graph = lambda: CudaGraph(pool)
             self._taken = taken or (lambda: torch.cuda.memory_reserved(device))
             self._most_bytes = most_bytes or torch.cuda.mem_get_info(device)[1] // SHARE
 

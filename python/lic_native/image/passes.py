@@ -21,7 +21,7 @@ from ..models.msp import Msp
 from ..nn.ambient import known_state
 from ..observe import stage
 
-__all__ = ["TilePasses", "device_walks", "passes_of"]
+__all__ = ["TilePasses", "device_walks", "forget_passes", "passes_of"]
 
 _log = logging.getLogger(__name__)
 
@@ -124,3 +124,8 @@ def passes_of(model: ImageModel) -> TilePasses | None:
         # If another thread was faster, its passes count.
         _passes.setdefault(model, made)
     return _passes[model]
+
+
+def forget_passes() -> None:
+    """Make new ones from now on, for benchmarks that change what passes are made by."""
+    _passes.clear()

@@ -107,9 +107,9 @@ def tile_coder(name: str, device: Device) -> TileCoder:
     where = registry.network_device(device, name)
     if where == "cpu":
         return Engine(registry.load_engine(name))
-    from .torch_network import TorchNetwork
+    from .torch_network import shared_network
 
-    return TorchNetwork(registry.load(name, where))
+    return shared_network(name, where)
 
 
 def encode_planes(coder: TileCoder, frame: _native.Frame, planes: list[np.ndarray], threads: int = 0) -> list[bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,12 +15,13 @@ from ..coding.device import Walks
 from ..coding.merging import MOST, Merger, empty_cache
 from ..cuda.available import works
 from ..errors import LicError
+from ..models import registry
 from ..models.mlcc import Mlcc
 from ..models.sampling import SAMPLINGS, Picture, Shape, padded
 from ..observe import stage
 from .tiles import Tile
 
-__all__ = ["TorchNetwork", "device_walks", "model_input"]
+__all__ = ["TorchNetwork", "device_walks", "forget_networks", "model_input", "shared_network"]
 
 _log = logging.getLogger(__name__)
 
@@ -98,6 +100,24 @@ class TorchNetwork:
         luma, chroma = self._model.run(decoder, _shape(tiles[0]), _tables(tiles))
         decoder.finish()
         return _planes([plane.short().cpu() for plane in (luma, *chroma)])
+
+
+_shared: dict[tuple[str, str], TorchNetwork] = {}
+_sharing = threading.Lock()
+
+
+def shared_network(name: str, device: str) -> TorchNetwork:
+    """Return what all callers of a model on a device share: its passes, and its walks that are kept as graphs."""
+    with _sharing:
+        if (name, device) not in _shared:
+            _shared[name, device] = TorchNetwork(registry.load(name, device))
+        return _shared[name, device]
+
+
+def forget_networks() -> None:
+    """Make new ones from now on, for benchmarks that change what networks are made by."""
+    with _sharing:
+        _shared.clear()
 
 
 def device_walks(model: Mlcc) -> Walks:

@@ -61,7 +61,6 @@ pub use models::{
     Calibrated, Categorical, EntropyModel, Index, LocationScale, LogisticPair, Mixture, MixtureComponent,
     Parameter, TableRows,
 };
-pub(crate) use parts::split;
 pub use parts::{Parts, decode, encode, encode_in_contexts};
 pub use simd::Backend;
 pub use stream::Stream;

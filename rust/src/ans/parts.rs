@@ -38,8 +38,8 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// Takes the stream of each part, at least one, and the sum of its symbols.
-    pub(crate) fn new(parts: Vec<(Stream, u32)>) -> Self {
+    /// Takes the stream of each part, and the sum of its symbols.
+    fn new(parts: Vec<(Stream, u32)>) -> Self {
         let (streams, sums): (Vec<Stream>, Vec<u32>) = parts.into_iter().unzip();
         let mut index = Vec::new();
         let last = streams.len() - 1;
@@ -198,11 +198,8 @@ fn decode_part<S: Symbol, M: Calibrated>(
     Ok(sum)
 }
 
-/// Returns the streams of all parts of so many symbols.
-///
-/// # Errors
-/// [`Error::Truncated`] or [`Error::Corrupt`].
-pub(crate) fn split(bytes: &[u8], count: usize) -> Result<Vec<&[u8]>> {
+/// Returns the streams of all parts.
+fn split(bytes: &[u8], count: usize) -> Result<Vec<&[u8]>> {
     let mut cursor = Cursor::new(bytes);
     let parts = cursor.varint("number of parts")?.saturating_add(1);
     if parts > MAX_PARTS.min((count / BLOCK) as u64).max(1) {

@@ -73,11 +73,6 @@ impl Stream {
         Self { head, words }
     }
 
-    /// Returns a stream that was coded elsewhere.
-    pub fn from_bytes(bytes: Vec<u8>) -> Self {
-        Self { head: bytes, words: Words::default() }
-    }
-
     /// Returns the length in bytes.
     pub fn len(&self) -> usize {
         self.head.len() + 2 * self.words.get().len()

@@ -8,7 +8,6 @@ use super::arrays::{slice_mut, with_symbols, wrong_type};
 use super::model::{PyContexts, PyModel, with_contexts, with_model};
 use super::{bytes, enter};
 use crate::Error;
-use crate::ans::Stream;
 use crate::tensor::modelled::{self, ContextSource};
 use crate::tensor::{ArrayInfo, Dtype, Library};
 
@@ -53,42 +52,6 @@ pub(super) fn message_encode<'py>(
         })
     }))?;
     bytes(py, message.len(), |bytes| message.write(bytes))
-}
-
-/// Return the message of an array of this dtype, library and shape whose parts, at least one, were coded elsewhere.
-///
-/// `sum` is that of all symbols modulo 2^32, `fingerprint` that of the distribution's tables.
-#[pyfunction]
-pub(super) fn message_pack<'py>(
-    py: Python<'py>,
-    streams: Vec<Vec<u8>>,
-    sum: u32,
-    dtype: &str,
-    torch: bool,
-    shape: Vec<u64>,
-    fingerprint: u64,
-) -> PyResult<Bound<'py, PyBytes>> {
-    let named = DTYPES.iter().find(|(name, _)| *name == dtype);
-    let &(_, dtype) = named.ok_or_else(|| Error::InvalidArgument(format!("symbols of dtype {dtype}")))?;
-    let library = if torch { Library::Torch } else { Library::NumPy };
-    if streams.is_empty() {
-        return Err(Error::InvalidArgument("a message of no parts".into()).into());
-    }
-    let array = ArrayInfo { dtype, library, shape };
-    let streams = streams.into_iter().map(Stream::from_bytes).collect();
-    let message = modelled::pack(streams, sum, &array, fingerprint);
-    bytes(py, message.len(), |bytes| message.write(bytes))
-}
-
-/// Return the streams of a message of a distribution with this fingerprint, and the sum of its symbols modulo 2^16.
-#[pyfunction]
-pub(super) fn message_unpack<'py>(
-    py: Python<'py>,
-    data: &[u8],
-    fingerprint: u64,
-) -> PyResult<(Vec<Bound<'py, PyBytes>>, u16)> {
-    let (streams, sum) = enter(py, || modelled::unpack(data, fingerprint))?;
-    Ok((streams.into_iter().map(|stream| PyBytes::new(py, stream)).collect(), sum))
 }
 
 /// Return `(dtype, torch, shape, source)` of a message (`source` of contexts as for `message_encode`, or None); if a `model` is given, after a check of the message's hash with it.

@@ -85,13 +85,13 @@ mod _native {
     #[pymodule_export]
     use super::jpeg::{carve_nested, carve_read, carve_write};
     #[pymodule_export]
-    use super::message::{message_decode, message_encode, message_head, message_pack, message_unpack};
+    use super::message::{message_decode, message_encode, message_head};
     #[pymodule_export]
     use super::model::PyModel;
     #[pymodule_export]
     use super::nn::{Mlcc, activate, mixture_params, normalise};
     #[pymodule_export]
-    use super::tables::{Tables, cost_table, pair_tables, scale_rows};
+    use super::tables::{Tables, cost_table, pair_tables};
     #[pymodule_export]
     use super::tensor::{tensor_decode, tensor_encode, tensor_head};
     #[pymodule_export]

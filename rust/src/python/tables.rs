@@ -7,9 +7,8 @@ use pyo3::types::PyType;
 
 use super::arrays::slice;
 use super::enter;
-use super::model::family_of;
 use crate::Result;
-use crate::tables::{self, ScaleTables};
+use crate::tables;
 
 /// The boundaries of all rows, end to end, and for each row their number and the first symbol.
 type Parts<'py> = (Bound<'py, PyArray1<u16>>, Bound<'py, PyArray1<i32>>, Bound<'py, PyArray1<i32>>);
@@ -121,14 +120,6 @@ impl Tables {
     fn fingerprint(&self) -> u64 {
         self.fingerprint
     }
-}
-
-/// Return the rows of a family for any mean and scale (docs/format.md, section 8), as `Tables.__reduce__` describes rows.
-#[pyfunction]
-pub(super) fn scale_rows<'py>(py: Python<'py>, family: &str) -> PyResult<Parts<'py>> {
-    let family = family_of(family)?;
-    let (cdf, lengths, offsets) = py.detach(|| ScaleTables::get(family).tables().to_parts());
-    Ok((cdf.into_pyarray(py), lengths.into_pyarray(py), offsets.into_pyarray(py)))
 }
 
 /// Return the tables of mixtures of two logistic distributions, each int32: reciprocals, radii and weights by index, then

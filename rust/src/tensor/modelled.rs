@@ -19,7 +19,7 @@
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::array::ArrayInfo;
-use crate::ans::{self, Backend, Calibrated, Contexts, Parts, Stream, Symbol};
+use crate::ans::{self, Backend, Calibrated, Contexts, Parts, Symbol};
 use crate::bytes::{Cursor, put_varint};
 use crate::{Error, Result};
 
@@ -145,29 +145,6 @@ pub fn encode<S: Symbol, M: Calibrated>(
     let parts = ans::encode_in_contexts(Backend::default(), symbols, model, contexts, &plain.parts, threads)?;
     let calibrated = Message { head, parts, fingerprint };
     Ok(if calibrated.len() < plain.len() { calibrated } else { plain })
-}
-
-/// Returns the message of an array whose parts were coded elsewhere, as [`encode`] would code them: the stream of each, at
-/// least one, and the sum of all symbols.
-pub fn pack(streams: Vec<Stream>, sum: u32, array: &ArrayInfo, fingerprint: u64) -> Message {
-    let mut head = vec![VERSION];
-    array.put(&mut head);
-    let mut sums = std::iter::once(sum).chain(std::iter::repeat(0));
-    let parts = streams.into_iter().map(|stream| (stream, sums.next().unwrap_or(0))).collect();
-    Message { head, parts: Parts::new(parts), fingerprint }
-}
-
-/// Returns the streams of a message, and the sum of its symbols modulo 2^16.
-///
-/// # Errors
-/// [`Error::Truncated`], [`Error::Corrupt`] or [`Error::Unsupported`].
-pub fn unpack(bytes: &[u8], fingerprint: u64) -> Result<(Vec<&[u8]>, u16)> {
-    let (array, _, start) = read_head(bytes)?;
-    verify(bytes, fingerprint)?;
-    let (content, trailer) = bytes[start..].split_last_chunk::<TRAILER_BYTES>().expect("verified");
-    let count = usize::try_from(array.elements()?).unwrap_or(usize::MAX);
-    let streams = ans::split(content, count).map_err(|error| error.offset_by(start))?;
-    Ok((streams, u16::from_le_bytes([trailer[0], trailer[1]])))
 }
 
 /// Reads the properties of a message's array, the source of the contexts if it may be calibrated, and the position of its
