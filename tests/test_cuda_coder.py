@@ -4,6 +4,7 @@ import os
 import random
 import subprocess
 import sys
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -100,24 +101,38 @@ def test_streams_equal_those_of_rust(sizes, widest, far):
     assert all(np.array_equal(x.short().numpy(), symbols) for x, (_, symbols) in zip(got, groups))
 
 
-def test_any_number_of_lanes(quick):
-    """Rust's long streams with as many as it takes; the group of two elements leaves lanes idle."""
-    groups = groups_of(np.random.default_rng(0), 1, [(1, 2), (70, 16)], 127, 0)
-    for max_lanes in (2, 64):
-        stream = by_rust(groups, 0, 0, max_lanes)
-        assert stream[0] & 7 == 1
-        assert encoded(groups, 0, max_lanes) == [stream]
-    got, good = decoded([stream], groups[:1], 0)
-    assert good == [False] and np.array_equal(got[0][0].short().numpy(), groups[0][1][0])
-    wide = [(np.tile(groups[1][0], (1, 24, 1, 1))[:, :400], np.tile(groups[1][1], (1, 24, 1))[:, :400])]
-    for max_lanes, log2 in ((4, 2), (64, 2)):
-        stream = by_rust(wide, 0, 0, max_lanes)
-        assert stream[0] & 7 == log2 and encoded(wide, 0, max_lanes) == [stream]
-    # Sixty-four lanes, of which the decoder takes one block.
-    slots = torch.zeros(2, 1, 64, dtype=torch.int32) + torch.arange(64) * 7 + (99 << 16)
-    costs = torch.tensor([[128_000 << 29]] * 2)
-    coded = mixtures.encode(slots.int(), slots[0].int() * 0 - 1, costs, torch.tensor([64], dtype=torch.int32), 64)
-    assert coded.lanes.tolist() == [64] and mixtures.read_head(coded.streams()[0]).lanes == 64
+def test_several_lanes(quick):
+    """As many as a stream pays for; a group of two elements leaves lanes idle, and a group may end within a step."""
+    rng, wide = np.random.default_rng(0), np.zeros((1, 400, 16, 5), np.int16)
+    wide[..., 2:4] = 127
+    groups = [*groups_of(rng, 1, [(1, 2)], 60), (wide, rng.logistic(0, 900, wide.shape[:-1]).round().astype(np.int16))]
+    stream = by_rust(groups, 0, 0, 64)
+    assert stream[0] & 7 == 2
+    assert encoded(groups, 0, 64) == [stream]
+    begin = [groups[0], (wide[:, :5], groups[1][1][:, :5])]
+    got, good = decoded([stream], begin, 0)
+    assert good == [False]
+    assert all(np.array_equal(x.short().numpy(), symbols) for x, (_, symbols) in zip(got, begin))
+
+
+def test_sixty_four_lanes(quick):
+    """Against docs/format.md, section 5, in Python."""
+    rng = np.random.default_rng(1)
+    starts, freqs = rng.integers(0, 16384, 200), rng.integers(1, 16384, 200)
+    slots = torch.from_numpy(np.tile(starts | (freqs - 1) << 16, (2, 1, 1)).astype(np.int32))
+    costs, ends = torch.tensor([[128_000 << 29]] * 2), torch.tensor([70, 200], dtype=torch.int32)
+    [stream] = mixtures.encode(slots, torch.full_like(slots[0], -1), costs, ends, 64).streams()
+    head = mixtures.read_head(stream)
+    words, states, lanes = iter(np.frombuffer(stream[head.words :], "<u2").tolist()), head.states, head.lanes
+    assert lanes == 64
+    for i, (start, freq) in enumerate(zip(starts.tolist(), freqs.tolist())):
+        lane = (i if i < 70 else i - 70) % lanes
+        slot = states[lane] % 2**15
+        assert start <= slot < start + freq
+        states[lane] = freq * (states[lane] >> 15) + slot - start
+        if states[lane] < 2**16:
+            states[lane] = states[lane] << 16 | next(words)
+    assert states == [2**16] * lanes and next(words, None) is None
 
 
 def test_lanes_follow_the_cost():
@@ -261,7 +276,7 @@ def test_a_refused_stream_that_is_good_is_decoded_all_the_same(quick, monkeypatc
 
 
 def test_what_is_tried_before_a_device_is_used(quick, monkeypatch, caplog):
-    assert available.try_mixtures(CPU) is None
+    assert available.try_mixtures(CPU, (1, 3)) is None
     assert not available.works(CPU)
     device = torch.device("cuda", 7)
     for failure, said in ((lambda _: "it encodes something else", "something else"), (None, "ImportError: no Triton")):
@@ -270,6 +285,7 @@ def test_what_is_tried_before_a_device_is_used(quick, monkeypatch, caplog):
             raise ImportError("no Triton")
 
         monkeypatch.setattr(available, "_found", {})
+        monkeypatch.setattr(torch.cuda, "device", lambda device: nullcontext())
         monkeypatch.setattr(available, "try_mixtures", failure or fail)
         caplog.clear()
         assert not available.works(device) and not available.works(device)
@@ -287,7 +303,7 @@ def test_a_device_that_computes_something_else_is_found(quick, monkeypatch, wron
         monkeypatch.setattr(mixtures, "stream_of", lambda *_: b"?")
     else:
         monkeypatch.setattr(MixtureDecoder, "good", lambda self: torch.tensor([True, False]))
-    assert f"it {wrong}s something else" in available.try_mixtures(CPU)
+    assert f"it {wrong}s something else" in available.try_mixtures(CPU, (1, 3))
 
 
 def test_kernels_compile_for_a_gpu(tmp_path):

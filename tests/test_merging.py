@@ -104,7 +104,7 @@ def test_out_of_memory_halves_the_pass():
     def work(key, items):
         seen.append(len(items))
         if len(items) > 2 or key == "huge":
-            raise torch.OutOfMemoryError("no room")
+            raise torch.cuda.OutOfMemoryError("no room")
         return items
 
     merger = Merger(work, lambda key: 1, lambda: released.append(1))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -86,7 +87,7 @@ class Walks:
 
             return Program(places, work)
 
-        with known_state(), torch.inference_mode(), self._programs.lock:
+        with self._state(), self._programs.lock:
             key = ("encode", kind, tuple(x.shape for x in given))
             coded = self._programs.run(key, make, lambda places: _copy(places, given))
             streams: list[bytes] = coded.streams()
@@ -116,13 +117,20 @@ class Walks:
             _copy(filled[0], inputs)
             filled[1].load(streams)
 
-        with known_state(), torch.inference_mode():
+        with self._state():
             with self._programs.lock:
                 key = ("decode", kind, batch, room, lanes)
                 fetched, wait = _fetch(self._programs.run(key, make, fill))
             wait()
             *symbols, good = fetched
             return symbols, good.tolist()
+
+    @contextmanager
+    def _state(self) -> Iterator[None]:
+        # Triton and graphs work on the current device.
+        on_device = torch.cuda.device(self._device) if self._device.type == "cuda" else nullcontext()
+        with known_state(), torch.inference_mode(), on_device:
+            yield
 
     def release(self) -> None:
         """Give back the memory that kept walks take."""

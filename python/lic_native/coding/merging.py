@@ -115,7 +115,7 @@ class Merger(Generic[T, R]):
     def _pass(self, key: Hashable, requests: list[_Request[T, R]]) -> None:
         try:
             outcomes: Sequence[R | Exception] = self._work(key, [request.item for request in requests])
-        except torch.OutOfMemoryError as error:
+        except torch.cuda.OutOfMemoryError as error:
             self._release()
             if len(requests) > 1:
                 half = len(requests) // 2

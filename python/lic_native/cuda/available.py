@@ -33,7 +33,9 @@ def works(device: torch.device) -> bool:
 
 def _try(device: torch.device) -> bool:
     try:
-        problem = try_mixtures(device)
+        # Triton launches on the current device.
+        with torch.cuda.device(device):
+            problem = try_mixtures(device)
     except Exception as error:  # Triton is missing, finds no compiler, or the driver refuses what it makes
         problem = f"{type(error).__name__}: {error}"
     if problem is not None:
@@ -41,33 +43,33 @@ def _try(device: torch.device) -> bool:
     return problem is None
 
 
-def try_mixtures(device: torch.device) -> str | None:
-    """Encode and decode two streams with escapes, of few and of many symbols; return what is wrong, if anything."""
+def try_mixtures(device: torch.device, size: tuple[int, int] = (3, 43)) -> str | None:
+    """Encode and decode two streams with escapes; return what is wrong, if anything. size: elements and channels."""
     from .mixtures import MixtureDecoder, MixtureEncoder
 
-    random = np.random.default_rng(0)
-    params = np.empty((2, 3, 43, 5), np.int16)
-    params[..., :2] = random.integers(-200, 200, (2, 3, 43, 1)) + random.integers(-30, 30, (2, 3, 43, 2))
-    params[..., 2:4], params[..., 4] = random.integers(10, 90, (2, 3, 43, 2)), random.integers(0, 128, (2, 3, 43))
-    spread = 2.0 ** ((params[..., 2] - 48) / 8) * random.choice([0.5, 1, 30], (2, 3, 43))
-    symbols = (params[..., 0] / 16 + random.logistic(0, 1, spread.shape) * spread).round().astype(np.int16)
-    expected = []
+    random, shape, channels = np.random.default_rng(0), (2, *size), size[1]
+    params = np.empty((*shape, 5), np.int16)
+    params[..., :2] = random.integers(-200, 200, (*shape, 1)) + random.integers(-30, 30, (*shape, 2))
+    params[..., 2:4], params[..., 4] = random.integers(10, 90, (*shape, 2)), random.integers(0, 128, shape)
+    spread = 2.0 ** ((params[..., 2] - 48) / 8) * random.choice([0.5, 1, 30], shape)
+    symbols = (params[..., 0] / 16 + random.logistic(0, 1, shape) * spread).round().astype(np.int16)
+    contexts, expected = np.arange(5, 5 + channels, dtype=np.uint16), []
     for picture, own in zip(symbols, params):
         encoder = _native.Encoder(8, True)
         for _ in range(2):
-            encoder.put(picture, _native.Model.mixtures(own), (np.arange(5, 48, dtype=np.uint16), 1))
+            encoder.put(picture, _native.Model.mixtures(own), (contexts, 1))
         expected.append(encoder.finish())
-    coder, given = MixtureEncoder(2, 48, device), torch.from_numpy(params).to(device)
+    coder, given = MixtureEncoder(2, 5 + channels, device), torch.from_numpy(params).to(device)
     coder.start()
     for _ in range(2):
-        coder.put(given, torch.from_numpy(symbols).to(device), 43, 5)
+        coder.put(given, torch.from_numpy(symbols).to(device), channels, 5)
     if coder.finish(8).streams() != expected:
         return "it encodes something else than Rust"
     room, lanes = MixtureDecoder.needs(expected)
-    decoder = MixtureDecoder(2, room, 48, lanes, device)
+    decoder = MixtureDecoder(2, room, 5 + channels, lanes, device)
     decoder.load(expected)
     decoder.start()
-    decoded = [decoder.get(given, 43, 5).cpu().short().numpy() for _ in range(2)]
+    decoded = [decoder.get(given, channels, 5).cpu().short().numpy() for _ in range(2)]
     if not all(np.array_equal(part, symbols) for part in decoded) or not bool(decoder.good().all()):
         return "it decodes something else than Rust"
     return None

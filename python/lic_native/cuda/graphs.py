@@ -29,6 +29,9 @@ MOST_PROGRAMS = 32
 SHARE = 4
 
 
+_capturing = threading.Lock()
+
+
 class Graph(Protocol):
     """A captured program."""
 
@@ -51,8 +54,8 @@ class CudaGraph:
         self._graph, self._pool = torch.cuda.CUDAGraph(), pool
 
     def capture(self, work: Callable[[], T]) -> T:
-        # Other threads may go on allocating and copying meanwhile.
-        with torch.cuda.graph(self._graph, pool=self._pool, capture_error_mode="thread_local"):
+        # Other threads may go on allocating and copying meanwhile, but torch captures on one stream alone.
+        with _capturing, torch.cuda.graph(self._graph, pool=self._pool, capture_error_mode="thread_local"):
             return work()
 
     def replay(self) -> None:

@@ -83,7 +83,7 @@ class MixtureDecoder:
         self._cursors = torch.zeros(batch, 4, dtype=torch.int64, device=device)
         self._states = torch.zeros(batch, MAX_LANES, dtype=torch.int64, device=device)
         #: For each stream: lanes, whether it is calibrated, whether it is known to be damaged.
-        self._facts = torch.zeros(3, batch, dtype=torch.int32, device=device)
+        self._facts = [torch.zeros(batch, dtype=torch.int32, device=device) for _ in range(3)]
         self._learned = torch.zeros(batch, 2, 64, dtype=torch.int32, device=device)
         self._curves = torch.zeros(batch, contexts * RANGES, CURVE_INTEGERS, dtype=torch.int32, device=device)
 
@@ -107,7 +107,7 @@ class MixtureDecoder:
             start += len(stream)
         data = np.frombuffer(b"".join(streams), np.uint8).copy()
         self._data[:start].copy_(torch.from_numpy(data))
-        for tensor, array in ((self._cursors, cursors), (self._states, states), (self._facts, facts)):
+        for tensor, array in zip((self._cursors, self._states, *self._facts), (cursors, states, *facts), strict=True):
             tensor.copy_(torch.from_numpy(array))
 
     def start(self) -> None:
