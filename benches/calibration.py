@@ -26,8 +26,8 @@ from lic_native.coding.mixture import Mixture, to_params
 from lic_native.errors import LicError
 from lic_native.evaluation.report import markdown
 from lic_native.image.analysis import Analysis
-from lic_native.image.codec import walk
 from lic_native.image.overfitting import TileSearch
+from lic_native.image.torch_coder import walk
 from lic_native.jpeg import coders
 from lic_native.jpeg.tiles import Grids, block_count
 from lic_native.jpeg.torch_network import model_input
