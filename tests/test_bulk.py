@@ -351,6 +351,19 @@ def test_the_command_prints_events_and_sums(job, tmp_path):
     assert lic("run", "ftp://x/y", job.target).returncode == 2
 
 
+def test_rows_are_alone_on_stdout(job):
+    """Other programs, such as Ray, may print there while rows are made."""
+    script = (
+        "import sys; from lic_native.bulk import work; from lic_native.cli import main\n"
+        "do = work.Compressor.do\n"
+        "work.Compressor.do = lambda *arguments: (print('noise'), do(*arguments))\n"
+        f"sys.argv = ['lic-native', 'bulk', 'run', {job.source!r}, {job.target!r}, '--json']; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=300)
+    assert done.returncode == 0 and done.stderr.count(b"noise") == 5
+    assert [json.loads(line)["status"] for line in done.stdout.splitlines()] == ["done"] * 5 + ["sum"]
+
+
 class Faulty(http.server.BaseHTTPRequestHandler):
     """A proxy of an S3 server, which fails as the name of a key says."""
 

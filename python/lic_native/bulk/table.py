@@ -21,6 +21,8 @@ __all__ = ["FOLDER", "PROCESS", "Row", "State", "Table"]
 FOLDER = PRIVATE + "bulk/table"
 #: Rows that are kept in memory before they are written, and seconds after which fewer are.
 ROWS, SECONDS = 1000, 5.0
+#: Readings of the table that another run may spoil by merging its files.
+ATTEMPTS = 100
 #: Names this process, for rows.
 PROCESS = secrets.token_hex(8)
 
@@ -135,6 +137,7 @@ class Table:
         columns: names of columns to read, or None for all.
 
         Raises:
+            FileNotFoundError: a file of it is listed but is not there.
             OSError: the table can't be read.
             UnsupportedError: a file of it is not ours.
         """
@@ -142,13 +145,14 @@ class Table:
 
     def _latest(self, columns: list[str] | None) -> tuple[list[str], pyarrow.Table]:
         """Return the names of the table's files, and the latest rows in them."""
-        while True:
+        for attempt in range(ATTEMPTS):
             names = [entry.key for entry in self._storage.list(self._folder) if entry.key.endswith(".parquet")]
             try:
                 parts = [self._part(name, columns) for name in names]
+                break
             except FileNotFoundError:  # Another run has merged it meanwhile.
-                continue
-            break
+                if attempt == ATTEMPTS - 1:
+                    raise
         if not parts:
             empty = self._schema().empty_table()
             return names, empty.select(columns) if columns else empty

@@ -27,8 +27,8 @@ class Encoder:
             instructions, which serve tables, need 16 or more.
         calibrate: whether distributions are corrected by the symbols coded before (docs/calibration.md), unless that
             makes the stream longer. It takes some twenty times as long as tables do without.
-        combs: with `calibrate`, whether the frequencies of single values are corrected as well, where that saves
-            enough. Only the mixtures of JPEG coefficients can be.
+        combs: with `calibrate`, whether the frequencies of single values are corrected, too, where that saves enough.
+            Only the mixtures of JPEG coefficients can be.
 
     Raises:
         TypeError, ValueError: `max_lanes` is not an integer from 1 to 64.

@@ -17,9 +17,9 @@ from typing import Any, NoReturn
 import fsspec
 from fsspec.implementations.chained import ChainedFileSystem
 
-from .. import jpeg
-from ..errors import CorruptError, LicError, TruncatedError
-from ..inspection import HEAD_BYTES, kind
+from .. import _native, jpeg
+from ..errors import LicError
+from ..inspection import kind
 from ..limits import DEFAULT_LIMITS, Limits
 from ..storage import PRIVATE
 from ..suffixes import JPEG_SUFFIXES
@@ -27,8 +27,6 @@ from ..suffixes import JPEG_SUFFIXES
 __all__ = ["LicFileSystem"]
 
 SUFFIX = ".lic"
-#: Bytes of a `.lic` file up to the end of the restored file's length.
-IDENTITY_BYTES = HEAD_BYTES + 8 + 10
 
 
 class LicFileSystem(ChainedFileSystem):
@@ -93,7 +91,7 @@ class LicFileSystem(ChainedFileSystem):
         """Return a listing of the target as the user sees it, by name. A damaged `.lic` file has the size None."""
         listed = [entry for entry in listed if not _last(entry["name"]).startswith(PRIVATE)]
         packed = [entry["name"] for entry in listed if _is_packed(entry)]
-        heads = self.fs.cat_ranges(packed, 0, IDENTITY_BYTES, on_error="return") if packed else []
+        heads = self.fs.cat_ranges(packed, 0, jpeg.HEAD_BYTES, on_error="return") if packed else []
         by_name = dict(zip(packed, heads, strict=True))
 
         def entry_of(entry: dict[str, Any]) -> dict[str, Any]:
@@ -125,7 +123,7 @@ class LicFileSystem(ChainedFileSystem):
             if not is_packed:
                 return found
             with _named(path):
-                entry = _entry(found, self.fs.cat_file(found["name"], start=0, end=IDENTITY_BYTES))
+                entry = _entry(found, self.fs.cat_file(found["name"], start=0, end=jpeg.HEAD_BYTES))
             if entry["name"] == path:
                 return entry
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
@@ -167,7 +165,7 @@ class LicFileSystem(ChainedFileSystem):
             with _named(path):
                 self._limits.check_input(found["size"])
                 packed = self.fs.cat_file(found["name"])
-                if _entry(found, packed[:IDENTITY_BYTES])["name"] == path:
+                if _entry(found, packed[: jpeg.HEAD_BYTES])["name"] == path:
                     return io.BytesIO(jpeg.decompress(packed, device="cpu", limits=self._limits, threads=self._threads))
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
 
@@ -226,19 +224,7 @@ def _entry(found: dict[str, Any], head: bytes) -> dict[str, Any]:
     name = found["name"].removesuffix(SUFFIX)
     if kind_ == "jpeg" and not _has_suffix(found["name"]):
         name += ".jpg"
-    return {"name": name, "size": _restored_size(head), "type": "file", "target": found}
-
-
-def _restored_size(head: bytes) -> int:
-    """Return the length of the file that a `.lic` file restores. Raises LicError if its head is damaged."""
-    size = 0
-    for index, byte in enumerate(head[HEAD_BYTES + 8 : IDENTITY_BYTES]):
-        size |= (byte & 127) << 7 * index
-        if byte < 128:
-            return size
-    if len(head) < IDENTITY_BYTES:
-        raise TruncatedError("the length of the restored file is missing")
-    raise CorruptError("the length of the restored file is impossible")
+    return {"name": name, "size": _native.identify(head)[0], "type": "file", "target": found}
 
 
 @contextmanager
