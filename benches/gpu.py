@@ -19,7 +19,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from itertools import groupby
@@ -36,10 +36,10 @@ from lic_native import _native, image, jpeg, threads
 from lic_native.evaluation.codecs import ours
 from lic_native.evaluation.engine import Call, Codec, measure_call
 from lic_native.evaluation.report import markdown
-from lic_native.image import container
+from lic_native.image import container, passes
 from lic_native.image.coders import encode_tile
 from lic_native.image.grid import TileGrid
-from lic_native.jpeg import coders
+from lic_native.jpeg import coders, torch_network
 from lic_native.models import base, registry
 from lic_native.nn.exact import check_exact
 
@@ -57,6 +57,16 @@ CROSSED_JPEG = (*CROSSED, (4000, 3000))
 #: Calls at the same time, from as many threads; the files of a folder are coded so.
 AT_ONCE = 4
 REPETITIONS = 5
+#: Files of a batch, and their width and height.
+BATCH, BATCH_SIZE = 64, (1920, 1080)
+#: What batches are coded with: environment variables that leave out a part.
+MODES: dict[str, dict[str, str]] = {
+    "graphs and Triton": {},
+    "without graphs": {"LIC_CUDA_GRAPHS": "0"},
+    "coder in Rust": {"LIC_TRITON": "0"},
+}
+#: Parts of kernels' names, and what such kernels do.
+KERNELS = {"mixtures": "entropy coder", "encode_slots": "entropy coder", "gemm": "products", "conv": "products"}
 #: Golden files that are enough for a look.
 SMALL = ("_440.lic", "_alpha.lic", ".lit")
 
@@ -318,6 +328,98 @@ def times(
                         pace[codec.name] = pace.get(codec.name, 0.0) * (direction == "decode") + seconds / millions
 
 
+@dataclass(frozen=True)
+class BatchTime:
+    """Seconds of a batch of different files or images of one size, after a first batch that captures graphs.
+
+    wrong: files that are not those of single calls, on the CPU.
+    """
+
+    codec: str
+    mode: str
+    size: str
+    files: int
+    encode_seconds: float
+    decode_seconds: float
+    first_seconds: float
+    device_memory: int | None
+    wrong: int
+
+
+@contextmanager
+def mode(environment: dict[str, str]) -> Iterator[None]:
+    """Let networks be made anew, with these variables."""
+    with mock.patch.dict(os.environ, environment):
+        torch_network.forget_networks()
+        passes.forget_passes()
+        yield
+    torch_network.forget_networks()
+    passes.forget_passes()
+
+
+def batches(device: str, count: int, size: tuple[int, int], small: bool, budget: Budget) -> Iterator[BatchTime]:
+    """Time `compress_many` and `decompress_many`: the fastest profiles first, in all modes."""
+    width, height = size
+    photo = photograph(width + count, height)
+    pictures = [np.ascontiguousarray(photo[:, i : i + width]) for i in range(count)]
+    jpegs, name = [jpeg_file(picture) for picture in pictures], f"{width}x{height}"
+    jpeg_profiles, image_profiles = ("fast", "best"), ("fast", "balanced")
+    plans: list[tuple[str, Any, Any, Any, Any]] = []
+    for profile in jpeg_profiles[: 1 if small else None]:
+        many = partial(jpeg.compress_many, profile=profile, device=device)
+        single = partial(jpeg.compress, profile=profile, device="cpu")
+        plans.append((f"JPEG {profile}", jpegs, many, partial(jpeg.decompress_many, device=device), single))
+    for profile in image_profiles[: 1 if small else None]:
+        many = partial(image.compress_many, profile=profile, device=device)
+        plans.append((f"image {profile}", pictures, many, partial(image.decompress_many, device=device), None))
+    pace = 0.0
+    for label, environment in MODES.items() if device != "cpu" else [("engine", {})]:
+        for codec, sources, encode, decode, single in plans:
+            if not budget.allows(f"batch of {count} {codec}, {name}, {label}", 3 * pace):
+                continue
+            with mode(environment), one_coder() if codec.startswith("JPEG") else nullcontext():
+                start = clock(device)
+                list(decode(list(encode(sources))))
+                first = clock(device) - start
+                if device != "cpu":
+                    torch.cuda.reset_peak_memory_stats(device)
+                start = clock(device)
+                packed = list(encode(sources))
+                between = clock(device)
+                restored = list(decode(packed))
+                end = clock(device)
+                if single is not None:
+                    wrong = sum(a != b for a, b in zip(sources, restored)) + (packed[0] != single(sources[0]))
+                else:
+                    wrong = sum(isinstance(shown, lic_native.LicError) for shown in restored)
+                memory = None if device == "cpu" else torch.cuda.max_memory_allocated(device)
+                pace = max(pace, end - start)
+            yield BatchTime(codec, label, name, count, between - start, end - between, first, memory, wrong)
+
+
+def kernel_shares(device: str, size: tuple[int, int]) -> dict[str, dict[str, float]]:
+    """Return milliseconds on the device by what kernels do, of one JPEG file each way, launched one by one."""
+    from torch.profiler import ProfilerActivity, profile
+
+    data, shares = jpeg_file(photograph(*size)), {}
+    with mode({"LIC_CUDA_GRAPHS": "0"}), one_coder():
+        packed = jpeg.compress(data, profile="fast", device=device)
+        jobs = {
+            "compress": lambda: jpeg.compress(data, profile="fast", device=device),
+            "decompress": lambda: jpeg.decompress(packed, device=device),
+        }
+        for job, work in jobs.items():
+            with profile(activities=[ProfilerActivity.CUDA]) as profiled:
+                work()
+            shares[job] = dict.fromkeys([*KERNELS.values(), "copies", "other"], 0.0)
+            for event in profiled.key_averages():
+                name = event.key.lower()
+                kind = next((kind for part, kind in KERNELS.items() if part in name), "other")
+                kind = "copies" if "memcpy" in name or "memset" in name else kind
+                shares[job][kind] += event.self_device_time_total / 1e3
+    return shares
+
+
 def machine(device: str) -> dict[str, Any]:
     """Return what the figures depend on."""
     facts: dict[str, Any] = {
@@ -435,12 +537,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     show(head, cells)
     report["times"] = [asdict(row) for row in timed]
+    files, size = (2, (96, 64)) if options.small else (BATCH, BATCH_SIZE)
+    batched = list(batches(device, files, size, options.small, budget))
+    head = ["batch", "", "files", "encode files/s", "decode files/s", "first s", "MB on the device", "wrong"]
+    show(
+        head,
+        [
+            [
+                *(f"{t.codec} {t.size}", t.mode, str(t.files)),
+                *(f"{t.files / seconds:.1f}" for seconds in (t.encode_seconds, t.decode_seconds)),
+                *(f"{t.first_seconds:.1f}", mega(t.device_memory), str(t.wrong)),
+            ]
+            for t in batched
+        ],
+    )
+    report["batches"] = [asdict(row) for row in batched]
+    if device != "cpu" and budget.allows("shares of kernels", 5):
+        try:
+            report["kernels"] = shares = kernel_shares(device, size)
+            kinds = list(shares["compress"])
+            show(["ms on the device", *kinds], [[job, *(f"{ms[k]:.1f}" for k in kinds)] for job, ms in shares.items()])
+        except Exception as error:  # a profiler that does not work here
+            report["kernels"] = str(error)
+            print(f"no shares of kernels: {error}")
     report["left_out"] = proofs.left_out + budget.left_out
     for what in report["left_out"]:
         print(f"left out, for want of time: {what}")
     if options.json:
         options.json.write_text(json.dumps(report, indent=1) + "\n")
     files, wrong = sum(check.files for check in checks), sum(len(check.wrong) for check in checks)
+    wrong += sum(row.wrong for row in batched)
     print(f"\n{files} files and images compared, {wrong} wrong")
     return int(wrong > 0 or not files)
 

@@ -1,6 +1,7 @@
 """Fixtures: synthetic photographs, JPEG files of them, and a small model."""
 
 import io
+import os
 from contextlib import contextmanager, nullcontext
 from dataclasses import fields
 from pathlib import Path
@@ -18,6 +19,9 @@ from lic_native.models import msp, registry
 TREE = Path(__file__).parents[1] / "python" / "lic_native"
 if Path(lic_native.__file__).parent != TREE:
     pytest.exit(f"these are the tests of {TREE}, but {lic_native.__file__} is imported: pip install --editable .", 4)
+
+# Triton's kernels run on the CPU, one operation after the other. Triton reads this when it is imported, which is later.
+os.environ["TRITON_INTERPRET"] = "1"
 
 #: Configuration of a small, fast model whose groups skip guesses entirely, partly and not at all.
 SMALL_MSP = msp.Config(

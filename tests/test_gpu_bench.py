@@ -36,6 +36,8 @@ def test_every_path_is_compared_and_timed(gpu, capsys, tmp_path):
     }
     assert all(t["seconds"] > 0 and t["units"] > 0 and t["coded_bytes"] for t in found["times"])
     assert {row["model"] for row in found["loading"]} == {*registry.NUMBERS} - {"native", "native-steps"}
+    batches = {(b["codec"], b["mode"], b["files"], b["wrong"]) for b in found["batches"]}
+    assert batches == {("JPEG fast", "engine", 2, 0), ("image fast", "engine", 2, 0)}
     out = capsys.readouterr().out
     assert "- torch: " in out and "| golden files restored |" in out and "0 wrong" in out
     assert all(f"| {codec} |" in out for codec in codecs)
@@ -46,6 +48,7 @@ def test_wrong_files_are_named(gpu, capsys, monkeypatch):
     monkeypatch.setattr(gpu.restore_golden, "restored", lambda *a: restored(*a) + b"!" * (a[0] == "v1_fast_440.lic"))
     monkeypatch.setattr(gpu, "crossed", lambda *_: ())
     monkeypatch.setattr(gpu, "times", lambda *_: ())
+    monkeypatch.setattr(gpu, "batches", lambda *_: ())
     assert gpu.main(["--device", "cpu", "--small"]) == 1
     assert "WRONG: golden files restored: v1_fast_440.lic\n" in capsys.readouterr().out
 

@@ -16,7 +16,7 @@ from lic_native.coding.coder import LANES, StreamDecoder, StreamEncoder
 from lic_native.coding.mixture import Mixture, to_params
 from lic_native.coding.rate import RateMeter
 from lic_native.errors import CorruptError, TruncatedError
-from lic_native.image.torch_coder import TorchCoder
+from lic_native.image.torch_coder import TorchCoder, to_latents
 from lic_native.models import msp
 from lic_native.models.base import State
 from lic_native.models.msp import Config, Msp
@@ -87,10 +87,11 @@ def test_streams_are_calibrated(small_msp):
     (stream,), (plain,) = encoder.finish(), streams(small_msp, symbols, index)
     # Bit 7 of a stream's first byte says that it is calibrated (docs/format.md, section 5).
     assert (stream[0] >> 7, plain[0] >> 7) == (1, 0) and len(stream) < 0.95 * len(plain)
-    assert np.array_equal(TorchCoder(small_msp).decode(stream, 100, size), symbols[0].numpy())
+    coder = TorchCoder(small_msp)
+    assert np.array_equal(coder.decode(stream, 100, size), to_latents(symbols))
     for claim in (bytes([stream[0] & 0x7F]) + stream[1:], bytes([plain[0] | 0x80]) + plain[1:]):
         with pytest.raises((CorruptError, TruncatedError)):
-            TorchCoder(small_msp).decode(claim, 100, size)
+            coder.decode(claim, 100, size)
 
 
 def test_steps_are_as_many_at_any_size(small_msp):

@@ -7,9 +7,13 @@ import os
 import time
 import traceback
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from .. import files, threads
+from ..jpeg import TILES_AT_ONCE
+from ..many import FILES_ON_CUDA
+from ..models import registry
 from . import console
 from .report import Report
 from .signals import stop_on_signals
@@ -18,7 +22,7 @@ from .task import Result, Settings, Skip, Task
 
 __all__ = ["DONE", "FAILED", "MAX_FILES", "USAGE", "files_at_a_time", "run", "threads_each"]
 
-#: Maximum number of files worked on at a time, to bound the memory.
+#: Maximum number of files worked on at a time, to bound the memory; on CUDA `many.FILES_ON_CUDA`.
 MAX_FILES = 4
 
 #: Exit statuses.
@@ -27,11 +31,26 @@ DONE, FAILED, USAGE = 0, 1, 2
 
 def files_at_a_time(plan: Plan, settings: Settings) -> int:
     """Return the number of files to work on at a time."""
-    return max(1, min(len(plan.jobs), threads.resolve(settings.threads), MAX_FILES))
+    most = FILES_ON_CUDA if settings.on_cuda else min(threads.resolve(settings.threads), MAX_FILES)
+    return max(1, min(len(plan.jobs), most))
+
+
+def for_device(settings: Settings, plan: Plan, device: str | None, name: str) -> Settings:
+    """Return the settings for a run whose files need a model on a device.
+
+    Raises:
+        ValueError, UnsupportedError: as `registry.network_device`.
+    """
+    # One file alone decides for itself, and may need no network.
+    if len(plan.jobs) < 2 or name == registry.NATIVE:
+        return settings
+    return replace(settings, on_cuda=registry.network_device(device, name) != "cpu")
 
 
 def threads_each(plan: Plan, settings: Settings) -> int:
     """Return the number of threads for each of the files that are worked on."""
+    if settings.on_cuda:
+        return TILES_AT_ONCE
     return max(1, threads.resolve(settings.threads) // files_at_a_time(plan, settings))
 
 

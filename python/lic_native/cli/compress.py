@@ -103,6 +103,8 @@ def compress(
         sources.named_paths(paths, files_from), output, is_source, sources.compressed_name, f"{kind} to compress"
     )
     refuse_terminal(plan, force)
+    name = registry.of_image_profile(profile) if lossy else registry.of_profile(profile, device)
+    settings = batch.for_device(settings, plan, device, name)
     thread_count = batch.threads_each(plan, settings)
     if not plan.jobs:
         task = Task(lambda data, _: Result(data), "compressed")

@@ -16,6 +16,7 @@ from ..errors import CorruptError, LicError, UnsupportedError
 from ..image import formats
 from ..inspection import HEAD_BYTES, kind
 from ..limits import DEFAULT_LIMITS, Limits
+from ..models import registry
 from ..suffixes import check_suffix
 from . import batch, console, options, sources
 from .compress import destination, refuse_terminal, restores
@@ -63,6 +64,7 @@ def decompress(
         sources.named_paths(paths, files_from), output, sources.is_lic, restored_name, ".lic file to decompress"
     )
     refuse_terminal(plan, force)
+    settings = batch.for_device(settings, plan, device, registry.PROFILES["best"])
     thread_count = batch.threads_each(plan, settings)
 
     def accept(data: bytes, _: Job) -> None:
@@ -156,6 +158,7 @@ def check_files(
     settings = Settings(limits, as_json=as_json, verbose=verbose, threads=threads.resolve(thread_count))
     device = arguments.to_device(device)
     plan = sources.plan(sources.named_paths(paths, files_from), None, sources.is_lic, None, ".lic file to test")
+    settings = batch.for_device(settings, plan, device, registry.PROFILES["best"])
     thread_count = batch.threads_each(plan, settings)
 
     def work(data: bytes, job: Job) -> Result:

@@ -67,7 +67,10 @@ class Task:
 
 @dataclass(frozen=True)
 class Settings:
-    """Options that all commands on many files have in common."""
+    """Options that all commands on many files have in common.
+
+    on_cuda: whether a network on CUDA does the work, whose passes the tiles of many files share.
+    """
 
     limits: Limits
     force: bool = False
@@ -76,3 +79,4 @@ class Settings:
     as_json: bool = False
     verbose: bool = False
     threads: int = 0
+    on_cuda: bool = False

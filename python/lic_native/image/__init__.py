@@ -7,8 +7,9 @@ the parent, and CUDA can't be used.
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _native, files
-from ..arguments import Bytes, Device, check_instance, to_bytes, to_device
+from ..arguments import Bytes, Device, check_instance, to_bytes, to_count, to_device
+from ..errors import LicError
 from ..files import File
 from ..limits import DEFAULT_LIMITS, Limits
+from ..many import FILES_ON_CUDA, MEMORY, in_order
 from ..models import registry
 from ..models.rate_points import BETWEEN, index_of
+from ..threads import available
 from . import container, formats, metadata, samples
 from .progress import OverfitProgress, Score
 from .samples import MODES, AnyImage
@@ -35,14 +39,20 @@ __all__ = [
     "Score",
     "compress",
     "compress_file",
+    "compress_many",
     "decompress",
     "decompress_file",
+    "decompress_many",
     "inspect",
     "latents",
 ]
 
 #: Default quality.
 QUALITY = 4.0
+#: Bytes of memory for an image in work, for each of its pixels, and for each pixel of a tile.
+IMAGE_BYTES, SAMPLE_BYTES, ACTIVATION_BYTES = 16 << 20, 16, 200
+#: Pixels of the largest tile.
+LARGEST_TILE = 1 << 22
 
 
 def compress(
@@ -133,6 +143,96 @@ def decompress(data: Bytes, *, device: Device = None, limits: Limits = DEFAULT_L
     image = samples.to_pillow(body, tiles)
     image.info.update(metadata.info_of(body.metadata))
     return image
+
+
+def compress_many(
+    images: Iterable[AnyImage],
+    *,
+    quality: float = QUALITY,
+    profile: registry.ImageProfile | None = None,
+    device: Device = None,
+    limits: Limits = DEFAULT_LIMITS,
+    lof: int = 0,
+    threads: int = 0,
+    memory: int = MEMORY,
+) -> Iterator[bytes | LicError]:
+    """Yield for each image what `compress` returns for it, in their order, with several in work at a time.
+
+    On CUDA, tiles of many images share the passes of the network. An image that fails does not keep the others from
+    being done: the LicError that `compress` raises for it is yielded in place of its result.
+
+    Args:
+        images: as for `compress`. They are taken as they are needed, so they may come from a generator that opens them.
+        quality, profile, device, limits, lof: as in `compress`.
+        threads: number of images in work at a time. 0 means 32 on CUDA, and on a CPU as many as leave each of them
+            the threads that torch uses.
+        memory: bytes that images in work, with their results, may take in all, about; and as many of a GPU's memory,
+            for the tiles of a pass.
+
+    Raises:
+        TypeError, ValueError: an argument or an image is of another kind.
+    """
+    index_of(quality)
+    check_instance(limits, Limits, "limits")
+    name = registry.of_image_profile(profile)
+    registry.check_overfitting(name, lof)
+    options: dict[str, Any] = {"quality": quality, "profile": profile, "device": device, "limits": limits, "lof": lof}
+
+    def weight(image: AnyImage) -> int:
+        size = getattr(image, "size", 0)
+        return _weight(math.prod(size) if isinstance(size, tuple) else getattr(image, "nbytes", 0))
+
+    count = _at_once(name, device, threads)
+    return in_order(lambda image: compress(image, **options), images, count, memory, weight)
+
+
+def decompress_many(
+    files: Iterable[Bytes],
+    *,
+    device: Device = None,
+    limits: Limits = DEFAULT_LIMITS,
+    threads: int = 0,
+    memory: int = MEMORY,
+) -> Iterator[Image.Image | LicError]:
+    """Yield for each `.lic` file what `decompress` returns for it, or the LicError that it raises.
+
+    Args:
+        files: contents of files, as bytes-like objects, taken as they are needed.
+        device, limits: as in `decompress`.
+        threads, memory: as in `compress_many`.
+
+    Raises:
+        TypeError, ValueError: an argument or a file has the wrong type, or the device does not exist.
+    """
+    check_instance(limits, Limits, "limits")
+
+    def weight(data: bytes) -> int:
+        try:
+            body = container.unpack(data, limits)
+        except LicError:  # which the work raises once more
+            return 0
+        return len(data) + _weight(body.width * body.height)
+
+    checked = (to_bytes(data, f"files[{i}]") for i, data in enumerate(files))
+    count = _at_once(registry.of_image_profile(None), device, threads)
+    return in_order(lambda data: decompress(data, device=device, limits=limits), checked, count, memory, weight)
+
+
+def _at_once(name: str, device: Device, wanted: int) -> int:
+    """Return the number of images in work at a time."""
+    where = registry.present_device(device, f"model {name}")
+    if to_count(wanted, "threads"):
+        return min(wanted, 1 << 16)
+    if where != "cpu":
+        return FILES_ON_CUDA
+    import torch
+
+    return max(1, available() // torch.get_num_threads())
+
+
+def _weight(pixels: int) -> int:
+    """Return about how many bytes an image in work takes: its samples, and the activations of one tile."""
+    return IMAGE_BYTES + SAMPLE_BYTES * pixels + ACTIVATION_BYTES * min(pixels, LARGEST_TILE)
 
 
 def latents(data: Bytes, *, device: Device = None, limits: Limits = DEFAULT_LIMITS) -> NDArray[np.int16]:

@@ -13,12 +13,16 @@ from ..models.base import ImageModel
 from ..nn.ambient import known_state
 from ..observe import stage
 from .coders import Latents
+from .passes import passes_of
 
 __all__ = ["TorchCoder", "to_latents", "walk"]
 
 
 class TorchCoder:
-    """A probability model that torch runs, on the device of the model; a `LatentCoder`."""
+    """A probability model that torch runs, on the device of the model; a `LatentCoder`.
+
+    On a GPU, tiles of several images share passes (`passes_of`).
+    """
 
     threads = 1
 
@@ -34,6 +38,8 @@ class TorchCoder:
         return self._model.fingerprint()
 
     def encode(self, latents: Latents, index: int) -> bytes:
+        if passes := passes_of(self._model):
+            return passes.encode(latents, index)
         coder = StreamEncoder(calibrate=True)
         symbols = torch.from_numpy(latents)[None].to(self._model.device).float()
         walk(self._model, coder, index, latents.shape[1:], symbols)
@@ -41,6 +47,8 @@ class TorchCoder:
         return stream
 
     def decode(self, stream: bytes, index: int, size: tuple[int, int], verify: bool = False) -> Latents:
+        if passes := passes_of(self._model):
+            return passes.decode(stream, index, size)
         coder = StreamDecoder([stream])
         symbols = walk(self._model, coder, index, size)
         coder.finish()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import Any, Protocol, TypeVar
 
@@ -41,11 +41,13 @@ class TileCoder(Protocol):
     batch: the number of tiles of equal shape that share a pass.
     threads: the largest number of passes at a time.
     apart: whether passes need threads of their own, since Ctrl-C can't end one in the calling thread.
+    merges: whether it makes passes of the tiles of several calls, which then must not wait for each other.
     """
 
     batch: int
     threads: int
     apart: bool
+    merges: bool
 
     def fingerprint(self) -> int:
         """Return the 32 bits by which files refer to the weights."""
@@ -69,6 +71,7 @@ class Engine:
     batch = 1
     threads = MAX_THREADS
     apart = False
+    merges = False
 
     def __init__(self, network: _native.Mlcc) -> None:
         self._network = network
@@ -132,9 +135,9 @@ def tile_coder(name: str, device: Device) -> TileCoder:
     where = registry.network_device(device, name)
     if where == "cpu" and not _on_torch.get():
         return Engine(registry.load_engine(name))
-    from .torch_network import TorchNetwork
+    from .torch_network import shared_network
 
-    return TorchNetwork(registry.load(name, where))
+    return shared_network(name, where)
 
 
 def encode_planes(coder: TileCoder, frame: _native.Frame, planes: list[np.ndarray], threads: int = 0) -> list[bytes]:
@@ -194,7 +197,7 @@ def _in_batches(
 
     def work_on(batch: list[int]) -> None:
         threads.check()
-        with _slots.one_of(max(usual, count)):
+        with nullcontext() if coder.merges else _slots.one_of(max(usual, count)):
             made = work(*([sequence[i] for i in batch] for sequence in (tiles, *more)))
         for i, result in zip(batch, made, strict=True):
             results[i] = result

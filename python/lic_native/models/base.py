@@ -91,6 +91,11 @@ class Model(nn.Module):
         return self
 
     @property
+    def contexts(self) -> int:
+        """The number of contexts of the symbols (`coding.mixture.Mixture.first_context`)."""
+        raise NotImplementedError
+
+    @property
     def quantizers(self) -> list[Quantizer]:
         return [module for module in self.modules() if isinstance(module, Quantizer)]
 
@@ -197,12 +202,14 @@ class ImageModel(Model):
 
     STRIDE: pixels on a side of the square that a vector of latents stands for.
     TILE: vectors on a side of what is coded in one walk. Part of the format. It bounds memory.
+    HALF: whether the synthesis transform may work in float16, where pixels are wanted and no gradients.
     PRIOR_RATE, GAIN_RATE: learning rates of the prior and of the gains, relative to the transforms'.
     log_gain, log_inverse_gain: `[QUALITIES, C]`, what latents are multiplied with before rounding and after.
     """
 
     STRIDE: int
     TILE: int
+    HALF: ClassVar[bool] = False
     PRIOR_RATE: float
     GAIN_RATE = 6.0
 

@@ -399,6 +399,11 @@ class Mlcc(base.Model):
         layers = self.config.further_head_layers
         return GroupHead(groups, trunk_width, width, skip, interleaved=False, partial=False, further_layers=layers)
 
+    @property
+    def contexts(self) -> int:
+        z_channels: int = self.config.z_channels
+        return max(3 * 64, z_channels)
+
     def _observe(self, batch: tuple[Shape, Tensor, Picture]) -> None:
         self.walk(RateMeter(), *batch)
 

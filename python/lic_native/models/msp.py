@@ -313,6 +313,7 @@ class Msp(base.ImageModel):
 
     CONFIG = Config
     STRIDE, TILE = STRIDE, 128
+    HALF = True
     PRIOR_RATE = 3.0
 
     def __init__(self, config: Config = PROFILES["fast"]) -> None:
@@ -334,10 +335,24 @@ class Msp(base.ImageModel):
         frozen = self.state is State.FROZEN
         return gains_at(self.prior.gain_levels.float() * (math.log(2) / LEVELS) if frozen else self.log_gain, index)
 
-    def walk(self, coder: SymbolCoder, index: Tensor, size: tuple[int, int], symbols: Tensor | None = None) -> Tensor:
-        """Code latents of `size` (H, W) through `coder`: integers as floats `[B, C, H, W]`, None when decoding."""
+    @property
+    def contexts(self) -> int:
+        return self.prior.channels
+
+    def walk(
+        self,
+        coder: SymbolCoder,
+        index: Tensor,
+        size: tuple[int, int],
+        symbols: Tensor | None = None,
+        units: Units | None = None,
+    ) -> Tensor:
+        """Code latents of `size` (H, W) through `coder`: integers as floats `[B, C, H, W]`, None when decoding.
+
+        units: of the symbols at the index, where they are known already.
+        """
         y = None if symbols is None else symbols.permute(0, 2, 3, 1)
-        coded = self.prior.walk(coder, index, size, y, self.units(index))
+        coded = self.prior.walk(coder, index, size, y, self.units(index) if units is None else units)
         return coded.permute(0, 3, 1, 2)
 
     def units(self, index: Tensor) -> Units:

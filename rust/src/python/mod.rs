@@ -94,7 +94,7 @@ mod _native {
     #[pymodule_export]
     use super::stream::{Intake, restore_stream};
     #[pymodule_export]
-    use super::tables::Tables;
+    use super::tables::{Tables, cost_table, pair_tables};
     #[pymodule_export]
     use super::tensor::{tensor_decode, tensor_encode, tensor_head};
     #[pymodule_export]

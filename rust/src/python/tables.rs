@@ -121,3 +121,18 @@ impl Tables {
         self.fingerprint
     }
 }
+
+/// Return the tables of mixtures of two logistic distributions, each int32: reciprocals, radii and weights by index, then
+/// the sigmoid at its knots and the growth to the next knot.
+#[pyfunction]
+pub(super) fn pair_tables(py: Python<'_>) -> [Bound<'_, PyArray1<i32>>; 5] {
+    let ([reciprocals, radii, weights], [values, growths]) = tables::PairConstants::get().parts();
+    [reciprocals.to_vec(), radii.to_vec(), weights.to_vec(), values, growths]
+        .map(|table| table.into_pyarray(py))
+}
+
+/// Return the cost of a symbol of 0 to 2^15 slots, in units of 2^-26 bits.
+#[pyfunction]
+pub(super) fn cost_table(py: Python<'_>) -> Bound<'_, PyArray1<u32>> {
+    tables::cost_table().to_vec().into_pyarray(py)
+}

@@ -60,6 +60,17 @@ impl PairConstants {
         }
     }
 
+    /// Returns the tables from which slots are computed, for a coder elsewhere: reciprocals, radii and weights by index
+    /// (a weight's bits above the lowest 16 are set if it is at least a half), then the sigmoid's values at its knots
+    /// and the growth to the next.
+    #[cfg_attr(not(feature = "python"), expect(dead_code))]
+    pub(crate) fn parts(&self) -> ([&[i32]; 3], [Vec<i32>; 2]) {
+        let knots = &self.sigmoid.knots;
+        let halves = [|knot: &u32| (knot >> 16) as i32, |knot: &u32| (knot & 0xffff) as i32];
+        let [values, growths] = halves.map(|half| knots.iter().map(half).collect());
+        ([&self.reciprocals, &self.radii, &self.weights], [values, growths])
+    }
+
     /// Returns a hash of the tables that define the distributions, the same on every machine.
     #[cfg(test)]
     pub(super) fn fingerprint(&self) -> u64 {
