@@ -55,7 +55,7 @@ class _Stdout(io.TextIOBase):
     def flush(self) -> None:
         line, self._line = self._line, ""
         if line:
-            self.write_bytes(line.encode("utf-8", "backslashreplace"))
+            self.write_content(line.encode("utf-8", "backslashreplace"))
 
     def write_content(self, content: files.Content) -> None:
         if self._is_closed:
