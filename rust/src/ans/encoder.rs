@@ -404,14 +404,10 @@ impl CalibratedSlots {
                     queue.outside.extend(distance);
                 }
                 compute_slots(&intervals, &mut queue.slots, count);
-                let mut bounds = [[0; 2]; BLOCK];
-                for j in 0..count {
-                    let curve = self.calibration.curve(numbers[j].into());
-                    bounds[j] = [0, 1].map(|i| curve.at(intervals.bounds[i][j]));
-                    [intervals.bounds[0][j], intervals.bounds[1][j]] = bounds[j];
-                }
+                let curves = self.calibration.block(backend, &numbers);
+                intervals.bounds.iter_mut().for_each(|bounds| curves.apply(bounds));
                 compute_slots(&intervals, &mut self.slots, count);
-                self.calibration.learn(backend, &numbers[..count], &bounds[..count]);
+                self.calibration.learn(backend, &numbers, &intervals.bounds, count);
             }
         }
         Ok(sum)

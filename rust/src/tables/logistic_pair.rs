@@ -181,27 +181,24 @@ impl<const N: usize> PairBlock<N> {
         (0..N).fold(0, |set, j| set | u64::from(inside[j] != symbols[j]) << j)
     }
 
-    /// Fills in the first slots of symbols `centre + offset`, and a curve of the distribution functions below them; where these
-    /// are outside the support, of its end.
+    /// Fills in the slots of the centres: their ends, and the distribution functions below and above the centres, which
+    /// `curve` maps.
     #[inline(always)]
-    pub(crate) fn starts(
+    pub(crate) fn centre_slots(
         &self,
         constants: &PairConstants,
-        offset: i32,
-        curve: impl Fn(usize, u32) -> u32,
-        [starts, bounds]: [&mut [u32; N]; 2],
+        curve: impl Fn(&mut [u32; N]),
+        [starts, ends]: [&mut [u32; N]; 2],
+        bounds: &mut [[u32; N]; 2],
     ) {
-        let mut symbols = [0; N];
-        for (j, symbol) in symbols.iter_mut().enumerate() {
-            let end = self.lows[j] + (TOTAL - 2 - self.spares[j]) as i32;
-            *symbol = (self.centres[j] + offset).max(self.lows[j]).min(end);
-        }
-        self.bounds(constants, &symbols, bounds);
-        for (j, bound) in bounds.iter_mut().enumerate() {
-            *bound = curve(j, *bound);
-        }
-        for j in 0..N {
-            starts[j] = (1 + symbols[j] - self.lows[j]) as u32 + ((bounds[j] * self.spares[j]) >> 16);
+        // A support has at least two symbols on either side of its centre.
+        let next: [i32; N] = std::array::from_fn(|j| self.centres[j] + 1);
+        for ((symbols, slots), bounds) in [(&self.centres, starts), (&next, ends)].into_iter().zip(bounds) {
+            self.bounds(constants, symbols, bounds);
+            curve(bounds);
+            for j in 0..N {
+                slots[j] = (1 + symbols[j] - self.lows[j]) as u32 + ((bounds[j] * self.spares[j]) >> 16);
+            }
         }
     }
 

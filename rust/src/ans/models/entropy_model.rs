@@ -1,9 +1,9 @@
 //! The interface between models and coders.
 
 use super::fused::FusedBlocks;
-use crate::ans::calibration::Curve;
+use crate::ans::calibration::{BlockCurves, Curve};
 use crate::ans::constants::BLOCK;
-use crate::ans::simd::{Backend, BlockRows};
+use crate::ans::simd::{Backend, BlockRows, Likely};
 use crate::tables::{Interval, Intervals, Region, Slots};
 use crate::{Error, Result};
 
@@ -69,6 +69,13 @@ pub trait BatchModel: Sync {
     /// Prepares to decode block `b` of the batch: computes what makes [`BatchModel::find`] fast.
     fn prepare(&self, _params: &mut Self::Params, _b: usize, _backend: Backend) {}
 
+    /// Returns likely symbols of the block that was prepared last, if they are known: [`BatchModel::find`] is asked only for
+    /// others.
+    #[inline(always)]
+    fn likely<'a>(&self, _params: &'a Self::Params) -> Option<&'a Likely> {
+        None
+    }
+
     /// Returns the model in the form in which some backends load and code a block in one pass, if there is one.
     fn fused(&self) -> Option<FusedBlocks<'_>> {
         None
@@ -112,19 +119,11 @@ pub trait Calibrated: EntropyModel {
     }
 
     /// Prepares to decode block `b` of the batch, whose elements have these curves.
-    fn prepare_by(
-        &self,
-        _params: &mut Self::Params,
-        _b: usize,
-        _backend: Backend,
-        _curves: &[&Curve; BLOCK],
-    ) {
-    }
+    fn prepare_by(&self, _params: &mut Self::Params, _b: usize, _backend: Backend, _curves: &BlockCurves) {}
 
-    /// Returns what [`Calibrated::find_by`] does, in short, if it is known in the block that was prepared last: the symbol,
-    /// its slots, and the distribution function below and above it by the element's curve.
+    /// Returns the distribution functions below and above the [likely](BatchModel::likely) symbols, by the elements' curves.
     #[inline(always)]
-    fn find_prepared(&self, _params: &Self::Params, _j: usize, _slot: u32) -> Option<(i32, Slots, [u32; 2])> {
+    fn likely_bounds<'a>(&self, _params: &'a Self::Params) -> Option<&'a [[u32; BLOCK]; 2]> {
         None
     }
 

@@ -1,11 +1,11 @@
 //! Mixtures of two logistic distributions, with integer parameters.
 
 use super::entropy_model::{BatchModel, Calibrated, EntropyModel};
-use super::windows::Windows;
+use super::centres::Centres;
 use crate::Result;
-use crate::ans::calibration::{Curve, RANGES};
+use crate::ans::calibration::{BlockCurves, Curve, RANGES};
 use crate::ans::constants::BLOCK;
-use crate::ans::simd::Backend;
+use crate::ans::simd::{Backend, Likely};
 use crate::tables::{Interval, Intervals, PAIR_PARAMS, PairBlock, PairCdf, PairConstants, Region, Slots};
 
 /// Gives element `i` the mixture of two logistic distributions with the parameters
@@ -36,9 +36,11 @@ impl BatchModel for LogisticPair<'_> {
     type Params = PairBatch;
 
     fn load(&self, first: usize, count: usize, params: &mut PairBatch) -> Result<()> {
-        params.mixtures.clear();
-        params.mixtures.extend_from_slice(&self.params[first..first + count]);
-        params.mixtures.resize(count.next_multiple_of(BLOCK), [0; PAIR_PARAMS]);
+        // All values are valid, so only the last block, which must be filled up, is copied.
+        params.first = first;
+        let end = first + count;
+        let last = &self.params[end - count % BLOCK..end];
+        params.last[..last.len()].copy_from_slice(last);
         Ok(())
     }
 
@@ -47,12 +49,9 @@ impl BatchModel for LogisticPair<'_> {
         params.cdf(self, j).slots(symbol)
     }
 
-    #[inline(always)]
+    #[inline(never)]
     fn find(&self, params: &PairBatch, j: usize, slot: u32) -> (Region, Slots) {
-        match params.windows.find(j, slot) {
-            Some((symbol, slots, _)) => (Region::Inside(symbol), slots),
-            None => search(&params.windows, self.constants, j, slot),
-        }
+        params.centres.cdf(self.constants, j).find(slot)
     }
 
     fn symbol_outside(&self, params: &PairBatch, j: usize, region: Region, distance: u64) -> Option<i32> {
@@ -77,12 +76,13 @@ impl BatchModel for LogisticPair<'_> {
     }
 
     fn prepare(&self, params: &mut PairBatch, b: usize, backend: Backend) {
-        let PairBatch { mixtures, windows } = params;
-        let mixtures = &mixtures.as_chunks().0[b];
-        backend.compiled(
-            #[inline(always)]
-            || windows.open(self.constants, mixtures, backend.gathers(), |_, bound| bound),
-        );
+        let mixtures = *params.block(self, b);
+        params.centres.load(self.constants, backend, &mixtures, |_| ());
+    }
+
+    #[inline(always)]
+    fn likely<'a>(&self, params: &'a PairBatch) -> Option<&'a Likely> {
+        Some(&params.centres.likely)
     }
 }
 
@@ -90,7 +90,7 @@ impl Calibrated for LogisticPair<'_> {
     /// The ranges are octaves of the scale of the heavier component, from half a symbol step on.
     #[inline]
     fn range(&self, params: &PairBatch, j: usize) -> usize {
-        range(&params.mixtures[j]).into()
+        range(params.mixture(self, j)).into()
     }
 
     fn block_ranges(
@@ -101,7 +101,7 @@ impl Calibrated for LogisticPair<'_> {
         ranges: &mut [u16; BLOCK],
         _: usize,
     ) {
-        let mixtures: &[_; BLOCK] = &params.mixtures.as_chunks().0[b];
+        let mixtures = params.block(self, b);
         backend.compiled(
             #[inline(always)]
             || ranges.iter_mut().zip(mixtures).for_each(|(to, mixture)| *to = range(mixture)),
@@ -121,7 +121,7 @@ impl Calibrated for LogisticPair<'_> {
         symbols: &[i32; BLOCK],
         intervals: &mut Intervals<BLOCK>,
     ) -> u64 {
-        let mixtures = &params.mixtures.as_chunks().0[b];
+        let mixtures = params.block(self, b);
         backend.compiled(
             #[inline(always)]
             || {
@@ -132,26 +132,19 @@ impl Calibrated for LogisticPair<'_> {
         )
     }
 
-    fn prepare_by(&self, params: &mut PairBatch, b: usize, backend: Backend, curves: &[&Curve; BLOCK]) {
-        let PairBatch { mixtures, windows } = params;
-        let mixtures = &mixtures.as_chunks().0[b];
-        backend.compiled(
-            #[inline(always)]
-            || {
-                windows
-                    .open(self.constants, mixtures, backend.gathers(), |j, bound| curves[j % BLOCK].at(bound))
-            },
-        );
+    fn prepare_by(&self, params: &mut PairBatch, b: usize, backend: Backend, curves: &BlockCurves) {
+        let mixtures = *params.block(self, b);
+        params.centres.load(self.constants, backend, &mixtures, |bounds| curves.apply(bounds));
     }
 
     #[inline(always)]
-    fn find_prepared(&self, params: &PairBatch, j: usize, slot: u32) -> Option<(i32, Slots, [u32; 2])> {
-        params.windows.find(j, slot)
+    fn likely_bounds<'a>(&self, params: &'a PairBatch) -> Option<&'a [[u32; BLOCK]; 2]> {
+        Some(&params.centres.bounds)
     }
 
     #[inline(never)]
     fn find_by(&self, params: &PairBatch, j: usize, slot: u32, curve: &Curve) -> (Region, Interval) {
-        let (cdf, at) = (params.windows.cdf(self.constants, j), |bound| curve.at(bound));
+        let (cdf, at) = (params.centres.cdf(self.constants, j), |bound| curve.at(bound));
         let (region, _) = cdf.find_by(slot, curve.guess(2 * slot) / 2, at);
         (region, cdf.interval_of(region).by(at))
     }
@@ -164,28 +157,36 @@ fn range(&[_, _, scale1, scale2, weight]: &[i16; PAIR_PARAMS]) -> u16 {
     (scale.max(24).min(24 + 8 * RANGES as i16 - 1) / 8 - 3) as u16
 }
 
-/// Finds the owner of a slot.
-#[inline(never)]
-fn search(windows: &Windows, constants: &PairConstants, j: usize, slot: u32) -> (Region, Slots) {
-    windows.cdf(constants, j).find(slot)
-}
-
-/// The mixtures of a batch, and the windows on those of the block that was prepared last.
+/// A batch, and the centres of the block of it that was prepared last.
 #[derive(Debug)]
 pub struct PairBatch {
-    mixtures: Vec<[i16; PAIR_PARAMS]>,
-    windows: Windows,
+    first: usize,
+    /// The mixtures of the last block if that is not whole.
+    last: [[i16; PAIR_PARAMS]; BLOCK],
+    centres: Centres,
 }
 
 impl Default for PairBatch {
     fn default() -> Self {
-        Self { mixtures: Vec::new(), windows: Windows::EMPTY }
+        Self { first: 0, last: [[0; PAIR_PARAMS]; BLOCK], centres: Centres::EMPTY }
     }
 }
 
 impl PairBatch {
+    /// Returns the mixtures of block `b`.
+    #[inline(always)]
+    fn block<'a>(&'a self, model: &LogisticPair<'a>, b: usize) -> &'a [[i16; PAIR_PARAMS]; BLOCK] {
+        let whole = model.params[self.first..].as_chunks().0.get(b);
+        whole.unwrap_or(&self.last)
+    }
+
+    #[inline(always)]
+    fn mixture<'a>(&self, model: &LogisticPair<'a>, j: usize) -> &'a [i16; PAIR_PARAMS] {
+        &model.params[self.first + j]
+    }
+
     #[inline(always)]
     fn cdf<'a>(&self, model: &LogisticPair<'a>, j: usize) -> PairCdf<'a> {
-        PairCdf::new(model.constants, &self.mixtures[j])
+        PairCdf::new(model.constants, self.mixture(model, j))
     }
 }

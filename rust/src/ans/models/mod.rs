@@ -1,6 +1,7 @@
 //! Entropy models: the distribution of each element of a group.
 
 mod categorical;
+mod centres;
 mod entropy_model;
 mod fused;
 mod location_scale;
@@ -8,7 +9,6 @@ mod logistic_pair;
 mod mixture;
 mod parameter;
 mod table_rows;
-mod windows;
 
 pub use categorical::Categorical;
 pub(super) use entropy_model::check_count;

@@ -2,9 +2,11 @@
 
 #[cfg(target_arch = "aarch64")]
 use super::neon;
-use super::{BlockRows, LocatedBlock};
+use super::{BlockRows, Likely, LocatedBlock};
 #[cfg(target_arch = "x86_64")]
-use super::{avx2, avx512};
+use super::{avx2, avx512, avx512_curves, avx512_likely};
+use crate::Result;
+use crate::ans::calibration::Curve;
 use crate::ans::constants::{BLOCK, MAX_LANES};
 use crate::simd::{Backend, Isa};
 use crate::tables::{ScaleTables, Slots, Tables};
@@ -13,15 +15,6 @@ use crate::tables::{ScaleTables, Slots, Tables};
 pub(in crate::ans) const MIN_LANES: usize = 16;
 
 impl Backend {
-    /// Returns whether there are instructions that load many elements of a table.
-    pub(in crate::ans) fn gathers(self) -> bool {
-        match self.isa() {
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 | Isa::Avx512 => true,
-            _ => false,
-        }
-    }
-
     /// Does scalar work that the compiler may turn into this backend's instructions, if `work` is inlined here.
     #[inline]
     pub(crate) fn compiled<T>(self, work: impl FnOnce() -> T) -> T {
@@ -35,6 +28,72 @@ impl Backend {
             Isa::Scalar => work(),
             #[cfg(target_arch = "aarch64")]
             Isa::Neon => work(),
+        }
+    }
+
+    /// Replaces values of a block's elements, 0 to 2^16, by what the curves of these numbers have there, if this backend has
+    /// instructions for that.
+    #[inline]
+    pub(in crate::ans) fn apply_curves(
+        self,
+        curves: &[Curve],
+        numbers: &[u16; BLOCK],
+        values: &mut [u32; BLOCK],
+    ) -> bool {
+        match self.isa() {
+            // SAFETY: this processor has these extensions.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => unsafe { avx512_curves::apply(curves, numbers, values) },
+            _ => {
+                let _ = (curves, numbers, values);
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Lets the curves of these numbers [count](Curve::count) symbols in order, if this backend has instructions for that.
+    #[inline]
+    pub(in crate::ans) fn count(
+        self,
+        curves: &mut [Curve],
+        numbers: &[u16],
+        bounds: &[[u32; BLOCK]; 2],
+        units: &[u32; BLOCK],
+    ) -> bool {
+        match self.isa() {
+            // SAFETY: this processor has these extensions.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => unsafe { avx512_curves::count(curves, numbers, bounds, units) },
+            _ => {
+                let _ = (curves, numbers, bounds, units);
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Decodes a block of a group of 8 lanes, whose symbols are likely those of `likely`, and returns the number of words
+    /// taken. `miss` is asked for the slots of any other symbol, given an element and its slot, in order. `None` leaves the
+    /// block to the scalar code.
+    #[inline]
+    pub(in crate::ans) fn decode_likely(
+        self,
+        likely: &Likely,
+        lanes: usize,
+        states: &mut [u32; MAX_LANES],
+        words: &[u8; 2 * BLOCK],
+        miss: impl FnMut(usize, u32) -> Result<Slots>,
+    ) -> Option<Result<usize>> {
+        match self.isa() {
+            _ if lanes != 8 => None,
+            // SAFETY: this processor has these extensions.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => Some(unsafe { avx512_likely::decode(likely, states, words, miss) }),
+            _ => {
+                let _ = (likely, states, words, miss);
+                None
+            }
         }
     }
 

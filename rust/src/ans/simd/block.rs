@@ -44,6 +44,26 @@ impl LocatedBlock {
     }
 }
 
+/// A likely symbol of each element of a block, and its slots.
+#[derive(Debug, Clone)]
+pub struct Likely {
+    pub(in crate::ans) symbols: [i32; BLOCK],
+    pub(in crate::ans) starts: [u32; BLOCK],
+    pub(in crate::ans) ends: [u32; BLOCK],
+}
+
+impl Likely {
+    pub(in crate::ans) const EMPTY: Self =
+        Self { symbols: [0; BLOCK], starts: [0; BLOCK], ends: [0; BLOCK] };
+
+    /// Returns the slots of the likely symbol of element `j`.
+    #[inline(always)]
+    pub(in crate::ans) fn slots(&self, j: usize) -> Slots {
+        let start = self.starts[j % BLOCK];
+        Slots::starting(start, self.ends[j % BLOCK] - start)
+    }
+}
+
 /// A value that vectors may load and store.
 ///
 /// # Safety
