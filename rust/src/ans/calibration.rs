@@ -14,15 +14,19 @@ pub(super) const BINS: usize = 16;
 pub(super) const EDGES: [u32; BINS + 1] = [
     0, 16, 128, 1024, 4096, 8192, 16384, 24576, 32768, 40960, 49152, 57344, 61440, 64512, 65408, 65520, 65536,
 ];
-/// The bin of each 16 units. The array's length is a power of two, so that an index needs no check.
-static BIN_OF: [u8; 8192] = {
-    let mut bins = [BINS as u8 - 1; 8192];
-    let (mut i, mut bin) = (0, 0);
-    while i < 4096 {
-        if 16 * i as u32 >= EDGES[bin + 1] {
-            bin += 1;
+/// The bins below the middle; those above mirror them. The index has the lowest bits of a float's exponent and the first
+/// bit of its mantissa: no edge is in between.
+pub(super) static BINS_BELOW: [u32; 32] = {
+    let (mut bins, mut i) = ([0; 32], 0);
+    while i < 32 {
+        // The least value of this exponent and mantissa. 0 has those of 2.
+        let value = match (i / 2 + 1) % 16 {
+            0 => 1,
+            exponent => (2 + i as u32 % 2) << (exponent - 1),
+        };
+        while bins[i] + 1 < BINS as u32 / 2 && EDGES[bins[i] as usize + 1] <= value {
+            bins[i] += 1;
         }
-        bins[i] = bin as u8;
         i += 1;
     }
     bins
@@ -39,6 +43,15 @@ const MEMORY: u32 = 1000;
 /// For each context, a curve for each range of the model's scales.
 pub(super) const RANGES: usize = 8;
 
+/// Returns the bin of a value, 0 to 2^16.
+#[inline(always)]
+fn bin_of(v: u32) -> usize {
+    let v = v.min(0xffff);
+    let (folded, mirror) = if v < 1 << 15 { (v, 0) } else { (v ^ 0xffff, BINS as u32 - 1) };
+    let index = (folded as i32 as f32).to_bits() >> (f32::MANTISSA_DIGITS - 2);
+    (BINS_BELOW[index as usize % BINS_BELOW.len()] ^ mirror) as usize % BINS
+}
+
 /// An adaptive distribution function of the values of another one, between whose knots it is linear.
 #[derive(Debug, Clone)]
 #[repr(C, align(64))]
@@ -48,10 +61,30 @@ pub struct Curve {
     pub(super) knots: [u64; BINS],
     /// What was counted in each bin.
     pub(super) counts: [u32; BINS],
+}
+
+/// How many symbols a curve has counted.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Age {
     /// The symbols that the counts stand for.
-    pub(super) seen: u32,
-    /// Those of them that are not in `knots` yet.
-    pub(super) fresh: u32,
+    seen: u32,
+    /// Those of them that are not in the knots yet.
+    fresh: u32,
+}
+
+impl Age {
+    /// Counts a symbol.
+    #[inline(always)]
+    pub(super) fn grow(&mut self) {
+        self.seen += 1;
+        self.fresh += 1;
+    }
+
+    /// Returns whether it is time to [renew](Curve::renew) the curve: whether a 32nd of the counts, or more, is new.
+    #[inline(always)]
+    pub(super) fn is_due(self) -> bool {
+        32 * self.fresh >= self.seen + 128
+    }
 }
 
 impl Curve {
@@ -61,7 +94,7 @@ impl Curve {
             knots[bin] = EDGES[bin] as u64 | 1 << (32 + SLOPE_BITS);
             bin += 1;
         }
-        Self { knots, counts: [0; BINS], seen: 0, fresh: 0 }
+        Self { knots, counts: [0; BINS] }
     };
 
     /// Returns the values at [`EDGES`].
@@ -77,7 +110,7 @@ impl Curve {
     /// Returns the value at `v`, 0 to 2^16. It is 0 at 0 and 2^16 at 2^16, and never decreases.
     #[inline(always)]
     pub(super) fn at(&self, v: u32) -> u32 {
-        let bin = usize::from(BIN_OF[(v >> 4) as usize % BIN_OF.len()]) % BINS;
+        let bin = bin_of(v);
         let [value, slope] = [self.knots[bin] as u32, (self.knots[bin] >> 32) as u32];
         value + (((v - EDGES[bin]) * slope) >> SLOPE_BITS)
     }
@@ -110,25 +143,14 @@ impl Curve {
         for k in 0..BINS {
             self.counts[k] += ((inside[k + 1] - inside[k]) * unit) >> 16;
         }
-        self.seen += 1;
-        self.fresh += 1;
     }
 
-    /// Returns whether it is time to [renew](Curve::renew) the curve: whether a 32nd of the counts, or more, is new.
-    #[inline(always)]
-    pub(super) fn is_due(&self) -> bool {
-        32 * self.fresh >= self.seen + 128
-    }
-
-    /// Takes the counts over if there are enough new ones.
+    /// Takes the counts over.
     #[inline(never)]
-    pub(super) fn renew(&mut self) {
-        if !self.is_due() {
-            return;
-        }
-        if self.seen > MEMORY {
+    pub(super) fn renew(&mut self, age: &mut Age) {
+        if age.seen > MEMORY {
             self.counts.iter_mut().for_each(|count| *count /= 2);
-            self.seen /= 2;
+            age.seen /= 2;
         }
         const UNIT: u32 = (PRIOR << WEIGHT_BITS) >> 16;
         let weights: [u32; BINS] = std::array::from_fn(|k| self.counts[k] + UNIT * (EDGES[k + 1] - EDGES[k]));
@@ -142,7 +164,7 @@ impl Curve {
             let slope = ((values[k + 1] - values[k]) << SLOPE_BITS) / (EDGES[k + 1] - EDGES[k]);
             self.knots[k] = u64::from(values[k]) | u64::from(slope) << 32;
         }
-        self.fresh = 0;
+        age.fresh = 0;
     }
 }
 
@@ -247,6 +269,8 @@ impl BlockContexts<'_> {
 pub(super) struct Calibration {
     /// [`RANGES`] for each context.
     curves: Vec<Curve>,
+    /// Of each curve; apart from them, since these few bytes stay in the fastest cache.
+    ages: Vec<Age>,
 }
 
 impl Calibration {
@@ -255,6 +279,7 @@ impl Calibration {
         let count = contexts.contexts.iter().max().map_or(0, |&most| usize::from(most) + 1);
         if self.curves.len() < count * RANGES {
             self.curves.resize(count * RANGES, Curve::UNIFORM);
+            self.ages.resize(count * RANGES, Age::default());
         }
     }
 
@@ -304,10 +329,11 @@ impl Calibration {
                 },
             );
         }
+        numbers.iter().for_each(|&number| self.ages[usize::from(number)].grow());
         for &number in numbers {
-            let curve = &mut self.curves[usize::from(number)];
-            if curve.is_due() {
-                curve.renew();
+            let age = &mut self.ages[usize::from(number)];
+            if age.is_due() {
+                self.curves[usize::from(number)].renew(age);
             }
         }
     }

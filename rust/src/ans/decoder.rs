@@ -103,10 +103,11 @@ impl<D: AsRef<[u8]>> Decoder<D> {
             model.load(first, out.len(), &mut params)?;
             let wide = &mut wide[..out.len()];
             for (b, wide) in wide.chunks_mut(BLOCK).enumerate() {
+                model.prepare(&mut params, b, backend);
                 model.block_ranges(&params, b, backend, &mut ranges, wide.len());
                 let numbers = Calibration::numbers(contexts.block(first + b * BLOCK), &ranges);
                 let curves = calibration.block(backend, &numbers);
-                model.prepare_by(&mut params, b, backend, &curves);
+                model.expect(&mut params, backend, Some(&curves));
                 if let Some(likely) = model.likely_bounds(&params) {
                     bounds = *likely;
                 }
@@ -318,6 +319,7 @@ impl LaneReader {
         out: &mut [i32],
     ) -> Result<()> {
         model.prepare(params, b, self.backend);
+        model.expect(params, self.backend, None);
         let mut padded = [0; 2 * BLOCK];
         let words = self.words(bytes, &mut padded);
         let used = self.block(bytes, model, params, b, words, out)?;

@@ -390,6 +390,7 @@ impl CalibratedSlots {
             sum = sum.wrapping_add(more);
             for (b, symbols) in symbols.chunks(BLOCK).enumerate() {
                 let count = symbols.len();
+                model.prepare(&mut params, b, backend);
                 model.block_ranges(&params, b, backend, &mut ranges, count);
                 let numbers = Calibration::numbers(contexts.block(first + b * BLOCK), &ranges);
                 let mut padded = [0; BLOCK];
@@ -397,7 +398,7 @@ impl CalibratedSlots {
                     padded[..count].copy_from_slice(symbols);
                     &padded
                 });
-                let asked = model.block_intervals(&params, b, backend, block, &mut intervals);
+                let asked = model.block_intervals(&params, backend, block, &mut intervals);
                 for j in set_bits(asked).take_while(|&j| j < count) {
                     let (interval, distance) = model.interval(&params, b * BLOCK + j, symbols[j]);
                     intervals.set(j, interval);
@@ -466,6 +467,7 @@ fn fill_slots_by_batch<S: Symbol, M: EntropyModel>(
         let blocks = symbols.as_chunks::<BLOCK>().0.iter().zip(slots.as_chunks_mut().0);
         let mut done = 0;
         for (b, (symbols, slots)) in blocks.enumerate() {
+            model.prepare(&mut params, b, backend);
             let Some(asked) = model.block_slots(&params, b, backend, symbols, slots) else { break };
             for j in set_bits(asked) {
                 let distance;

@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::calibration::Curve;
+use super::calibration::{Age, Curve};
 use super::constants::{BLOCK, HAS_ESCAPES, IS_CALIBRATED, LOWER_BOUND, MAX_LANES};
 use super::encoder::encode as encode_block;
 use super::{Backend, Contexts, Decoder, Encoder, Index, LogisticPair, TableRows};
@@ -250,12 +250,15 @@ proptest! {
     fn curves_rise_from_0_to_1_whatever_they_count(
         symbols in prop::collection::vec((0..=1u32 << 16, 0..=1u32 << 16, 1..2000usize), 0..9),
     ) {
-        let mut curve = Curve::UNIFORM;
+        let (mut curve, mut age) = (Curve::UNIFORM, Age::default());
         for (one, other, times) in symbols {
             for _ in 0..times {
-                let bounds = [curve.at(one.min(other)), curve.at(one.max(other))];
-                curve.count(bounds, Curve::unit(bounds));
-                curve.renew();
+                let [low, high] = [curve.at(one.min(other)), curve.at(one.max(other))];
+                curve.count(low, high, Curve::unit(low, high));
+                age.grow();
+                if age.is_due() {
+                    curve.renew(&mut age);
+                }
             }
         }
         let values: Vec<u32> = (0..=1 << 16).map(|v| curve.at(v)).collect();

@@ -155,6 +155,11 @@ impl<const N: usize> PairBlock<N> {
         &self.centres
     }
 
+    /// Returns for each element the scale index of the heavier component.
+    pub(crate) fn heavier_scales(&self) -> &[i32; N] {
+        &self.heavier[1]
+    }
+
     /// Fills in where symbols lie in the distributions. Returns a bit for each symbol outside the support, whose interval has
     /// no meaning.
     #[inline(always)]
@@ -300,17 +305,11 @@ impl<'a> PairCdf<'a> {
         (interval.slots(), outside)
     }
 
-    /// Returns the owner of a slot and all slots of that owner.
+    /// Returns the owner of a slot, and where it lies in the distribution, whose function `curve` maps; the search begins at the
+    /// owner of slot `guess` without that curve.
     #[inline]
-    pub(crate) fn find(&self, slot: u32) -> (Region, Slots) {
-        self.find_by(slot, slot, |bound| bound)
-    }
-
-    /// Does as [`Self::find`] for slots that follow from a curve of the distribution function; the search begins at the owner
-    /// of slot `guess` without that curve.
-    #[inline]
-    pub(crate) fn find_by(&self, slot: u32, guess: u32, curve: impl Fn(u32) -> u32) -> (Region, Slots) {
-        self.support.find(slot, self.quantile(guess), |j| self.start(j, &curve))
+    pub(crate) fn find(&self, slot: u32, guess: u32, curve: impl Fn(u32) -> u32) -> (Region, Interval) {
+        self.support.find(slot, self.quantile(guess), |j| curve(self.bound(j)))
     }
 
     /// Returns where a symbol lies in the distribution; with its distance from the support if that does not contain it.

@@ -144,21 +144,15 @@ impl MixtureCdf<'_> {
         self.bounds.support.slots(symbol, |j| self.start(j, |bound| bound))
     }
 
-    /// Returns the owner of a slot and all slots of that owner.
+    /// Returns the owner of a slot, and where it lies in the distribution, whose function `curve` maps; the search begins at the
+    /// owner of slot `guess` without that curve.
     #[inline]
-    pub(crate) fn find(&self, slot: u32) -> (Region, Slots) {
-        self.find_by(slot, slot, |bound| bound)
-    }
-
-    /// Does as [`Self::find`] for slots that follow from a curve of the distribution function; the search begins at the owner
-    /// of slot `guess` without that curve.
-    #[inline]
-    pub(crate) fn find_by(&self, slot: u32, guess: u32, curve: impl Fn(u32) -> u32) -> (Region, Slots) {
+    pub(crate) fn find(&self, slot: u32, guess: u32, curve: impl Fn(u32) -> u32) -> (Region, Interval) {
         let MixtureBounds { support, heaviest, mean, scale } = *self.bounds;
         let guess = self.curves[heaviest].guess(guess);
         let distance = (i64::from(scale) * i64::from(guess)) >> CdfCurve::GUESS_BITS;
         let guess = nearest(i64::from(mean) + distance);
-        support.find(slot, guess as i32, |j| self.start(j, &curve))
+        support.find(slot, guess as i32, |j| curve(self.bound(j)))
     }
 
     /// Returns where a symbol lies in the distribution; with its distance from the support if that does not contain it.

@@ -52,7 +52,7 @@ pub trait BatchModel: Sync {
         None
     }
 
-    /// Fills in the slots of the symbols of block `b` of the batch. In the result, a bit is set for each symbol for which
+    /// Fills in the slots of the symbols of block `b` of the batch, which is prepared. In the result, a bit is set for each symbol for which
     /// [`BatchModel::slots`] must be asked; these include all escapes. `None` leaves all to it.
     #[inline]
     fn block_slots(
@@ -66,11 +66,13 @@ pub trait BatchModel: Sync {
         self.rows(params, b).map(|rows| backend.slots(rows, symbols, slots))
     }
 
-    /// Prepares to decode block `b` of the batch: computes what makes [`BatchModel::find`] fast.
+    /// Prepares to code block `b` of the batch: computes what methods for a whole block need.
     fn prepare(&self, _params: &mut Self::Params, _b: usize, _backend: Backend) {}
 
-    /// Returns likely symbols of the block that was prepared last, if they are known: [`BatchModel::find`] is asked only for
-    /// others.
+    /// Computes likely symbols of the block that was prepared last, whose distribution functions have these curves, if any.
+    fn expect(&self, _params: &mut Self::Params, _backend: Backend, _curves: Option<&BlockCurves>) {}
+
+    /// Returns the symbols that [`BatchModel::expect`] computed, if it does: [`BatchModel::find`] is asked only for others.
     #[inline(always)]
     fn likely<'a>(&self, _params: &'a Self::Params) -> Option<&'a Likely> {
         None
@@ -87,7 +89,7 @@ pub trait Calibrated: EntropyModel {
     /// Returns the range of scales in which element `j` of the batch is, from 0 to 7.
     fn range(&self, params: &Self::Params, j: usize) -> usize;
 
-    /// Fills in the ranges of block `b` of the batch.
+    /// Fills in the ranges of block `b` of the batch, which is prepared.
     fn block_ranges(
         &self,
         params: &Self::Params,
@@ -105,21 +107,17 @@ pub trait Calibrated: EntropyModel {
     /// support is returned as well.
     fn interval(&self, params: &Self::Params, j: usize, symbol: i32) -> (Interval, Option<u64>);
 
-    /// Fills in where the symbols of block `b` of the batch lie. In the result, a bit is set for each symbol for which
-    /// [`Calibrated::interval`] must be asked; these include all escapes.
+    /// Fills in where the symbols of the block that was prepared last lie. In the result, a bit is set for each symbol for
+    /// which [`Calibrated::interval`] must be asked; these include all escapes.
     fn block_intervals(
         &self,
         _params: &Self::Params,
-        _b: usize,
         _backend: Backend,
         _symbols: &[i32; BLOCK],
         _intervals: &mut Intervals<BLOCK>,
     ) -> u64 {
         u64::MAX
     }
-
-    /// Prepares to decode block `b` of the batch, whose elements have these curves.
-    fn prepare_by(&self, _params: &mut Self::Params, _b: usize, _backend: Backend, _curves: &BlockCurves) {}
 
     /// Returns the distribution functions below and above the [likely](BatchModel::likely) symbols, by the elements' curves.
     #[inline(always)]

@@ -1,7 +1,6 @@
 //! Mixtures of two logistic distributions, with integer parameters.
 
 use super::entropy_model::{BatchModel, Calibrated, EntropyModel};
-use super::centres::Centres;
 use crate::Result;
 use crate::ans::calibration::{BlockCurves, Curve, RANGES};
 use crate::ans::constants::BLOCK;
@@ -51,7 +50,8 @@ impl BatchModel for LogisticPair<'_> {
 
     #[inline(never)]
     fn find(&self, params: &PairBatch, j: usize, slot: u32) -> (Region, Slots) {
-        params.centres.cdf(self.constants, j).find(slot)
+        let (region, interval) = params.block.cdf(self.constants, j % BLOCK).find(slot, slot, |bound| bound);
+        (region, interval.slots())
     }
 
     fn symbol_outside(&self, params: &PairBatch, j: usize, region: Region, distance: u64) -> Option<i32> {
@@ -61,13 +61,13 @@ impl BatchModel for LogisticPair<'_> {
     fn block_slots(
         &self,
         params: &PairBatch,
-        b: usize,
+        _: usize,
         backend: Backend,
         symbols: &[i32; BLOCK],
         slots: &mut [Slots; BLOCK],
     ) -> Option<u64> {
         let mut intervals = Intervals::EMPTY;
-        let outside = self.block_intervals(params, b, backend, symbols, &mut intervals);
+        let outside = self.block_intervals(params, backend, symbols, &mut intervals);
         backend.compiled(
             #[inline(always)]
             || intervals.slots(slots),
@@ -76,13 +76,29 @@ impl BatchModel for LogisticPair<'_> {
     }
 
     fn prepare(&self, params: &mut PairBatch, b: usize, backend: Backend) {
-        let mixtures = *params.block(self, b);
-        params.centres.load(self.constants, backend, &mixtures, |_| ());
+        let PairBatch { first, last, block, .. } = params;
+        let mixtures = self.params[*first..].as_chunks().0.get(b).unwrap_or(last);
+        backend.compiled(
+            #[inline(always)]
+            || block.load(self.constants, mixtures),
+        );
+    }
+
+    fn expect(&self, params: &mut PairBatch, backend: Backend, curves: Option<&BlockCurves>) {
+        let PairBatch { block, likely: Likely { symbols, starts, ends }, bounds, .. } = params;
+        *symbols = *block.centres();
+        backend.compiled(
+            #[inline(always)]
+            || {
+                let curve = |bounds: &mut _| curves.map_or((), |curves| curves.apply(bounds));
+                block.centre_slots(self.constants, curve, [starts, ends], bounds);
+            },
+        );
     }
 
     #[inline(always)]
     fn likely<'a>(&self, params: &'a PairBatch) -> Option<&'a Likely> {
-        Some(&params.centres.likely)
+        Some(&params.likely)
     }
 }
 
@@ -90,21 +106,22 @@ impl Calibrated for LogisticPair<'_> {
     /// The ranges are octaves of the scale of the heavier component, from half a symbol step on.
     #[inline]
     fn range(&self, params: &PairBatch, j: usize) -> usize {
-        range(params.mixture(self, j)).into()
+        let [_, _, scale1, scale2, weight] = self.params[params.first + j];
+        range((if weight >= 64 { scale1 } else { scale2 }).into()).into()
     }
 
     fn block_ranges(
         &self,
         params: &PairBatch,
-        b: usize,
+        _: usize,
         backend: Backend,
         ranges: &mut [u16; BLOCK],
         _: usize,
     ) {
-        let mixtures = params.block(self, b);
+        let scales = params.block.heavier_scales();
         backend.compiled(
             #[inline(always)]
-            || ranges.iter_mut().zip(mixtures).for_each(|(to, mixture)| *to = range(mixture)),
+            || ranges.iter_mut().zip(scales).for_each(|(to, &scale)| *to = range(scale)),
         );
     }
 
@@ -116,77 +133,62 @@ impl Calibrated for LogisticPair<'_> {
     fn block_intervals(
         &self,
         params: &PairBatch,
-        b: usize,
         backend: Backend,
         symbols: &[i32; BLOCK],
         intervals: &mut Intervals<BLOCK>,
     ) -> u64 {
-        let mixtures = params.block(self, b);
         backend.compiled(
             #[inline(always)]
-            || {
-                let mut block = PairBlock::EMPTY;
-                block.load(self.constants, mixtures);
-                block.intervals(self.constants, symbols, intervals)
-            },
+            || params.block.intervals(self.constants, symbols, intervals),
         )
-    }
-
-    fn prepare_by(&self, params: &mut PairBatch, b: usize, backend: Backend, curves: &BlockCurves) {
-        let mixtures = *params.block(self, b);
-        params.centres.load(self.constants, backend, &mixtures, |bounds| curves.apply(bounds));
     }
 
     #[inline(always)]
     fn likely_bounds<'a>(&self, params: &'a PairBatch) -> Option<&'a [[u32; BLOCK]; 2]> {
-        Some(&params.centres.bounds)
+        Some(&params.bounds)
     }
 
     #[inline(never)]
     fn find_by(&self, params: &PairBatch, j: usize, slot: u32, curve: &Curve) -> (Region, Interval) {
-        let (cdf, at) = (params.centres.cdf(self.constants, j), |bound| curve.at(bound));
-        let (region, _) = cdf.find_by(slot, curve.guess(2 * slot) / 2, at);
-        (region, cdf.interval_of(region).by(at))
+        let guess = curve.guess(2 * slot) / 2;
+        params.block.cdf(self.constants, j % BLOCK).find(slot, guess, |bound| curve.at(bound))
     }
 }
 
-/// Returns the octave of the scale of the heavier component. (`clamp` would keep loops from becoming vector instructions.)
+/// Returns the octave of a scale. (`clamp` would keep loops from becoming vector instructions.)
 #[inline(always)]
-fn range(&[_, _, scale1, scale2, weight]: &[i16; PAIR_PARAMS]) -> u16 {
-    let scale = if weight >= 64 { scale1 } else { scale2 };
-    (scale.max(24).min(24 + 8 * RANGES as i16 - 1) / 8 - 3) as u16
+fn range(scale: i32) -> u16 {
+    (scale.max(24).min(24 + 8 * RANGES as i32 - 1) / 8 - 3) as u16
 }
 
-/// A batch, and the centres of the block of it that was prepared last.
+/// A batch, and what is known of the block of it that was prepared last.
 #[derive(Debug)]
 pub struct PairBatch {
     first: usize,
     /// The mixtures of the last block if that is not whole.
     last: [[i16; PAIR_PARAMS]; BLOCK],
-    centres: Centres,
+    block: PairBlock<BLOCK>,
+    /// The symbols at the centres of the distributions.
+    likely: Likely,
+    /// The distribution functions below and above these, by the elements' curves.
+    bounds: [[u32; BLOCK]; 2],
 }
 
 impl Default for PairBatch {
     fn default() -> Self {
-        Self { first: 0, last: [[0; PAIR_PARAMS]; BLOCK], centres: Centres::EMPTY }
+        Self {
+            first: 0,
+            last: [[0; PAIR_PARAMS]; BLOCK],
+            block: PairBlock::EMPTY,
+            likely: Likely::EMPTY,
+            bounds: [[0; BLOCK]; 2],
+        }
     }
 }
 
 impl PairBatch {
-    /// Returns the mixtures of block `b`.
-    #[inline(always)]
-    fn block<'a>(&'a self, model: &LogisticPair<'a>, b: usize) -> &'a [[i16; PAIR_PARAMS]; BLOCK] {
-        let whole = model.params[self.first..].as_chunks().0.get(b);
-        whole.unwrap_or(&self.last)
-    }
-
-    #[inline(always)]
-    fn mixture<'a>(&self, model: &LogisticPair<'a>, j: usize) -> &'a [i16; PAIR_PARAMS] {
-        &model.params[self.first + j]
-    }
-
     #[inline(always)]
     fn cdf<'a>(&self, model: &LogisticPair<'a>, j: usize) -> PairCdf<'a> {
-        PairCdf::new(model.constants, self.mixture(model, j))
+        PairCdf::new(model.constants, &model.params[self.first + j])
     }
 }

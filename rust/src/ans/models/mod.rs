@@ -1,7 +1,6 @@
 //! Entropy models: the distribution of each element of a group.
 
 mod categorical;
-mod centres;
 mod entropy_model;
 mod fused;
 mod location_scale;

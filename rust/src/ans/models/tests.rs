@@ -6,7 +6,7 @@ use super::entropy_model::{BatchModel, Calibrated, EntropyModel};
 use super::location_scale::locate;
 use super::{Categorical, LocationScale, LogisticPair, Mixture, MixtureComponent, Parameter, TableRows};
 use crate::Error;
-use crate::ans::calibration::{Curve, RANGES};
+use crate::ans::calibration::{Age, BlockCurves, Curve, RANGES};
 use crate::ans::constants::BLOCK;
 use crate::ans::simd::BlockRows;
 use crate::ans::{self, Backend, Contexts, Decoder, Encoder, Random, Symbol};
@@ -91,7 +91,7 @@ fn check_intervals<M: Calibrated>(model: &M, j: usize, symbols: &[i32], curve: &
         let (interval, outside) = model.interval(&params, j, symbol);
         assert_eq!((interval.slots(), outside), model.slots(&params, j, symbol), "{symbol}");
     }
-    model.prepare_by(&mut params, 0, Backend::default(), &[curve; BLOCK]);
+    model.prepare(&mut params, 0, Backend::default());
     let mut next = 0;
     while next < TOTAL {
         let (region, interval) = model.find_by(&params, j, next, curve);
@@ -111,12 +111,15 @@ fn check_intervals<M: Calibrated>(model: &M, j: usize, symbols: &[i32], curve: &
 fn curve() -> impl Strategy<Value = Curve> {
     let seen = prop::collection::vec((0..1u32 << 16, 0..9u32, 1..1500), 0..4);
     seen.prop_map(|seen| {
-        let mut curve = Curve::UNIFORM;
+        let (mut curve, mut age) = (Curve::UNIFORM, Age::default());
         for (low, width, times) in seen {
             for _ in 0..times {
-                let bounds = [curve.at(low), curve.at((low + (1 << (2 * width))).min(1 << 16))];
-                curve.count(bounds, Curve::unit(bounds));
-                curve.renew();
+                let [low, high] = [low, (low + (1 << (2 * width))).min(1 << 16)].map(|v| curve.at(v));
+                curve.count(low, high, Curve::unit(low, high));
+                age.grow();
+                if age.is_due() {
+                    curve.renew(&mut age);
+                }
             }
         }
         curve

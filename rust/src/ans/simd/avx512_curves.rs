@@ -3,33 +3,12 @@
 use std::arch::x86_64::*;
 
 use super::avx512::{N, load, store};
-use crate::ans::calibration::{BINS, Curve, EDGES, SLOPE_BITS};
+use crate::ans::calibration::{BINS, BINS_BELOW, Curve, EDGES, SLOPE_BITS};
 use crate::ans::constants::BLOCK;
 
 /// 64-bit integers of a curve.
 const STRIDE: usize = size_of::<Curve>() / 8;
 const _: () = assert!(BINS == N && std::mem::offset_of!(Curve, knots) == 0);
-/// Bins below the middle of values of as many bits, in bits 0 to 4 as those of a float: the lowest bits of the exponent and
-/// the first one of the mantissa. The bins above the middle mirror these.
-const BINS_BELOW: [u32; 2 * N] = {
-    let mut bins = [0; 2 * N];
-    let mut i = 0;
-    while i < 2 * N {
-        // The least value above 0 of this exponent and mantissa; 0 has those of 2.
-        let value = match (i / 2 + 1) % N {
-            exponent @ 1.. => (2 + i as u32 % 2) << (exponent - 1),
-            0 => 1,
-        };
-        let mut bin = 0;
-        while EDGES[bin + 1] <= value && bin < N / 2 - 1 {
-            bin += 1;
-        }
-        bins[i] = bin as u32;
-        i += 1;
-    }
-    bins
-};
-
 /// See [`Backend::apply_curves`](super::Backend::apply_curves).
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,popcnt")]
 pub(super) fn apply(curves: &[Curve], numbers: &[u16; BLOCK], values: &mut [u32; BLOCK]) {
@@ -87,8 +66,6 @@ pub(super) fn count(
             _mm512_mullo_epi32(_mm512_sub_epi32(next, inside), _mm512_set1_epi32(unit as i32));
         let counts = _mm512_add_epi32(load(&curve.counts), _mm512_srli_epi32::<16>(share));
         store(&mut curve.counts, counts);
-        curve.seen += 1;
-        curve.fresh += 1;
     }
 }
 
