@@ -14,19 +14,15 @@ pub(super) const BINS: usize = 16;
 pub(super) const EDGES: [u32; BINS + 1] = [
     0, 16, 128, 1024, 4096, 8192, 16384, 24576, 32768, 40960, 49152, 57344, 61440, 64512, 65408, 65520, 65536,
 ];
-/// The bins below the middle; those above mirror them. The index has the lowest bits of a float's exponent and the first
-/// bit of its mantissa: no edge is in between.
-pub(super) static BINS_BELOW: [u32; 32] = {
-    let (mut bins, mut i) = ([0; 32], 0);
-    while i < 32 {
-        // The least value of this exponent and mantissa. 0 has those of 2.
-        let value = match (i / 2 + 1) % 16 {
-            0 => 1,
-            exponent => (2 + i as u32 % 2) << (exponent - 1),
-        };
-        while bins[i] + 1 < BINS as u32 / 2 && EDGES[bins[i] as usize + 1] <= value {
-            bins[i] += 1;
+/// The bin of each 16 units. The array's length is a power of two, so that an index needs no check.
+static BIN_OF: [u8; 8192] = {
+    let mut bins = [BINS as u8 - 1; 8192];
+    let (mut i, mut bin) = (0, 0);
+    while i < 4096 {
+        if 16 * i as u32 >= EDGES[bin + 1] {
+            bin += 1;
         }
+        bins[i] = bin as u8;
         i += 1;
     }
     bins
@@ -35,6 +31,8 @@ pub(super) const SLOPE_BITS: u32 = 15;
 
 /// What a symbol adds to the counts of its bins together, but for rounding.
 const WEIGHT_BITS: u32 = 12;
+/// The same, times 2^16.
+pub(super) const UNIT: u32 = 1 << (16 + WEIGHT_BITS);
 /// The symbols that a curve has seen, as it were, before the first one: uniform ones.
 const PRIOR: u32 = 160;
 /// A curve of more symbols than this forgets half of each.
@@ -42,15 +40,6 @@ const MEMORY: u32 = 1000;
 
 /// For each context, a curve for each range of the model's scales.
 pub(super) const RANGES: usize = 8;
-
-/// Returns the bin of a value, 0 to 2^16.
-#[inline(always)]
-fn bin_of(v: u32) -> usize {
-    let v = v.min(0xffff);
-    let (folded, mirror) = if v < 1 << 15 { (v, 0) } else { (v ^ 0xffff, BINS as u32 - 1) };
-    let index = (folded as i32 as f32).to_bits() >> (f32::MANTISSA_DIGITS - 2);
-    (BINS_BELOW[index as usize % BINS_BELOW.len()] ^ mirror) as usize % BINS
-}
 
 /// An adaptive distribution function of the values of another one, between whose knots it is linear.
 #[derive(Debug, Clone)]
@@ -110,7 +99,7 @@ impl Curve {
     /// Returns the value at `v`, 0 to 2^16. It is 0 at 0 and 2^16 at 2^16, and never decreases.
     #[inline(always)]
     pub(super) fn at(&self, v: u32) -> u32 {
-        let bin = bin_of(v);
+        let bin = usize::from(BIN_OF[(v >> 4) as usize % BIN_OF.len()]) % BINS;
         let [value, slope] = [self.knots[bin] as u32, (self.knots[bin] >> 32) as u32];
         value + (((v - EDGES[bin]) * slope) >> SLOPE_BITS)
     }
@@ -128,7 +117,7 @@ impl Curve {
     #[inline(always)]
     pub(super) fn unit(low: u32, high: u32) -> u32 {
         // Exact: no integer lies between the quotient and the nearest double. Unlike integers, many are divided at once.
-        (f64::from(1 << (16 + WEIGHT_BITS)) / f64::from(high.max(low + 1) - low)) as u32
+        (f64::from(UNIT) / f64::from(high.max(low + 1) - low)) as u32
     }
 
     /// Counts a symbol between these values of the curve. Each bin gets the share that the curve gives it.
@@ -152,8 +141,8 @@ impl Curve {
             self.counts.iter_mut().for_each(|count| *count /= 2);
             age.seen /= 2;
         }
-        const UNIT: u32 = (PRIOR << WEIGHT_BITS) >> 16;
-        let weights: [u32; BINS] = std::array::from_fn(|k| self.counts[k] + UNIT * (EDGES[k + 1] - EDGES[k]));
+        const PRIOR_UNIT: u32 = (PRIOR << WEIGHT_BITS) >> 16;
+        let weights: [u32; BINS] = std::array::from_fn(|k| self.counts[k] + PRIOR_UNIT * (EDGES[k + 1] - EDGES[k]));
         let reciprocal = (1 << 48) / weights.iter().copied().map(u64::from).sum::<u64>();
         let (mut values, mut sum) = ([1 << 16; BINS + 1], 0);
         for (value, weight) in values.iter_mut().zip(weights) {
@@ -310,30 +299,30 @@ impl Calibration {
         count: usize,
     ) {
         let (numbers, [lows, highs]) = (&numbers[..count], bounds);
-        let mut units = [0; BLOCK];
-        backend.compiled(
-            #[inline(always)]
-            || {
-                for (j, unit) in units.iter_mut().enumerate() {
-                    *unit = Curve::unit(lows[j], highs[j]);
-                }
-            },
-        );
-        if !backend.count(&mut self.curves, numbers, bounds, &units) {
+        if !backend.count(&mut self.curves, numbers, bounds) {
             backend.compiled(
                 #[inline(always)]
                 || {
+                    let mut units = [0; BLOCK];
+                    for (j, unit) in units.iter_mut().enumerate() {
+                        *unit = Curve::unit(lows[j], highs[j]);
+                    }
                     for (j, &number) in numbers.iter().enumerate() {
                         self.curves[usize::from(number)].count(lows[j], highs[j], units[j]);
                     }
                 },
             );
         }
-        numbers.iter().for_each(|&number| self.ages[usize::from(number)].grow());
+        let (mut due, mut count) = ([0; BLOCK], 0);
         for &number in numbers {
             let age = &mut self.ages[usize::from(number)];
-            if age.is_due() {
-                self.curves[usize::from(number)].renew(age);
+            age.grow();
+            due[count % BLOCK] = number;
+            count += usize::from(age.is_due());
+        }
+        for number in due[..count].iter().map(|&number| usize::from(number)) {
+            if self.ages[number].is_due() {
+                self.curves[number].renew(&mut self.ages[number]);
             }
         }
     }

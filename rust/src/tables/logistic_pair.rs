@@ -12,7 +12,7 @@
 
 use std::sync::OnceLock;
 
-use super::cdf_curve::{BETWEEN_BITS, CdfCurve};
+use super::cdf_curve::CdfCurve;
 use super::exact_math;
 use super::families::Family;
 use super::slots::{Interval, Intervals, Slots, TOTAL};
@@ -22,9 +22,6 @@ use super::support::{Region, Support};
 pub const PAIR_PARAMS: usize = 5;
 
 const LEVELS: usize = 128;
-/// A distance in 1/16 symbol steps times a reciprocal has this many fraction bits more than the sigmoid's argument.
-const RECIPROCAL_BITS: u32 = 12;
-const WEIGHT_BITS: u32 = 15;
 const SCALE_BITS: u32 = 8;
 
 /// The integer tables from which [`PairCdf`] is computed.
@@ -38,10 +35,19 @@ pub(crate) struct PairConstants {
     radii: [i32; LEVELS],
     /// The first component's weight in the low 16 bits; all bits above are set if it is at least a half.
     weights: [i32; LEVELS],
-    sigmoid: CdfCurve,
+    pub(crate) sigmoid: CdfCurve,
+    /// The radii and the weights once more, for instructions that look up 16 bits.
+    pub(crate) short_radii: [i16; LEVELS],
+    pub(crate) short_weights: [i16; LEVELS],
+    /// 2^31 divided by eighth powers of 2, twice: a reciprocal is one of these divided by a power of two and rounded.
+    pub(crate) mantissas: [u32; 16],
 }
 
 impl PairConstants {
+    /// A distance in 1/16 symbol steps times a reciprocal has this many fraction bits more than the sigmoid's argument.
+    pub(crate) const RECIPROCAL_BITS: u32 = 12;
+    pub(crate) const WEIGHT_BITS: u32 = 15;
+
     /// Returns the only instance, which the first call builds.
     pub(crate) fn get() -> &'static Self {
         static CONSTANTS: OnceLock<Box<PairConstants>> = OnceLock::new();
@@ -51,11 +57,15 @@ impl PairConstants {
     fn build() -> Self {
         let indices = std::array::from_fn::<f64, LEVELS, _>(|i| i as f64);
         let scales = indices.map(|s| exact_math::exp((s - 48.0) / 8.0 * std::f64::consts::LN_2));
+        let (radii, weights) = (scales.map(radius), indices.map(weight));
         Self {
             reciprocals: scales.map(|scale| (f64::from(1 << 24) / scale).round() as i32),
             scales: scales.map(|scale| (scale * f64::from(16 << SCALE_BITS)).round() as i32),
-            radii: scales.map(radius),
-            weights: indices.map(weight),
+            short_radii: radii.map(|radius| radius as i16),
+            short_weights: weights.map(|weight| (weight & 0xffff) as i16),
+            mantissas: std::array::from_fn(|i| (f64::from(1 << 25) / scales[i % 8]).round() as u32),
+            radii,
+            weights,
             sigmoid: CdfCurve::of(Family::Logistic),
         }
     }
@@ -72,15 +82,15 @@ impl PairConstants {
 }
 
 fn weight(index: f64) -> i32 {
-    let weight = (exact_math::sigmoid((index - 64.0) / 8.0) * f64::from(1 << WEIGHT_BITS)).round() as i32;
-    weight | if weight >= 1 << (WEIGHT_BITS - 1) { -1 << 16 } else { 0 }
+    let weight = (exact_math::sigmoid((index - 64.0) / 8.0) * f64::from(1 << PairConstants::WEIGHT_BITS)).round() as i32;
+    weight | if weight >= 1 << (PairConstants::WEIGHT_BITS - 1) { -1 << 16 } else { 0 }
 }
 
 /// Returns the mean of two values of the curve, weighted by `weight` and the rest of 2^15.
 #[inline(always)]
 fn mix(weight: u32, one: u32, other: u32) -> u32 {
     // The difference may be negative; the sum never is.
-    (other << WEIGHT_BITS).wrapping_add(weight.wrapping_mul(one.wrapping_sub(other))) >> WEIGHT_BITS
+    (other << PairConstants::WEIGHT_BITS).wrapping_add(weight.wrapping_mul(one.wrapping_sub(other))) >> PairConstants::WEIGHT_BITS
 }
 
 /// Returns the distance from which on a symbol is worth less than its slot.
@@ -92,17 +102,20 @@ fn radius(scale: f64) -> i32 {
 /// The distributions of `N` elements. Its methods are loops over arrays, which compilers turn into vector instructions.
 #[derive(Debug, Clone)]
 pub(crate) struct PairBlock<const N: usize> {
-    means: [[i32; N]; 2],
-    reciprocals: [[i32; N]; 2],
-    weights: [u32; N],
-    lows: [i32; N],
-    spares: [u32; N],
-    centres: [i32; N],
+    pub(crate) means: [[i32; N]; 2],
+    pub(crate) reciprocals: [[i32; N]; 2],
+    pub(crate) weights: [u32; N],
+    pub(crate) lows: [i32; N],
+    pub(crate) spares: [u32; N],
+    pub(crate) centres: [i32; N],
     /// The means and the scale indices of the heavier components.
-    heavier: [[i32; N]; 2],
+    pub(crate) heavier: [[i32; N]; 2],
 }
 
 impl<const N: usize> PairBlock<N> {
+    /// The spare slots of a support of one symbol.
+    pub(crate) const MOST_SPARE: u32 = TOTAL - 3;
+
     pub(crate) const EMPTY: Self = Self {
         means: [[0; N]; 2],
         reciprocals: [[0; N]; 2],
@@ -216,11 +229,11 @@ impl<const N: usize> PairBlock<N> {
             for j in 0..N {
                 let distance = i64::from(symbols[j] * 16 - 8 - self.means[i][j]);
                 positions[j] =
-                    CdfCurve::position((distance * i64::from(self.reciprocals[i][j])) >> RECIPROCAL_BITS);
+                    CdfCurve::position((distance * i64::from(self.reciprocals[i][j])) >> PairConstants::RECIPROCAL_BITS);
             }
             for j in 0..N {
                 components[j] =
-                    constants.sigmoid.knots[(positions[j] >> BETWEEN_BITS) as usize % CdfCurve::KNOT_ROOM];
+                    constants.sigmoid.knots[(positions[j] >> CdfCurve::BETWEEN_BITS) as usize % CdfCurve::KNOT_ROOM];
             }
             for j in 0..N {
                 components[j] = CdfCurve::between(components[j], positions[j]);
@@ -235,11 +248,11 @@ impl<const N: usize> PairBlock<N> {
 /// The distribution of one element: a mixture of two logistic distributions.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PairCdf<'a> {
-    constants: &'a PairConstants,
-    means: [i32; 2],
-    reciprocals: [i32; 2],
-    weight: u32,
-    pub(super) support: Support,
+    pub(crate) constants: &'a PairConstants,
+    pub(crate) means: [i32; 2],
+    pub(crate) reciprocals: [i32; 2],
+    pub(crate) weight: u32,
+    pub(crate) support: Support,
     /// Mean and scale index of the heavier component. A search begins there.
     mean: i32,
     scale: i32,
@@ -277,7 +290,8 @@ impl<'a> PairCdf<'a> {
         }
     }
 
-    fn centre(&self) -> i32 {
+    /// Returns the symbol at the mean of the heavier component.
+    pub(crate) fn centre(&self) -> i32 {
         (self.mean + 8) >> 4
     }
 
@@ -287,7 +301,7 @@ impl<'a> PairCdf<'a> {
         let boundary = (self.support.low + j) * 16 - 8;
         let component = |i: usize| {
             let distance = i64::from(boundary - self.means[i]);
-            self.constants.sigmoid.at((distance * i64::from(self.reciprocals[i])) >> RECIPROCAL_BITS)
+            self.constants.sigmoid.at((distance * i64::from(self.reciprocals[i])) >> PairConstants::RECIPROCAL_BITS)
         };
         mix(self.weight, component(0), component(1))
     }

@@ -51,7 +51,7 @@ pub(crate) use mixture::{MixtureBounds, MixtureCdf, MixtureComponent};
 pub(crate) use row_cdf::RowCdf;
 pub use scale_tables::ScaleTables;
 pub use slots::{Interval, Intervals, PRECISION, Slots, TOTAL};
-pub(crate) use support::Region;
+pub(crate) use support::{Region, Support};
 
 #[cfg(test)]
 mod tests;

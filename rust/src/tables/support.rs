@@ -19,9 +19,9 @@ pub enum Region {
 /// The argument `start` of a method maps `j`, 0 to `symbols`, to the first slot of symbol `low + j`: a strictly increasing
 /// function with values of at least 1 and below 2^15.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Support {
-    pub(super) low: i32,
-    pub(super) symbols: i32,
+pub(crate) struct Support {
+    pub(crate) low: i32,
+    pub(crate) symbols: i32,
 }
 
 /// Where symbol `j` of a support begins: the distribution function below it, times 2^16, and its first slot.
@@ -41,7 +41,7 @@ impl Begin {
 
 impl Support {
     /// The largest distance of a support's ends from its centre.
-    pub(super) const MAX_RADIUS: i32 = 2047;
+    pub(crate) const MAX_RADIUS: i32 = 2047;
 
     /// Returns the symbols.
     #[cfg(test)]
@@ -51,7 +51,7 @@ impl Support {
 
     /// Returns the number of slots that are left once each symbol and each escape has one.
     #[inline]
-    pub(super) fn spare(self) -> u32 {
+    pub(crate) fn spare(self) -> u32 {
         TOTAL - 2 - self.symbols as u32
     }
 

@@ -50,7 +50,7 @@ impl BatchModel for LogisticPair<'_> {
 
     #[inline(never)]
     fn find(&self, params: &PairBatch, j: usize, slot: u32) -> (Region, Slots) {
-        let (region, interval) = params.block.cdf(self.constants, j % BLOCK).find(slot, slot, |bound| bound);
+        let (region, interval) = params.find(self.constants, j, slot, None);
         (region, interval.slots())
     }
 
@@ -78,10 +78,8 @@ impl BatchModel for LogisticPair<'_> {
     fn prepare(&self, params: &mut PairBatch, b: usize, backend: Backend) {
         let PairBatch { first, last, block, .. } = params;
         let mixtures = self.params[*first..].as_chunks().0.get(b).unwrap_or(last);
-        backend.compiled(
-            #[inline(always)]
-            || block.load(self.constants, mixtures),
-        );
+        backend.load_pairs(self.constants, mixtures, block);
+        params.backend = backend;
     }
 
     fn expect(&self, params: &mut PairBatch, backend: Backend, curves: Option<&BlockCurves>) {
@@ -150,8 +148,7 @@ impl Calibrated for LogisticPair<'_> {
 
     #[inline(never)]
     fn find_by(&self, params: &PairBatch, j: usize, slot: u32, curve: &Curve) -> (Region, Interval) {
-        let guess = curve.guess(2 * slot) / 2;
-        params.block.cdf(self.constants, j % BLOCK).find(slot, guess, |bound| curve.at(bound))
+        params.find(self.constants, j, slot, Some(curve))
     }
 }
 
@@ -164,6 +161,7 @@ fn range(scale: i32) -> u16 {
 /// A batch, and what is known of the block of it that was prepared last.
 #[derive(Debug)]
 pub struct PairBatch {
+    backend: Backend,
     first: usize,
     /// The mixtures of the last block if that is not whole.
     last: [[i16; PAIR_PARAMS]; BLOCK],
@@ -177,6 +175,7 @@ pub struct PairBatch {
 impl Default for PairBatch {
     fn default() -> Self {
         Self {
+            backend: Backend::SCALAR,
             first: 0,
             last: [[0; PAIR_PARAMS]; BLOCK],
             block: PairBlock::EMPTY,
@@ -190,5 +189,28 @@ impl PairBatch {
     #[inline(always)]
     fn cdf<'a>(&self, model: &LogisticPair<'a>, j: usize) -> PairCdf<'a> {
         PairCdf::new(model.constants, &model.params[self.first + j])
+    }
+
+    /// Returns the owner of a slot of element `j`, and where it lies in the distribution by a curve, if there is one.
+    #[inline(always)]
+    fn find(
+        &self,
+        constants: &PairConstants,
+        j: usize,
+        slot: u32,
+        curve: Option<&Curve>,
+    ) -> (Region, Interval) {
+        let j = j % BLOCK;
+        let cdf = self.block.cdf(constants, j);
+        // The owner is often a neighbour of the likely symbol.
+        let centre = self.block.centres()[j] - cdf.support.low;
+        let first = if slot < self.likely.starts[j] { centre - 7 } else { centre + 1 };
+        if let Some(interval) = self.backend.find_near(&cdf, first, slot, curve) {
+            return (Region::Inside(cdf.support.low + interval.rank as i32 - 1), interval);
+        }
+        match curve {
+            Some(curve) => cdf.find(slot, curve.guess(2 * slot) / 2, |bound| curve.at(bound)),
+            None => cdf.find(slot, slot, |bound| bound),
+        }
     }
 }

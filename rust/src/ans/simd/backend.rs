@@ -4,12 +4,12 @@
 use super::neon;
 use super::{BlockRows, Likely, LocatedBlock};
 #[cfg(target_arch = "x86_64")]
-use super::{avx2, avx512, avx512_curves, avx512_likely};
+use super::{avx2, avx512, avx512_curves, avx512_likely, avx512_pairs};
 use crate::Result;
 use crate::ans::calibration::Curve;
 use crate::ans::constants::{BLOCK, MAX_LANES};
 use crate::simd::{Backend, Isa};
-use crate::tables::{ScaleTables, Slots, Tables};
+use crate::tables::{Interval, PAIR_PARAMS, PairBlock, PairCdf, PairConstants, ScaleTables, Slots, Tables};
 
 /// Vector code needs at least this many lanes.
 pub(in crate::ans) const MIN_LANES: usize = 16;
@@ -59,18 +59,57 @@ impl Backend {
         curves: &mut [Curve],
         numbers: &[u16],
         bounds: &[[u32; BLOCK]; 2],
-        units: &[u32; BLOCK],
     ) -> bool {
         match self.isa() {
             // SAFETY: this processor has these extensions.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => unsafe { avx512_curves::count(curves, numbers, bounds, units) },
+            Isa::Avx512 => unsafe { avx512_curves::count(curves, numbers, bounds) },
             _ => {
-                let _ = (curves, numbers, bounds, units);
+                let _ = (curves, numbers, bounds);
                 return false;
             }
         }
         true
+    }
+
+    /// Computes the distributions of a block.
+    #[inline]
+    pub(in crate::ans) fn load_pairs(
+        self,
+        constants: &PairConstants,
+        params: &[[i16; PAIR_PARAMS]; BLOCK],
+        block: &mut PairBlock<BLOCK>,
+    ) {
+        match self.isa() {
+            // SAFETY: this processor has these extensions.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => unsafe { avx512_pairs::load_pairs(constants, params, block) },
+            _ => self.compiled(
+                #[inline(always)]
+                || block.load(constants, params),
+            ),
+        }
+    }
+
+    /// Returns where the owner of a slot lies in a distribution, by a curve if there is one, if this backend has instructions to
+    /// look at the seven symbols from number `first` of the support on at once, and the owner is one of them.
+    #[inline]
+    pub(in crate::ans) fn find_near(
+        self,
+        cdf: &PairCdf,
+        first: i32,
+        slot: u32,
+        curve: Option<&Curve>,
+    ) -> Option<Interval> {
+        match self.isa() {
+            // SAFETY: this processor has these extensions.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => unsafe { avx512_pairs::find_near(cdf, first, slot, curve) },
+            _ => {
+                let _ = (cdf, first, slot, curve);
+                None
+            }
+        }
     }
 
     /// Decodes a block of a group of 8 lanes, whose symbols are likely those of `likely`, and returns the number of words

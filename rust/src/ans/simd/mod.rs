@@ -14,6 +14,8 @@ mod avx512;
 mod avx512_curves;
 #[cfg(target_arch = "x86_64")]
 mod avx512_likely;
+#[cfg(target_arch = "x86_64")]
+mod avx512_pairs;
 mod backend;
 mod block;
 #[cfg(target_arch = "aarch64")]
