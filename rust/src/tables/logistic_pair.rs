@@ -255,7 +255,7 @@ pub(crate) struct PairCdf<'a> {
     pub(crate) support: Support,
     /// Mean and scale index of the heavier component. A search begins there.
     mean: i32,
-    scale: i32,
+    pub(crate) scale: i32,
 }
 
 impl<'a> PairCdf<'a> {
@@ -357,7 +357,7 @@ impl<'a> PairCdf<'a> {
 
     /// Returns the symbol of the support that would own this slot if the heavier component were the only one.
     #[inline]
-    fn quantile(&self, slot: u32) -> i32 {
+    pub(crate) fn quantile(&self, slot: u32) -> i32 {
         let guess = self.constants.sigmoid.guess(slot);
         let scale = self.constants.scales[self.scale as usize % LEVELS];
         let distance = (i64::from(scale) * i64::from(guess)) >> (SCALE_BITS + CdfCurve::GUESS_BITS);

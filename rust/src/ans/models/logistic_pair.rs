@@ -18,6 +18,9 @@ pub struct LogisticPair<'a> {
     params: &'a [[i16; PAIR_PARAMS]],
 }
 
+/// From this scale index on, of four symbol steps, the owner of a slot is seldom near the centre.
+const WIDE: i32 = 64;
+
 impl<'a> LogisticPair<'a> {
     /// Takes five parameters for each element; all values are valid.
     pub fn new(params: &'a [[i16; PAIR_PARAMS]]) -> Self {
@@ -202,15 +205,19 @@ impl PairBatch {
     ) -> (Region, Interval) {
         let j = j % BLOCK;
         let cdf = self.block.cdf(constants, j);
+        let guess = || curve.map_or(slot, |curve| curve.guess(2 * slot) / 2);
         // The owner is often a neighbour of the likely symbol.
-        let centre = self.block.centres()[j] - cdf.support.low;
-        let first = if slot < self.likely.starts[j] { centre - 7 } else { centre + 1 };
+        let first = if cdf.scale >= WIDE {
+            cdf.quantile(guess()) - 3
+        } else {
+            self.block.centres()[j] - cdf.support.low + if slot < self.likely.starts[j] { -7 } else { 1 }
+        };
         if let Some(interval) = self.backend.find_near(&cdf, first, slot, curve) {
             return (Region::Inside(cdf.support.low + interval.rank as i32 - 1), interval);
         }
         match curve {
-            Some(curve) => cdf.find(slot, curve.guess(2 * slot) / 2, |bound| curve.at(bound)),
-            None => cdf.find(slot, slot, |bound| bound),
+            Some(curve) => cdf.find(slot, guess(), |bound| curve.at(bound)),
+            None => cdf.find(slot, guess(), |bound| bound),
         }
     }
 }
