@@ -142,7 +142,8 @@ impl Curve {
             age.seen /= 2;
         }
         const PRIOR_UNIT: u32 = (PRIOR << WEIGHT_BITS) >> 16;
-        let weights: [u32; BINS] = std::array::from_fn(|k| self.counts[k] + PRIOR_UNIT * (EDGES[k + 1] - EDGES[k]));
+        let weights: [u32; BINS] =
+            std::array::from_fn(|k| self.counts[k] + PRIOR_UNIT * (EDGES[k + 1] - EDGES[k]));
         let reciprocal = (1 << 48) / weights.iter().copied().map(u64::from).sum::<u64>();
         let (mut values, mut sum) = ([1 << 16; BINS + 1], 0);
         for (value, weight) in values.iter_mut().zip(weights) {
@@ -166,6 +167,12 @@ pub struct BlockCurves<'a> {
 }
 
 impl<'a> BlockCurves<'a> {
+    /// Takes curves, and for each element the number of its own.
+    #[inline(always)]
+    pub(super) fn of(backend: Backend, curves: &'a [Curve], numbers: &'a [u16; BLOCK]) -> Self {
+        Self { backend, curves, numbers }
+    }
+
     /// Returns the curve of element `j`.
     #[inline(always)]
     pub(super) fn get(&self, j: usize) -> &'a Curve {
@@ -286,7 +293,7 @@ impl Calibration {
     /// Returns the curves of a block, given their numbers.
     #[inline(always)]
     pub(super) fn block<'a>(&'a self, backend: Backend, numbers: &'a [u16; BLOCK]) -> BlockCurves<'a> {
-        BlockCurves { backend, curves: &self.curves, numbers }
+        BlockCurves::of(backend, &self.curves, numbers)
     }
 
     /// Learns from the first `count` symbols of a block: the numbers of the curves, and the values of these below and above

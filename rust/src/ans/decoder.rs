@@ -432,10 +432,9 @@ impl LaneReader {
         for (j, out) in out.iter_mut().enumerate() {
             let state = &mut states[j & *lane_mask];
             let slot = *state & SLOT_MASK;
-            let known = likely.map(|likely| (likely, likely.slots(j)));
-            let slots = match known.filter(|(_, slots)| slot.wrapping_sub(slots.start()) < slots.freq()) {
-                Some((likely, slots)) => {
-                    *out = likely.symbols[j % BLOCK];
+            let slots = match likely.and_then(|likely| likely.find(j, slot)) {
+                Some((symbol, slots)) => {
+                    *out = symbol;
                     slots
                 }
                 None => search(j, slot, out)?,

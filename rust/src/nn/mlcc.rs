@@ -2,8 +2,8 @@
 
 use super::coder::{SymbolCoder, corrupt, encoder};
 use super::config::Config;
-use super::context::{BLOCK, Blocks, Context, CrossChannel, Groups, Head, Lattice, Normalize, SLOPE, Trunk};
-use super::context::{Seen, TrunkSizes, Units, quantized};
+use super::context::{BLOCK, Blocks, Context, CrossChannel, Groups, Head, HeadScratch, Lattice, Normalize};
+use super::context::{SLOPE, Seen, Trunk, TrunkSizes, Units, quantized};
 use super::layers::{Conv3x3, Linear, Plane};
 use super::matrix::Activation;
 use super::parameters::{Parameters, Ranges, wrong};
@@ -332,6 +332,7 @@ impl Mlcc {
         let quarter = (luma.size.0.div_ceil(4), luma.size.1.div_ceil(4));
         let half = (2 * quarter.0, 2 * quarter.1);
         let mut chroma_context = None;
+        let scratch = &mut HeadScratch::default();
         if let Some((v, h)) = sampling.ratio() {
             let grid = (quarter.0 * v, quarter.1 * h);
             let mut coded = Vec::new();
@@ -345,6 +346,7 @@ impl Mlcc {
                     units,
                     blocks,
                     coded: &mut coded,
+                    scratch,
                 };
                 for (p, first) in PHASES.into_iter().enumerate() {
                     let phase = Phase { lattice: Lattice { stride: 2, first }, grid };
@@ -359,7 +361,8 @@ impl Mlcc {
             Some(CrossChannel { values, columns: half.1, channels: self.chroma_width, stride, first })
         };
         let (features, units, coded) = (&self.luma_features, units(0, 0), &mut Vec::new());
-        let mut walk = PlaneWalk { backend: self.backend, embedding, features, units, blocks: luma, coded };
+        let mut walk =
+            PlaneWalk { backend: self.backend, embedding, features, units, blocks: luma, coded, scratch };
         // The first phase is coded as a plane of its own.
         for (p, (i, j)) in PHASES.into_iter().enumerate() {
             let phase = Phase { lattice: Lattice { stride: 4, first: (2 * i, 2 * j) }, grid: quarter };
@@ -447,6 +450,7 @@ struct PlaneWalk<'a> {
     blocks: &'a mut Blocks,
     /// Features of phases coded before, of this plane and of others.
     coded: &'a mut Vec<Plane>,
+    scratch: &'a mut HeadScratch,
 }
 
 impl PlaneWalk<'_> {
@@ -464,7 +468,7 @@ impl PlaneWalk<'_> {
         let mut context = Context::default();
         let seen = Seen { backend, planes, cross_channel, embedding, grid, inside };
         trunk.run(&seen, head.input, &mut context)?;
-        head.code(backend, coder, &context, &self.units, lattice, self.blocks)
+        head.code(backend, coder, &context, &self.units, (lattice, self.blocks), self.scratch)
     }
 
     /// Makes a coded phase part of the context. Of its padding, only the constant channel is other than zero.

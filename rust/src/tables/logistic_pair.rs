@@ -82,7 +82,8 @@ impl PairConstants {
 }
 
 fn weight(index: f64) -> i32 {
-    let weight = (exact_math::sigmoid((index - 64.0) / 8.0) * f64::from(1 << PairConstants::WEIGHT_BITS)).round() as i32;
+    let weight = (exact_math::sigmoid((index - 64.0) / 8.0) * f64::from(1 << PairConstants::WEIGHT_BITS))
+        .round() as i32;
     weight | if weight >= 1 << (PairConstants::WEIGHT_BITS - 1) { -1 << 16 } else { 0 }
 }
 
@@ -90,7 +91,8 @@ fn weight(index: f64) -> i32 {
 #[inline(always)]
 fn mix(weight: u32, one: u32, other: u32) -> u32 {
     // The difference may be negative; the sum never is.
-    (other << PairConstants::WEIGHT_BITS).wrapping_add(weight.wrapping_mul(one.wrapping_sub(other))) >> PairConstants::WEIGHT_BITS
+    (other << PairConstants::WEIGHT_BITS).wrapping_add(weight.wrapping_mul(one.wrapping_sub(other)))
+        >> PairConstants::WEIGHT_BITS
 }
 
 /// Returns the distance from which on a symbol is worth less than its slot.
@@ -228,12 +230,13 @@ impl<const N: usize> PairBlock<N> {
             let mut positions = [0; N];
             for j in 0..N {
                 let distance = i64::from(symbols[j] * 16 - 8 - self.means[i][j]);
-                positions[j] =
-                    CdfCurve::position((distance * i64::from(self.reciprocals[i][j])) >> PairConstants::RECIPROCAL_BITS);
+                positions[j] = CdfCurve::position(
+                    (distance * i64::from(self.reciprocals[i][j])) >> PairConstants::RECIPROCAL_BITS,
+                );
             }
             for j in 0..N {
-                components[j] =
-                    constants.sigmoid.knots[(positions[j] >> CdfCurve::BETWEEN_BITS) as usize % CdfCurve::KNOT_ROOM];
+                components[j] = constants.sigmoid.knots
+                    [(positions[j] >> CdfCurve::BETWEEN_BITS) as usize % CdfCurve::KNOT_ROOM];
             }
             for j in 0..N {
                 components[j] = CdfCurve::between(components[j], positions[j]);
@@ -301,15 +304,11 @@ impl<'a> PairCdf<'a> {
         let boundary = (self.support.low + j) * 16 - 8;
         let component = |i: usize| {
             let distance = i64::from(boundary - self.means[i]);
-            self.constants.sigmoid.at((distance * i64::from(self.reciprocals[i])) >> PairConstants::RECIPROCAL_BITS)
+            self.constants
+                .sigmoid
+                .at((distance * i64::from(self.reciprocals[i])) >> PairConstants::RECIPROCAL_BITS)
         };
         mix(self.weight, component(0), component(1))
-    }
-
-    /// Returns the first slot of symbol `j` of the support, 0..=n: strictly increasing, and within 1..2^15.
-    #[inline(always)]
-    pub(super) fn start(&self, j: i32, curve: impl Fn(u32) -> u32) -> u32 {
-        1 + j as u32 + ((curve(self.bound(j)) * self.support.spare()) >> 16)
     }
 
     /// Returns the slots of a symbol. If these are an escape's, the symbol's distance from the support is returned as well.

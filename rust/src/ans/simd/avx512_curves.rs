@@ -121,8 +121,8 @@ pub(super) fn count(curves: &mut [Curve], numbers: &[u16], [lows, highs]: &[[u32
     for i in 0..BLOCK / N {
         let [low, high] = [lows, highs].map(|bounds| load(&bounds.as_chunks().0[i]));
         let high = _mm512_max_epu32(high, _mm512_add_epi32(low, one));
-        store(&mut ends.as_chunks_mut().0[i], high);
         let width = _mm512_sub_epi32(high, low);
+        store(&mut ends.as_chunks_mut().0[i], _mm512_min_epu32(high, _mm512_set1_epi32(1 << 16)));
         let widths = [_mm512_castsi512_si256(width), _mm512_extracti64x4_epi64::<1>(width)];
         let [first, last] = widths.map(|width| {
             let quotient = _mm512_div_pd(_mm512_set1_pd(UNIT.into()), _mm512_cvtepu32_pd(width));
@@ -134,13 +134,13 @@ pub(super) fn count(curves: &mut [Curve], numbers: &[u16], [lows, highs]: &[[u32
     let vectors = CurveVectors::load();
     for (((&number, &low), &high), &unit) in numbers.iter().zip(lows).zip(&ends).zip(&units) {
         let curve = &mut curves[usize::from(number)];
-        let high = _mm512_set1_epi32(high as i32);
+        let high = _mm512_set1_epi32(high);
         let [values, _] = vectors.knots(curve);
         let inside = _mm512_max_epu32(values, _mm512_set1_epi32(low as i32));
         let inside = _mm512_min_epu32(inside, high);
-        // The value at the last edge is 2^16, which no symbol reaches beyond.
+        // The value at the last edge is 2^16, at which symbols end at the latest.
         let next = _mm512_alignr_epi32::<1>(high, inside);
-        let share = _mm512_mullo_epi32(_mm512_sub_epi32(next, inside), _mm512_set1_epi32(unit as i32));
+        let share = _mm512_mullo_epi32(_mm512_sub_epi32(next, inside), _mm512_set1_epi32(unit));
         let counts = _mm512_add_epi32(load(&curve.counts), _mm512_srli_epi32::<16>(share));
         store(&mut curve.counts, counts);
     }

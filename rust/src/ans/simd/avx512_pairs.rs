@@ -129,10 +129,8 @@ pub(super) fn find_near(cdf: &PairCdf, first: i32, slot: u32, curve: Option<&Cur
     let boundaries = _mm256_slli_epi32::<4>(_mm256_add_epi32(symbols, _mm256_set1_epi32(cdf.support.low)));
     let component = |i: usize| {
         let distance = _mm256_sub_epi32(boundaries, _mm256_set1_epi32(cdf.means[i] + 8));
-        let product = _mm512_mul_epi32(
-            _mm512_cvtepi32_epi64(distance),
-            _mm512_set1_epi64(cdf.reciprocals[i].into()),
-        );
+        let product =
+            _mm512_mul_epi32(_mm512_cvtepi32_epi64(distance), _mm512_set1_epi64(cdf.reciprocals[i].into()));
         let position = _mm512_add_epi64(
             _mm512_srai_epi64::<{ PairConstants::RECIPROCAL_BITS }>(product),
             _mm512_set1_epi64(CdfCurve::MIDDLE.into()),
@@ -142,13 +140,10 @@ pub(super) fn find_near(cdf: &PairCdf, first: i32, slot: u32, curve: Option<&Cur
         let position = _mm512_cvtepi64_epi32(position);
         let index = _mm256_srli_epi32::<{ CdfCurve::BETWEEN_BITS as i32 }>(position);
         // SAFETY: the position is at most that of the last knot, which the curve has.
-        let knot =
-            unsafe { _mm256_i32gather_epi32::<4>(cdf.constants.sigmoid.knots.as_ptr().cast(), index) };
-        let between =
-            _mm256_and_si256(position, _mm256_set1_epi32((1 << CdfCurve::BETWEEN_BITS) - 1));
+        let knot = unsafe { _mm256_i32gather_epi32::<4>(cdf.constants.sigmoid.knots.as_ptr().cast(), index) };
+        let between = _mm256_and_si256(position, _mm256_set1_epi32((1 << CdfCurve::BETWEEN_BITS) - 1));
         let growth = _mm256_mullo_epi32(_mm256_and_si256(knot, _mm256_set1_epi32(0xffff)), between);
-        let growth =
-            _mm256_add_epi32(growth, _mm256_set1_epi32(1 << (CdfCurve::BETWEEN_BITS - 1)));
+        let growth = _mm256_add_epi32(growth, _mm256_set1_epi32(1 << (CdfCurve::BETWEEN_BITS - 1)));
         _mm256_add_epi32(
             _mm256_srli_epi32::<16>(knot),
             _mm256_srli_epi32::<{ CdfCurve::BETWEEN_BITS as i32 }>(growth),

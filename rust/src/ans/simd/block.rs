@@ -53,14 +53,14 @@ pub struct Likely {
 }
 
 impl Likely {
-    pub(in crate::ans) const EMPTY: Self =
-        Self { symbols: [0; BLOCK], starts: [0; BLOCK], ends: [0; BLOCK] };
+    pub(in crate::ans) const EMPTY: Self = Self { symbols: [0; BLOCK], starts: [0; BLOCK], ends: [0; BLOCK] };
 
-    /// Returns the slots of the likely symbol of element `j`.
+    /// Returns the likely symbol of element `j` and its slots, if a slot is one of these.
     #[inline(always)]
-    pub(in crate::ans) fn slots(&self, j: usize) -> Slots {
-        let start = self.starts[j % BLOCK];
-        Slots::starting(start, self.ends[j % BLOCK] - start)
+    pub(in crate::ans) fn find(&self, j: usize, slot: u32) -> Option<(i32, Slots)> {
+        let j = j % BLOCK;
+        let (start, freq) = (self.starts[j], self.ends[j] - self.starts[j]);
+        (slot.wrapping_sub(start) < freq).then(|| (self.symbols[j], Slots::starting(start, freq)))
     }
 }
 
