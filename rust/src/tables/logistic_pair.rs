@@ -37,9 +37,12 @@ pub(crate) struct PairConstants {
     weights: [i32; LEVELS],
     pub(crate) sigmoid: CdfCurve,
     /// The radii and the weights once more, for instructions that look up 16 bits.
+    #[cfg(target_arch = "x86_64")]
     pub(crate) short_radii: [i16; LEVELS],
+    #[cfg(target_arch = "x86_64")]
     pub(crate) short_weights: [i16; LEVELS],
     /// 2^31 divided by eighth powers of 2, twice: a reciprocal is one of these divided by a power of two and rounded.
+    #[cfg(target_arch = "x86_64")]
     pub(crate) mantissas: [u32; 16],
 }
 
@@ -61,8 +64,11 @@ impl PairConstants {
         Self {
             reciprocals: scales.map(|scale| (f64::from(1 << 24) / scale).round() as i32),
             scales: scales.map(|scale| (scale * f64::from(16 << SCALE_BITS)).round() as i32),
+            #[cfg(target_arch = "x86_64")]
             short_radii: radii.map(|radius| radius as i16),
+            #[cfg(target_arch = "x86_64")]
             short_weights: weights.map(|weight| (weight & 0xffff) as i16),
+            #[cfg(target_arch = "x86_64")]
             mantissas: std::array::from_fn(|i| (f64::from(1 << 25) / scales[i % 8]).round() as u32),
             radii,
             weights,
@@ -116,6 +122,7 @@ pub(crate) struct PairBlock<const N: usize> {
 
 impl<const N: usize> PairBlock<N> {
     /// The spare slots of a support of one symbol.
+    #[cfg(target_arch = "x86_64")]
     pub(crate) const MOST_SPARE: u32 = TOTAL - 3;
 
     pub(crate) const EMPTY: Self = Self {

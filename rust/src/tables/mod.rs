@@ -51,7 +51,9 @@ pub(crate) use mixture::{MixtureBounds, MixtureCdf, MixtureComponent};
 pub(crate) use row_cdf::RowCdf;
 pub use scale_tables::ScaleTables;
 pub use slots::{Interval, Intervals, PRECISION, Slots, TOTAL};
-pub(crate) use support::{Region, Support};
+pub(crate) use support::Region;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use support::Support;
 
 #[cfg(test)]
 mod tests;

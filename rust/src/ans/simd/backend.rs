@@ -41,15 +41,17 @@ impl Backend {
         values: &mut [u32; BLOCK],
     ) -> bool {
         match self.isa() {
-            // SAFETY: this processor has these extensions.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => unsafe { avx512_curves::apply(curves, numbers, values) },
+            Isa::Avx512 => {
+                // SAFETY: this processor has these extensions.
+                unsafe { avx512_curves::apply(curves, numbers, values) };
+                true
+            }
             _ => {
                 let _ = (curves, numbers, values);
-                return false;
+                false
             }
         }
-        true
     }
 
     /// Lets the curves of these numbers [count](Curve::count) symbols in order, if this backend has instructions for that.
@@ -61,15 +63,17 @@ impl Backend {
         bounds: &[[u32; BLOCK]; 2],
     ) -> bool {
         match self.isa() {
-            // SAFETY: this processor has these extensions.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => unsafe { avx512_curves::count(curves, numbers, bounds) },
+            Isa::Avx512 => {
+                // SAFETY: this processor has these extensions.
+                unsafe { avx512_curves::count(curves, numbers, bounds) };
+                true
+            }
             _ => {
                 let _ = (curves, numbers, bounds);
-                return false;
+                false
             }
         }
-        true
     }
 
     /// Computes the distributions of a block.
