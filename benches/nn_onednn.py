@@ -2,11 +2,12 @@
 
     python benches/nn_onednn.py && cargo bench --bench nn
 
-The layers are those of profiles `fast` and `best`. oneDNN multiplies 32-bit floats; the engine multiplies 16-bit integers.
+The layers are those of profiles `fast` and `best`. oneDNN multiplies 32-bit floats, the engine 16-bit integers.
 """
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch.nn import functional
@@ -35,14 +36,13 @@ def main() -> None:
     with torch.inference_mode():
         for inputs, outputs in LINEAR:
             x, weight = torch.randn(N, inputs).to_mkldnn(), torch.randn(outputs, inputs).to_mkldnn()
-            speed = rate(lambda x=x, weight=weight: functional.linear(x, weight), N * inputs * outputs)
+            speed = rate(partial(functional.linear, x, weight), N * inputs * outputs)
             print(f"linear {inputs} to {outputs}: {speed:.1f} GMAC/s")
         for inputs, outputs in CONVOLUTIONS:
             # One row of results, of three rows of inputs.
             x, weight = torch.randn(1, inputs, 3, N), torch.randn(outputs, inputs, 3, 3)
-            speed = rate(
-                lambda x=x, weight=weight: functional.conv2d(x, weight, padding=(0, 1)), 9 * N * inputs * outputs
-            )
+            convolve = partial(functional.conv2d, x, weight, padding=(0, 1))
+            speed = rate(convolve, 9 * N * inputs * outputs)
             print(f"3x3 {inputs} to {outputs}: {speed:.1f} GMAC/s")
 
 
