@@ -9,9 +9,9 @@ use super::simd::Backend;
 use crate::{Error, Result};
 
 /// The number of bins of a curve.
-const BINS: usize = 16;
+pub(super) const BINS: usize = 16;
 /// The bins' borders in units of 2^−16: finer towards 0 and 1, where a unit is a larger part of a symbol's probability.
-const EDGES: [u32; BINS + 1] = [
+pub(super) const EDGES: [u32; BINS + 1] = [
     0, 16, 128, 1024, 4096, 8192, 16384, 24576, 32768, 40960, 49152, 57344, 61440, 64512, 65408, 65520, 65536,
 ];
 /// The bin of each 16 units. The array's length is a power of two, so that an index needs no check.
@@ -27,10 +27,12 @@ static BIN_OF: [u8; 8192] = {
     }
     bins
 };
-const SLOPE_BITS: u32 = 15;
+pub(super) const SLOPE_BITS: u32 = 15;
 
 /// What a symbol adds to the counts of its bins together, but for rounding.
 const WEIGHT_BITS: u32 = 12;
+/// The same, times 2^16.
+pub(super) const UNIT: u32 = 1 << (16 + WEIGHT_BITS);
 /// The symbols that a curve has seen, as it were, before the first one: uniform ones.
 const PRIOR: u32 = 160;
 /// A curve of more symbols than this forgets half of each.
@@ -43,85 +45,148 @@ pub(super) const RANGES: usize = 8;
 #[derive(Debug, Clone)]
 #[repr(C, align(64))]
 pub struct Curve {
-    /// What was counted in each bin. A store of these is slow if it is not aligned.
-    counts: [u32; BINS],
-    /// The values at [`EDGES`], times 2^16: strictly increasing from 0 to 2^16.
-    values: [u32; BINS + 1],
-    /// How much the values grow inside a bin, times 2^15.
-    slopes: [u32; BINS],
+    /// For each bin, the value at its lower edge, times 2^16, in the low half, and how much the values grow inside it, times
+    /// 2^15, in the high half. The values are strictly increasing from 0; that at the last edge is 2^16.
+    pub(super) knots: [u64; BINS],
+    /// What was counted in each bin.
+    pub(super) counts: [u32; BINS],
+}
+
+/// How many symbols a curve has counted.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Age {
     /// The symbols that the counts stand for.
     seen: u32,
-    /// Those of them that are not in `values` yet.
+    /// Those of them that are not in the knots yet.
     fresh: u32,
 }
 
+impl Age {
+    /// Counts a symbol.
+    #[inline(always)]
+    pub(super) fn grow(&mut self) {
+        self.seen += 1;
+        self.fresh += 1;
+    }
+
+    /// Returns whether it is time to [renew](Curve::renew) the curve: whether a 32nd of the counts, or more, is new.
+    #[inline(always)]
+    pub(super) fn is_due(self) -> bool {
+        32 * self.fresh >= self.seen + 128
+    }
+}
+
 impl Curve {
-    pub(super) const UNIFORM: Self =
-        Self { values: EDGES, slopes: [1 << SLOPE_BITS; BINS], counts: [0; BINS], seen: 0, fresh: 0 };
+    pub(super) const UNIFORM: Self = {
+        let (mut knots, mut bin) = ([0; BINS], 0);
+        while bin < BINS {
+            knots[bin] = EDGES[bin] as u64 | 1 << (32 + SLOPE_BITS);
+            bin += 1;
+        }
+        Self { knots, counts: [0; BINS] }
+    };
+
+    /// Returns the values at [`EDGES`].
+    #[inline(always)]
+    fn values(&self) -> [u32; BINS + 1] {
+        let mut values = [1 << 16; BINS + 1];
+        for (value, knot) in values.iter_mut().zip(self.knots) {
+            *value = knot as u32;
+        }
+        values
+    }
 
     /// Returns the value at `v`, 0 to 2^16. It is 0 at 0 and 2^16 at 2^16, and never decreases.
     #[inline(always)]
     pub(super) fn at(&self, v: u32) -> u32 {
         let bin = usize::from(BIN_OF[(v >> 4) as usize % BIN_OF.len()]) % BINS;
-        self.values[bin] + (((v - EDGES[bin]) * self.slopes[bin]) >> SLOPE_BITS)
+        let [value, slope] = [self.knots[bin] as u32, (self.knots[bin] >> 32) as u32];
+        value + (((v - EDGES[bin]) * slope) >> SLOPE_BITS)
     }
 
     /// Returns an argument at which the value is near `value`, below 2^16. Searches begin there.
     #[inline]
     pub(super) fn guess(&self, value: u32) -> u32 {
-        let bin = self.values[1..BINS].iter().filter(|&&first| first <= value).count() % BINS;
-        let (first, end) = (self.values[bin], self.values[bin + 1]);
+        let values = self.values();
+        let bin = values[1..BINS].iter().filter(|&&first| first <= value).count() % BINS;
+        let (first, end) = (values[bin], values[bin + 1]);
         EDGES[bin] + (value - first) * (EDGES[bin + 1] - EDGES[bin]) / (end - first)
     }
 
     /// Returns what a part of a symbol between these values of the curve counts, times 2^16.
     #[inline(always)]
-    pub(super) fn unit([low, high]: [u32; 2]) -> u32 {
+    pub(super) fn unit(low: u32, high: u32) -> u32 {
         // Exact: no integer lies between the quotient and the nearest double. Unlike integers, many are divided at once.
-        (f64::from(1 << (16 + WEIGHT_BITS)) / f64::from(high.max(low + 1) - low)) as u32
+        (f64::from(UNIT) / f64::from(high.max(low + 1) - low)) as u32
     }
 
-    /// Counts a symbol between these values of the curve. Each bin gets the share that the curve gives it. Returns whether
-    /// it is time to [renew](Curve::renew) the curve.
+    /// Counts a symbol between these values of the curve. Each bin gets the share that the curve gives it.
     #[inline(always)]
-    pub(super) fn count(&mut self, [low, high]: [u32; 2], unit: u32) -> bool {
+    pub(super) fn count(&mut self, low: u32, high: u32, unit: u32) {
         let high = high.max(low + 1);
         // Loops over arrays, which compilers turn into vector instructions.
-        let mut inside = self.values;
+        let mut inside = self.values();
         for value in &mut inside {
             *value = (*value).max(low).min(high);
         }
         for k in 0..BINS {
             self.counts[k] += ((inside[k + 1] - inside[k]) * unit) >> 16;
         }
-        self.seen += 1;
-        self.fresh += 1;
-        32 * self.fresh >= self.seen + 128
     }
 
-    /// Takes the counts over if there are enough new ones: a 32nd of all.
+    /// Takes the counts over.
     #[inline(never)]
-    pub(super) fn renew(&mut self) {
-        if 32 * self.fresh < self.seen + 128 {
-            return;
-        }
-        if self.seen > MEMORY {
+    pub(super) fn renew(&mut self, age: &mut Age) {
+        if age.seen > MEMORY {
             self.counts.iter_mut().for_each(|count| *count /= 2);
-            self.seen /= 2;
+            age.seen /= 2;
         }
-        const UNIT: u32 = (PRIOR << WEIGHT_BITS) >> 16;
-        let weights: [u32; BINS] = std::array::from_fn(|k| self.counts[k] + UNIT * (EDGES[k + 1] - EDGES[k]));
+        const PRIOR_UNIT: u32 = (PRIOR << WEIGHT_BITS) >> 16;
+        let weights: [u32; BINS] =
+            std::array::from_fn(|k| self.counts[k] + PRIOR_UNIT * (EDGES[k + 1] - EDGES[k]));
         let reciprocal = (1 << 48) / weights.iter().copied().map(u64::from).sum::<u64>();
-        let mut sum = 0;
-        for (value, weight) in self.values.iter_mut().zip(weights) {
+        let (mut values, mut sum) = ([1 << 16; BINS + 1], 0);
+        for (value, weight) in values.iter_mut().zip(weights) {
             *value = ((sum * reciprocal) >> 32) as u32;
             sum += u64::from(weight);
         }
         for k in 0..BINS {
-            let growth = self.values[k + 1] - self.values[k];
-            self.slopes[k] = (growth << SLOPE_BITS) / (EDGES[k + 1] - EDGES[k]);
+            let slope = ((values[k + 1] - values[k]) << SLOPE_BITS) / (EDGES[k + 1] - EDGES[k]);
+            self.knots[k] = u64::from(values[k]) | u64::from(slope) << 32;
         }
-        self.fresh = 0;
+        age.fresh = 0;
+    }
+}
+
+/// The curves of the elements of a block.
+#[derive(Debug, Clone, Copy)]
+pub struct BlockCurves<'a> {
+    backend: Backend,
+    curves: &'a [Curve],
+    numbers: &'a [u16; BLOCK],
+}
+
+impl<'a> BlockCurves<'a> {
+    /// Takes curves, and for each element the number of its own.
+    #[inline(always)]
+    pub(super) fn of(backend: Backend, curves: &'a [Curve], numbers: &'a [u16; BLOCK]) -> Self {
+        Self { backend, curves, numbers }
+    }
+
+    /// Returns the curve of element `j`.
+    #[inline(always)]
+    pub(super) fn get(&self, j: usize) -> &'a Curve {
+        &self.curves[usize::from(self.numbers[j])]
+    }
+
+    /// Replaces a value of each element, 0 to 2^16, by what its curve has there.
+    #[inline(always)]
+    pub(super) fn apply(&self, values: &mut [u32; BLOCK]) {
+        if !self.backend.apply_curves(self.curves, self.numbers, values) {
+            for (j, value) in values.iter_mut().enumerate() {
+                *value = self.get(j).at(*value);
+            }
+        }
     }
 }
 
@@ -210,6 +275,8 @@ impl BlockContexts<'_> {
 pub(super) struct Calibration {
     /// [`RANGES`] for each context.
     curves: Vec<Curve>,
+    /// Of each curve; apart from them, since these few bytes stay in the fastest cache.
+    ages: Vec<Age>,
 }
 
 impl Calibration {
@@ -218,6 +285,7 @@ impl Calibration {
         let count = contexts.contexts.iter().max().map_or(0, |&most| usize::from(most) + 1);
         if self.curves.len() < count * RANGES {
             self.curves.resize(count * RANGES, Curve::UNIFORM);
+            self.ages.resize(count * RANGES, Age::default());
         }
     }
 
@@ -232,33 +300,47 @@ impl Calibration {
         std::array::from_fn(|j| RANGES as u16 * contexts[j] + ranges[j])
     }
 
-    /// Returns the curve of this number.
+    /// Returns the curves of a block, given their numbers.
     #[inline(always)]
-    pub(super) fn curve(&self, number: usize) -> &Curve {
-        &self.curves[number]
+    pub(super) fn block<'a>(&'a self, backend: Backend, numbers: &'a [u16; BLOCK]) -> BlockCurves<'a> {
+        BlockCurves::of(backend, &self.curves, numbers)
     }
 
-    /// Learns from a block: the numbers of the curves, and the values of these below and above the symbols. All symbols of a
-    /// block are coded with the curves as they were before it.
-    pub(super) fn learn(&mut self, backend: Backend, numbers: &[u16], bounds: &[[u32; 2]]) {
-        debug_assert!(numbers.len() <= BLOCK && numbers.len() == bounds.len());
-        let mut due = [0; BLOCK];
-        let due = backend.compiled(
-            #[inline(always)]
-            || {
-                let mut units = [0; BLOCK];
-                for (unit, &bounds) in units.iter_mut().zip(bounds) {
-                    *unit = Curve::unit(bounds);
-                }
-                let mut count = 0;
-                for ((&number, &bounds), unit) in numbers.iter().zip(bounds).zip(units) {
-                    let is_due = self.curves[usize::from(number)].count(bounds, unit);
-                    due[count % BLOCK] = number;
-                    count += usize::from(is_due);
-                }
-                &due[..count]
-            },
-        );
-        due.iter().for_each(|&number| self.curves[usize::from(number)].renew());
+    /// Learns from the first `count` symbols of a block: the numbers of the curves, and the values of these below and above
+    /// the symbols. All symbols of a block are coded with the curves as they were before it.
+    pub(super) fn learn(
+        &mut self,
+        backend: Backend,
+        numbers: &[u16; BLOCK],
+        bounds: &[[u32; BLOCK]; 2],
+        count: usize,
+    ) {
+        let (numbers, [lows, highs]) = (&numbers[..count], bounds);
+        if !backend.count(&mut self.curves, numbers, bounds) {
+            backend.compiled(
+                #[inline(always)]
+                || {
+                    let mut units = [0; BLOCK];
+                    for (j, unit) in units.iter_mut().enumerate() {
+                        *unit = Curve::unit(lows[j], highs[j]);
+                    }
+                    for (j, &number) in numbers.iter().enumerate() {
+                        self.curves[usize::from(number)].count(lows[j], highs[j], units[j]);
+                    }
+                },
+            );
+        }
+        let (mut due, mut count) = ([0; BLOCK], 0);
+        for &number in numbers {
+            let age = &mut self.ages[usize::from(number)];
+            age.grow();
+            due[count % BLOCK] = number;
+            count += usize::from(age.is_due());
+        }
+        for number in due[..count].iter().map(|&number| usize::from(number)) {
+            if self.ages[number].is_due() {
+                self.curves[number].renew(&mut self.ages[number]);
+            }
+        }
     }
 }

@@ -295,7 +295,7 @@ impl Combs {
 
     /// Finds the owner of a slot in a window on its distribution, whose context has a comb: returns the symbol, its slots and
     /// the calibrated distribution function below and above it. `None` leaves it to the calibrated distribution.
-    #[inline]
+    #[inline(never)]
     pub(super) fn find(
         &mut self,
         backend: Backend,

@@ -1,13 +1,13 @@
 //! The decoder of streams.
 
-use super::calibration::{Calibration, Contexts, Curve};
+use super::calibration::{Calibration, Contexts};
 use super::comb::{Chosen, Combs, Window};
 use super::constants::{
     BATCH, BLOCK, HAS_COMBS, HAS_ESCAPES, IS_CALIBRATED, LOWER_BOUND, MAX_LANES, PIECE, SLOT_MASK,
     STATE_BYTES_SHIFT,
 };
 use super::models::{Calibrated, EntropyModel, FusedBlocks, check_count};
-use super::simd::{Backend, MIN_LANES, set_bits};
+use super::simd::{Backend, Likely, MIN_LANES, set_bits};
 use super::symbol::{Symbol, narrow, sum};
 use crate::bytes::{Cursor, take_varint};
 use crate::tables::{PRECISION, Region, Slots};
@@ -104,7 +104,7 @@ impl<D: AsRef<[u8]>> Decoder<D> {
         let mut params = M::Params::default();
         let mut wide = [0; BATCH];
         let mut contexts = contexts.blocks();
-        let (mut ranges, mut bounds) = ([0; BLOCK], [[0; 2]; BLOCK]);
+        let (mut ranges, mut bounds) = ([0; BLOCK], [[0; BLOCK]; 2]);
         for (i, out) in out.chunks_mut(BATCH).enumerate() {
             if (i + 1).is_multiple_of(PIECE / BATCH) {
                 interrupt::check()?;
@@ -113,36 +113,43 @@ impl<D: AsRef<[u8]>> Decoder<D> {
             model.load(first, out.len(), &mut params)?;
             let wide = &mut wide[..out.len()];
             for (b, wide) in wide.chunks_mut(BLOCK).enumerate() {
+                model.prepare(&mut params, b, backend);
                 model.block_ranges(&params, b, backend, &mut ranges, wide.len());
                 let contexts = contexts.block(first + b * BLOCK);
                 let numbers = Calibration::numbers(contexts, &ranges);
+                let curves = calibration.block(backend, &numbers);
+                model.expect(&mut params, backend, Some(&curves));
+                if let Some(likely) = model.likely_bounds(&params) {
+                    bounds = *likely;
+                }
+                // A comb may give the slots of a likely symbol to another one.
                 let combed = combs.of_block(contexts);
-                let curves: [&Curve; BLOCK] = numbers.map(|number| calibration.curve(number.into()));
-                model.prepare_by(&mut params, b, backend, &curves);
+                let others;
+                let mut likely = model.likely(&params);
+                if let Some(all) = likely.filter(|_| combed != 0) {
+                    others = all.without(combed);
+                    likely = Some(&others);
+                }
                 let find = |j: usize, slot| {
                     if combed >> j & 1 == 1
-                        && model.open_window(&params, b * BLOCK + j, backend, curves[j], &mut window)
+                        && model.open_window(&params, b * BLOCK + j, backend, curves.get(j), &mut window)
                         && let Some((symbol, slots, by)) = combs.find(backend, contexts[j], slot, &mut window)
                     {
-                        bounds[j] = by;
+                        [bounds[0][j], bounds[1][j]] = by;
                         return (Region::Inside(symbol), slots);
                     }
-                    if let Some((symbol, slots, by)) = model.find_prepared(&params, b * BLOCK + j, slot) {
-                        bounds[j] = by;
-                        return (Region::Inside(symbol), slots);
-                    }
-                    let (region, interval) = model.find_by(&params, b * BLOCK + j, slot, curves[j]);
-                    bounds[j] = interval.bounds;
+                    let (region, interval) = model.find_by(&params, b * BLOCK + j, slot, curves.get(j));
+                    [bounds[0][j], bounds[1][j]] = interval.bounds;
                     (region, interval.slots())
                 };
                 let symbol_outside =
                     |j, region, distance| model.symbol_outside(&params, b * BLOCK + j, region, distance);
                 let mut padded = [0; 2 * BLOCK];
                 let words = self.lanes.words(bytes, &mut padded);
-                let used = self.lanes.scalar_block(bytes, words, wide, find, symbol_outside)?;
+                let used = self.lanes.block_by(bytes, words, wide, likely, find, symbol_outside)?;
                 self.lanes.take(bytes, used)?;
                 combs.learn();
-                calibration.learn(backend, &numbers[..wide.len()], &bounds[..wide.len()]);
+                calibration.learn(backend, &numbers, &bounds, wide.len());
             }
             let shifts = model.shifts(&params).map(|shifts| &shifts[..out.len()]);
             let (more, wrong) = narrow(backend, wide, shifts, out);
@@ -269,9 +276,7 @@ pub(super) struct LaneReader {
     pub(super) lane_mask: usize,
     /// The position of the next word in the stream.
     pub(super) next_word: usize,
-    /// The position of the next escape in the stream, and the end of the escapes.
-    next_escape: usize,
-    escapes_end: usize,
+    escapes: Escapes,
 }
 
 impl LaneReader {
@@ -287,8 +292,7 @@ impl LaneReader {
             states: [LOWER_BOUND; MAX_LANES],
             lane_mask: 0,
             next_word: 0,
-            next_escape: 0,
-            escapes_end: 0,
+            escapes: Escapes::default(),
         };
         let chosen = lanes.read_header(bytes, calibrated)?;
         Ok((lanes, chosen))
@@ -297,8 +301,8 @@ impl LaneReader {
     /// Checks that a stream ends here.
     pub(super) fn finish(&self, bytes: &[u8]) -> Result<()> {
         let corrupt = |what: &str, offset| Err(Error::Corrupt { what: what.into(), offset });
-        if self.next_escape != self.escapes_end {
-            return corrupt("escapes are left after the last symbol", self.next_escape);
+        if self.escapes.next != self.escapes.end {
+            return corrupt("escapes are left after the last symbol", self.escapes.next);
         }
         if self.next_word != bytes.len() {
             return corrupt("words are left after the last symbol", self.next_word);
@@ -324,9 +328,9 @@ impl LaneReader {
         }
         if header & HAS_ESCAPES != 0 {
             let length = cursor.varint("length of escapes")?;
-            self.next_escape = cursor.position();
+            self.escapes.next = cursor.position();
             cursor.take_u64(length, "escapes")?;
-            self.escapes_end = cursor.position();
+            self.escapes.end = cursor.position();
         }
         self.lane_mask = (1 << lanes_log2) - 1;
         for state in &mut self.states[..=self.lane_mask] {
@@ -351,6 +355,7 @@ impl LaneReader {
         out: &mut [i32],
     ) -> Result<()> {
         model.prepare(params, b, self.backend);
+        model.expect(params, self.backend, None);
         let mut padded = [0; 2 * BLOCK];
         let words = self.words(bytes, &mut padded);
         let used = self.block(bytes, model, params, b, words, out)?;
@@ -373,7 +378,7 @@ impl LaneReader {
         let decoded = fused.decode(self.backend, first, lanes, words, out);
         let Some((used, escapes)) = decoded else { return Ok(false) };
         for j in set_bits(escapes) {
-            out[j] = self.escape(bytes, |distance| fused.symbol_outside(j, distance))?;
+            out[j] = self.escapes.next(bytes, |distance| fused.symbol_outside(j, distance))?;
         }
         self.take(bytes, used)?;
         Ok(true)
@@ -421,51 +426,78 @@ impl LaneReader {
             let find = |j, slot| model.find(params, b * BLOCK + j, slot);
             let symbol_outside =
                 |j, region, distance| model.symbol_outside(params, b * BLOCK + j, region, distance);
-            return self.scalar_block(bytes, words, out, find, symbol_outside);
+            return self.block_by(bytes, words, out, model.likely(params), find, symbol_outside);
         };
         for j in set_bits(escapes) {
             let symbol = |distance| model.symbol_outside(params, b * BLOCK + j, Region::Above, distance);
-            out[j] = self.escape(bytes, symbol)?;
+            out[j] = self.escapes.next(bytes, symbol)?;
         }
         Ok(used)
     }
 
-    /// Does as [`Self::block`] for one symbol after another: `find` returns the owner of a slot of element `j` of the block
-    /// and all slots of that owner, `symbol_outside` the symbol at a distance from the support.
+    /// Does as [`Self::block`] by searches: `find` returns the owner of a slot of element `j` of the block and all slots of
+    /// that owner unless it is the likely one, `symbol_outside` the symbol at a distance from the support.
     #[inline(always)]
-    fn scalar_block(
+    fn block_by(
         &mut self,
         bytes: &[u8],
         words: &[u8; 2 * BLOCK],
         out: &mut [i32],
+        likely: Option<&Likely>,
         mut find: impl FnMut(usize, u32) -> (Region, Slots),
         symbol_outside: impl Fn(usize, Region, u64) -> Option<i32>,
     ) -> Result<usize> {
+        let Self { states, escapes, lane_mask, backend, .. } = self;
+        let mut search = |j: usize, slot, out: &mut i32| {
+            let (region, slots) = find(j, slot);
+            *out = match region {
+                Region::Inside(symbol) => symbol,
+                outside => escapes.next(bytes, |distance| symbol_outside(j, outside, distance))?,
+            };
+            Ok(slots)
+        };
+        if let (Some(likely), Ok(out)) = (likely, <&mut [i32; BLOCK]>::try_from(&mut *out)) {
+            *out = likely.symbols;
+            let miss = |j: usize, slot| search(j, slot, &mut out[j % BLOCK]);
+            if let Some(used) = backend.decode_likely(likely, *lane_mask + 1, states, words, miss) {
+                return used;
+            }
+        }
         let words = words.as_chunks().0;
         let mut used = 0;
         for (j, out) in out.iter_mut().enumerate() {
-            let state = self.states[j & self.lane_mask];
-            let slot = state & SLOT_MASK;
-            let (region, slots) = find(j, slot);
-            let state = slots.freq() * (state >> PRECISION) + slot - slots.start();
-            let short = state < LOWER_BOUND;
-            let refilled = state << 16 | u32::from(u16::from_le_bytes(words[used % BLOCK]));
-            self.states[j & self.lane_mask] = if short { refilled } else { state };
-            used += usize::from(short);
-            *out = match region {
-                Region::Inside(symbol) => symbol,
-                outside => self.escape(bytes, |distance| symbol_outside(j, outside, distance))?,
+            let state = &mut states[j & *lane_mask];
+            let slot = *state & SLOT_MASK;
+            let slots = match likely.and_then(|likely| likely.find(j, slot)) {
+                Some((symbol, slots)) => {
+                    *out = symbol;
+                    slots
+                }
+                None => search(j, slot, out)?,
             };
+            let next = slots.freq() * (*state >> PRECISION) + slot - slots.start();
+            let short = next < LOWER_BOUND;
+            let refilled = next << 16 | u32::from(u16::from_le_bytes(words[used % BLOCK]));
+            *state = if short { refilled } else { next };
+            used += usize::from(short);
         }
         Ok(used)
     }
+}
 
+/// The position of the next escape in the stream, and the end of the escapes.
+#[derive(Debug, Clone, Default)]
+struct Escapes {
+    next: usize,
+    end: usize,
+}
+
+impl Escapes {
     /// Reads the next escape, and returns the symbol at that distance.
     #[cold]
-    fn escape(&mut self, bytes: &[u8], symbol_outside: impl Fn(u64) -> Option<i32>) -> Result<i32> {
-        let offset = self.next_escape;
-        let escapes = &bytes[..self.escapes_end];
-        let distance = take_varint(escapes, &mut self.next_escape, "escape")?;
+    fn next(&mut self, bytes: &[u8], symbol_outside: impl Fn(u64) -> Option<i32>) -> Result<i32> {
+        let offset = self.next;
+        let distance = take_varint(&bytes[..self.end], &mut self.next, "escape")?;
         symbol_outside(distance).ok_or_else(|| Error::Corrupt {
             what: format!("escape {distance} is beyond the symbols"),
             offset,

@@ -418,6 +418,7 @@ impl CalibratedSlots {
             sum = sum.wrapping_add(more);
             for (b, symbols) in symbols.chunks(BLOCK).enumerate() {
                 let count = symbols.len();
+                model.prepare(&mut params, b, backend);
                 model.block_ranges(&params, b, backend, &mut ranges, count);
                 let contexts = contexts.block(first + b * BLOCK);
                 let numbers = Calibration::numbers(contexts, &ranges);
@@ -426,28 +427,23 @@ impl CalibratedSlots {
                     padded[..count].copy_from_slice(symbols);
                     &padded
                 });
-                let asked = model.block_intervals(&params, b, backend, block, &mut intervals);
+                let asked = model.block_intervals(&params, backend, block, &mut intervals);
                 for j in set_bits(asked).take_while(|&j| j < count) {
                     let (interval, distance) = model.interval(&params, b * BLOCK + j, symbols[j]);
                     intervals.set(j, interval);
                     queue.outside.extend(distance);
                 }
                 compute_slots(&intervals, &mut queue.slots, count);
-                let mut bounds = [[0; 2]; BLOCK];
-                for j in 0..count {
-                    let curve = self.calibration.curve(numbers[j].into());
-                    bounds[j] = [0, 1].map(|i| curve.at(intervals.bounds[i][j]));
-                    [intervals.bounds[0][j], intervals.bounds[1][j]] = bounds[j];
-                }
+                let curves = self.calibration.block(backend, &numbers);
+                intervals.bounds.iter_mut().for_each(|bounds| curves.apply(bounds));
                 let before = self.slots.len();
                 compute_slots(&intervals, &mut self.slots, count);
                 if let Some(trials) = &mut self.trials {
                     trials.push(backend, symbols, contexts, &self.slots[before..], |j, window| {
-                        let curve = self.calibration.curve(numbers[j].into());
-                        model.open_window(&params, b * BLOCK + j, backend, curve, window)
+                        model.open_window(&params, b * BLOCK + j, backend, curves.get(j), window)
                     });
                 }
-                self.calibration.learn(backend, &numbers[..count], &bounds[..count]);
+                self.calibration.learn(backend, &numbers, &intervals.bounds, count);
             }
         }
         Ok(sum)
@@ -506,6 +502,7 @@ fn fill_slots_by_batch<S: Symbol, M: EntropyModel>(
         let blocks = symbols.as_chunks::<BLOCK>().0.iter().zip(slots.as_chunks_mut().0);
         let mut done = 0;
         for (b, (symbols, slots)) in blocks.enumerate() {
+            model.prepare(&mut params, b, backend);
             let Some(asked) = model.block_slots(&params, b, backend, symbols, slots) else { break };
             for j in set_bits(asked) {
                 let distance;

@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::calibration::Curve;
+use super::calibration::{Age, Calibration, Curve};
 use super::constants::{BLOCK, HAS_COMBS, HAS_ESCAPES, IS_CALIBRATED, LOWER_BOUND, MAX_LANES};
 use super::encoder::encode as encode_block;
 use super::{Backend, Contexts, Decoder, Encoder, Index, LogisticPair, TableRows};
@@ -126,7 +126,15 @@ fn decode_with(
     tables: &Tables,
 ) -> crate::Result<Vec<Group>> {
     let mut decoder = Decoder::new(bytes)?.with_backend(backend);
-    let mut decode = |group: &Group| match group {
+    let decoded =
+        groups.iter().map(|group| decode_group(&mut decoder, group, tables)).collect::<crate::Result<_>>()?;
+    decoder.finish()?;
+    Ok(decoded)
+}
+
+/// Decodes a group of the length and the distributions of this one.
+fn decode_group(decoder: &mut Decoder<&[u8]>, group: &Group, tables: &Tables) -> crate::Result<Group> {
+    match group {
         Group::Tables(elements) => {
             let indexes: Vec<_> = elements.iter().map(|element| element.1).collect();
             let mut out = vec![0; indexes.len()];
@@ -146,10 +154,7 @@ fn decode_with(
             decoder.get_in_contexts(&LogisticPair::new(&params), numbers, &mut out)?;
             Ok(Group::InContexts(contexts.clone(), out.into_iter().zip(params).collect()))
         }
-    };
-    let decoded = groups.iter().map(&mut decode).collect::<crate::Result<_>>()?;
-    decoder.finish()?;
-    Ok(decoded)
+    }
 }
 
 /// The tests below run every backend that there is; `LIC_REQUIRE_SIMD` lists those that must be, as in
@@ -203,23 +208,18 @@ proptest! {
     #[test]
     fn every_backend_takes_noise_for_the_same(
         mut bytes in prop::collection::vec(any::<u8>(), 0..1000),
-        header in (0..7u8, any::<bool>(), 0..5u8),
+        header in (0..7u8, any::<bool>(), 0..5u8, any::<bool>()),
         groups in prop::collection::vec(group(), 1..4),
     ) {
-        if let (Some(first), (lanes, escapes, state_bytes)) = (bytes.first_mut(), header) {
-            *first = lanes | u8::from(escapes) << 3 | state_bytes << 4;
+        if let (Some(first), (lanes, escapes, state_bytes, calibrated)) = (bytes.first_mut(), header) {
+            *first = lanes | u8::from(escapes) << 3 | state_bytes << 4 | u8::from(calibrated) << 7;
         }
         let tables = gaussians();
         let decode = |backend| {
-            let mut decoder = Decoder::new(&bytes)?.with_backend(backend);
+            let mut decoder = Decoder::new(&bytes[..])?.with_backend(backend);
             let mut decoded = Vec::new();
             for group in &groups {
-                if let Group::Tables(elements) = group {
-                    let indexes: Vec<_> = elements.iter().map(|element| element.1).collect();
-                    let mut out = vec![0; indexes.len()];
-                    decoder.get(&TableRows::new(&tables, &indexes), &mut out)?;
-                    decoded.push(out);
-                }
+                decoded.push(decode_group(&mut decoder, group, &tables)?);
             }
             Ok((decoded, decoder.finish()))
         };
@@ -282,12 +282,15 @@ proptest! {
     fn curves_rise_from_0_to_1_whatever_they_count(
         symbols in prop::collection::vec((0..=1u32 << 16, 0..=1u32 << 16, 1..2000usize), 0..9),
     ) {
-        let mut curve = Curve::UNIFORM;
+        let (mut curve, mut age) = (Curve::UNIFORM, Age::default());
         for (one, other, times) in symbols {
             for _ in 0..times {
-                let bounds = [curve.at(one.min(other)), curve.at(one.max(other))];
-                curve.count(bounds, Curve::unit(bounds));
-                curve.renew();
+                let [low, high] = [curve.at(one.min(other)), curve.at(one.max(other))];
+                curve.count(low, high, Curve::unit(low, high));
+                age.grow();
+                if age.is_due() {
+                    curve.renew(&mut age);
+                }
             }
         }
         let values: Vec<u32> = (0..=1 << 16).map(|v| curve.at(v)).collect();
@@ -404,7 +407,7 @@ fn right_mixtures(count: usize, random: &mut Random) -> Group {
         let [scale1, scale2] = [0, 1].map(|_| random.below(widest) as i16);
         let params = [mean, other, scale1, scale2, random.below(128) as i16];
         let slot = random.below(1 << PRECISION);
-        match PairCdf::new(PairConstants::get(), &params).find(slot).0 {
+        match PairCdf::new(PairConstants::get(), &params).find(slot, slot, |bound| bound).0 {
             Region::Inside(symbol) => (symbol as i16, params),
             Region::Below => (-3000, params),
             Region::Above => (i16::MAX, params),
@@ -413,7 +416,7 @@ fn right_mixtures(count: usize, random: &mut Random) -> Group {
     Group::InContexts(vec![5, 0, 9], (0..count).map(element).collect())
 }
 
-/// Groups shorter than a block, of whole blocks, and between; windows that are narrow, wide, and left.
+/// Groups shorter than a block, of whole blocks, and between; symbols at the centre, beside it, and far from it.
 #[test]
 fn every_backend_codes_probable_symbols_alike() {
     let mut random = Random::new(11);
@@ -504,6 +507,49 @@ fn names_of_combs_are_checked() {
     assert!(Decoder::new([header, 0, 2, 0, 0xff, 0x1d, 1, 0]).is_ok());
     // Without calibration there are no combs.
     assert!(matches!(Decoder::new([HAS_COMBS, 0, 1, 0, 0]), Err(Error::Corrupt { .. })));
+}
+
+/// All values by each backend are those of [`Curve::at`], and so are the curves after they counted the same symbols.
+#[test]
+fn every_backend_applies_and_teaches_curves_alike() {
+    let mut random = Random::new(3);
+    let mut numbers = [0; BLOCK];
+    let mut bounds = [[0; BLOCK]; 2];
+    let mut calibrations: Vec<_> =
+        Backend::all().into_iter().map(|backend| (backend, Calibration::default())).collect();
+    let contexts = [0, 1, 2];
+    calibrations.iter_mut().for_each(|(_, learnt)| learnt.reserve(Contexts::new(&contexts).unwrap()));
+    for round in 0..300 {
+        numbers = numbers.map(|_: u16| (random.below(24) * random.below(2)) as u16);
+        let [lows, highs] = &mut bounds;
+        for (low, high) in lows.iter_mut().zip(highs) {
+            let [one, other] = [0, 1].map(|_| random.below((1 << 16) + 1) >> random.below(17));
+            [*low, *high] = [one.min(other), one.max(other)];
+            if random.below(2) == 0 {
+                [*low, *high] = [*high, *low].map(|bound| (1 << 16) - bound);
+            }
+        }
+        let count = if round % 3 == 0 { random.below(65) as usize } else { BLOCK };
+        let values = calibrations.iter_mut().map(|(backend, learnt)| {
+            let mut values = bounds;
+            values.iter_mut().for_each(|values| learnt.block(*backend, &numbers).apply(values));
+            learnt.learn(*backend, &numbers, &values, count);
+            values
+        });
+        let values: Vec<_> = values.collect();
+        assert!(values.iter().all(|of_backend| *of_backend == values[0]));
+    }
+    for v in 0..=1 << 16 {
+        numbers[0] = (v % 24) as u16;
+        let values = calibrations.iter().map(|(backend, learnt)| {
+            let (curves, mut values) = (learnt.block(*backend, &numbers), [v; BLOCK]);
+            curves.apply(&mut values);
+            assert_eq!(values[0], curves.get(0).at(v), "{}", backend.name());
+            values
+        });
+        let values: Vec<_> = values.collect();
+        assert!(values.iter().all(|of_backend| *of_backend == values[0]));
+    }
 }
 
 #[test]

@@ -9,6 +9,9 @@ const LANES: usize = 8;
 
 /// Codes the symbols of a model, in the order in which a walk asks for them.
 pub(super) trait SymbolCoder {
+    /// Whether symbols are set, and not read.
+    const DECODES: bool;
+
     /// Codes integers with these mixtures: an encoder reads `symbols`, a decoder sets them. The contexts are those of the
     /// first symbols, and are repeated.
     ///
@@ -18,12 +21,16 @@ pub(super) trait SymbolCoder {
 }
 
 impl SymbolCoder for Encoder {
+    const DECODES: bool = false;
+
     fn code(&mut self, params: &[[i16; PAIR_PARAMS]], contexts: Contexts, symbols: &mut [i16]) -> Result<()> {
         self.put_in_contexts(symbols, &LogisticPair::new(params), contexts)
     }
 }
 
 impl SymbolCoder for Decoder<&[u8]> {
+    const DECODES: bool = true;
+
     fn code(&mut self, params: &[[i16; PAIR_PARAMS]], contexts: Contexts, symbols: &mut [i16]) -> Result<()> {
         self.get_in_contexts(&LogisticPair::new(params), contexts, symbols)
     }

@@ -516,23 +516,23 @@ impl Head {
     }
 
     /// Codes the vectors of a phase.
-    pub(super) fn code(
+    pub(super) fn code<C: SymbolCoder>(
         &self,
         backend: Backend,
-        coder: &mut impl SymbolCoder,
+        coder: &mut C,
         context: &Context,
         units: &Units,
-        lattice: Lattice,
-        picture: &mut Symbols,
+        (lattice, picture): (Lattice, &mut Symbols),
+        scratch: &mut HeadScratch,
     ) -> Result<()> {
         let inside = lattice.size(picture.size);
         let count = inside.0 * inside.1;
         // Of all groups but the last, in coding order.
         let before =
             self.channels - self.groups.last().map_or(0, |group| group.channels.1 - group.channels.0);
-        let mut fine = vec![0i16; count * before];
-        let mut pairs = vec![[0i16; 2]; count * before];
-        let scratch = &mut HeadScratch::default();
+        let HeadScratch { fine, pairs, group: scratch } = scratch;
+        fine.resize(count * before, 0);
+        pairs.resize(count * before, [0; 2]);
         let mut seen = 0;
         for group in &self.groups {
             let (first, end) = group.channels;
@@ -546,10 +546,12 @@ impl Head {
             for start in (0..count.max(1)).step_by(CHUNK) {
                 interrupt::check()?;
                 let n = CHUNK.min(count - start);
-                scratch.symbols.clear();
-                for i in start..start + n {
-                    let at = self.channels * lattice.at(picture.size.1, i / inside.1, i % inside.1);
-                    scratch.symbols.extend_from_slice(&picture.values[at + first..at + end]);
+                scratch.symbols.resize(n * size, 0);
+                if !C::DECODES {
+                    for (i, symbols) in (start..).zip(scratch.symbols.chunks_exact_mut(size)) {
+                        let at = self.channels * lattice.at(picture.size.1, i / inside.1, i % inside.1);
+                        symbols.copy_from_slice(&picture.values[at + first..at + end]);
+                    }
                 }
                 let coded = (seen > 0).then(|| {
                     let rows = |values, stride| Rows { values, stride: Some(stride) };
@@ -558,9 +560,11 @@ impl Head {
                 });
                 self.params(backend, (group, &units_of_group), context, coded, (start, n), scratch);
                 coder.code(scratch.params.as_chunks().0, contexts, &mut scratch.symbols)?;
-                for (i, symbols) in (start..).zip(scratch.symbols.chunks_exact(size)) {
-                    let at = self.channels * lattice.at(picture.size.1, i / inside.1, i % inside.1);
-                    picture.values[at + first..at + end].copy_from_slice(symbols);
+                if C::DECODES {
+                    for (i, symbols) in (start..).zip(scratch.symbols.chunks_exact(size)) {
+                        let at = self.channels * lattice.at(picture.size.1, i / inside.1, i % inside.1);
+                        picture.values[at + first..at + end].copy_from_slice(symbols);
+                    }
                 }
                 if seen + size <= before {
                     backend.compiled(
@@ -587,7 +591,7 @@ impl Head {
         context: &Context,
         coded: Option<(Rows, Rows)>,
         (start, n): (usize, usize),
-        scratch: &mut HeadScratch,
+        scratch: &mut GroupScratch,
     ) {
         let (first, end) = group.channels;
         let size = end - first;
@@ -624,9 +628,18 @@ impl Head {
     }
 }
 
-/// Memory that is used again for each chunk of positions.
+/// Memory that is used again for each phase. What it holds between has no meaning.
 #[derive(Default)]
-struct HeadScratch {
+pub(super) struct HeadScratch {
+    /// The fine values of the groups coded before, and the pairs of coarse values and magnitudes.
+    fine: Vec<i16>,
+    pairs: Vec<[i16; 2]>,
+    group: GroupScratch,
+}
+
+/// Memory that is used again for each chunk of positions of each group.
+#[derive(Default)]
+struct GroupScratch {
     symbols: Vec<i16>,
     hidden: Vec<f32>,
     mean: Vec<f32>,

@@ -3,8 +3,8 @@
 use super::coder::{SymbolCoder, corrupt, encoder};
 use super::config::Config;
 use super::context::{
-    Context, CrossChannel, Head, HeadSizes, LARGEST_SIDE, Lattice, Normalize, PHASES, Phase, SLOPE, Seen,
-    Symbols, Trunk, TrunkSizes, Units, quantized,
+    Context, CrossChannel, Head, HeadScratch, HeadSizes, LARGEST_SIDE, Lattice, Normalize, PHASES, Phase,
+    SLOPE, Seen, Symbols, Trunk, TrunkSizes, Units, quantized,
 };
 use super::histogram::is_comb;
 use super::layers::{Conv3x3, Linear, Plane};
@@ -391,13 +391,15 @@ impl Mlcc {
         let quarter = (luma.size.0.div_ceil(4), luma.size.1.div_ceil(4));
         let half = (2 * quarter.0, 2 * quarter.1);
         let mut chroma_context = None;
+        let scratch = &mut HeadScratch::default();
         if let Some((v, h)) = sampling.ratio() {
             let grid = (quarter.0 * v, quarter.1 * h);
             let mut coded = Vec::new();
             // Cr comes first.
             for (c, (blocks, component)) in chroma.iter_mut().rev().zip([tables.len() - 1, 1]).enumerate() {
                 let (features, units) = (&self.chroma_features, units(1, component));
-                let mut walk = PlaneWalk { backend, embedding, features, units, blocks, coded: &mut coded };
+                let coded = &mut coded;
+                let mut walk = PlaneWalk { backend, embedding, features, units, blocks, coded, scratch };
                 for (p, first) in PHASES.into_iter().enumerate() {
                     let phase = Phase { lattice: Lattice { stride: 2, first }, grid };
                     walk.code(coder, &self.chroma_trunks[4 * c + p], &self.chroma_heads[c], phase, None)?;
@@ -411,7 +413,7 @@ impl Mlcc {
             Some(CrossChannel { values, columns: half.1, channels: self.chroma_width, stride, first })
         };
         let (features, units, coded) = (&self.luma_features, units(0, 0), &mut Vec::new());
-        let mut walk = PlaneWalk { backend, embedding, features, units, blocks: luma, coded };
+        let mut walk = PlaneWalk { backend, embedding, features, units, blocks: luma, coded, scratch };
         // The first phase is coded as a plane of its own.
         for (p, (i, j)) in PHASES.into_iter().enumerate() {
             let phase = Phase { lattice: Lattice { stride: 4, first: (2 * i, 2 * j) }, grid: quarter };
@@ -493,6 +495,7 @@ struct PlaneWalk<'a> {
     blocks: &'a mut Symbols,
     /// Features of phases coded before, of this plane and of others.
     coded: &'a mut Vec<Plane>,
+    scratch: &'a mut HeadScratch,
 }
 
 impl PlaneWalk<'_> {
@@ -510,7 +513,7 @@ impl PlaneWalk<'_> {
         let mut context = Context::default();
         let seen = Seen { backend, planes, cross_channel, embedding, grid, inside };
         trunk.run(&seen, head.input, &mut context)?;
-        head.code(backend, coder, &context, &self.units, lattice, self.blocks)
+        head.code(backend, coder, &context, &self.units, (lattice, self.blocks), self.scratch)
     }
 
     /// Makes a coded phase part of the context. Of its padding, only the constant channel is other than zero.

@@ -3,8 +3,8 @@
 use super::coder::{SymbolCoder, encoder};
 use super::config::Config;
 use super::context::{
-    Context, Head, HeadSizes, LARGEST_SIDE, Lattice, Normalize, PHASES, Phase, SLOPE, Seen, Symbols, Trunk,
-    TrunkSizes, Units,
+    Context, Head, HeadScratch, HeadSizes, LARGEST_SIDE, Lattice, Normalize, PHASES, Phase, SLOPE, Seen,
+    Symbols, Trunk, TrunkSizes, Units,
 };
 use super::layers::{Linear, Plane};
 use super::matrix::Activation;
@@ -261,6 +261,7 @@ impl Msp {
             latents,
             embedding: Vec::new(),
             coded: Coded::default(),
+            scratch: HeadScratch::default(),
         };
         // The lattice of every 4th vector, then the rest of that of every 2nd, then the rest of all.
         for scale in (0..=SCALES).rev() {
@@ -315,6 +316,7 @@ struct LatticeWalk<'a> {
     /// Of quality and scale.
     embedding: Vec<i16>,
     coded: Coded,
+    scratch: HeadScratch,
 }
 
 impl LatticeWalk<'_> {
@@ -329,7 +331,7 @@ impl LatticeWalk<'_> {
         let mut context = Context::default();
         let seen = Seen { backend, planes, cross_channel: None, embedding: &self.embedding, grid, inside };
         trunks[p].run(&seen, head.input, &mut context)?;
-        head.code(backend, coder, &context, &self.units, lattice, self.latents)
+        head.code(backend, coder, &context, &self.units, (lattice, self.latents), &mut self.scratch)
     }
 
     /// Makes a coded phase part of the context. Symbols of its padding are zero.

@@ -11,7 +11,6 @@ use super::support::Support;
 const LIMIT: i64 = 12;
 pub(super) const ARGUMENT_BITS: u32 = 16;
 const KNOT_BITS: u32 = 6;
-pub(super) const BETWEEN_BITS: u32 = ARGUMENT_BITS - KNOT_BITS;
 const KNOTS: usize = (2 * LIMIT as usize) << KNOT_BITS;
 /// 2^5 slots share a guess.
 const GUESS_SHIFT: u32 = 5;
@@ -22,7 +21,7 @@ const GUESSES: usize = (TOTAL >> GUESS_SHIFT) as usize;
 pub(crate) struct CdfCurve {
     /// The value at a knot (times 2^16) in the high half, the growth to the next knot in the low half. The array's
     /// length is a power of two, so that an index needs no check; the last elements are never used.
-    pub(super) knots: [u32; Self::KNOT_ROOM],
+    pub(crate) knots: [u32; Self::KNOT_ROOM],
     /// The inverse of the curve in the middle of each 32 slots, times 2^[`CdfCurve::GUESS_BITS`]. Searches begin there.
     guesses: [i32; GUESSES],
     /// For each level of scale, the smallest distance from the mean at which a symbol is not worth a slot.
@@ -30,8 +29,12 @@ pub(crate) struct CdfCurve {
 }
 
 impl CdfCurve {
+    /// Positions in the table have so many bits behind the knot.
+    pub(crate) const BETWEEN_BITS: u32 = ARGUMENT_BITS - KNOT_BITS;
+    /// The position of the argument 0, in the middle of the table.
+    pub(crate) const MIDDLE: i32 = (LIMIT as i32) << ARGUMENT_BITS;
     pub(super) const GUESS_BITS: u32 = 12;
-    pub(super) const KNOT_ROOM: usize = (KNOTS + 1).next_power_of_two();
+    pub(crate) const KNOT_ROOM: usize = (KNOTS + 1).next_power_of_two();
 
     /// Returns the only instance for a family, which the first call builds.
     pub(crate) fn get(family: Family) -> &'static Self {
@@ -54,22 +57,22 @@ impl CdfCurve {
     #[inline(always)]
     pub(super) fn at(&self, u: i64) -> u32 {
         let position = Self::position(u);
-        Self::between(self.knots[(position >> BETWEEN_BITS) as usize % Self::KNOT_ROOM], position)
+        Self::between(self.knots[(position >> Self::BETWEEN_BITS) as usize % Self::KNOT_ROOM], position)
     }
 
-    /// Returns the position of an argument in the table, with [`BETWEEN_BITS`] fraction bits.
+    /// Returns the position of an argument in the table, with [`CdfCurve::BETWEEN_BITS`] fraction bits.
     #[inline(always)]
     pub(super) fn position(u: i64) -> u32 {
         // Branches would be hard to predict, and would keep the compiler from using vectors.
-        (u + (LIMIT << ARGUMENT_BITS)).clamp(0, (2 * LIMIT) << ARGUMENT_BITS) as u32
+        (u + i64::from(Self::MIDDLE)).clamp(0, 2 * i64::from(Self::MIDDLE)) as u32
     }
 
     /// Returns the value at a position, given the knot before it.
     #[inline(always)]
     pub(super) fn between(knot: u32, position: u32) -> u32 {
-        let between = position & ((1 << BETWEEN_BITS) - 1);
-        let growth = (knot & 0xffff) * between + (1 << (BETWEEN_BITS - 1));
-        (knot >> 16) + (growth >> BETWEEN_BITS)
+        let between = position & ((1 << Self::BETWEEN_BITS) - 1);
+        let growth = (knot & 0xffff) * between + (1 << (Self::BETWEEN_BITS - 1));
+        (knot >> 16) + (growth >> Self::BETWEEN_BITS)
     }
 
     /// Returns the knots that are used.

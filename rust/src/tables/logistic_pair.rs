@@ -12,7 +12,7 @@
 
 use std::sync::OnceLock;
 
-use super::cdf_curve::{BETWEEN_BITS, CdfCurve};
+use super::cdf_curve::CdfCurve;
 use super::exact_math;
 use super::families::Family;
 use super::slots::{Interval, Intervals, Slots, TOTAL};
@@ -22,9 +22,6 @@ use super::support::{Region, Support};
 pub const PAIR_PARAMS: usize = 5;
 
 const LEVELS: usize = 128;
-/// A distance in 1/16 symbol steps times a reciprocal has this many fraction bits more than the sigmoid's argument.
-const RECIPROCAL_BITS: u32 = 12;
-const WEIGHT_BITS: u32 = 15;
 const SCALE_BITS: u32 = 8;
 
 /// The integer tables from which [`PairCdf`] is computed.
@@ -38,10 +35,22 @@ pub(crate) struct PairConstants {
     radii: [i32; LEVELS],
     /// The first component's weight in the low 16 bits; all bits above are set if it is at least a half.
     weights: [i32; LEVELS],
-    sigmoid: CdfCurve,
+    pub(crate) sigmoid: CdfCurve,
+    /// The radii and the weights once more, for instructions that look up 16 bits.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) short_radii: [i16; LEVELS],
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) short_weights: [i16; LEVELS],
+    /// 2^31 divided by eighth powers of 2, twice: a reciprocal is one of these divided by a power of two and rounded.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) mantissas: [u32; 16],
 }
 
 impl PairConstants {
+    /// A distance in 1/16 symbol steps times a reciprocal has this many fraction bits more than the sigmoid's argument.
+    pub(crate) const RECIPROCAL_BITS: u32 = 12;
+    pub(crate) const WEIGHT_BITS: u32 = 15;
+
     /// Returns the only instance, which the first call builds.
     pub(crate) fn get() -> &'static Self {
         static CONSTANTS: OnceLock<Box<PairConstants>> = OnceLock::new();
@@ -51,11 +60,18 @@ impl PairConstants {
     fn build() -> Self {
         let indices = std::array::from_fn::<f64, LEVELS, _>(|i| i as f64);
         let scales = indices.map(|s| exact_math::exp((s - 48.0) / 8.0 * std::f64::consts::LN_2));
+        let (radii, weights) = (scales.map(radius), indices.map(weight));
         Self {
             reciprocals: scales.map(|scale| (f64::from(1 << 24) / scale).round() as i32),
             scales: scales.map(|scale| (scale * f64::from(16 << SCALE_BITS)).round() as i32),
-            radii: scales.map(radius),
-            weights: indices.map(weight),
+            #[cfg(target_arch = "x86_64")]
+            short_radii: radii.map(|radius| radius as i16),
+            #[cfg(target_arch = "x86_64")]
+            short_weights: weights.map(|weight| (weight & 0xffff) as i16),
+            #[cfg(target_arch = "x86_64")]
+            mantissas: std::array::from_fn(|i| (f64::from(1 << 25) / scales[i % 8]).round() as u32),
+            radii,
+            weights,
             sigmoid: CdfCurve::of(Family::Logistic),
         }
     }
@@ -83,15 +99,17 @@ impl PairConstants {
 }
 
 fn weight(index: f64) -> i32 {
-    let weight = (exact_math::sigmoid((index - 64.0) / 8.0) * f64::from(1 << WEIGHT_BITS)).round() as i32;
-    weight | if weight >= 1 << (WEIGHT_BITS - 1) { -1 << 16 } else { 0 }
+    let weight = (exact_math::sigmoid((index - 64.0) / 8.0) * f64::from(1 << PairConstants::WEIGHT_BITS))
+        .round() as i32;
+    weight | if weight >= 1 << (PairConstants::WEIGHT_BITS - 1) { -1 << 16 } else { 0 }
 }
 
 /// Returns the mean of two values of the curve, weighted by `weight` and the rest of 2^15.
 #[inline(always)]
 fn mix(weight: u32, one: u32, other: u32) -> u32 {
     // The difference may be negative; the sum never is.
-    (other << WEIGHT_BITS).wrapping_add(weight.wrapping_mul(one.wrapping_sub(other))) >> WEIGHT_BITS
+    (other << PairConstants::WEIGHT_BITS).wrapping_add(weight.wrapping_mul(one.wrapping_sub(other)))
+        >> PairConstants::WEIGHT_BITS
 }
 
 /// Returns the distance from which on a symbol is worth less than its slot.
@@ -103,17 +121,21 @@ fn radius(scale: f64) -> i32 {
 /// The distributions of `N` elements. Its methods are loops over arrays, which compilers turn into vector instructions.
 #[derive(Debug, Clone)]
 pub(crate) struct PairBlock<const N: usize> {
-    means: [[i32; N]; 2],
-    reciprocals: [[i32; N]; 2],
-    weights: [u32; N],
-    lows: [i32; N],
-    spares: [u32; N],
-    centres: [i32; N],
+    pub(crate) means: [[i32; N]; 2],
+    pub(crate) reciprocals: [[i32; N]; 2],
+    pub(crate) weights: [u32; N],
+    pub(crate) lows: [i32; N],
+    pub(crate) spares: [u32; N],
+    pub(crate) centres: [i32; N],
     /// The means and the scale indices of the heavier components.
-    heavier: [[i32; N]; 2],
+    pub(crate) heavier: [[i32; N]; 2],
 }
 
 impl<const N: usize> PairBlock<N> {
+    /// The spare slots of a support of one symbol.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) const MOST_SPARE: u32 = TOTAL - 3;
+
     pub(crate) const EMPTY: Self = Self {
         means: [[0; N]; 2],
         reciprocals: [[0; N]; 2],
@@ -166,6 +188,11 @@ impl<const N: usize> PairBlock<N> {
         &self.centres
     }
 
+    /// Returns for each element the scale index of the heavier component.
+    pub(crate) fn heavier_scales(&self) -> &[i32; N] {
+        &self.heavier[1]
+    }
+
     /// Fills in where symbols lie in the distributions. Returns a bit for each symbol outside the support, whose interval has
     /// no meaning.
     #[inline(always)]
@@ -192,27 +219,24 @@ impl<const N: usize> PairBlock<N> {
         (0..N).fold(0, |set, j| set | u64::from(inside[j] != symbols[j]) << j)
     }
 
-    /// Fills in the first slots of symbols `centre + offset`, and a curve of the distribution functions below them; where these
-    /// are outside the support, of its end.
+    /// Fills in the slots of the centres: their ends, and the distribution functions below and above the centres, which
+    /// `curve` maps.
     #[inline(always)]
-    pub(crate) fn starts(
+    pub(crate) fn centre_slots(
         &self,
         constants: &PairConstants,
-        offset: i32,
-        curve: impl Fn(usize, u32) -> u32,
-        [starts, bounds]: [&mut [u32; N]; 2],
+        curve: impl Fn(&mut [u32; N]),
+        [starts, ends]: [&mut [u32; N]; 2],
+        bounds: &mut [[u32; N]; 2],
     ) {
-        let mut symbols = [0; N];
-        for (j, symbol) in symbols.iter_mut().enumerate() {
-            let end = self.lows[j] + (TOTAL - 2 - self.spares[j]) as i32;
-            *symbol = (self.centres[j] + offset).max(self.lows[j]).min(end);
-        }
-        self.bounds(constants, &symbols, bounds);
-        for (j, bound) in bounds.iter_mut().enumerate() {
-            *bound = curve(j, *bound);
-        }
-        for j in 0..N {
-            starts[j] = (1 + symbols[j] - self.lows[j]) as u32 + ((bounds[j] * self.spares[j]) >> 16);
+        // A support has at least two symbols on either side of its centre.
+        let next: [i32; N] = std::array::from_fn(|j| self.centres[j] + 1);
+        for ((symbols, slots), bounds) in [(&self.centres, starts), (&next, ends)].into_iter().zip(bounds) {
+            self.bounds(constants, symbols, bounds);
+            curve(bounds);
+            for j in 0..N {
+                slots[j] = (1 + symbols[j] - self.lows[j]) as u32 + ((bounds[j] * self.spares[j]) >> 16);
+            }
         }
     }
 
@@ -224,12 +248,13 @@ impl<const N: usize> PairBlock<N> {
             let mut positions = [0; N];
             for j in 0..N {
                 let distance = i64::from(symbols[j] * 16 - 8 - self.means[i][j]);
-                positions[j] =
-                    CdfCurve::position((distance * i64::from(self.reciprocals[i][j])) >> RECIPROCAL_BITS);
+                positions[j] = CdfCurve::position(
+                    (distance * i64::from(self.reciprocals[i][j])) >> PairConstants::RECIPROCAL_BITS,
+                );
             }
             for j in 0..N {
-                components[j] =
-                    constants.sigmoid.knots[(positions[j] >> BETWEEN_BITS) as usize % CdfCurve::KNOT_ROOM];
+                components[j] = constants.sigmoid.knots
+                    [(positions[j] >> CdfCurve::BETWEEN_BITS) as usize % CdfCurve::KNOT_ROOM];
             }
             for j in 0..N {
                 components[j] = CdfCurve::between(components[j], positions[j]);
@@ -244,14 +269,14 @@ impl<const N: usize> PairBlock<N> {
 /// The distribution of one element: a mixture of two logistic distributions.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PairCdf<'a> {
-    constants: &'a PairConstants,
-    means: [i32; 2],
-    reciprocals: [i32; 2],
-    weight: u32,
-    pub(super) support: Support,
+    pub(crate) constants: &'a PairConstants,
+    pub(crate) means: [i32; 2],
+    pub(crate) reciprocals: [i32; 2],
+    pub(crate) weight: u32,
+    pub(crate) support: Support,
     /// Mean and scale index of the heavier component. A search begins there.
     mean: i32,
-    scale: i32,
+    pub(crate) scale: i32,
 }
 
 impl<'a> PairCdf<'a> {
@@ -307,12 +332,13 @@ impl<'a> PairCdf<'a> {
             let mut positions = [0; N];
             for (j, position) in positions.iter_mut().enumerate() {
                 let distance = i64::from((first + j as i32) * 16 - 8 - self.means[i]);
-                *position =
-                    CdfCurve::position((distance * i64::from(self.reciprocals[i])) >> RECIPROCAL_BITS);
+                *position = CdfCurve::position(
+                    (distance * i64::from(self.reciprocals[i])) >> PairConstants::RECIPROCAL_BITS,
+                );
             }
             for (component, position) in components.iter_mut().zip(positions) {
-                *component =
-                    self.constants.sigmoid.knots[(position >> BETWEEN_BITS) as usize % CdfCurve::KNOT_ROOM];
+                *component = self.constants.sigmoid.knots
+                    [(position >> CdfCurve::BETWEEN_BITS) as usize % CdfCurve::KNOT_ROOM];
             }
             for (component, position) in components.iter_mut().zip(positions) {
                 *component = CdfCurve::between(*component, position);
@@ -329,15 +355,11 @@ impl<'a> PairCdf<'a> {
         let boundary = (self.support.low + j) * 16 - 8;
         let component = |i: usize| {
             let distance = i64::from(boundary - self.means[i]);
-            self.constants.sigmoid.at((distance * i64::from(self.reciprocals[i])) >> RECIPROCAL_BITS)
+            self.constants
+                .sigmoid
+                .at((distance * i64::from(self.reciprocals[i])) >> PairConstants::RECIPROCAL_BITS)
         };
         mix(self.weight, component(0), component(1))
-    }
-
-    /// Returns the first slot of symbol `j` of the support, 0..=n: strictly increasing, and within 1..2^15.
-    #[inline(always)]
-    pub(super) fn start(&self, j: i32, curve: impl Fn(u32) -> u32) -> u32 {
-        1 + j as u32 + ((curve(self.bound(j)) * self.support.spare()) >> 16)
     }
 
     /// Returns the slots of a symbol. If these are an escape's, the symbol's distance from the support is returned as well.
@@ -347,17 +369,11 @@ impl<'a> PairCdf<'a> {
         (interval.slots(), outside)
     }
 
-    /// Returns the owner of a slot and all slots of that owner.
+    /// Returns the owner of a slot, and where it lies in the distribution, whose function `curve` maps; the search begins at the
+    /// owner of slot `guess` without that curve.
     #[inline]
-    pub(crate) fn find(&self, slot: u32) -> (Region, Slots) {
-        self.find_by(slot, slot, |bound| bound)
-    }
-
-    /// Does as [`Self::find`] for slots that follow from a curve of the distribution function; the search begins at the owner
-    /// of slot `guess` without that curve.
-    #[inline]
-    pub(crate) fn find_by(&self, slot: u32, guess: u32, curve: impl Fn(u32) -> u32) -> (Region, Slots) {
-        self.support.find(slot, self.quantile(guess), |j| self.start(j, &curve))
+    pub(crate) fn find(&self, slot: u32, guess: u32, curve: impl Fn(u32) -> u32) -> (Region, Interval) {
+        self.support.find(slot, self.quantile(guess), |j| curve(self.bound(j)))
     }
 
     /// Returns where a symbol lies in the distribution; with its distance from the support if that does not contain it.
@@ -391,7 +407,7 @@ impl<'a> PairCdf<'a> {
 
     /// Returns the symbol of the support that would own this slot if the heavier component were the only one.
     #[inline]
-    fn quantile(&self, slot: u32) -> i32 {
+    pub(crate) fn quantile(&self, slot: u32) -> i32 {
         let guess = self.constants.sigmoid.guess(slot);
         let scale = self.constants.scales[self.scale as usize % LEVELS];
         let distance = (i64::from(scale) * i64::from(guess)) >> (SCALE_BITS + CdfCurve::GUESS_BITS);

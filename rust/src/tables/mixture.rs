@@ -134,43 +134,31 @@ impl MixtureCdf<'_> {
 
     /// Returns the first slot of symbol `j` of the support, 0..=n: strictly increasing, and within 1..2^15.
     #[inline]
-    pub(super) fn start(&self, j: i32, curve: impl Fn(u32) -> u32) -> u32 {
-        1 + j as u32 + ((curve(self.bound(j)) * self.bounds.support.spare()) >> 16)
+    pub(super) fn start(&self, j: i32) -> u32 {
+        1 + j as u32 + ((self.bound(j) * self.bounds.support.spare()) >> 16)
     }
 
     /// Returns the slots of a symbol. If these are an escape's, the symbol's distance from the support is returned as well.
     #[inline]
     pub(crate) fn slots(&self, symbol: i32) -> (Slots, Option<u64>) {
-        self.bounds.support.slots(symbol, |j| self.start(j, |bound| bound))
+        self.bounds.support.slots(symbol, |j| self.start(j))
     }
 
-    /// Returns the owner of a slot and all slots of that owner.
+    /// Returns the owner of a slot, and where it lies in the distribution, whose function `curve` maps; the search begins at the
+    /// owner of slot `guess` without that curve.
     #[inline]
-    pub(crate) fn find(&self, slot: u32) -> (Region, Slots) {
-        self.find_by(slot, slot, |bound| bound)
-    }
-
-    /// Does as [`Self::find`] for slots that follow from a curve of the distribution function; the search begins at the owner
-    /// of slot `guess` without that curve.
-    #[inline]
-    pub(crate) fn find_by(&self, slot: u32, guess: u32, curve: impl Fn(u32) -> u32) -> (Region, Slots) {
+    pub(crate) fn find(&self, slot: u32, guess: u32, curve: impl Fn(u32) -> u32) -> (Region, Interval) {
         let MixtureBounds { support, heaviest, mean, scale } = *self.bounds;
         let guess = self.curves[heaviest].guess(guess);
         let distance = (i64::from(scale) * i64::from(guess)) >> CdfCurve::GUESS_BITS;
         let guess = nearest(i64::from(mean) + distance);
-        support.find(slot, guess as i32, |j| self.start(j, &curve))
+        support.find(slot, guess as i32, |j| curve(self.bound(j)))
     }
 
     /// Returns where a symbol lies in the distribution; with its distance from the support if that does not contain it.
     #[inline]
     pub(crate) fn interval(&self, symbol: i32) -> (Interval, Option<u64>) {
         self.bounds.support.interval(symbol, |j| self.bound(j))
-    }
-
-    /// Returns where a symbol of the support, or an escape, lies in the distribution.
-    #[inline]
-    pub(crate) fn interval_of(&self, region: Region) -> Interval {
-        self.bounds.support.interval_of(region, |j| self.bound(j))
     }
 
     /// Returns the binary logarithm, rounded down, of the scale of the heaviest component.

@@ -52,6 +52,8 @@ pub(crate) use row_cdf::RowCdf;
 pub use scale_tables::ScaleTables;
 pub use slots::{Interval, Intervals, PRECISION, Slots, TOTAL};
 pub(crate) use support::Region;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use support::Support;
 
 #[cfg(test)]
 mod tests;

@@ -16,17 +16,32 @@ pub enum Region {
 /// The symbols `low..low + symbols`, which have slots of their own. Symbols below share the slots before the first one,
 /// symbols above share the slots after the last one.
 ///
-/// The methods' argument `start` maps `j`, 0 to `symbols`, to the first slot of symbol `low + j`: a strictly increasing
+/// The argument `start` of a method maps `j`, 0 to `symbols`, to the first slot of symbol `low + j`: a strictly increasing
 /// function with values of at least 1 and below 2^15.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Support {
-    pub(super) low: i32,
-    pub(super) symbols: i32,
+pub(crate) struct Support {
+    pub(crate) low: i32,
+    pub(crate) symbols: i32,
+}
+
+/// Where symbol `j` of a support begins: the distribution function below it, times 2^16, and its first slot.
+#[derive(Debug, Clone, Copy)]
+struct Begin {
+    j: i32,
+    bound: u32,
+    slot: u32,
+}
+
+impl Begin {
+    #[inline(always)]
+    fn new(j: i32, bound: u32, spare: u32) -> Self {
+        Self { j, bound, slot: 1 + j as u32 + ((bound * spare) >> 16) }
+    }
 }
 
 impl Support {
     /// The largest distance of a support's ends from its centre.
-    pub(super) const MAX_RADIUS: i32 = 2047;
+    pub(crate) const MAX_RADIUS: i32 = 2047;
 
     /// Returns the symbols.
     #[cfg(test)]
@@ -36,7 +51,7 @@ impl Support {
 
     /// Returns the number of slots that are left once each symbol and each escape has one.
     #[inline]
-    pub(super) fn spare(self) -> u32 {
+    pub(crate) fn spare(self) -> u32 {
         TOTAL - 2 - self.symbols as u32
     }
 
@@ -87,81 +102,76 @@ impl Support {
         Interval { rank, bounds, spare: self.spare() }
     }
 
-    /// Returns the owner of a slot and all slots of that owner. The search begins at the symbol nearest to `low + guess`.
+    /// Returns the owner of a slot and where it lies in the distribution, of which `bound` maps `j` to the function below symbol
+    /// `low + j`, times 2^16. The search begins at the symbol nearest to `low + guess`.
     #[inline]
-    pub(super) fn find(self, slot: u32, guess: i32, start: impl Fn(i32) -> u32) -> (Region, Slots) {
+    pub(super) fn find(self, slot: u32, guess: i32, bound: impl Fn(i32) -> u32) -> (Region, Interval) {
+        let begin = |j| Begin::new(j, bound(j), self.spare());
         let guess = guess.clamp(0, self.symbols - 1);
-        let (first, end) = (start(guess), start(guess + 1));
-        if slot < first {
-            self.find_below(slot, (guess, first), start)
-        } else if slot >= end {
-            self.find_above(slot, (guess + 1, end), start)
+        let (first, next) = (begin(guess), begin(guess + 1));
+        if slot < first.slot {
+            self.find_below(slot, first, begin)
+        } else if slot >= next.slot {
+            self.find_above(slot, next, begin)
         } else {
-            self.inside(guess, first, end)
+            self.inside(first, next)
         }
     }
 
-    fn inside(self, j: i32, start: u32, end: u32) -> (Region, Slots) {
-        (Region::Inside(self.low + j), Slots::new(start, end))
+    fn inside(self, first: Begin, next: Begin) -> (Region, Interval) {
+        let bounds = [first.bound, next.bound];
+        (
+            Region::Inside(self.low + first.j),
+            Interval { rank: 1 + first.j as u32, bounds, spare: self.spare() },
+        )
     }
 
-    /// Finds the owner of a slot below symbol `high`, which starts at slot `end`: first by steps of doubling length
-    /// downwards, then by bisection.
-    fn find_below(
-        self,
-        slot: u32,
-        (mut high, mut end): (i32, u32),
-        start: impl Fn(i32) -> u32,
-    ) -> (Region, Slots) {
+    /// Finds the owner of a slot below that of `high`: first by steps of doubling length downwards, then by bisection.
+    fn find_below(self, slot: u32, mut high: Begin, begin: impl Fn(i32) -> Begin) -> (Region, Interval) {
         let mut step = 1;
         loop {
-            let low = (high - step).max(0);
-            let first = start(low);
-            if first <= slot {
-                return self.bisect(slot, (low, first), (high, end), start);
+            let low = begin((high.j - step).max(0));
+            if low.slot <= slot {
+                return self.bisect(slot, low, high, begin);
             }
-            if low == 0 {
-                return (Region::Below, Slots::new(0, first));
+            if low.j == 0 {
+                let interval = Interval { rank: 0, bounds: [0, low.bound], spare: self.spare() };
+                return (Region::Below, interval);
             }
-            (high, end, step) = (low, first, 2 * step);
+            (high, step) = (low, 2 * step);
         }
     }
 
-    /// Finds the owner of a slot in the same way upwards from symbol `low`, which starts at slot `first` or before.
-    fn find_above(
-        self,
-        slot: u32,
-        (mut low, mut first): (i32, u32),
-        start: impl Fn(i32) -> u32,
-    ) -> (Region, Slots) {
+    /// Finds the owner of a slot in the same way upwards from `low`, whose slot is not above.
+    fn find_above(self, slot: u32, mut low: Begin, begin: impl Fn(i32) -> Begin) -> (Region, Interval) {
         let mut step = 1;
         loop {
-            if low == self.symbols {
-                return (Region::Above, Slots::new(first, TOTAL));
+            if low.j == self.symbols {
+                let rank = 1 + self.symbols as u32;
+                let interval = Interval { rank, bounds: [low.bound, 1 << 16], spare: self.spare() };
+                return (Region::Above, interval);
             }
-            let high = (low + step).min(self.symbols);
-            let end = start(high);
-            if slot < end {
-                return self.bisect(slot, (low, first), (high, end), start);
+            let high = begin((low.j + step).min(self.symbols));
+            if slot < high.slot {
+                return self.bisect(slot, low, high, begin);
             }
-            (low, first, step) = (high, end, 2 * step);
+            (low, step) = (high, 2 * step);
         }
     }
 
-    /// Finds the owner of a slot, given a symbol that starts at or before the slot and one that starts after it.
+    /// Finds the owner of a slot, given a symbol that begins at or before the slot and one that begins after it.
     fn bisect(
         self,
         slot: u32,
-        mut low: (i32, u32),
-        mut high: (i32, u32),
-        start: impl Fn(i32) -> u32,
-    ) -> (Region, Slots) {
-        while high.0 - low.0 > 1 {
-            let middle = low.0 + (high.0 - low.0) / 2;
-            let first = start(middle);
-            *(if first <= slot { &mut low } else { &mut high }) = (middle, first);
+        mut low: Begin,
+        mut high: Begin,
+        begin: impl Fn(i32) -> Begin,
+    ) -> (Region, Interval) {
+        while high.j - low.j > 1 {
+            let middle = begin(low.j + (high.j - low.j) / 2);
+            *(if middle.slot <= slot { &mut low } else { &mut high }) = middle;
         }
-        self.inside(low.0, low.1, high.1)
+        self.inside(low, high)
     }
 
     /// Returns the symbol at this distance below or above the support, if there is one.

@@ -1,10 +1,10 @@
 //! The interface between models and coders.
 
 use super::fused::FusedBlocks;
-use crate::ans::calibration::Curve;
+use crate::ans::calibration::{BlockCurves, Curve};
 use crate::ans::comb::Window;
 use crate::ans::constants::BLOCK;
-use crate::ans::simd::{Backend, BlockRows};
+use crate::ans::simd::{Backend, BlockRows, Likely};
 use crate::tables::{Interval, Intervals, Region, Slots};
 use crate::{Error, Result};
 
@@ -53,8 +53,8 @@ pub trait BatchModel: Sync {
         None
     }
 
-    /// Fills in the slots of the symbols of block `b` of the batch. In the result, a bit is set for each symbol for which
-    /// [`BatchModel::slots`] must be asked; these include all escapes. `None` leaves all to it.
+    /// Fills in the slots of the symbols of block `b` of the batch, which is prepared. In the result, a bit is set for each
+    /// symbol for which [`BatchModel::slots`] must be asked; these include all escapes. `None` leaves all to it.
     #[inline]
     fn block_slots(
         &self,
@@ -67,8 +67,17 @@ pub trait BatchModel: Sync {
         self.rows(params, b).map(|rows| backend.slots(rows, symbols, slots))
     }
 
-    /// Prepares to decode block `b` of the batch: computes what makes [`BatchModel::find`] fast.
+    /// Prepares to code block `b` of the batch: computes what methods for a whole block need.
     fn prepare(&self, _params: &mut Self::Params, _b: usize, _backend: Backend) {}
+
+    /// Computes likely symbols of the block that was prepared last, whose distribution functions have these curves, if any.
+    fn expect(&self, _params: &mut Self::Params, _backend: Backend, _curves: Option<&BlockCurves>) {}
+
+    /// Returns the symbols that [`BatchModel::expect`] computed, if it does: [`BatchModel::find`] is asked only for others.
+    #[inline(always)]
+    fn likely<'a>(&self, _params: &'a Self::Params) -> Option<&'a Likely> {
+        None
+    }
 
     /// Returns the model in the form in which some backends load and code a block in one pass, if there is one.
     fn fused(&self) -> Option<FusedBlocks<'_>> {
@@ -81,7 +90,7 @@ pub trait Calibrated: EntropyModel {
     /// Returns the range of scales in which element `j` of the batch is, from 0 to 7.
     fn range(&self, params: &Self::Params, j: usize) -> usize;
 
-    /// Fills in the ranges of block `b` of the batch.
+    /// Fills in the ranges of block `b` of the batch, which is prepared.
     fn block_ranges(
         &self,
         params: &Self::Params,
@@ -99,12 +108,11 @@ pub trait Calibrated: EntropyModel {
     /// support is returned as well.
     fn interval(&self, params: &Self::Params, j: usize, symbol: i32) -> (Interval, Option<u64>);
 
-    /// Fills in where the symbols of block `b` of the batch lie. In the result, a bit is set for each symbol for which
-    /// [`Calibrated::interval`] must be asked; these include all escapes.
+    /// Fills in where the symbols of the block that was prepared last lie. In the result, a bit is set for each symbol for
+    /// which [`Calibrated::interval`] must be asked; these include all escapes.
     fn block_intervals(
         &self,
         _params: &Self::Params,
-        _b: usize,
         _backend: Backend,
         _symbols: &[i32; BLOCK],
         _intervals: &mut Intervals<BLOCK>,
@@ -112,20 +120,9 @@ pub trait Calibrated: EntropyModel {
         u64::MAX
     }
 
-    /// Prepares to decode block `b` of the batch, whose elements have these curves.
-    fn prepare_by(
-        &self,
-        _params: &mut Self::Params,
-        _b: usize,
-        _backend: Backend,
-        _curves: &[&Curve; BLOCK],
-    ) {
-    }
-
-    /// Returns what [`Calibrated::find_by`] does, in short, if it is known in the block that was prepared last: the symbol,
-    /// its slots, and the distribution function below and above it by the element's curve.
+    /// Returns the distribution functions below and above the [likely](BatchModel::likely) symbols, by the elements' curves.
     #[inline(always)]
-    fn find_prepared(&self, _params: &Self::Params, _j: usize, _slot: u32) -> Option<(i32, Slots, [u32; 2])> {
+    fn likely_bounds<'a>(&self, _params: &'a Self::Params) -> Option<&'a [[u32; BLOCK]; 2]> {
         None
     }
 

@@ -1,12 +1,11 @@
 //! Mixtures of two logistic distributions, with integer parameters.
 
 use super::entropy_model::{BatchModel, Calibrated, EntropyModel};
-use super::windows::Windows;
 use crate::Result;
-use crate::ans::calibration::{Curve, RANGES};
+use crate::ans::calibration::{BlockCurves, Curve, RANGES};
 use crate::ans::comb::Window;
 use crate::ans::constants::BLOCK;
-use crate::ans::simd::Backend;
+use crate::ans::simd::{Backend, Likely};
 use crate::tables::{Interval, Intervals, PAIR_PARAMS, PairBlock, PairCdf, PairConstants, Region, Slots};
 
 /// Gives element `i` the mixture of two logistic distributions with the parameters
@@ -19,6 +18,9 @@ pub struct LogisticPair<'a> {
     constants: &'static PairConstants,
     params: &'a [[i16; PAIR_PARAMS]],
 }
+
+/// From this scale index on, of four symbol steps, the owner of a slot is seldom near the centre.
+const WIDE: i32 = 64;
 
 impl<'a> LogisticPair<'a> {
     /// Takes five parameters for each element; all values are valid.
@@ -37,9 +39,11 @@ impl BatchModel for LogisticPair<'_> {
     type Params = PairBatch;
 
     fn load(&self, first: usize, count: usize, params: &mut PairBatch) -> Result<()> {
-        params.mixtures.clear();
-        params.mixtures.extend_from_slice(&self.params[first..first + count]);
-        params.mixtures.resize(count.next_multiple_of(BLOCK), [0; PAIR_PARAMS]);
+        // All values are valid, so only the last block, which must be filled up, is copied.
+        params.first = first;
+        let end = first + count;
+        let last = &self.params[end - count % BLOCK..end];
+        params.last[..last.len()].copy_from_slice(last);
         Ok(())
     }
 
@@ -48,12 +52,10 @@ impl BatchModel for LogisticPair<'_> {
         params.cdf(self, j).slots(symbol)
     }
 
-    #[inline(always)]
+    #[inline(never)]
     fn find(&self, params: &PairBatch, j: usize, slot: u32) -> (Region, Slots) {
-        match params.windows.find(j, slot) {
-            Some((symbol, slots, _)) => (Region::Inside(symbol), slots),
-            None => search(&params.windows, self.constants, j, slot),
-        }
+        let (region, interval) = params.find(self.constants, j, slot, None);
+        (region, interval.slots())
     }
 
     fn symbol_outside(&self, params: &PairBatch, j: usize, region: Region, distance: u64) -> Option<i32> {
@@ -63,13 +65,13 @@ impl BatchModel for LogisticPair<'_> {
     fn block_slots(
         &self,
         params: &PairBatch,
-        b: usize,
+        _: usize,
         backend: Backend,
         symbols: &[i32; BLOCK],
         slots: &mut [Slots; BLOCK],
     ) -> Option<u64> {
         let mut intervals = Intervals::EMPTY;
-        let outside = self.block_intervals(params, b, backend, symbols, &mut intervals);
+        let outside = self.block_intervals(params, backend, symbols, &mut intervals);
         backend.compiled(
             #[inline(always)]
             || intervals.slots(slots),
@@ -78,12 +80,27 @@ impl BatchModel for LogisticPair<'_> {
     }
 
     fn prepare(&self, params: &mut PairBatch, b: usize, backend: Backend) {
-        let PairBatch { mixtures, windows } = params;
-        let mixtures = &mixtures.as_chunks().0[b];
+        let PairBatch { first, last, block, .. } = params;
+        let mixtures = self.params[*first..].as_chunks().0.get(b).unwrap_or(last);
+        backend.load_pairs(self.constants, mixtures, block);
+        params.backend = backend;
+    }
+
+    fn expect(&self, params: &mut PairBatch, backend: Backend, curves: Option<&BlockCurves>) {
+        let PairBatch { block, likely: Likely { symbols, starts, ends }, bounds, .. } = params;
+        *symbols = *block.centres();
         backend.compiled(
             #[inline(always)]
-            || windows.open(self.constants, mixtures, backend.gathers(), |_, bound| bound),
+            || {
+                let curve = |bounds: &mut _| curves.map_or((), |curves| curves.apply(bounds));
+                block.centre_slots(self.constants, curve, [starts, ends], bounds);
+            },
         );
+    }
+
+    #[inline(always)]
+    fn likely<'a>(&self, params: &'a PairBatch) -> Option<&'a Likely> {
+        Some(&params.likely)
     }
 }
 
@@ -91,21 +108,22 @@ impl Calibrated for LogisticPair<'_> {
     /// The ranges are octaves of the scale of the heavier component, from half a symbol step on.
     #[inline]
     fn range(&self, params: &PairBatch, j: usize) -> usize {
-        range(&params.mixtures[j]).into()
+        let [_, _, scale1, scale2, weight] = self.params[params.first + j];
+        range((if weight >= 64 { scale1 } else { scale2 }).into()).into()
     }
 
     fn block_ranges(
         &self,
         params: &PairBatch,
-        b: usize,
+        _: usize,
         backend: Backend,
         ranges: &mut [u16; BLOCK],
         _: usize,
     ) {
-        let mixtures: &[_; BLOCK] = &params.mixtures.as_chunks().0[b];
+        let scales = params.block.heavier_scales();
         backend.compiled(
             #[inline(always)]
-            || ranges.iter_mut().zip(mixtures).for_each(|(to, mixture)| *to = range(mixture)),
+            || ranges.iter_mut().zip(scales).for_each(|(to, &scale)| *to = range(scale)),
         );
     }
 
@@ -117,39 +135,22 @@ impl Calibrated for LogisticPair<'_> {
     fn block_intervals(
         &self,
         params: &PairBatch,
-        b: usize,
         backend: Backend,
         symbols: &[i32; BLOCK],
         intervals: &mut Intervals<BLOCK>,
     ) -> u64 {
-        let mixtures = &params.mixtures.as_chunks().0[b];
         backend.compiled(
             #[inline(always)]
-            || {
-                let mut block = PairBlock::EMPTY;
-                block.load(self.constants, mixtures);
-                block.intervals(self.constants, symbols, intervals)
-            },
+            || params.block.intervals(self.constants, symbols, intervals),
         )
     }
 
-    fn prepare_by(&self, params: &mut PairBatch, b: usize, backend: Backend, curves: &[&Curve; BLOCK]) {
-        let PairBatch { mixtures, windows } = params;
-        let mixtures = &mixtures.as_chunks().0[b];
-        backend.compiled(
-            #[inline(always)]
-            || {
-                windows
-                    .open(self.constants, mixtures, backend.gathers(), |j, bound| curves[j % BLOCK].at(bound))
-            },
-        );
-    }
-
     #[inline(always)]
-    fn find_prepared(&self, params: &PairBatch, j: usize, slot: u32) -> Option<(i32, Slots, [u32; 2])> {
-        params.windows.find(j, slot)
+    fn likely_bounds<'a>(&self, params: &'a PairBatch) -> Option<&'a [[u32; BLOCK]; 2]> {
+        Some(&params.bounds)
     }
 
+    #[inline(never)]
     fn open_window(
         &self,
         params: &PairBatch,
@@ -175,41 +176,73 @@ impl Calibrated for LogisticPair<'_> {
 
     #[inline(never)]
     fn find_by(&self, params: &PairBatch, j: usize, slot: u32, curve: &Curve) -> (Region, Interval) {
-        let (cdf, at) = (params.windows.cdf(self.constants, j), |bound| curve.at(bound));
-        let (region, _) = cdf.find_by(slot, curve.guess(2 * slot) / 2, at);
-        (region, cdf.interval_of(region).by(at))
+        params.find(self.constants, j, slot, Some(curve))
     }
 }
 
-/// Returns the octave of the scale of the heavier component. (`clamp` would keep loops from becoming vector instructions.)
+/// Returns the octave of a scale. (`clamp` would keep loops from becoming vector instructions.)
 #[inline(always)]
-fn range(&[_, _, scale1, scale2, weight]: &[i16; PAIR_PARAMS]) -> u16 {
-    let scale = if weight >= 64 { scale1 } else { scale2 };
-    (scale.max(24).min(24 + 8 * RANGES as i16 - 1) / 8 - 3) as u16
+fn range(scale: i32) -> u16 {
+    (scale.max(24).min(24 + 8 * RANGES as i32 - 1) / 8 - 3) as u16
 }
 
-/// Finds the owner of a slot.
-#[inline(never)]
-fn search(windows: &Windows, constants: &PairConstants, j: usize, slot: u32) -> (Region, Slots) {
-    windows.cdf(constants, j).find(slot)
-}
-
-/// The mixtures of a batch, and the windows on those of the block that was prepared last.
+/// A batch, and what is known of the block of it that was prepared last.
 #[derive(Debug)]
 pub struct PairBatch {
-    mixtures: Vec<[i16; PAIR_PARAMS]>,
-    windows: Windows,
+    backend: Backend,
+    first: usize,
+    /// The mixtures of the last block if that is not whole.
+    last: [[i16; PAIR_PARAMS]; BLOCK],
+    block: PairBlock<BLOCK>,
+    /// The symbols at the centres of the distributions.
+    likely: Likely,
+    /// The distribution functions below and above these, by the elements' curves.
+    bounds: [[u32; BLOCK]; 2],
 }
 
 impl Default for PairBatch {
     fn default() -> Self {
-        Self { mixtures: Vec::new(), windows: Windows::EMPTY }
+        Self {
+            backend: Backend::SCALAR,
+            first: 0,
+            last: [[0; PAIR_PARAMS]; BLOCK],
+            block: PairBlock::EMPTY,
+            likely: Likely::EMPTY,
+            bounds: [[0; BLOCK]; 2],
+        }
     }
 }
 
 impl PairBatch {
     #[inline(always)]
     fn cdf<'a>(&self, model: &LogisticPair<'a>, j: usize) -> PairCdf<'a> {
-        PairCdf::new(model.constants, &self.mixtures[j])
+        PairCdf::new(model.constants, &model.params[self.first + j])
+    }
+
+    /// Returns the owner of a slot of element `j`, and where it lies in the distribution by a curve, if there is one.
+    #[inline(always)]
+    fn find(
+        &self,
+        constants: &PairConstants,
+        j: usize,
+        slot: u32,
+        curve: Option<&Curve>,
+    ) -> (Region, Interval) {
+        let j = j % BLOCK;
+        let cdf = self.block.cdf(constants, j);
+        let guess = || curve.map_or(slot, |curve| curve.guess(2 * slot) / 2);
+        // The owner is often a neighbour of the likely symbol.
+        let first = if cdf.scale >= WIDE {
+            cdf.quantile(guess()) - 3
+        } else {
+            self.block.centres()[j] - cdf.support.low + if slot < self.likely.starts[j] { -7 } else { 1 }
+        };
+        if let Some(interval) = self.backend.find_near(&cdf, first, slot, curve) {
+            return (Region::Inside(cdf.support.low + interval.rank as i32 - 1), interval);
+        }
+        match curve {
+            Some(curve) => cdf.find(slot, guess(), |bound| curve.at(bound)),
+            None => cdf.find(slot, guess(), |bound| bound),
+        }
     }
 }

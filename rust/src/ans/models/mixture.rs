@@ -108,7 +108,8 @@ impl<T: Float> BatchModel for Mixture<'_, T> {
 
     #[inline]
     fn find(&self, params: &MixtureBatch, j: usize, slot: u32) -> (Region, Slots) {
-        params.mixture(&self.curves, j).find(slot)
+        let (region, interval) = params.mixture(&self.curves, j).find(slot, slot, |bound| bound);
+        (region, interval.slots())
     }
 
     fn symbol_outside(&self, params: &MixtureBatch, j: usize, region: Region, distance: u64) -> Option<i32> {
@@ -130,9 +131,7 @@ impl<T: Float> Calibrated for Mixture<'_, T> {
 
     #[inline]
     fn find_by(&self, params: &MixtureBatch, j: usize, slot: u32, curve: &Curve) -> (Region, Interval) {
-        let (mixture, at) = (params.mixture(&self.curves, j), |bound| curve.at(bound));
-        let (region, _) = mixture.find_by(slot, curve.guess(2 * slot) / 2, at);
-        (region, mixture.interval_of(region).by(at))
+        params.mixture(&self.curves, j).find(slot, curve.guess(2 * slot) / 2, |bound| curve.at(bound))
     }
 }
 

@@ -8,7 +8,6 @@ mod logistic_pair;
 mod mixture;
 mod parameter;
 mod table_rows;
-mod windows;
 
 pub use categorical::Categorical;
 pub(super) use entropy_model::check_count;

@@ -6,11 +6,13 @@ use super::entropy_model::{BatchModel, Calibrated, EntropyModel};
 use super::location_scale::locate;
 use super::{Categorical, LocationScale, LogisticPair, Mixture, MixtureComponent, Parameter, TableRows};
 use crate::Error;
-use crate::ans::calibration::{Curve, RANGES};
+use crate::ans::calibration::{Age, BlockCurves, Curve, RANGES};
 use crate::ans::constants::BLOCK;
 use crate::ans::simd::BlockRows;
 use crate::ans::{self, Backend, Contexts, Decoder, Encoder, Random, Symbol};
-use crate::tables::{CdfRow, Family, Float, Region, ScaleTables, Slots, TOTAL, Tables};
+use crate::tables::{
+    CdfRow, Family, Float, PairCdf, PairConstants, Region, ScaleTables, Slots, TOTAL, Tables,
+};
 
 /// Symbols come back from every backend by whichever door, calibrated or not, and their bytes are the same.
 fn check_round_trip<S: Symbol + Debug + PartialEq, M: Calibrated>(symbols: &[S], model: &M) {
@@ -82,7 +84,7 @@ fn check_calibrated<S: Symbol + Debug + PartialEq, M: Calibrated>(symbols: &[S],
     }
 }
 
-/// Where symbols lie says their slots; and by any curve each slot has one owner, which lies where it is found.
+/// Where symbols lie says their slots; and owners of slots are found by all backends.
 fn check_intervals<M: Calibrated>(model: &M, j: usize, symbols: &[i32], curve: &Curve) {
     let mut params = M::Params::default();
     model.load(0, model.len(), &mut params).unwrap();
@@ -91,16 +93,23 @@ fn check_intervals<M: Calibrated>(model: &M, j: usize, symbols: &[i32], curve: &
         let (interval, outside) = model.interval(&params, j, symbol);
         assert_eq!((interval.slots(), outside), model.slots(&params, j, symbol), "{symbol}");
     }
-    model.prepare_by(&mut params, 0, Backend::default(), &[curve; BLOCK]);
+    for backend in Backend::all() {
+        model.prepare(&mut params, 0, backend);
+        check_owners(model, &params, j, curve);
+    }
+}
+
+/// By a curve each slot has one owner, which lies where it is found.
+fn check_owners<M: Calibrated>(model: &M, params: &M::Params, j: usize, curve: &Curve) {
     let mut next = 0;
     while next < TOTAL {
-        let (region, interval) = model.find_by(&params, j, next, curve);
+        let (region, interval) = model.find_by(params, j, next, curve);
         let slots = interval.slots();
         assert_eq!(slots.start(), next, "{region:?}");
         next += slots.freq();
-        assert_eq!(model.find_by(&params, j, next - 1, curve), (region, interval));
+        assert_eq!(model.find_by(params, j, next - 1, curve), (region, interval));
         if let Region::Inside(symbol) = region {
-            let own = model.interval(&params, j, symbol);
+            let own = model.interval(params, j, symbol);
             assert_eq!((own.0.by(|bound| curve.at(bound)), own.1), (interval, None));
         }
     }
@@ -111,20 +120,76 @@ fn check_intervals<M: Calibrated>(model: &M, j: usize, symbols: &[i32], curve: &
 fn curve() -> impl Strategy<Value = Curve> {
     let seen = prop::collection::vec((0..1u32 << 16, 0..9u32, 1..1500), 0..4);
     seen.prop_map(|seen| {
-        let mut curve = Curve::UNIFORM;
+        let (mut curve, mut age) = (Curve::UNIFORM, Age::default());
         for (low, width, times) in seen {
             for _ in 0..times {
-                let bounds = [curve.at(low), curve.at((low + (1 << (2 * width))).min(1 << 16))];
-                curve.count(bounds, Curve::unit(bounds));
-                curve.renew();
+                let [low, high] = [low, (low + (1 << (2 * width))).min(1 << 16)].map(|v| curve.at(v));
+                curve.count(low, high, Curve::unit(low, high));
+                age.grow();
+                if age.is_due() {
+                    curve.renew(&mut age);
+                }
             }
         }
         curve
     })
 }
 
+/// For mixtures with these parameters, each backend knows the slots of likely symbols, and finds the owners of others.
+fn check_likely(params: &[[i16; 5]], curve: &Curve, random: &mut Random) {
+    let model = LogisticPair::new(params);
+    for (backend, calibrated) in
+        Backend::all().into_iter().flat_map(|backend| [(backend, false), (backend, true)])
+    {
+        let mut batch = <LogisticPair as BatchModel>::Params::default();
+        model.load(0, params.len(), &mut batch).unwrap();
+        let at = |bound| if calibrated { curve.at(bound) } else { bound };
+        for b in 0..params.len().div_ceil(BLOCK) {
+            model.prepare(&mut batch, b, backend);
+            let (mut ranges, numbers) = ([0; BLOCK], [0; BLOCK]);
+            model.block_ranges(&batch, b, backend, &mut ranges, BLOCK);
+            let curves = BlockCurves::of(backend, std::slice::from_ref(curve), &numbers);
+            model.expect(&mut batch, backend, calibrated.then_some(&curves));
+            let (likely, bounds) = (model.likely(&batch).unwrap(), model.likely_bounds(&batch).unwrap());
+            for (j, params) in (b * BLOCK..params.len()).zip(&params[b * BLOCK..]).take(BLOCK) {
+                let (i, cdf) = (j % BLOCK, PairCdf::new(PairConstants::get(), params));
+                assert_eq!(usize::from(ranges[i]), model.range(&batch, j));
+                let own = cdf.interval(likely.symbols[i]).0.by(at);
+                assert_eq!(likely.find(i, own.slots().start()), Some((likely.symbols[i], own.slots())));
+                assert_eq!([bounds[0][i], bounds[1][i]], own.bounds);
+                for _ in 0..20 {
+                    let near = (own.slots().start() + random.below(200)).saturating_sub(100).min(TOTAL - 1);
+                    let slot = if random.below(2) == 0 { near } else { random.below(TOTAL) };
+                    let expected = cdf.find(slot, slot, at);
+                    let found = match calibrated {
+                        true => model.find_by(&batch, j, slot, curve),
+                        false => {
+                            let (region, slots) = model.find(&batch, j, slot);
+                            assert_eq!(slots, expected.1.slots());
+                            (region, expected.1)
+                        }
+                    };
+                    assert_eq!(found, expected, "{params:?} at {slot} by {}", backend.name());
+                }
+            }
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn likely_symbols_are_those_of_the_distributions(
+        curve in curve(),
+        params in prop::collection::vec(any::<[i16; 5]>(), 1..150),
+        narrow in any::<bool>(),
+        seed in any::<u64>(),
+    ) {
+        let narrow = |params: [i16; 5]| if narrow { params.map(|param| param & 127) } else { params };
+        let params: Vec<_> = params.into_iter().map(narrow).collect();
+        check_likely(&params, &curve, &mut Random::new(seed));
+    }
 
     #[test]
     fn a_curve_divides_all_slots(

@@ -9,7 +9,7 @@ use crate::tables::{
     Bucket, DirectTables, MIN_BUCKET_BITS, PRECISION, ScaleTables, Slots, SmallRows, TOTAL, Tables,
 };
 
-const N: usize = 16;
+pub(super) const N: usize = 16;
 
 /// See [`Backend::compiled`](super::Backend::compiled).
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,popcnt")]
@@ -476,14 +476,14 @@ fn join([a, b, c, d]: [__m128i; 4]) -> __m512i {
 
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn load<T: Word>(elements: &[T; N]) -> __m512i {
+pub(super) fn load<T: Word>(elements: &[T; N]) -> __m512i {
     // SAFETY: the array has 64 bytes.
     unsafe { _mm512_loadu_si512(elements.as_ptr().cast()) }
 }
 
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn store<T: Word>(elements: &mut [T; N], vector: __m512i) {
+pub(super) fn store<T: Word>(elements: &mut [T; N], vector: __m512i) {
     // SAFETY: the array has 64 bytes, whatever their values.
     unsafe { _mm512_storeu_si512(elements.as_mut_ptr().cast(), vector) }
 }

@@ -2,26 +2,19 @@
 
 #[cfg(target_arch = "aarch64")]
 use super::neon;
-use super::{BlockRows, LocatedBlock};
+use super::{BlockRows, Likely, LocatedBlock};
 #[cfg(target_arch = "x86_64")]
-use super::{avx2, avx512};
+use super::{avx2, avx512, avx512_curves, avx512_likely, avx512_pairs};
+use crate::Result;
+use crate::ans::calibration::Curve;
 use crate::ans::constants::{BLOCK, MAX_LANES};
 use crate::simd::{Backend, Isa};
-use crate::tables::{ScaleTables, Slots, Tables};
+use crate::tables::{Interval, PAIR_PARAMS, PairBlock, PairCdf, PairConstants, ScaleTables, Slots, Tables};
 
 /// Vector code needs at least this many lanes.
 pub(in crate::ans) const MIN_LANES: usize = 16;
 
 impl Backend {
-    /// Returns whether there are instructions that load many elements of a table.
-    pub(in crate::ans) fn gathers(self) -> bool {
-        match self.isa() {
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 | Isa::Avx512 => true,
-            _ => false,
-        }
-    }
-
     /// Does scalar work that the compiler may turn into this backend's instructions, if `work` is inlined here.
     #[inline]
     pub(crate) fn compiled<T>(self, work: impl FnOnce() -> T) -> T {
@@ -35,6 +28,115 @@ impl Backend {
             Isa::Scalar => work(),
             #[cfg(target_arch = "aarch64")]
             Isa::Neon => work(),
+        }
+    }
+
+    /// Replaces values of a block's elements, 0 to 2^16, by what the curves of these numbers have there, if this backend has
+    /// instructions for that.
+    #[inline]
+    pub(in crate::ans) fn apply_curves(
+        self,
+        curves: &[Curve],
+        numbers: &[u16; BLOCK],
+        values: &mut [u32; BLOCK],
+    ) -> bool {
+        match self.isa() {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => {
+                // SAFETY: this processor has these extensions.
+                unsafe { avx512_curves::apply(curves, numbers, values) };
+                true
+            }
+            _ => {
+                let _ = (curves, numbers, values);
+                false
+            }
+        }
+    }
+
+    /// Lets the curves of these numbers [count](Curve::count) symbols in order, if this backend has instructions for that.
+    #[inline]
+    pub(in crate::ans) fn count(
+        self,
+        curves: &mut [Curve],
+        numbers: &[u16],
+        bounds: &[[u32; BLOCK]; 2],
+    ) -> bool {
+        match self.isa() {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => {
+                // SAFETY: this processor has these extensions.
+                unsafe { avx512_curves::count(curves, numbers, bounds) };
+                true
+            }
+            _ => {
+                let _ = (curves, numbers, bounds);
+                false
+            }
+        }
+    }
+
+    /// Computes the distributions of a block.
+    #[inline]
+    pub(in crate::ans) fn load_pairs(
+        self,
+        constants: &PairConstants,
+        params: &[[i16; PAIR_PARAMS]; BLOCK],
+        block: &mut PairBlock<BLOCK>,
+    ) {
+        match self.isa() {
+            // SAFETY: this processor has these extensions.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => unsafe { avx512_pairs::load_pairs(constants, params, block) },
+            _ => self.compiled(
+                #[inline(always)]
+                || block.load(constants, params),
+            ),
+        }
+    }
+
+    /// Returns where the owner of a slot lies in a distribution, by a curve if there is one, if this backend has instructions to
+    /// look at the seven symbols from number `first` of the support on at once, and the owner is one of them.
+    #[inline]
+    pub(in crate::ans) fn find_near(
+        self,
+        cdf: &PairCdf,
+        first: i32,
+        slot: u32,
+        curve: Option<&Curve>,
+    ) -> Option<Interval> {
+        match self.isa() {
+            // SAFETY: this processor has these extensions.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => unsafe { avx512_pairs::find_near(cdf, first, slot, curve) },
+            _ => {
+                let _ = (cdf, first, slot, curve);
+                None
+            }
+        }
+    }
+
+    /// Decodes a block of a group of 8 lanes, whose symbols are likely those of `likely`, and returns the number of words
+    /// taken. `miss` is asked for the slots of any other symbol, given an element and its slot, in order. `None` leaves the
+    /// block to the scalar code.
+    #[inline]
+    pub(in crate::ans) fn decode_likely(
+        self,
+        likely: &Likely,
+        lanes: usize,
+        states: &mut [u32; MAX_LANES],
+        words: &[u8; 2 * BLOCK],
+        miss: impl FnMut(usize, u32) -> Result<Slots>,
+    ) -> Option<Result<usize>> {
+        match self.isa() {
+            _ if lanes != 8 => None,
+            // SAFETY: this processor has these extensions.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => Some(unsafe { avx512_likely::decode(likely, states, words, miss) }),
+            _ => {
+                let _ = (likely, states, words, miss);
+                None
+            }
         }
     }
 

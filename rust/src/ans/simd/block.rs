@@ -44,6 +44,33 @@ impl LocatedBlock {
     }
 }
 
+/// A likely symbol of each element of a block, and its slots.
+#[derive(Debug, Clone)]
+pub struct Likely {
+    pub(in crate::ans) symbols: [i32; BLOCK],
+    pub(in crate::ans) starts: [u32; BLOCK],
+    pub(in crate::ans) ends: [u32; BLOCK],
+}
+
+impl Likely {
+    pub(in crate::ans) const EMPTY: Self = Self { symbols: [0; BLOCK], starts: [0; BLOCK], ends: [0; BLOCK] };
+
+    /// Returns the same, but nothing that is likely of the elements whose bits are set.
+    pub(in crate::ans) fn without(&self, elements: u64) -> Self {
+        let mut others = self.clone();
+        set_bits(elements).for_each(|j| others.ends[j] = others.starts[j]);
+        others
+    }
+
+    /// Returns the likely symbol of element `j` and its slots, if a slot is one of these.
+    #[inline(always)]
+    pub(in crate::ans) fn find(&self, j: usize, slot: u32) -> Option<(i32, Slots)> {
+        let j = j % BLOCK;
+        let (start, freq) = (self.starts[j], self.ends[j] - self.starts[j]);
+        (slot.wrapping_sub(start) < freq).then(|| (self.symbols[j], Slots::starting(start, freq)))
+    }
+}
+
 /// A value that vectors may load and store.
 ///
 /// # Safety

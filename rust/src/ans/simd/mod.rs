@@ -10,6 +10,12 @@ pub(super) mod adaptive_row;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod avx512_curves;
+#[cfg(target_arch = "x86_64")]
+mod avx512_likely;
+#[cfg(target_arch = "x86_64")]
+mod avx512_pairs;
 mod backend;
 mod block;
 #[cfg(target_arch = "aarch64")]
@@ -18,5 +24,5 @@ mod prefetch;
 
 pub use crate::simd::Backend;
 pub(super) use backend::MIN_LANES;
-pub(super) use block::{BlockRows, LocatedBlock, set_bits};
+pub(super) use block::{BlockRows, Likely, LocatedBlock, set_bits};
 pub(super) use prefetch::prefetch;

@@ -10,12 +10,12 @@ use crate::nn::matrix::{Block, LANES, Out, Pairs};
 /// See [`multiply`](super::multiply).
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
 pub(super) fn multiply(block: &Block, out: &mut Out) {
-    // As many rows as registers can hold the sums of.
+    // Enough rows for the latency of sums, and few, since more pairs of inputs are zero in all of few rows.
     match block.vectors {
-        1 => tiles::<12, 1>(block, out),
-        2 => tiles::<12, 2>(block, out),
-        3 => tiles::<8, 3>(block, out),
-        _ => tiles::<6, 4>(block, out),
+        1 => tiles::<8, 1>(block, out),
+        2 => tiles::<4, 2>(block, out),
+        3 => tiles::<4, 3>(block, out),
+        _ => tiles::<4, 4>(block, out),
     }
 }
 
@@ -42,11 +42,9 @@ fn tiles<const M: usize, const N: usize>(block: &Block, out: &mut Out) {
 fn tile<const M: usize, const N: usize>(block: &Block, row: usize, out: &mut [Sums; MAX_ROWS]) -> usize {
     assert!(row + M <= block.rows.end && N == block.vectors);
     let mut sums = [[_mm512_setzero_si512(); N]; M];
-    let mut weights = block.weights.as_ptr();
-    let mut add = |x: &[*const i32; M], pair| {
-        // SAFETY: the block has `N` vectors for each pair of inputs, and this is called once for each.
+    let mut add = |x: &[*const i32; M], pair: usize, weights: *const Pairs| {
+        // SAFETY: the block has `N` vectors for each pair of inputs, and these are those of this pair.
         let vectors: [__m512i; N] = from_fn(|n| unsafe { load(weights.add(n)) });
-        weights = weights.wrapping_add(N);
         for m in 0..M {
             // SAFETY: there is this pair of inputs.
             let x = _mm512_set1_epi32(unsafe { x[m].add(pair).read_unaligned() });
@@ -55,18 +53,27 @@ fn tile<const M: usize, const N: usize>(block: &Block, row: usize, out: &mut [Su
             }
         }
     };
+    let mut weights = block.weights.as_ptr();
     for &(source, length) in block.sources {
         let stride = source.stride.unwrap_or(length);
         // SAFETY: the source has these rows.
         let x: [*const i32; M] =
             from_fn(|m| unsafe { source.values.as_ptr().add((row + m) * stride).cast() });
-        for pair in 0..length / 2 {
-            add(&x, pair);
+        for first in (0..length / 2).step_by(u64::BITS as usize) {
+            // SAFETY: a row has `length` values.
+            let mut left = unsafe { find_nonzero(x.map(|x| x.add(first)), length / 2 - first) };
+            while left != 0 {
+                let pair = first + left.trailing_zeros() as usize;
+                left &= left - 1;
+                add(&x, pair, weights.wrapping_add(pair * N));
+            }
         }
+        weights = weights.wrapping_add(length / 2 * N);
         if length % 2 == 1 {
             // SAFETY: a row has `length` values.
             let last = x.map(|x| i32::from(unsafe { *x.cast::<u16>().add(length - 1) }));
-            add(&last.each_ref().map(|x| &raw const *x), 0);
+            add(&last.each_ref().map(|x| &raw const *x), 0, weights);
+            weights = weights.wrapping_add(N);
         }
     }
     for (sums, out) in sums.into_iter().zip(&mut *out) {
@@ -76,6 +83,27 @@ fn tile<const M: usize, const N: usize>(block: &Block, row: usize, out: &mut [Su
         }
     }
     M
+}
+
+/// Returns a bit for each of the first 64 pairs that is not zero in all rows. Most coefficients of a picture are zero, and
+/// so are the inputs that follow from them.
+///
+/// # Safety
+/// The rows must have so many pairs.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+unsafe fn find_nonzero<const M: usize>(rows: [*const i32; M], pairs: usize) -> u64 {
+    let mut found = 0;
+    for first in (0..pairs.min(u64::BITS as usize)).step_by(LANES) {
+        let mask = ((1u32 << (pairs - first).min(LANES)) - 1) as __mmask16;
+        let mut any = _mm512_setzero_si512();
+        for row in rows {
+            // SAFETY: the caller guarantees the pairs of this mask.
+            any = _mm512_or_si512(any, unsafe { _mm512_maskz_loadu_epi32(mask, row.add(first)) });
+        }
+        found |= u64::from(_mm512_test_epi32_mask(any, any)) << first;
+    }
+    found
 }
 
 /// Adds to each sum the products of two weights and two inputs.
