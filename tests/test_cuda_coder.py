@@ -285,7 +285,7 @@ def test_streams_with_combs_are_left_to_rust(monkeypatch):
 def test_the_coder_of_a_device_refuses_combs():
     """It must not take 7 for the logarithm of a number of lanes, should such a stream ever get there."""
     stream = b"\x87\x00\x01\x00\x00"
-    _native.Decoder(stream).finish()
+    _native.Decoder(stream)
     assert mixtures.has_combs(stream) and mixtures.read_head(stream) is None
     room, lanes = MixtureDecoder.needs([stream])
     decoder = MixtureDecoder(1, room, CONTEXTS, lanes, CPU)
