@@ -17,9 +17,9 @@ pub fn is_comb<'a>(planes: impl IntoIterator<Item = &'a [i16]>) -> bool {
                 counts[usize::from(coefficient.unsigned_abs()).min(LARGEST)] += 1;
             }
         }
-        for [below, count, above] in counts.iter().flat_map(|counts| counts.array_windows()) {
-            outstanding += u64::from(count.saturating_sub(below + above));
-            all += u64::from(*count);
+        for counts in counts.iter().flat_map(|counts| counts.windows(3)) {
+            outstanding += u64::from(counts[1].saturating_sub(counts[0] + counts[2]));
+            all += u64::from(counts[1]);
         }
     }
     4 * outstanding > all
