@@ -3,11 +3,12 @@
 import math
 import struct
 from bisect import bisect
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import asdict
 from fractions import Fraction
 from functools import cache
+from itertools import accumulate, pairwise
 
 import numpy as np
 import pytest
@@ -55,6 +56,13 @@ def decode_group(data: bytes, count: int, distribution, context=lambda i: 0) -> 
 
     head = stream.integer(1) if data else 0
     lanes = 1 << (head & 7)
+    combed, combs, windows = set(), defaultdict(Comb), {}
+    if head & 0x87 == 0x87:
+        lanes, last = 1 << stream.integer(1), -1
+        for _ in range(stream.varint()):
+            first = last + 1 + stream.varint()
+            last = first + stream.varint()
+            combed.update(range(first, last + 1))
     escapes = Bytes(stream.take(stream.varint()) if head & 8 else b"")
     states = [(1 << 16) + stream.integer(head >> 4 & 7) for _ in range(lanes)]
     symbols = []
@@ -62,6 +70,9 @@ def decode_group(data: bytes, count: int, distribution, context=lambda i: 0) -> 
         state = states[i % lanes]
         slot = state % TOTAL
         found = distribution(i).by(curve(i).at) if head >> 7 else distribution(i)
+        if context(i) in combed:
+            found = combs[context(i)].by(found, distribution(i))
+            windows[i] = found
         place, start, end = found.find(slot)
         state = (end - start) * (state // TOTAL) + slot - start
         states[i % lanes] = state if state >= 1 << 16 else state * (1 << 16) + stream.integer(2)
@@ -72,6 +83,11 @@ def decode_group(data: bytes, count: int, distribution, context=lambda i: 0) -> 
                 curve(j).count(*distribution(j).interval(symbols[j]))
             for j in block:
                 curve(j).renew()
+                if context(j) in combed:
+                    combs[context(j)].count(windows[j], symbols[j])
+            for j in block:
+                if context(j) in combed:
+                    combs[context(j)].renew()
     assert states == [1 << 16] * lanes
     assert (escapes.position, stream.position) == (len(escapes.data), len(data))
     return symbols
@@ -104,6 +120,53 @@ class Curve:
         weights = [c + 10 * (e - d) for c, d, e in zip(self.counts, self.EDGES, self.EDGES[1:])]
         unit = 2**48 // sum(weights)
         self.values = [sum(weights[:k]) * unit >> 32 for k in range(16)] + [65536]
+        self.fresh = 0
+
+
+class Comb:
+    def __init__(self):
+        self.counted, self.expected, self.ratios = Counter(), Counter(), defaultdict(lambda: 1024)
+        self.seen = self.fresh = 0
+
+    def by(self, window: "Window", plain: "Window") -> "Window":
+        """Return a calibrated window with the corrected starts, and what its values are expected."""
+        half = 2 ** min(max(plain.range + 1, 3), 7)
+        first = max(plain.centre - half + 1, window.low, -511)
+        n = min(plain.centre + half - 1, window.low + len(window.starts) - 2, 511) - first + 1
+        result = Window(window.low, window.bounds)
+        result.shares = {}
+        if n < 2:
+            return result
+        j = first - window.low
+        starts = window.starts[j : j + n + 1]
+        sizes = [b - a for a, b in pairwise(starts)]
+        weights = [size * self.ratios[first + i] for i, size in enumerate(sizes)]
+        spread, total = starts[n] - starts[0], sum(weights)
+        unit = (spread - n << 32) // total
+        for i, before in enumerate(accumulate(weights[:-1], initial=0)):
+            result.starts[j + i] = starts[0] + i + (before * unit >> 32)
+        share = min((spread << 22) // total, 1 << 15)
+        result.shares = {first + i: size * share >> 12 for i, size in enumerate(sizes)}
+        return result
+
+    def count(self, window: "Window", symbol: int) -> None:
+        self.expected.update(window.shares)
+        self.counted[symbol] += symbol in window.shares
+        self.seen, self.fresh = self.seen + 1, self.fresh + 1
+
+    def renew(self) -> None:
+        if 32 * self.fresh < self.seen + 128:
+            return
+        if self.seen > 8192:
+            self.seen //= 2
+            for counts in (self.counted, self.expected):
+                counts.update({v: count // 2 - count for v, count in counts.items()})
+        for v in {abs(v) for v in self.expected}:
+            counted, expected = (
+                counts[v] + (counts[-v] if v else counts[v]) for counts in (self.counted, self.expected)
+            )
+            ratio = 2**10 * (2**15 * counted + 2**14) // (expected + 2**14)
+            self.ratios[v] = self.ratios[-v] = min(max(ratio, 1), 65535)
         self.fresh = 0
 
 
@@ -295,8 +358,8 @@ def located(family: str, mean: float, scale: float) -> Row:
 class Window:
     """Symbols from `low` on, and an escape on either side; `bounds` are F below each symbol and above the last."""
 
-    def __init__(self, low: int, bounds: list[int], range: int = 0):
-        self.low, self.bounds, self.range = low, bounds, range
+    def __init__(self, low: int, bounds: list[int], range: int = 0, centre: int = 0):
+        self.low, self.bounds, self.range, self.centre = low, bounds, range, centre
         spare = TOTAL - 1 - len(bounds)
         self.starts = [1 + j + (bound * spare >> 16) for j, bound in enumerate(bounds)]
 
@@ -377,7 +440,7 @@ def pair(params) -> Window:
         return parts[0] * weight + parts[1] * (2**15 - weight) >> 15
 
     bounds = [below(symbol) for symbol in range(low, high + 2)]
-    return Window(low, bounds, min(max((s1, s2)[heavier] // 8 - 3, 0), 7))
+    return Window(low, bounds, min(max((s1, s2)[heavier] // 8 - 3, 0), 7), centres[heavier])
 
 
 def categorical(probabilities: np.ndarray) -> Row:
@@ -665,6 +728,31 @@ def test_pairs(rng, calibrate):
     data = encoder.finish()
     assert data[0] >> 7 == calibrate
     assert decode_group(data, 2000, pairs.__getitem__, lambda i: contexts[i % 5]) == symbols.tolist()
+
+
+def test_combs(rng):
+    """In one of two contexts only multiples of 3 occur."""
+    params = rng.integers([-99, -99, 30, 30, 0], [99, 99, 60, 60, 128], (15_000, 5), np.int16)
+    params[::500, :2] = [8000, -9000]
+    contexts = np.array([5, 5, 4095], np.uint16)
+    symbols = np.rint(rng.logistic(params[:, 0] / 16, 2 ** ((params[:, 2] - 48) / 8))).astype(np.int16)
+    combed = np.arange(15_000) % 3 < 2
+    symbols[combed] = symbols[combed] // 3 * 3
+    symbols[:3] = 32767, -32768, 511
+    pairs = LogisticPair(params, contexts)
+    encoder = lic_native.Encoder(calibrate=True, combs=True)
+    encoder.put(symbols, pairs)
+    data = encoder.finish()
+    # One run: five contexts are skipped, and it is one of one.
+    assert data[0] & 0x87 == 0x87 and data[2:5] == bytes([1, 5, 0])
+    encoder = lic_native.Encoder(calibrate=True)
+    encoder.put(symbols, pairs)
+    assert len(data) < 0.9 * len(encoder.finish())
+    decoder = lic_native.Decoder(data)
+    assert np.array_equal(decoder.get(pairs, dtype="int16"), symbols)
+    decoder.finish()
+    windows = [pair(p) for p in params]
+    assert decode_group(data, 15_000, windows.__getitem__, lambda i: contexts[i % 3]) == symbols.tolist()
 
 
 def test_categorical(rng):

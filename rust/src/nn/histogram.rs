@@ -1,6 +1,6 @@
 //! Histograms of coefficients, by which an encoder knows pictures that were quantised twice.
 
-use super::pointwise::BLOCK;
+use super::context::BLOCK;
 
 /// Larger magnitudes count as this one.
 const LARGEST: usize = 512;
@@ -17,9 +17,9 @@ pub fn is_comb<'a>(planes: impl IntoIterator<Item = &'a [i16]>) -> bool {
                 counts[usize::from(coefficient.unsigned_abs()).min(LARGEST)] += 1;
             }
         }
-        for window in counts.iter().flat_map(|counts| counts.windows(3)) {
-            outstanding += u64::from(window[1].saturating_sub(window[0] + window[2]));
-            all += u64::from(window[1]);
+        for counts in counts.iter().flat_map(|counts| counts.windows(3)) {
+            outstanding += u64::from(counts[1].saturating_sub(counts[0] + counts[2]));
+            all += u64::from(counts[1]);
         }
     }
     4 * outstanding > all
