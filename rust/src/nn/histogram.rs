@@ -1,6 +1,6 @@
 //! Histograms of coefficients, by which an encoder knows pictures that were quantised twice.
 
-use super::context::BLOCK;
+use super::pointwise::BLOCK;
 
 /// Larger magnitudes count as this one.
 const LARGEST: usize = 512;
