@@ -120,7 +120,7 @@ pub trait Calibrated: EntropyModel {
         u64::MAX
     }
 
-    /// Returns the distribution functions below and above the [likely](BatchModel::likely) symbols, by the elements' curves.
+    /// Returns the distribution functions below and above the likely symbols, by the elements' curves.
     #[inline(always)]
     fn likely_bounds<'a>(&self, _params: &'a Self::Params) -> Option<&'a [[u32; BLOCK]; 2]> {
         None
