@@ -1,10 +1,10 @@
 //! The interface by which a walk encodes or decodes without a difference.
 
-use crate::ans::{Contexts, Decoder, Encoder, LogisticPair};
+use crate::ans::{Backend, Contexts, Decoder, Encoder, LogisticPair};
 use crate::tables::PAIR_PARAMS;
-use crate::{Error, Result};
+use crate::{Error, Result, interrupt};
 
-/// Lanes of a stream at most. A mixture is decoded one symbol at a time; eight independent states keep a processor busy.
+/// Lanes of a stream at most. Eight independent states keep a processor busy, or are one vector of AVX-512.
 const LANES: usize = 8;
 
 /// Codes the symbols of a model, in the order in which a walk asks for them.
@@ -36,10 +36,29 @@ impl SymbolCoder for Decoder<&[u8]> {
     }
 }
 
-/// Returns an encoder whose stream is calibrated, and may have combs, if that makes it shorter.
-pub(super) fn encoder(combs: bool) -> Result<Encoder> {
-    let encoder = Encoder::new().with_max_lanes(LANES)?;
-    Ok(if combs { encoder.with_combs() } else { encoder.calibrating() })
+/// Returns the stream of the symbols that a walk codes: calibrated, and perhaps with combs, if that makes it shorter.
+pub(super) fn encode(
+    backend: Backend,
+    combs: bool,
+    walk: impl FnOnce(&mut Encoder) -> Result<()>,
+) -> Result<Vec<u8>> {
+    let encoder = Encoder::new().with_max_lanes(LANES)?.with_backend(backend);
+    let mut encoder = if combs { encoder.with_combs() } else { encoder.calibrating() };
+    walk(&mut encoder)?;
+    let stream = encoder.finish();
+    interrupt::check()?;
+    Ok(stream)
+}
+
+/// Decodes a stream by a walk, and checks that the stream ends where the walk does.
+pub(super) fn decode<'a>(
+    backend: Backend,
+    stream: &'a [u8],
+    walk: impl FnOnce(&mut Decoder<&'a [u8]>) -> Result<()>,
+) -> Result<()> {
+    let mut decoder = Decoder::new(stream)?.with_backend(backend);
+    walk(&mut decoder)?;
+    decoder.finish()
 }
 
 pub(super) fn corrupt(what: impl Into<String>) -> Error {

@@ -1,6 +1,6 @@
 //! MLCC, the model of JPEG coefficients, as `lic_native/models/mlcc.py` defines it.
 
-use super::coder::{SymbolCoder, corrupt, encoder};
+use super::coder::{self, SymbolCoder, corrupt};
 use super::config::Config;
 use super::context::{
     Context, CrossChannel, Head, HeadScratch, HeadSizes, LARGEST_SIDE, Lattice, Normalize, PHASES, Phase,
@@ -11,7 +11,7 @@ use super::layers::{Conv3x3, Linear, Plane};
 use super::matrix::Activation;
 use super::parameters::{Parameters, Ranges, wrong};
 use super::pointwise::{BLOCK, Grid};
-use crate::ans::{Backend, Decoder};
+use crate::ans::Backend;
 use crate::tensor::weights::{self, Weights};
 use crate::{Error, Limits, Result, Unsupported, interrupt};
 
@@ -337,11 +337,7 @@ impl Mlcc {
         mut planes: Vec<Symbols>,
     ) -> Result<Vec<u8>> {
         let combs = is_comb(planes.iter().map(|plane| &plane.values[..]));
-        let mut encoder = encoder(combs)?.with_backend(backend);
-        self.walk(backend, &mut encoder, sampling, tables, &mut planes)?;
-        let stream = encoder.finish();
-        interrupt::check()?;
-        Ok(stream)
+        coder::encode(backend, combs, |coder| self.walk(backend, coder, sampling, tables, &mut planes))
     }
 
     /// Decodes a picture whose planes have these sizes: inverts [`Mlcc::encode`].
@@ -359,9 +355,7 @@ impl Mlcc {
         check_sizes(sampling, sizes)?;
         let plane = |&size: &(usize, usize)| Symbols { size, values: vec![0; size.0 * size.1 * BLOCK] };
         let mut planes = sizes.iter().map(plane).collect::<Vec<_>>();
-        let mut decoder = Decoder::new(stream)?.with_backend(backend);
-        self.walk(backend, &mut decoder, sampling, tables, &mut planes)?;
-        decoder.finish()?;
+        coder::decode(backend, stream, |coder| self.walk(backend, coder, sampling, tables, &mut planes))?;
         Ok(planes)
     }
 

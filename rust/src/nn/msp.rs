@@ -1,6 +1,6 @@
 //! The probability model of MSP, of the latents of images, as `lic_native/models/msp.py` defines it.
 
-use super::coder::{SymbolCoder, encoder};
+use super::coder::{self, SymbolCoder};
 use super::config::Config;
 use super::context::{
     Context, Head, HeadScratch, HeadSizes, LARGEST_SIDE, Lattice, Normalize, PHASES, Phase, SLOPE, Seen,
@@ -9,7 +9,7 @@ use super::context::{
 use super::layers::{Linear, Plane};
 use super::matrix::Activation;
 use super::parameters::{Parameters, Ranges, wrong};
-use crate::ans::{Backend, Decoder};
+use crate::ans::Backend;
 use crate::tensor::weights::{self, Weights};
 use crate::{Error, Limits, Result, interrupt};
 
@@ -213,11 +213,7 @@ impl Msp {
     /// # Errors
     /// [`Error::InvalidArgument`] if sizes or numbers are not those of such latents; [`Error::Interrupted`].
     pub fn encode(&self, backend: Backend, index: usize, mut latents: Symbols) -> Result<Vec<u8>> {
-        let mut encoder = encoder(false)?.with_backend(backend);
-        self.walk(backend, &mut encoder, index, &mut latents)?;
-        let stream = encoder.finish();
-        interrupt::check()?;
-        Ok(stream)
+        coder::encode(backend, false, |coder| self.walk(backend, coder, index, &mut latents))
     }
 
     /// Decodes latents of so many rows and columns: inverts [`Msp::encode`].
@@ -233,9 +229,7 @@ impl Msp {
     ) -> Result<Symbols> {
         check_size(size)?;
         let mut latents = Symbols { size, values: vec![0; size.0 * size.1 * self.channels] };
-        let mut decoder = Decoder::new(stream)?.with_backend(backend);
-        self.walk(backend, &mut decoder, index, &mut latents)?;
-        decoder.finish()?;
+        coder::decode(backend, stream, |coder| self.walk(backend, coder, index, &mut latents))?;
         Ok(latents)
     }
 
