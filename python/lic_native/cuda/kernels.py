@@ -7,6 +7,8 @@ walk of many steps launches one kernel for each. All arithmetic is on integers o
 No address depends on a stream without a bound: words and escapes are read behind a mask, and what a stream asks for
 beyond its end sets its flag. Nothing more is said of a damaged stream here; the coder in Rust says what is wrong.
 
+No argument of a kernel is called `params`: Triton's launcher has a variable of that name.
+
 A *curve* (docs/format.md, section 5, calibration) is 64 integers: counts of 16 bins, 17 values, 16 slopes, the symbols
 seen and the fresh ones among them.
 """
@@ -32,13 +34,13 @@ FRESH = tl.constexpr(50)
 
 
 @triton.jit
-def _mixture(constants, params, inside):
+def _mixture(constants, mixtures, inside):
     """Load mixtures: both means and reciprocals, the weight, the support's first symbol and size, the octave."""
-    mean1 = tl.load(params, mask=inside, other=0).to(tl.int32)
-    mean2 = tl.load(params + 1, mask=inside, other=0).to(tl.int32)
-    scale1 = tl.load(params + 2, mask=inside, other=0).to(tl.int32)
-    scale2 = tl.load(params + 3, mask=inside, other=0).to(tl.int32)
-    share = tl.load(params + 4, mask=inside, other=0).to(tl.int32)
+    mean1 = tl.load(mixtures, mask=inside, other=0).to(tl.int32)
+    mean2 = tl.load(mixtures + 1, mask=inside, other=0).to(tl.int32)
+    scale1 = tl.load(mixtures + 2, mask=inside, other=0).to(tl.int32)
+    scale2 = tl.load(mixtures + 3, mask=inside, other=0).to(tl.int32)
+    share = tl.load(mixtures + 4, mask=inside, other=0).to(tl.int32)
     scale1 = tl.minimum(tl.maximum(scale1, 0), 127)
     scale2 = tl.minimum(tl.maximum(scale2, 0), 127)
     weight = tl.load(constants + WEIGHTS + tl.minimum(tl.maximum(share, 0), 127))
@@ -155,14 +157,14 @@ def _varint(data, position, end):
 
 
 @triton.jit
-def _search(constants, params, curve, inside, slot):
+def _search(constants, mixtures, curve, inside, slot):
     """Find the owners of slots, anywhere in their distributions.
 
     Returns the owner's number, -1 for the escape below and `count` for the one above, the values of its curve below and
     above it, and its first slot and the one after its last.
     """
     column = tl.arange(0, 16)[None, :]
-    mean1, mean2, reciprocal1, reciprocal2, weight, low, count, _ = _mixture(constants, params, inside)
+    mean1, mean2, reciprocal1, reciprocal2, weight, low, count, _ = _mixture(constants, mixtures, inside)
     spare = 32766 - count
     # The last of the boundaries 0 to `count` that is not above the slot, or -1: in steps of 256, 16 and 1.
     found = count * 0 - 1
@@ -202,7 +204,7 @@ def decode_mixtures(
     lane_counts,
     calibrated,
     flags,
-    params,
+    mixtures,
     out,
     learned,
     curves,
@@ -213,7 +215,7 @@ def decode_mixtures(
     curve_count,
     V: tl.constexpr,
 ):
-    """Decode a group of each stream: `params` int16 `[B, n, 5]` to `out` float32 `[B, n]`.
+    """Decode a group of each stream: `mixtures` int16 `[B, n, 5]` to `out` float32 `[B, n]`.
 
     learned: int32 `[B, 2, 64]`, room for what the symbols of a block count. V: lanes at most.
     """
@@ -229,7 +231,7 @@ def decode_mixtures(
     escape = tl.load(cursors + 4 * b + 2)
     escapes_end = tl.load(cursors + 4 * b + 3)
     state = tl.load(states + 64 * b + lane)
-    params += b * n * 5
+    mixtures += b * n * 5
     out += b * n
     learned += b * 128
     curves += b * curve_count * CURVE
@@ -239,7 +241,7 @@ def decode_mixtures(
         element = block + index
         inside = element < n
         mean1, mean2, reciprocal1, reciprocal2, weight, low, count, number = _mixture(
-            constants, params + element * 5, inside
+            constants, mixtures + element * 5, inside
         )
         number += (first_context + element % channels) * 8
         curve = curves + number * CURVE
@@ -277,7 +279,7 @@ def decode_mixtures(
             found += tl.sum(begun.to(tl.int32), 1) - 1
             unknown = here & ((begin == 0) | (after == 32768))
             if tl.sum(unknown.to(tl.int32)) > 0:
-                where = params + (block + own) * 5
+                where = mixtures + (block + own) * 5
                 far, far_lower, far_upper, far_begin, far_after = _search(
                     constants, where, curves + tl.gather(number, own, 0) * CURVE, here, slot
                 )
@@ -320,7 +322,7 @@ def decode_mixtures(
 @triton.jit(do_not_specialize=("n", "batch", "channels", "first_context", "curve_count"))
 def slots_of_mixtures(
     symbols,
-    params,
+    mixtures,
     slots,
     distances,
     costs,
@@ -332,14 +334,14 @@ def slots_of_mixtures(
     first_context,
     curve_count,
 ):
-    """Find the slots of a group of each stream: of `symbols` float32 `[B, n]` under `params` int16 `[B, n, 5]`.
+    """Find the slots of a group of each stream: of `symbols` float32 `[B, n]` under `mixtures` int16 `[B, n, 5]`.
 
     slots: int32 `[2, B, n]`: first slot, and from bit 16 on the number of slots less 1; without and with calibration.
     distances: int32 `[B, n]` of escapes, -1 for others. costs: int64 `[2, B]`, added to.
     """
     b = tl.program_id(0).to(tl.int64)
     symbols += b * n
-    params += b * n * 5
+    mixtures += b * n * 5
     curves += b * curve_count * CURVE
     plain = slots + b * n
     corrected = plain + n.to(tl.int64) * batch
@@ -351,7 +353,7 @@ def slots_of_mixtures(
         element = block + tl.arange(0, 64)
         inside = element < n
         mean1, mean2, reciprocal1, reciprocal2, weight, low, count, octave = _mixture(
-            constants, params + element * 5, inside
+            constants, mixtures + element * 5, inside
         )
         spare = 32766 - count
         curve = curves + ((first_context + element % channels) * 8 + octave) * CURVE

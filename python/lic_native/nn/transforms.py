@@ -122,7 +122,8 @@ def init_from_pca(g_a: AnalysisTransform, g_s: SynthesisTransform, pixels: Tenso
     """Set the first weights: principal components of patches, then of their 2x2 squares; g_s is the transpose.
 
     Components of patches are divided by the root of their deviation, so that blocks see faint ones next to strong ones;
-    y is orthonormal except for the factor `scale`.
+    y is orthonormal except for the factor `scale`. Channels of patches beyond their 192 components begin with random
+    input weights and lead to nothing.
 
     Args:
         g_a, g_s: of one width and number of channels.
@@ -142,7 +143,9 @@ def init_from_pca(g_a: AnalysisTransform, g_s: SynthesisTransform, pixels: Tenso
         (g_s.first, (last / scale**2 * weights).T),
         (g_s.last, (first / weight[:, None]).T),
     ):
-        layer.weight.copy_(values[:, :, None, None])
+        rows, columns = values.shape
+        layer.weight[:rows].zero_()
+        layer.weight[:rows, :columns] = values[:, :, None, None]
         layer.bias.zero_()
 
 
