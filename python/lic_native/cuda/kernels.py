@@ -1,8 +1,10 @@
 """The rANS coder in Triton: what `rust/src/ans` computes, to the bit, where the distributions already are.
 
-One program codes one stream: nothing is shared between programs. The lanes of a stream are a vector; a lane's words are
-found by a prefix sum over the lanes that take one. States, positions and curves are in the device's memory, so that a
-walk of many steps launches one kernel for each. All arithmetic is on integers of 32 and 64 bits.
+What needs no stream is computed for all symbols at the same time (`windows_of_mixtures`, `bounds_of_symbols`). For the
+rest, one program codes one stream, 64 symbols after 64: nothing is shared between programs. The lanes of a stream are a
+vector; a lane's words are found by a prefix sum over the lanes that take one. States, positions and curves are in the
+device's memory, so that a walk of many steps launches two kernels for each. All arithmetic is on integers of 32 and 64
+bits.
 
 No address depends on a stream without a bound: words and escapes are read behind a mask, and what a stream asks for
 beyond its end sets its flag. Nothing more is said of a damaged stream here; the coder in Rust says what is wrong.
@@ -31,6 +33,14 @@ VALUES = tl.constexpr(16)
 SLOPES = tl.constexpr(33)
 SEEN = tl.constexpr(49)
 FRESH = tl.constexpr(50)
+# Of the room of a stream, after where the symbols of 64 windows begin: the values of their curves there; the rank of each
+# symbol in its window, -1 if it is beyond; these symbols, and the values of curves below and above them.
+CORRECTED = tl.constexpr(512)
+RANK = tl.constexpr(1024)
+FAR = tl.constexpr(1088)
+FAR_LOWER = tl.constexpr(1152)
+FAR_UPPER = tl.constexpr(1216)
+ROOM = tl.constexpr(1280)
 
 
 @triton.jit
@@ -139,8 +149,8 @@ def _refilled(data, state, inside, position, end):
     taken = short.to(tl.int32)
     at = position + 2 * (tl.cumsum(taken, 0) - taken)
     there = short & (at + 1 < end)
-    low = tl.load(data + at, mask=there, other=0).to(tl.int64)
-    high = tl.load(data + at + 1, mask=there, other=0).to(tl.int64)
+    low = tl.load(data + at, mask=there, other=0).to(tl.uint32)
+    high = tl.load(data + at + 1, mask=there, other=0).to(tl.uint32)
     state = tl.where(short, (state << 16) | (high << 8) | low, state)
     count = tl.sum(taken)
     return state, position + 2 * count, (position + 2 * count > end).to(tl.int32)
@@ -196,7 +206,39 @@ def _search(constants, mixtures, curve, inside, slot):
     return found, lower, upper, begin, after
 
 
-@triton.jit(do_not_specialize=("n", "channels", "first_context", "curve_count"))
+@triton.jit(do_not_specialize=("n", "channels", "first_context"))
+def windows_of_mixtures(mixtures, facts, windows, constants, n, channels, first_context):
+    """Find what decoding needs of `mixtures` int16 `[B, n, 5]`: in program (i, b) of 64 elements of picture b.
+
+    facts: int32 `[B, 3, n]`: the support's first symbol; its size, and from bit 16 on where the window begins in it; the
+    number of the curve. windows: int32 `[B, n, 8]`: the distribution function at the symbols around the centre.
+    """
+    b = tl.program_id(1).to(tl.int64)
+    element = tl.program_id(0) * 64 + tl.arange(0, 64)
+    inside = element < n
+    mean1, mean2, reciprocal1, reciprocal2, weight, low, count, octave = _mixture(
+        constants, mixtures + (b * n + element) * 5, inside
+    )
+    heavier = tl.where(weight >= 16384, mean1, mean2)
+    window = tl.minimum(tl.maximum(((heavier + 8) >> 4) - low - 3, 0), count)
+    facts += b * n * 3 + element
+    tl.store(facts, low, mask=inside)
+    tl.store(facts + n, count | (window << 16), mask=inside)
+    tl.store(facts + 2 * n, (first_context + element % channels) * 8 + octave, mask=inside)
+    column = tl.arange(0, 8)[None, :]
+    values = _bound(
+        constants,
+        low[:, None] + tl.minimum(window[:, None] + column, count[:, None]),
+        mean1[:, None],
+        mean2[:, None],
+        reciprocal1[:, None],
+        reciprocal2[:, None],
+        weight[:, None],
+    )
+    tl.store(windows + (b * n + element)[:, None] * 8 + column, values, mask=inside[:, None])
+
+
+@triton.jit(do_not_specialize=("n", "curve_count"))
 def decode_mixtures(
     data,
     cursors,
@@ -205,19 +247,19 @@ def decode_mixtures(
     calibrated,
     flags,
     mixtures,
+    facts,
+    windows,
     out,
-    learned,
+    room,
     curves,
     constants,
     n,
-    channels,
-    first_context,
     curve_count,
     V: tl.constexpr,
 ):
     """Decode a group of each stream: `mixtures` int16 `[B, n, 5]` to `out` float32 `[B, n]`.
 
-    learned: int32 `[B, 2, 64]`, room for what the symbols of a block count. V: lanes at most.
+    facts, windows: of `windows_of_mixtures`. room: int32 `[B, ROOM]`, for what a block keeps. V: lanes at most.
     """
     b = tl.program_id(0).to(tl.int64)
     lane = tl.arange(0, V)
@@ -230,160 +272,170 @@ def decode_mixtures(
     end = tl.load(cursors + 4 * b + 1)
     escape = tl.load(cursors + 4 * b + 2)
     escapes_end = tl.load(cursors + 4 * b + 3)
-    state = tl.load(states + 64 * b + lane)
+    state = tl.load(states + 64 * b + lane).to(tl.uint32)
     mixtures += b * n * 5
+    facts += b * n * 3
+    windows += b * n * 8
     out += b * n
-    learned += b * 128
+    room += b * ROOM
     curves += b * curve_count * CURVE
     block = 0
     while block < n:
-        # What the steps of the block need and what does not depend on them: the eight symbols around each centre.
+        # What the steps of the block need and what does not depend on them: where the eight symbols of windows begin.
         element = block + index
         inside = element < n
-        mean1, mean2, reciprocal1, reciprocal2, weight, low, count, number = _mixture(
-            constants, mixtures + element * 5, inside
-        )
-        number += (first_context + element % channels) * 8
-        curve = curves + number * CURVE
-        heavier = tl.where(weight >= 16384, mean1, mean2)
-        window = tl.maximum(((heavier + 8) >> 4) - low - 3, 0)
-        symbol = tl.minimum(window[:, None] + column, count[:, None])
-        values = _bound(
-            constants,
-            low[:, None] + symbol,
-            mean1[:, None],
-            mean2[:, None],
-            reciprocal1[:, None],
-            reciprocal2[:, None],
-            weight[:, None],
-        )
+        low = tl.load(facts + element, mask=inside, other=0)
+        place = tl.load(facts + n + element, mask=inside, other=0)
+        curve = curves + tl.load(facts + 2 * n + element, mask=inside, other=0) * CURVE
+        count = place & 0xFFFF
+        window = place >> 16
+        values = tl.load(windows + element[:, None] * 8 + column, mask=inside[:, None], other=0)
         values = _by_curve(constants, curve[:, None], values)
-        begins = 1 + symbol + ((values * (32766 - count)[:, None]) >> 16)
+        symbol = tl.minimum(window[:, None] + column, count[:, None])
+        at = room + index[:, None] * 8 + column
+        tl.debug_barrier()
+        tl.store(at, 1 + symbol + ((values * (32766 - count)[:, None]) >> 16))
+        tl.store(at + CORRECTED, values)
+        tl.debug_barrier()
+        size = tl.minimum(n - block, 64)
         step = 0
-        while step < tl.minimum(n - block, 64):
+        while step < size:
             own = step + lane
-            here = (lane < lanes) & (block + own < n)
+            here = (lane < lanes) & (own < size)
             own = tl.minimum(own, 63)
-            row = tl.broadcast_to(own[:, None], [V, 8])
             slot = (state & 32767).to(tl.int32)
-            row_begins = tl.gather(begins, row, 0)
-            row_values = tl.gather(values, row, 0)
-            last = tl.gather(count, own, 0)
-            first = tl.gather(low, own, 0)
-            found = tl.gather(window, own, 0)
-            begun = row_begins <= slot[:, None]
-            begin = tl.max(tl.where(begun, row_begins, 0), 1)
-            after = tl.min(tl.where(begun, 32768, row_begins), 1)
-            lower = tl.max(tl.where(begun, row_values, 0), 1)
-            upper = tl.min(tl.where(begun, 65536, row_values), 1)
-            found += tl.sum(begun.to(tl.int32), 1) - 1
+            rank = own * 0
+            begin = own * 0
+            after = begin + 32768
+            for k in tl.static_range(8):
+                bound = tl.load(room + own * 8 + k)
+                begun = bound <= slot
+                rank += begun.to(tl.int32)
+                begin = tl.where(begun, bound, begin)
+                after = tl.minimum(after, tl.where(begun, 32768, bound))
             unknown = here & ((begin == 0) | (after == 32768))
             if tl.sum(unknown.to(tl.int32)) > 0:
-                where = mixtures + (block + own) * 5
-                far, far_lower, far_upper, far_begin, far_after = _search(
-                    constants, where, curves + tl.gather(number, own, 0) * CURVE, here, slot
+                far = block + own
+                first = tl.load(facts + far, mask=here, other=0)
+                last = tl.load(facts + n + far, mask=here, other=0) & 0xFFFF
+                number = tl.load(facts + 2 * n + far, mask=here, other=0)
+                found, lower, upper, far_begin, far_after = _search(
+                    constants, mixtures + far * 5, curves + number * CURVE, here, slot
                 )
-                found = tl.where(unknown, far, found)
-                lower = tl.where(unknown, far_lower, lower)
-                upper = tl.where(unknown, far_upper, upper)
                 begin = tl.where(unknown, far_begin, begin)
                 after = tl.where(unknown, far_after, after)
-            next_state = (after - begin).to(tl.int64) * (state >> 15) + (slot - begin).to(tl.int64)
+                rank = tl.where(unknown, -1, rank)
+                result = (first + found).to(tl.int64)
+                pending = (unknown & ((found < 0) | (found >= last))).to(tl.int32)
+                while tl.sum(pending) > 0:
+                    mine = lane == tl.min(tl.where(pending > 0, lane, V))
+                    distance, escape, lack = _varint(data, escape, escapes_end)
+                    flag |= lack
+                    outer = tl.where(found < 0, first.to(tl.int64) - 1 - distance, first.to(tl.int64) + last + distance)
+                    result = tl.where(mine, outer, result)
+                    pending = tl.where(mine, 0, pending)
+                outside = (result < -32768) | (result > 32767)
+                flag |= tl.max((unknown & outside).to(tl.int32))
+                result = tl.where(outside, 0, result).to(tl.int32)
+                tl.store(room + FAR + own, result, mask=unknown)
+                tl.store(room + FAR_LOWER + own, lower, mask=unknown)
+                tl.store(room + FAR_UPPER + own, upper, mask=unknown)
+            next_state = (after - begin).to(tl.uint32) * (state >> 15) + (slot - begin).to(tl.uint32)
             state = tl.where(here, next_state, state)
             state, position, lack = _refilled(data, state, here, position, end)
             flag |= lack
-            result = (first + found).to(tl.int64)
-            pending = (here & ((found < 0) | (found >= last))).to(tl.int32)
-            while tl.sum(pending) > 0:
-                mine = lane == tl.min(tl.where(pending > 0, lane, V))
-                distance, escape, lack = _varint(data, escape, escapes_end)
-                flag |= lack
-                outer = tl.where(found < 0, first.to(tl.int64) - 1 - distance, first.to(tl.int64) + last + distance)
-                result = tl.where(mine, outer, result)
-                pending = tl.where(mine, 0, pending)
-            flag |= tl.max((here & ((result < -32768) | (result > 32767))).to(tl.int32))
-            tl.store(out + block + own, result.to(tl.float32), mask=here)
-            tl.store(learned + own, lower, mask=here)
-            tl.store(learned + 64 + own, upper, mask=here)
+            tl.store(room + RANK + own, rank, mask=here)
             step += lanes
+        tl.debug_barrier()
+        rank = tl.load(room + RANK + index, mask=inside, other=1)
+        near = rank > 0
+        result = low + window + rank - 1
+        result = tl.where(near, result, tl.load(room + FAR + index, mask=inside & (rank < 0), other=0))
+        tl.store(out + element, result.to(tl.float32), mask=inside)
         if learns != 0:
-            tl.debug_barrier()
-            lower = tl.load(learned + index, mask=inside, other=0)
-            upper = tl.load(learned + 64 + index, mask=inside, other=0)
+            corrected = room + CORRECTED + index * 8 + tl.maximum(rank, 1)
+            far = inside & (rank < 0)
+            lower = tl.where(near, tl.load(corrected - 1), tl.load(room + FAR_LOWER + index, mask=far, other=0))
+            upper = tl.where(near, tl.load(corrected), tl.load(room + FAR_UPPER + index, mask=far, other=0))
             _count(curve, lower, upper, inside)
             _renew(constants, curve, inside)
         block += 64
-    tl.store(states + 64 * b + lane, state)
+    tl.store(states + 64 * b + lane, state.to(tl.int64))
     tl.store(cursors + 4 * b, position)
     tl.store(cursors + 4 * b + 2, escape)
     tl.store(flags + b, flag)
 
 
-@triton.jit(do_not_specialize=("n", "batch", "channels", "first_context", "curve_count"))
-def slots_of_mixtures(
-    symbols,
-    mixtures,
-    slots,
-    distances,
-    costs,
-    curves,
-    constants,
-    n,
-    batch,
-    channels,
-    first_context,
-    curve_count,
-):
-    """Find the slots of a group of each stream: of `symbols` float32 `[B, n]` under `mixtures` int16 `[B, n, 5]`.
+@triton.jit(do_not_specialize=("n", "channels", "first_context"))
+def bounds_of_symbols(symbols, mixtures, slots, distances, facts, costs, constants, n, channels, first_context):
+    """Find the slots of `symbols` float32 `[B, n]` under `mixtures` int16 `[B, n, 5]` without calibration, and what
+    `correct_slots` needs: in program (i, b) of 64 elements of picture b.
 
-    slots: int32 `[2, B, n]`: first slot, and from bit 16 on the number of slots less 1; without and with calibration.
-    distances: int32 `[B, n]` of escapes, -1 for others. costs: int64 `[2, B]`, added to.
+    slots: int32 `[B, n]`: first slot, and from bit 16 on the number of slots less 1. distances: int32 `[B, n]` of
+    escapes, -1 for others. facts: int32 `[B, 4, n]`: the distribution function below the symbol and above it; how many
+    symbols and escapes begin before it, and from bit 16 on the size of the support; the number of the curve. costs:
+    int64 `[B]`, added to.
+    """
+    b = tl.program_id(1).to(tl.int64)
+    element = tl.program_id(0) * 64 + tl.arange(0, 64)
+    inside = element < n
+    mean1, mean2, reciprocal1, reciprocal2, weight, low, count, octave = _mixture(
+        constants, mixtures + (b * n + element) * 5, inside
+    )
+    found = tl.load(symbols + b * n + element, mask=inside, other=0).to(tl.int32) - low
+    is_below = found < 0
+    is_above = found >= count
+    distance = tl.where(is_below, -1 - found, tl.where(is_above, found - count, -1))
+    tl.store(distances + b * n + element, distance, mask=inside)
+    below = tl.minimum(tl.maximum(found, 0), count)
+    above = tl.minimum(tl.maximum(found + 1, 0), count)
+    rank = tl.where(is_below, 0, 1 + below)
+    lower = _bound(constants, low + below, mean1, mean2, reciprocal1, reciprocal2, weight)
+    upper = _bound(constants, low + above, mean1, mean2, reciprocal1, reciprocal2, weight)
+    lower = tl.where(is_below, 0, lower)
+    upper = tl.where(is_above, 65536, upper)
+    facts += b * n * 4 + element
+    tl.store(facts, lower, mask=inside)
+    tl.store(facts + n, upper, mask=inside)
+    tl.store(facts + 2 * n, rank | (count << 16), mask=inside)
+    tl.store(facts + 3 * n, (first_context + element % channels) * 8 + octave, mask=inside)
+    cost = _store_slots(constants, slots + b * n + element, rank, 32766 - count, lower, upper, inside)
+    tl.atomic_add(costs + b, tl.sum(cost), sem="relaxed")
+
+
+@triton.jit
+def _store_slots(constants, slots, rank, spare, lower, upper, inside):
+    """Store the slots of symbols between two values, and return what they cost."""
+    begin = rank + ((lower * spare) >> 16)
+    more = rank + ((upper * spare) >> 16) - begin
+    tl.store(slots, begin | (more << 16), mask=inside)
+    return tl.load(constants + COSTS + more + 1, mask=inside, other=0).to(tl.int64)
+
+
+@triton.jit(do_not_specialize=("n", "curve_count"))
+def correct_slots(facts, slots, costs, curves, constants, n, curve_count):
+    """Find the slots of a group of each stream with calibration: of `facts` of `bounds_of_symbols`.
+
+    slots: int32 `[B, n]`. costs: int64 `[B]`, added to.
     """
     b = tl.program_id(0).to(tl.int64)
-    symbols += b * n
-    mixtures += b * n * 5
+    facts += b * n * 4
+    slots += b * n
     curves += b * curve_count * CURVE
-    plain = slots + b * n
-    corrected = plain + n.to(tl.int64) * batch
-    distances += b * n
     cost = tl.zeros([64], tl.int64)
-    corrected_cost = tl.zeros([64], tl.int64)
     block = 0
     while block < n:
         element = block + tl.arange(0, 64)
         inside = element < n
-        mean1, mean2, reciprocal1, reciprocal2, weight, low, count, octave = _mixture(
-            constants, mixtures + element * 5, inside
-        )
-        spare = 32766 - count
-        curve = curves + ((first_context + element % channels) * 8 + octave) * CURVE
-        found = tl.load(symbols + element, mask=inside, other=0).to(tl.int32) - low
-        is_below = found < 0
-        is_above = found >= count
-        distance = tl.where(is_below, -1 - found, tl.where(is_above, found - count, -1))
-        tl.store(distances + element, distance, mask=inside)
-        below = tl.minimum(tl.maximum(found, 0), count)
-        above = tl.minimum(tl.maximum(found + 1, 0), count)
-        rank = tl.where(is_below, 0, 1 + below)
-        lower = _bound(constants, low + below, mean1, mean2, reciprocal1, reciprocal2, weight)
-        upper = _bound(constants, low + above, mean1, mean2, reciprocal1, reciprocal2, weight)
-        lower = tl.where(is_below, 0, lower)
-        upper = tl.where(is_above, 65536, upper)
-        begin = rank + ((lower * spare) >> 16)
-        more = rank + ((upper * spare) >> 16) - begin
-        tl.store(plain + element, begin | (more << 16), mask=inside)
-        cost += tl.load(constants + COSTS + more + 1, mask=inside, other=0).to(tl.int64)
-        lower = _by_curve(constants, curve, lower)
-        upper = _by_curve(constants, curve, upper)
-        begin = rank + ((lower * spare) >> 16)
-        more = rank + ((upper * spare) >> 16) - begin
-        tl.store(corrected + element, begin | (more << 16), mask=inside)
-        corrected_cost += tl.load(constants + COSTS + more + 1, mask=inside, other=0).to(tl.int64)
+        place = tl.load(facts + 2 * n + element, mask=inside, other=0)
+        curve = curves + tl.load(facts + 3 * n + element, mask=inside, other=0) * CURVE
+        lower = _by_curve(constants, curve, tl.load(facts + element, mask=inside, other=0))
+        upper = _by_curve(constants, curve, tl.load(facts + n + element, mask=inside, other=0))
+        cost += _store_slots(constants, slots + element, place & 0xFFFF, 32766 - (place >> 16), lower, upper, inside)
         _count(curve, lower, upper, inside)
         _renew(constants, curve, inside)
         block += 64
     tl.store(costs + b, tl.load(costs + b) + tl.sum(cost))
-    tl.store(costs + batch + b, tl.load(costs + batch + b) + tl.sum(corrected_cost))
 
 
 @triton.jit(do_not_specialize=("groups", "total", "batch"))
@@ -397,27 +449,33 @@ def encode_slots(slots, chosen, group_ends, groups, lane_counts, states, words, 
     lanes = tl.load(lane_counts + b)
     slots += (tl.load(chosen + b) * batch + b) * total
     words += b * total
-    state = tl.full([V], 65536, tl.int64)
+    state = tl.full([V], 65536, tl.uint32)
     at = total
     group = groups - 1
     while group >= 0:
         first = tl.load(group_ends + group - 1, mask=group > 0, other=0)
         stop = tl.load(group_ends + group)
+        element = first + (stop - first - 1) // lanes * lanes + lane
+        inside = (lane < lanes) & (element < stop)
+        slot = tl.load(slots + element, mask=inside, other=0)
         step = first + (stop - first - 1) // lanes * lanes
         while step >= first:
-            element = step + lane
-            inside = (lane < lanes) & (element < stop)
-            slot = tl.load(slots + element, mask=inside, other=0)
-            begin = (slot & 0xFFFF).to(tl.int64)
-            freq = ((slot >> 16) + 1).to(tl.int64)
+            # The next slots are on their way while these are coded. All steps before the last are full.
+            element -= lanes
+            next_inside = (lane < lanes) & (element >= first)
+            next_slot = tl.load(slots + element, mask=next_inside, other=0)
+            begin = (slot & 0xFFFF).to(tl.uint32)
+            freq = ((slot >> 16) + 1).to(tl.uint32)
             full = inside & ((state >> 17) >= freq)
             given = full.to(tl.int32)
             at -= tl.sum(given)
             tl.store(words + at + tl.cumsum(given, 0) - given, (state & 0xFFFF).to(tl.int16), mask=full)
             fitting = tl.where(full, state >> 16, state)
             quotient = fitting // freq
-            state = tl.where(inside, (quotient << 15) | (fitting - quotient * freq + begin), state)
+            state = tl.where(inside, (quotient << 15) + (fitting - quotient * freq + begin), state)
+            inside = next_inside
+            slot = next_slot
             step -= lanes
         group -= 1
-    tl.store(states + 64 * b + lane, state)
+    tl.store(states + 64 * b + lane, state.to(tl.int64))
     tl.store(firsts + b, at.to(tl.int64))

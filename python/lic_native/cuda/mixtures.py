@@ -25,6 +25,8 @@ LOWER_BOUND = 1 << 16
 BYTES_PER_LANE, BYTES_OF_TWO = 2000, 400
 #: Bits of a stream's first byte that are all set where there are combs (`rust/src/ans/constants.rs`).
 HAS_COMBS = 1 << 7 | 7
+#: Symbols that a stream codes before its curves are renewed, and integers of the room for what they need (`kernels`).
+BLOCK, ROOM = 64, 1280
 #: Costs are in units of 2^-COST_BITS bits.
 COST_BITS = 26
 
@@ -91,7 +93,7 @@ class MixtureDecoder:
         self._states = torch.zeros(batch, MAX_LANES, dtype=torch.int64, device=device)
         #: For each stream: lanes, whether it is calibrated, whether it is known to be damaged.
         self._facts = [torch.zeros(batch, dtype=torch.int32, device=device) for _ in range(3)]
-        self._learned = torch.zeros(batch, 2, 64, dtype=torch.int32, device=device)
+        self._room = torch.zeros(batch, ROOM, dtype=torch.int32, device=device)
         self._curves = torch.zeros(batch, contexts * RANGES, CURVE_INTEGERS, dtype=torch.int32, device=device)
 
     @staticmethod
@@ -128,25 +130,29 @@ class MixtureDecoder:
         """
         params = params.contiguous()
         out = torch.empty(params.shape[:-1], dtype=torch.float32, device=params.device)
+        n = out[0].numel()
         check_contexts(channels, first_context, self._contexts)
+        facts, windows = (torch.empty(self.batch, n * k, dtype=torch.int32, device=params.device) for k in (3, 8))
         from . import kernels
 
+        grid = -(-n // BLOCK), self.batch
+        kernels.windows_of_mixtures[grid](params, facts, windows, self._constants, n, channels, first_context)
         kernels.decode_mixtures[(self.batch,)](
             self._data,
             self._cursors,
             self._states,
             *self._facts,
             params,
+            facts,
+            windows,
             out,
-            self._learned,
+            self._room,
             self._curves,
             self._constants,
-            out[0].numel(),
-            channels,
-            first_context,
+            n,
             self._curves.shape[1],
             V=self.lanes,
-            num_warps=1,
+            num_warps=warps(self.batch),
         )
         return out
 
@@ -212,22 +218,31 @@ class MixtureEncoder:
         check_contexts(channels, first_context, self._contexts)
         slots = torch.empty(2, self.batch, n, dtype=torch.int32, device=symbols.device)
         distances = torch.empty_like(slots[0])
+        facts = torch.empty(self.batch, 4 * n, dtype=torch.int32, device=symbols.device)
         from . import kernels
 
-        kernels.slots_of_mixtures[(self.batch,)](
+        grid = -(-n // BLOCK), self.batch
+        kernels.bounds_of_symbols[grid](
             symbols,
             params,
-            slots,
+            slots[0],
             distances,
-            self._costs,
+            facts,
+            self._costs[0],
+            self._constants,
+            n,
+            channels,
+            first_context,
+        )
+        kernels.correct_slots[(self.batch,)](
+            facts,
+            slots[1],
+            self._costs[1],
             self._curves,
             self._constants,
             n,
-            self.batch,
-            channels,
-            first_context,
             self._curves.shape[1],
-            num_warps=2,
+            num_warps=warps(self.batch),
         )
         self._groups.append((slots, distances))
 
@@ -271,6 +286,11 @@ def encode(slots: Tensor, distances: Tensor, costs: Tensor, ends: Tensor, max_la
         num_warps=1,
     )
     return Coded(chosen, lanes, states, words, firsts, distances)
+
+
+def warps(streams: int) -> int:
+    """Return how many warps code a stream: as many as shorten it, or few, where streams are many."""
+    return 4 if streams <= 256 else 1
 
 
 def affordable_lanes(cost: Tensor, most: int) -> Tensor:
