@@ -353,25 +353,33 @@ def test_a_device_that_computes_something_else_is_found(quick, monkeypatch, wron
     assert f"it {wrong}s something else" in available.try_mixtures(CPU, (1, 3))
 
 
-def test_kernels_compile_for_a_gpu(tmp_path):
-    """In a process that does not interpret them: for an H100, which compiling does not need."""
+def test_kernels_launch_and_compile_for_a_gpu(tmp_path):
+    """In a process that does not interpret them: for a pretended H100, all but the run itself."""
     code = """if True:
-        import triton
         from triton.backends.compiler import GPUTarget
-        from triton.compiler import ASTSource
+        from triton.runtime import driver
+        from triton.runtime.jit import JITFunction, MockTensor
 
         from lic_native.cuda import kernels
 
-        types = dict.fromkeys(("n", "channels", "first_context", "curve_count", "batch", "groups", "total"), "i32")
-        types |= dict.fromkeys(("cursors", "states", "costs", "chosen", "firsts"), "*i64")
-        types |= dict.fromkeys(("out", "symbols"), "*fp32") | dict.fromkeys(("params", "words"), "*i16")
-        for kernel, constants in (
-            (kernels.decode_mixtures, {"V": 8}), (kernels.slots_of_mixtures, {}), (kernels.encode_slots, {"V": 64})
-        ):
-            names = {name: types.get(name, "*i32") for name in kernel.arg_names} | {"data": "*u8"}
-            names = {name: "constexpr" if name in constants else names[name] for name in kernel.arg_names}
-            source = ASTSource(kernel, names, constexprs=constants)
-            assert triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": 1}).asm["cubin"]
+        class Pretended:
+            get_current_target = staticmethod(lambda: GPUTarget("cuda", 90, 32))
+            get_current_device = staticmethod(lambda: 0)
+            get_current_stream = staticmethod(lambda device: 0)
+
+        driver.set_active(Pretended())
+        types = dict.fromkeys(("cursors", "states", "costs", "chosen", "firsts"), "torch.int64")
+        types |= dict.fromkeys(("out", "symbols"), "torch.float32") | {"data": "torch.uint8"}
+        types |= dict.fromkeys(("mixtures", "words"), "torch.int16")
+        numbers = {"n", "channels", "first_context", "curve_count", "batch", "groups", "total"}
+        names = [name for name, kernel in vars(kernels).items() if isinstance(kernel, JITFunction)]
+        assert len(names) > 5
+        for name in (name for name in names if not name.startswith("_")):
+            kernel = getattr(kernels, name)
+            arguments = {x: 7 if x in numbers else MockTensor(types.get(x, "torch.int32")) for x in kernel.arg_names}
+            constants = {"V": 8} if "V" in arguments else {}
+            compiled = kernel.warmup(*(arguments[x] for x in arguments if x != "V"), grid=(1,), **constants)
+            assert compiled.asm["cubin"], name
         """
     environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
     environment |= {"TRITON_CACHE_DIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}

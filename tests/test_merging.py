@@ -13,6 +13,7 @@ from conftest import jpeg_bytes, networks_alone, photograph
 from lic_native import image, jpeg, threads
 from lic_native.cli import batch
 from lic_native.cli.task import Settings
+from lic_native.coding import merging
 from lic_native.coding.merging import Merger
 from lic_native.cuda import graphs
 from lic_native.cuda.graphs import Program, Programs
@@ -22,7 +23,7 @@ from lic_native.image.torch_coder import TorchCoder
 from lic_native.jpeg import network
 from lic_native.jpeg.torch_network import TorchNetwork
 from lic_native.limits import DEFAULT_LIMITS, Limits
-from lic_native.many import in_order, memory, within_memory
+from lic_native.many import Crowd, in_order, memory, within_memory
 from lic_native.models import registry
 
 CPU = torch.device("cpu")
@@ -78,7 +79,33 @@ def test_passes_stay_within_the_memory():
         work.open.set()
         assert merger("k", [1, 2, 3, 4, 5]) == [-1, -2, -3, -4, -5]
     assert [count for _, count in work.seen] == [2, 2, 1]
-    assert memory() > 299
+    assert memory() is None and merging.room() > 299
+
+
+@pytest.mark.parametrize(("patience", "passes"), [(600, [2, 1]), (0, [1, 1, 1])])
+def test_a_pass_waits_a_moment_for_tiles_of_other_files(monkeypatch, patience, passes):
+    """Until half of the threads at work wait for a pass: two of three."""
+    monkeypatch.setattr(merging, "PATIENCE", patience)
+    together, ready, seen, done = Crowd(), threading.Barrier(3), [], []
+
+    def work(key, items):
+        seen.append(len(items))
+        return items
+
+    def file(number):
+        with together.at_work():
+            ready.wait(60)
+            if number == 1:
+                wait_for(lambda: merger._waiting.get("k") if patience else seen)
+            elif number == 2:
+                wait_for(lambda: len(done) == 2)
+            merger("k", [number])
+            done.append(number)
+
+    merger = Merger(work, lambda key: 1)
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(file, range(3)))
+    assert seen == passes
 
 
 def test_keys_do_not_mix():
@@ -375,6 +402,6 @@ def test_the_command_works_on_more_files_where_they_share_passes(monkeypatch):
     monkeypatch.setattr(registry, "network_device", lambda device, name: "cuda")
     assert batch.for_device(settings, plan, "cuda", registry.NATIVE) == settings
     on_cuda = batch.for_device(settings, plan, "cuda", "mlcc-fast")
-    assert batch.files_at_a_time(plan, on_cuda) == 32 and batch.threads_each(plan, on_cuda) == 4
+    assert batch.files_at_a_time(plan, on_cuda) == 64 and batch.threads_each(plan, on_cuda) == 4
     plan.jobs = [1]
     assert batch.for_device(settings, plan, "cuda", "mlcc-fast") == settings

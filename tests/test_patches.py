@@ -51,6 +51,19 @@ def test_few_components_are_those_of_most_energy(crops):
         assert best - 1e-6 < error < 1.5 * best + 1e-4
 
 
+def test_more_channels_than_components_change_nothing_at_first(crops):
+    index, narrow = torch.full((len(crops),), LAST), (AnalysisTransform(192, 1, 128), SynthesisTransform(192, 1, 128))
+    wide = AnalysisTransform(208, 1, 128), SynthesisTransform(208, 1, 128)
+    for transforms in (narrow, wide):
+        init_from_pca(*transforms, crops - 0.5, MIDDLE)
+    with torch.no_grad():
+        y, of_wide = (g_a(crops - 0.5, index) for g_a, _ in (narrow, wide))
+        assert torch.allclose(y, of_wide, atol=1e-3)
+        assert torch.allclose(narrow[1](y, index), wide[1](y, index), atol=1e-4)
+        # The further channels see the pixels, so that blocks can use them.
+        assert wide[0].first.weight[192:].abs().sum() > 0 and wide[1].first.weight[4 * 192 :].abs().sum() > 0
+
+
 def test_blocks_begin_as_the_identity():
     x = torch.randn(2, 8, 5, 6)
     assert torch.equal(Block(8)(x, torch.tensor([0, 99])), x)

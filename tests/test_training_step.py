@@ -24,6 +24,7 @@ from lic_native.models import msp
 from lic_native.models.mlcc import PROFILES, Mlcc
 from lic_native.models.msp import Msp
 from lic_native.models.sampling import zigzag
+from lic_native.nn.ambient import known_state
 from lic_native.training import camera, data, image, jpeg, loop, parts
 from lic_native.training import step as training_step
 from lic_native.training.step import Guard, Step, tf32
@@ -356,6 +357,19 @@ def test_bfloat16_stays_inside_blocks(photographs):
         assert kinds.pop(inside) == torch.bfloat16
     assert set(kinds.values()) == {torch.float32}
     assert 0 < abs(float((halved - plain).detach())) < 0.01 * float(plain.detach())
+
+
+def test_blocks_in_bfloat16_use_the_weights_of_each_step(photographs):
+    """Also in the state that a training runs in, which turns autocast off around the blocks' own."""
+    task = image_task(photographs)
+    _, model = new_step(task)
+    task.lower_precision(model)
+    batch = task.batch(None, task.draws("cpu").refill(torch.Generator().manual_seed(0)))
+    with known_state(grad=True):
+        before = float(task.loss(model, None, batch)[1])
+        with torch.no_grad():
+            model.g_s.blocks[0].conv1x1.weight.normal_(std=1)
+        assert float(task.loss(model, None, batch)[1]) > 1.1 * before
 
 
 def test_parts_hold_a_model_in_16_bits(tmp_path, monkeypatch):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from .. import files, threads
 from ..jpeg import TILES_AT_ONCE
-from ..many import FILES_ON_CUDA
+from ..many import FILES_ON_CUDA, Crowd
 from ..models import registry
 from . import console
 from .report import Report
@@ -77,12 +77,13 @@ def run(plan: Plan, task: Task, settings: Settings) -> int:
 class _Run:
     def __init__(self, task: Task, settings: Settings, report: Report) -> None:
         self.task, self.settings, self.report = task, settings, report
+        self._together = Crowd()
 
     def do(self, job: Job) -> None:
         """Do one job, and report on it."""
         threads.check()
         start = time.monotonic()
-        with ExitStack() as held:
+        with self._together.at_work(), ExitStack() as held:
             self._do(job, start, held)
 
     def _do(self, job: Job, start: float, held: ExitStack) -> None:

@@ -1,7 +1,8 @@
 """Passes of a network that several threads share.
 
 A GPU takes nearly as long for one tile as for sixteen. While it works on some, threads bring others: of many files, all
-tiles of equal kind that have come together go through the next pass together. So nothing waits for a batch to be full.
+tiles of equal kind that have come together go through the next pass together. So nothing waits for a batch to be full;
+only where several files are in work, a pass waits a moment for others of them (`many.Crowd`).
 """
 
 from __future__ import annotations
@@ -15,17 +16,29 @@ from typing import Any, Generic, TypeVar
 import torch
 
 from .. import threads
-from ..many import memory
+from ..many import MEMORY, crowd, memory
 
-__all__ = ["MOST", "Merger", "empty_cache"]
+__all__ = ["MOST", "Merger", "empty_cache", "room"]
 
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-#: Items of a pass, at most.
-MOST = 64
+#: Items of a pass, at most. A pass of so many tiles takes hardly longer in the entropy coder than one of a single tile.
+MOST = 256
+#: Part of a GPU's memory that a pass may take, unless `many.memory` says otherwise.
+SHARE = 2
+#: Seconds that a pass waits, at most, for tiles of other files in work.
+PATIENCE = 0.03
+
+
+def room() -> int:
+    """Return the bytes of the device that a pass may take."""
+    given = memory()
+    if given is None:
+        given = torch.cuda.mem_get_info()[1] // SHARE if torch.cuda.is_available() else MEMORY
+    return given
 
 
 def empty_cache() -> None:
@@ -47,7 +60,7 @@ class Merger(Generic[T, R]):
     """Calls a function of many items for threads that each bring a few.
 
     work: takes a key and items of that key, and returns for each its result, or the exception that it ended with.
-    size: returns about how many bytes an item of a key takes on the device; a pass takes at most `many.memory`.
+    size: returns about how many bytes an item of a key takes on the device; a pass takes at most `room`.
     release: gives back memory on the device that could be done without.
     most: items of a call.
     turns: calls that run at a time.
@@ -73,20 +86,13 @@ class Merger(Generic[T, R]):
         Raises:
             KeyboardInterrupt: the calling thread's work is not wanted any more (`threads.check`).
         """
-        most = min(self._most, max(1, memory() // max(1, self._size(key))))
+        most = min(self._most, max(1, room() // max(1, self._size(key))))
         own: list[_Request[T, R]] = [_Request(item, most) for item in items]
         with self._lock:
             self._waiting[key].extend(own)
         try:
-            while not all(request.done for request in own):
-                threads.check()
-                if not self._turn.acquire(timeout=0.2):
-                    continue
-                try:
-                    if not all(request.done for request in own) and (taken := self._take(key)):
-                        self._run(key, taken)
-                finally:
-                    self._turn.release()
+            with crowd().waiting():
+                self._work_on(key, own)
         finally:
             with self._lock:
                 rest = [request for request in self._waiting[key] if request not in own]
@@ -94,6 +100,20 @@ class Merger(Generic[T, R]):
                 if not rest:
                     del self._waiting[key]
         return [request.outcome for request in own]  # type: ignore[misc]
+
+    def _work_on(self, key: Hashable, own: Sequence[_Request[T, R]]) -> None:
+        """Run passes, or let other threads do it, until these requests are done."""
+        while not all(request.done for request in own):
+            threads.check()
+            if not self._turn.acquire(timeout=0.2):
+                continue
+            try:
+                if not all(request.done for request in own):
+                    crowd().gather(PATIENCE)
+                    if taken := self._take(key):
+                        self._run(key, taken)
+            finally:
+                self._turn.release()
 
     def _take(self, key: Hashable) -> list[_Request[T, R]]:
         """Take the requests that have waited longest: a power of two of them, so that there are few kinds of passes."""

@@ -33,8 +33,8 @@ VALUES = tl.constexpr(16)
 SLOPES = tl.constexpr(33)
 SEEN = tl.constexpr(49)
 FRESH = tl.constexpr(50)
-# Of the room of a stream, after where the symbols of 64 windows begin: the values of their curves there; the rank of each
-# symbol in its window, -1 if it is beyond; these symbols, and the values of curves below and above them.
+# Of the room of a stream, after where the symbols of 64 windows begin: the values of their curves there; the rank of
+# each symbol in its window, -1 if it is beyond; these symbols, and the values of curves below and above them.
 CORRECTED = tl.constexpr(512)
 RANK = tl.constexpr(1024)
 FAR = tl.constexpr(1088)
@@ -210,8 +210,8 @@ def _search(constants, mixtures, curve, inside, slot):
 def windows_of_mixtures(mixtures, facts, windows, constants, n, channels, first_context):
     """Find what decoding needs of `mixtures` int16 `[B, n, 5]`: in program (i, b) of 64 elements of picture b.
 
-    facts: int32 `[B, 3, n]`: the support's first symbol; its size, and from bit 16 on where the window begins in it; the
-    number of the curve. windows: int32 `[B, n, 8]`: the distribution function at the symbols around the centre.
+    facts: int32 `[B, 3, n]`: the support's first symbol; its size, and from bit 16 on where the window begins in it;
+    the number of the curve. windows: int32 `[B, n, 8]`: the distribution function at the symbols around the centre.
     """
     b = tl.program_id(1).to(tl.int64)
     element = tl.program_id(0) * 64 + tl.arange(0, 64)
@@ -368,13 +368,12 @@ def decode_mixtures(
 
 @triton.jit(do_not_specialize=("n", "channels", "first_context"))
 def bounds_of_symbols(symbols, mixtures, slots, distances, facts, costs, constants, n, channels, first_context):
-    """Find the slots of `symbols` float32 `[B, n]` under `mixtures` int16 `[B, n, 5]` without calibration, and what
-    `correct_slots` needs: in program (i, b) of 64 elements of picture b.
+    """Find slots without calibration, and what `correct_slots` needs: in program (i, b) of 64 elements of picture b.
 
-    slots: int32 `[B, n]`: first slot, and from bit 16 on the number of slots less 1. distances: int32 `[B, n]` of
-    escapes, -1 for others. facts: int32 `[B, 4, n]`: the distribution function below the symbol and above it; how many
-    symbols and escapes begin before it, and from bit 16 on the size of the support; the number of the curve. costs:
-    int64 `[B]`, added to.
+    symbols: float32 `[B, n]`, of `mixtures` int16 `[B, n, 5]`. slots: int32 `[B, n]`: first slot, and from bit 16 on
+    the number of slots less 1. distances: int32 `[B, n]` of escapes, -1 for others. facts: int32 `[B, 4, n]`: the
+    distribution function below the symbol and above it; how many symbols and escapes begin before it, and from bit 16
+    on the size of the support; the number of the curve. costs: int64 `[B]`, added to.
     """
     b = tl.program_id(1).to(tl.int64)
     element = tl.program_id(0) * 64 + tl.arange(0, 64)

@@ -21,7 +21,7 @@ from ..arguments import Bytes, Device, check_instance, to_bytes, to_count, to_de
 from ..errors import LicError
 from ..files import File
 from ..limits import DEFAULT_LIMITS, Limits
-from ..many import FILES_ON_CUDA, MEMORY, in_order
+from ..many import FILES_ON_CUDA, in_order
 from ..models import registry
 from ..models.rate_points import BETWEEN, index_of
 from ..threads import available
@@ -154,7 +154,7 @@ def compress_many(
     limits: Limits = DEFAULT_LIMITS,
     lof: int = 0,
     threads: int = 0,
-    memory: int = MEMORY,
+    memory: int | None = None,
 ) -> Iterator[bytes | LicError]:
     """Yield for each image what `compress` returns for it, in their order, with several in work at a time.
 
@@ -164,10 +164,10 @@ def compress_many(
     Args:
         images: as for `compress`. They are taken as they are needed, so they may come from a generator that opens them.
         quality, profile, device, limits, lof: as in `compress`.
-        threads: number of images in work at a time. 0 means 32 on CUDA, and on a CPU as many as leave each of them
+        threads: number of images in work at a time. 0 means 64 on CUDA, and on a CPU as many as leave each of them
             the threads that torch uses.
         memory: bytes that images in work, with their results, may take in all, about; and as many of a GPU's memory,
-            for the tiles of a pass.
+            for the tiles of a pass. None: 4 GiB, and half of the GPU's memory.
 
     Raises:
         TypeError, ValueError: an argument or an image is of another kind.
@@ -192,7 +192,7 @@ def decompress_many(
     device: Device = None,
     limits: Limits = DEFAULT_LIMITS,
     threads: int = 0,
-    memory: int = MEMORY,
+    memory: int | None = None,
 ) -> Iterator[Image.Image | LicError]:
     """Yield for each `.lic` file what `decompress` returns for it, or the LicError that it raises.
 

@@ -19,7 +19,7 @@ from ..arguments import Bytes, Device, check_flag, check_instance, to_bytes, to_
 from ..errors import InexactDeviceError, LicError, LimitExceededError, UnsupportedError
 from ..files import Content, File
 from ..limits import DEFAULT_LIMITS, Limits
-from ..many import FILES_ON_CUDA, MEMORY, in_order
+from ..many import FILES_ON_CUDA, in_order
 from ..models import registry
 from ..models.registry import JpegProfile
 from ..observe import stage
@@ -282,7 +282,7 @@ def compress_many(
     device: Device = None,
     limits: Limits = DEFAULT_LIMITS,
     threads: int = 0,
-    memory: int = MEMORY,
+    memory: int | None = None,
 ) -> Iterator[bytes | LicError]:
     """Yield for each file what `compress` returns for it, in their order, with several in work at a time.
 
@@ -293,10 +293,10 @@ def compress_many(
     Args:
         files: contents of files. They are taken as they are needed, so they may come from a generator that reads them.
         profile, device, limits: as in `compress`.
-        threads: number of files in work at a time. 0 means as many as the processors that this process may use, and 32
+        threads: number of files in work at a time. 0 means as many as the processors that this process may use, and 64
             for a network on CUDA.
         memory: bytes that files in work, with their results, may take in all, about; and as many of a GPU's memory,
-            for the tiles of a pass.
+            for the tiles of a pass. None: 4 GiB, and half of the GPU's memory.
 
     Raises:
         TypeError, ValueError: an argument or a file has the wrong type, or the profile or device does not exist.
@@ -324,7 +324,7 @@ def decompress_many(
     device: Device = None,
     limits: Limits = DEFAULT_LIMITS,
     threads: int = 0,
-    memory: int = MEMORY,
+    memory: int | None = None,
 ) -> Iterator[bytes | LicError]:
     """Yield for each `.lic` file what `decompress` returns for it, or the LicError that it raises.
 

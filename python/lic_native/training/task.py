@@ -68,7 +68,7 @@ class Task(ABC, Generic[M]):
         Only they can: what goes around them would lose 0.2 dB at quality 8, and guesses at means in bfloat16 teach the
         JPEG model a rounding that files don't have.
         """
-        # Inside another autocast, as of `known_state`, a cache would keep the first copies of weights for the whole run.
+        # Inside another autocast, as of `known_state`, a cache would keep the first copies of weights for a whole run.
         bf16 = torch.autocast(model.device.type, torch.bfloat16, cache_enabled=False)
         for block in (module for module in model.modules() if isinstance(module, self.BLOCKS)):
             block.forward = bf16(block.forward)
