@@ -304,6 +304,8 @@ def test_many_jpeg_files(profile):
     photos = [jpeg_bytes(40, 48, seed) for seed in range(4)] + [b"no JPEG", b""]
     packed = list(jpeg.compress_many(iter(photos), profile=profile, device="cpu", threads=3))
     assert packed == [jpeg.compress(photo, profile=profile, device="cpu") for photo in photos]
+    [other] = jpeg.compress_many(photos[:1], profile=profile, device="cpu", sha256=False, sha1=True)
+    assert other == jpeg.compress(photos[0], profile=profile, device="cpu", sha256=False, sha1=True)
     damaged = [packed[0], packed[1][:-5], b"garbage", *packed[2:]]
     restored = list(jpeg.decompress_many(damaged, device="cpu"))
     assert [type(r) for r in restored[1:3]] == [type(_error(jpeg.decompress, d)) for d in damaged[1:3]]

@@ -454,10 +454,11 @@ def encode_slots(slots, chosen, group_ends, groups, lane_counts, states, words, 
     while group >= 0:
         first = tl.load(group_ends + group - 1, mask=group > 0, other=0)
         stop = tl.load(group_ends + group)
-        element = first + (stop - first - 1) // lanes * lanes + lane
+        # A group may be empty.
+        step = first + tl.maximum(stop - first - 1, 0) // lanes * lanes
+        element = step + lane
         inside = (lane < lanes) & (element < stop)
         slot = tl.load(slots + element, mask=inside, other=0)
-        step = first + (stop - first - 1) // lanes * lanes
         while step >= first:
             # The next slots are on their way while these are coded. All steps before the last are full.
             element -= lanes

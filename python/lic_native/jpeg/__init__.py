@@ -280,6 +280,8 @@ def compress_many(
     *,
     profile: JpegProfile | None = None,
     device: Device = None,
+    sha256: bool = True,
+    sha1: bool = False,
     limits: Limits = DEFAULT_LIMITS,
     threads: int = 0,
     memory: int | None = None,
@@ -292,7 +294,7 @@ def compress_many(
 
     Args:
         files: contents of files. They are taken as they are needed, so they may come from a generator that reads them.
-        profile, device, limits: as in `compress`.
+        profile, device, sha256, sha1, limits: as in `compress`.
         threads: number of files in work at a time. 0 means as many as the processors that this process may use, and 64
             for a network on CUDA.
         memory: bytes that files in work, with their results, may take in all, about; and as many of a GPU's memory,
@@ -308,14 +310,17 @@ def compress_many(
                 print(path, result)
     """
     device = to_device(device)
-    check_instance(limits, Limits, "limits")
-    registry.check_profile(profile)
+    check_options(profile, device, sha256, sha1, limits, threads)
     name = registry.of_profile(profile, device)
     if name != registry.NATIVE:
         tile_coder(name, device)  # An error of a model or a device concerns all files.
     count, each = _shares(name, device, threads)
-    options: dict[str, Any] = {"profile": profile, "device": device, "limits": limits, "threads": each}
-    return in_order(lambda data: compress(data, **options), _checked(files), count, memory, _weight(name))
+    options: dict[str, Any] = {"sha256": sha256, "sha1": sha1, "limits": limits, "threads": each}
+
+    def work(data: bytes) -> bytes:
+        return compress(data, profile=profile, device=device, **options)
+
+    return in_order(work, _checked(files), count, memory, _weight(name))
 
 
 def decompress_many(
