@@ -48,17 +48,17 @@ sys.path.insert(0, str(ROOT / "tests"))
 import restore_golden  # noqa: E402
 
 #: Widths and heights that are timed: Kodak's, Full HD, and 12 megapixels.
-SIZES = ((768, 512), (1920, 1080), (4000, 3000))
+KODAK, FULL_HD, LARGE = (768, 512), (1920, 1080), (4000, 3000)
 #: Widths and heights of files that one side writes and the other reads: one tile, odd sides, several tiles of a JPEG
 #: file, several tiles of an image.
-CROSSED = ((131, 97), (768, 512), (1031, 1543), (2100, 600))
+CROSSED = ((131, 97), KODAK, (1031, 1543), (2100, 600))
 #: The same of JPEG files alone: a batch of twelve tiles.
-CROSSED_JPEG = (*CROSSED, (4000, 3000))
+CROSSED_JPEG = (*CROSSED, LARGE)
 #: Calls at the same time, from as many threads; the files of a folder are coded so.
 AT_ONCE = 4
 REPETITIONS = 5
-#: Files of a batch, and their width and height.
-BATCH, BATCH_SIZE = 64, (1920, 1080)
+#: Files of a batch.
+BATCH = 64
 #: What batches are coded with: environment variables that leave out a part.
 MODES: dict[str, dict[str, str]] = {
     "graphs and Triton": {},
@@ -491,24 +491,9 @@ def mega(value: int | None) -> str:
     return "" if value is None else f"{value / 1e6:.0f}"
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", default="cuda")
-    parser.add_argument("--seconds", type=float, default=90, help="after these, what is left is left out and named")
-    parser.add_argument("--small", action="store_true", help="one small size, few golden files, one repetition")
-    parser.add_argument("--json", type=Path, help="file for all figures")
-    options = parser.parse_args(arguments)
-    device, budget = registry.present_device(options.device, "this bench"), Budget(options.seconds)
-    report: dict[str, Any] = {"machine": machine(device)}
-    print("\n".join(f"- {name}: {value}" for name, value in report["machine"].items()), flush=True)
-
-    report["loading"] = list(loading(device))
-    columns = list(report["loading"][0])
-    show([name.replace("_", " ") for name in columns], [[str(row[c]) for c in columns] for row in report["loading"]])
-
-    # Of the time, times get what exactness leaves, at least a third.
-    proofs = Budget(budget.left() * 2 / 3)
-    checks = [*golden(device, options.small, proofs), *crossed(device, options.small, proofs)]
+def show_exactness(device: str, small: bool, budget: Budget, report: dict[str, Any]) -> int:
+    """Compare files, and return how many are wrong; or 1 if none was compared."""
+    checks = [*golden(device, small, budget), *crossed(device, small, budget)]
     rows = [
         [c.what, f"{c.files - len(c.wrong)}/{c.files}", *("" if x is None else str(x) for x in (c.worst, c.differing))]
         for c in checks
@@ -518,9 +503,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name in check.wrong:
             print(f"WRONG: {check.what}: {name}")
     report["exactness"] = [asdict(check) for check in checks]
+    files, wrong = sum(check.files for check in checks), sum(len(check.wrong) for check in checks)
+    print(f"\n{files} files and images compared, {wrong} wrong")
+    return wrong or int(not files)
 
-    plan = ([(96, 64)], (1, 2), 1) if options.small else (SIZES, (1, AT_ONCE), REPETITIONS)
-    timed = list(times(device, *plan, budget))
+
+def show_loading(device: str, small: bool, budget: Budget, report: dict[str, Any]) -> int:
+    report["loading"] = list(loading(device))
+    columns = list(report["loading"][0])
+    show([name.replace("_", " ") for name in columns], [[str(row[c]) for c in columns] for row in report["loading"]])
+    return 0
+
+
+def show_times(device: str, small: bool, budget: Budget, report: dict[str, Any]) -> int:
+    """Time single calls: first what matters most."""
+    plans = [((FULL_HD,), (1,)), ((KODAK, LARGE), (1,)), ((FULL_HD, KODAK, LARGE), (AT_ONCE,))]
+    timed = []
+    for sizes, counts in [(((96, 64),), (1, 2))] if small else plans:
+        timed += times(device, sizes, counts, 1 if small else REPETITIONS, budget)
     head = ["", "size", "at once", "encode ms", "decode ms", "encode", "decode", "", "bytes", "MB", "MB on the device"]
     cells = []
     for _, pair in groupby(timed, lambda row: (row.codec, row.size, row.at_once)):
@@ -536,9 +536,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
             + [encode.unit, str(encode.coded_bytes), mega(memory), mega(on_device)]
         )
     show(head, cells)
+    stages = [
+        [f"{t.codec} {t.size} {t.direction}", ", ".join(f"{name} {1e3 * s:.1f}" for name, s in t.stages.items())]
+        for t in timed
+        if t.at_once == 1 and t.size == timed[0].size and t.stages
+    ]
+    show(["ms of stages", ""], stages)
     report["times"] = [asdict(row) for row in timed]
-    files, size = (2, (96, 64)) if options.small else (BATCH, BATCH_SIZE)
-    batched = list(batches(device, files, size, options.small, budget))
+    return 0
+
+
+def show_batches(device: str, small: bool, budget: Budget, report: dict[str, Any]) -> int:
+    """Time batches, and return how many files are wrong."""
+    batched = list(batches(device, 2 if small else BATCH, (96, 64) if small else FULL_HD, small, budget))
     head = ["batch", "", "files", "encode files/s", "decode files/s", "first s", "MB on the device", "wrong"]
     show(
         head,
@@ -552,23 +562,54 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ],
     )
     report["batches"] = [asdict(row) for row in batched]
-    if device != "cpu" and budget.allows("shares of kernels", 5):
-        try:
-            report["kernels"] = shares = kernel_shares(device, size)
-            kinds = list(shares["compress"])
-            show(["ms on the device", *kinds], [[job, *(f"{ms[k]:.1f}" for k in kinds)] for job, ms in shares.items()])
-        except Exception as error:  # a profiler that does not work here
-            report["kernels"] = str(error)
-            print(f"no shares of kernels: {error}")
-    report["left_out"] = proofs.left_out + budget.left_out
+    return sum(row.wrong for row in batched)
+
+
+def show_kernels(device: str, small: bool, budget: Budget, report: dict[str, Any]) -> int:
+    if device == "cpu" or not budget.allows("shares of kernels", 15):
+        return 0
+    try:
+        report["kernels"] = shares = kernel_shares(device, FULL_HD)
+        kinds = list(shares["compress"])
+        show(["ms on the device", *kinds], [[job, *(f"{ms[k]:.1f}" for k in kinds)] for job, ms in shares.items()])
+    except Exception as error:  # a profiler that does not work here
+        report["kernels"] = str(error)
+        print(f"no shares of kernels: {error}")
+    return 0
+
+
+#: What is measured, in this order, and the share of what is left of the time.
+PARTS: dict[str, tuple[Callable[[str, bool, Budget, dict[str, Any]], int], float]] = {
+    "loading": (show_loading, 1),
+    "exactness": (show_exactness, 1 / 2),
+    "batches": (show_batches, 1 / 2),
+    "times": (show_times, 2 / 3),
+    "kernels": (show_kernels, 1),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--seconds", type=float, default=110, help="after these, what is left is left out and named")
+    parser.add_argument("--small", action="store_true", help="one small size, few golden files, one repetition")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="parts to do; default: all")
+    parser.add_argument("--json", type=Path, help="file for all figures")
+    options = parser.parse_args(arguments)
+    device, end = registry.present_device(options.device, "this bench"), Budget(options.seconds)
+    report: dict[str, Any] = {"machine": machine(device), "left_out": []}
+    print("\n".join(f"- {name}: {value}" for name, value in report["machine"].items()), flush=True)
+    wrong = 0
+    for name, (part, share) in PARTS.items():
+        if name in options.only:
+            budget = Budget(end.left() * (share if name != options.only[-1] else 1))
+            wrong += part(device, options.small, budget, report)
+            report["left_out"] += budget.left_out
+            if options.json:
+                options.json.write_text(json.dumps(report, indent=1) + "\n")
     for what in report["left_out"]:
         print(f"left out, for want of time: {what}")
-    if options.json:
-        options.json.write_text(json.dumps(report, indent=1) + "\n")
-    files, wrong = sum(check.files for check in checks), sum(len(check.wrong) for check in checks)
-    wrong += sum(row.wrong for row in batched)
-    print(f"\n{files} files and images compared, {wrong} wrong")
-    return int(wrong > 0 or not files)
+    return int(wrong > 0)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from lic_native.cuda.graphs import Program, Programs
 from lic_native.errors import CorruptError, LicError
 from lic_native.image import codec, passes
 from lic_native.image.torch_coder import TorchCoder
-from lic_native.jpeg import network
+from lic_native.jpeg import coders, network
 from lic_native.jpeg.torch_network import TorchNetwork
 from lic_native.limits import DEFAULT_LIMITS, Limits
 from lic_native.many import Crowd, in_order, memory, within_memory
@@ -313,6 +313,24 @@ def test_many_jpeg_files(profile):
     assert list(jpeg.decompress_many([], device="cpu")) == []
     [refused] = jpeg.compress_many([photos[0]], device="cpu", limits=Limits(max_input_bytes=10))
     assert isinstance(refused, LicError)
+
+
+def test_the_processor_tries_its_coder_while_a_gpu_works(monkeypatch):
+    """The file is the same, and both coders are tried at the same time."""
+    photo, both = jpeg_bytes(200, 300), threading.Barrier(2, timeout=60)
+    expected = jpeg.compress(photo, profile="quick", device="cpu")
+
+    def meeting(encode):
+        def met(*arguments):
+            both.wait()
+            return encode(*arguments)
+
+        return met
+
+    monkeypatch.setattr(network.Engine, "merges", True)
+    for kind in (coders.ContextCoder, network.NetworkCoder):
+        monkeypatch.setattr(kind, "encode", meeting(kind.encode))
+    assert jpeg.compress(photo, profile="quick", device="cpu") == expected
 
 
 def _error(function, *arguments):

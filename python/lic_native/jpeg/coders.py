@@ -11,6 +11,7 @@ from ..arguments import Device
 from ..errors import CorruptError, LicError, UnsupportedError
 from ..models import registry
 from ..observe import stage
+from ..threads import share
 from .network import NetworkCoder
 from .tiles import Area, block_count, parts
 
@@ -28,7 +29,12 @@ CONTEXT_THREADS = 4
 
 
 class PictureCoder(Protocol):
-    """A coder of the coefficients of one picture."""
+    """A coder of the coefficients of one picture.
+
+    on_gpu: whether a GPU does most of the work.
+    """
+
+    on_gpu: bool
 
     @property
     def name(self) -> str:
@@ -66,6 +72,8 @@ class ContextCoder:
 
     steps: whether coefficients are divided by the frame's steps, for pictures whose last scans are missing.
     """
+
+    on_gpu = False
 
     def __init__(self, steps: bool = False) -> None:
         self.steps = steps
@@ -124,16 +132,24 @@ def encode_shortest(
     Raises:
         CorruptError: no coder restores the coefficients.
     """
-    results: list[tuple[Coded, list[np.ndarray]]] = []
-    for coder in coders_for(frame, profile, device):
-        if results and 8 * len(results[0][0][2]) < BLANK_BITS * block_count(frame):
-            break
+
+    def tried(coder: PictureCoder) -> tuple[Coded, list[np.ndarray]] | None:
         try:
             data, decoded = coder.encode(frame, planes, threads)
         except LicError:
-            continue
-        if decoded is planes or all(map(np.array_equal, decoded, planes)):
-            results.append(((coder.number, coder.fingerprint(), data), decoded))
+            return None
+        right = decoded is planes or all(map(np.array_equal, decoded, planes))
+        return ((coder.number, coder.fingerprint(), data), decoded) if right else None
+
+    coders = coders_for(frame, profile, device)
+    if any(coder.on_gpu for coder in coders):
+        # The processor has nothing else to do meanwhile.
+        outcomes = share(tried, coders, len(coders))
+    else:
+        outcomes = [tried(coders[0])]
+        blank = outcomes[0] is not None and 8 * len(outcomes[0][0][2]) < BLANK_BITS * block_count(frame)
+        outcomes += [] if blank else map(tried, coders[1:])
+    results = [outcome for outcome in outcomes if outcome is not None]
     if not results:
         raise CorruptError("no coder restores the coefficients")
     return min(results, key=lambda result: len(result[0][2]))

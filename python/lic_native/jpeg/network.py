@@ -99,6 +99,7 @@ class NetworkCoder:
         self.name = name
         self.number = registry.NUMBERS[name]
         self._tiles = tile_coder(name, device)
+        self.on_gpu = self._tiles.merges
 
     def fingerprint(self) -> int:
         """Return the fingerprint of the network's weights."""
