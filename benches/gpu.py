@@ -33,6 +33,9 @@ from PIL import Image
 
 import lic_native
 from lic_native import _native, image, jpeg, threads
+from lic_native.coding.coder import LANES
+from lic_native.cuda import mixtures
+from lic_native.cuda.available import works
 from lic_native.evaluation.codecs import ours
 from lic_native.evaluation.engine import Call, Codec, measure_call
 from lic_native.evaluation.report import markdown
@@ -397,6 +400,51 @@ def batches(device: str, count: int, size: tuple[int, int], small: bool, budget:
             yield BatchTime(codec, label, name, count, between - start, end - between, first, memory, wrong)
 
 
+def coder_times(device: str) -> Iterator[dict[str, Any]]:
+    """Time the entropy coder on the device alone: nanoseconds for a symbol of each of so many equal streams.
+
+    warps: that code a stream. slots: what depends on distributions when encoding. wrong: streams other than Rust's.
+    """
+    random, channels, groups = np.random.default_rng(0), 16, 1600
+    params = np.empty((groups, channels, 5), np.int16)
+    params[..., :2] = random.integers(-20, 20, (groups, channels, 1)) + random.integers(-30, 30, (groups, channels, 2))
+    params[..., 2:4] = random.integers(40, 64, (groups, channels, 2))
+    params[..., 4] = random.integers(0, 128, (groups, channels))
+    spread = 2.0 ** ((params[..., 2] - 48) / 8)
+    symbols = (params[..., 0] / 16 + random.logistic(0, 0.6, spread.shape) * spread).round().astype(np.int16)
+    encoder = _native.Encoder(LANES, True)
+    encoder.put(symbols, _native.Model.mixtures(params), (np.arange(channels, dtype=np.uint16), 1))
+    stream, chosen = encoder.finish(), mixtures.warps
+    for count in (1, 256, 1024):
+        given, known = (torch.from_numpy(x).to(device).expand(count, *x.shape).contiguous() for x in (params, symbols))
+        room, lanes = mixtures.MixtureDecoder.needs([stream] * count)
+        decoder = mixtures.MixtureDecoder(count, room, channels, lanes, torch.device(device))
+        coder = mixtures.MixtureEncoder(count, channels, torch.device(device))
+        for warps in (1, 2, 4):
+            seconds: dict[str, float] = {}
+            with mock.patch.object(mixtures, "warps", lambda _, warps=warps: warps):
+                for _ in range(3):
+                    decoder.load([stream] * count)
+                    decoder.start()
+                    coder.start()
+                    marks = [clock(device)]
+                    decoded = decoder.get(given, channels, 0)
+                    marks.append(clock(device))
+                    coder.put(given, known, channels, 0)
+                    marks.append(clock(device))
+                    coded = coder.finish(LANES)
+                    marks.append(clock(device))
+                    for name, start, end in zip(("decode", "slots", "encode"), marks, marks[1:]):
+                        seconds[name] = min(end - start, seconds.get(name, end))
+            wrong = int((decoded.short() != known).flatten(1).any(1).sum()) + int((~decoder.good()).sum())
+            wrong += sum(other != stream for other in coded.streams())
+            yield {
+                **{"streams": count, "lanes": 1 << (stream[0] & 7), "warps": warps, "used": chosen(count) == warps},
+                **{name: round(1e9 * value / symbols.size, 1) for name, value in seconds.items()},
+                "wrong": wrong,
+            }
+
+
 def kernel_shares(device: str, size: tuple[int, int]) -> dict[str, dict[str, float]]:
     """Return milliseconds on the device by what kernels do, of one JPEG file each way, launched one by one."""
     from torch.profiler import ProfilerActivity, profile
@@ -578,10 +626,21 @@ def show_kernels(device: str, small: bool, budget: Budget, report: dict[str, Any
     return 0
 
 
+def show_coder(device: str, small: bool, budget: Budget, report: dict[str, Any]) -> int:
+    """Time the entropy coder alone, and return how many streams are wrong."""
+    if device == "cpu" or not works(torch.device(device)) or not budget.allows("the entropy coder alone", 5):
+        return 0
+    with torch.cuda.device(device):
+        report["coder"] = rows = list(coder_times(device))
+    show(list(rows[0]), [[str(value) for value in row.values()] for row in rows])
+    return sum(row["wrong"] for row in rows)
+
+
 #: What is measured, in this order, and the share of what is left of the time.
 PARTS: dict[str, tuple[Callable[[str, bool, Budget, dict[str, Any]], int], float]] = {
     "loading": (show_loading, 1),
     "exactness": (show_exactness, 1 / 2),
+    "coder": (show_coder, 1),
     "batches": (show_batches, 1 / 2),
     "times": (show_times, 2 / 3),
     "kernels": (show_kernels, 1),
