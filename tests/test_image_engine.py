@@ -14,6 +14,7 @@ from test_engine import MAX_BYTES, a_little_more, backends, shipped, with_change
 
 from lic_native import _native, image
 from lic_native.errors import CorruptError, LicError, TruncatedError, UnsupportedError
+from lic_native.image import torch_coder
 from lic_native.image.codec import latent_coder
 from lic_native.image.coders import Engine, encode_tile
 from lic_native.image.torch_coder import TorchCoder
@@ -262,3 +263,15 @@ def test_other_files_are_no_weights(weights):
         _native.Msp.from_arrays("{}", [("a", np.zeros(3))])
     with pytest.raises(ValueError, match="no backend 'mmx'"):
         _native.Msp(weights, MAX_BYTES, backend="mmx")
+
+
+def test_torch_is_tried_only_where_it_codes(monkeypatch):
+    """On a CPU, Rust codes the latents of MSP, so that loading takes no time for that."""
+    tried = []
+    for module in (base, torch_coder):
+        monkeypatch.setattr(module, "check_exact", lambda part, device: tried.append((part, device)))
+    registry._load.cache_clear()
+    model = registry.load_image("msp-fast", "cpu")
+    assert isinstance(latent_coder(model), Engine) and not tried
+    TorchCoder(model)
+    assert tried == [(model.exact_part, model.device)]

@@ -11,6 +11,7 @@ from torch import Tensor
 from ..coding.coder import StreamDecoder, StreamEncoder, SymbolCoder
 from ..models.base import ImageModel
 from ..nn.ambient import known_state
+from ..nn.exact import check_exact
 from ..observe import stage
 from .coders import Latents
 from .passes import passes_of
@@ -22,11 +23,15 @@ class TorchCoder:
     """A probability model that torch runs, on the device of the model; a `LatentCoder`.
 
     On a GPU, tiles of several images share passes (`passes_of`).
+
+    Raises:
+        InexactDeviceError: the device does not compute exactly (`nn.exact.check_exact`).
     """
 
     threads = 1
 
     def __init__(self, model: ImageModel) -> None:
+        check_exact(model.exact_part, model.device)
         self._model = model
 
     @property

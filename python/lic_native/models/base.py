@@ -146,7 +146,14 @@ class Model(nn.Module):
 
     @classmethod
     @known_state()
-    def load(cls: type[M], path: str | Path, device: torch.device | str = "cpu", *, trainable: bool = False) -> M:
+    def load(
+        cls: type[M],
+        path: str | Path,
+        device: torch.device | str = "cpu",
+        *,
+        trainable: bool = False,
+        exact: bool = True,
+    ) -> M:
         """Return a model that `save` wrote.
 
         Args:
@@ -154,6 +161,7 @@ class Model(nn.Module):
             device: where the model is to run.
             trainable: return the FLOAT model that was frozen, except for the bits that its weights lost; it is to be
                 calibrated anew.
+            exact: try whether the device computes exactly, which torch must where it codes symbols.
 
         Raises:
             InexactDeviceError: the device does not compute exactly (`nn.exact.check_exact`).
@@ -171,7 +179,8 @@ class Model(nn.Module):
             model.requires_grad_(True)
         else:
             model._become_frozen()
-            check_exact(model.exact_part, torch.device(device))
+            if exact:
+                check_exact(model.exact_part, torch.device(device))
         return model.to(device)
 
     def fingerprint(self) -> int:
