@@ -18,7 +18,7 @@ from lic_native.image import torch_coder
 from lic_native.image.codec import latent_coder
 from lic_native.image.coders import Engine, encode_tile
 from lic_native.image.torch_coder import TorchCoder
-from lic_native.models import bls2017, msp, registry
+from lic_native.models import base, bls2017, msp, registry
 from lic_native.models.rate_points import LAST, STRIDE
 from lic_native.nn import transforms
 
