@@ -55,18 +55,20 @@ class CudaGraph:
         self._graph, self._pool = torch.cuda.CUDAGraph(), pool
 
     def capture(self, work: Callable[[], T]) -> T:
-        generator: Any = torch.cuda.default_generators[torch.cuda.current_device()]
-        before = generator.get_state()
-        try:
-            # Other threads may go on allocating and copying meanwhile, but torch captures on one stream alone.
-            with _capturing, torch.cuda.graph(self._graph, pool=self._pool, capture_error_mode="thread_local"):
-                return work()
-        except Exception:
-            # The program's generator would wait for the end of the capture from now on.
-            fresh: Any = torch.Generator(generator.device)
-            fresh.set_state(before)
-            generator.graphsafe_set_state(fresh.graphsafe_get_state())
-            raise
+        # Torch captures on one stream alone.
+        with _capturing:
+            generator: Any = torch.cuda.default_generators[torch.cuda.current_device()]
+            before = generator.get_state()
+            try:
+                # Other threads may go on allocating and copying meanwhile.
+                with torch.cuda.graph(self._graph, pool=self._pool, capture_error_mode="thread_local"):
+                    return work()
+            except Exception:
+                # The program's generator would wait for the end of the capture from now on.
+                fresh: Any = torch.Generator(generator.device)
+                fresh.set_state(before)
+                generator.graphsafe_set_state(fresh.graphsafe_get_state())
+                raise
 
     def replay(self) -> None:
         self._graph.replay()
@@ -112,6 +114,7 @@ class Program(Generic[P, T]):
 
     @property
     def captured(self) -> bool:
+        """Whether calls replay a graph."""
         return self._graph is not None
 
     def __call__(self, new_graph: Callable[[], Graph] | None) -> T:
