@@ -62,6 +62,8 @@ AT_ONCE = 4
 REPETITIONS = 5
 #: Files of a batch.
 BATCH = 64
+#: Iterations of latent overfitting.
+LOF = 20
 #: What batches are coded with: environment variables that leave out a part.
 MODES: dict[str, dict[str, str]] = {
     "graphs and Triton": {},
@@ -445,6 +447,24 @@ def coder_times(device: str) -> Iterator[dict[str, Any]]:
             }
 
 
+def overfitted(device: str, size: tuple[int, int]) -> dict[str, Any]:
+    """Time latent overfitting of an image with the profile `fast`: the first time, and once more."""
+    told: list[image.OverfitProgress] = []
+    options: dict[str, Any] = {"profile": "fast", "device": device, "lof": LOF, "on_lof": told.append}
+    work = partial(image.compress, photograph(*size), **options)
+    (first, _), (again, memory) = called(work, device), called(work, device)
+    before, after = told[-1].before, told[-1].after
+    return {
+        "size": "x".join(map(str, size)),
+        "iterations": LOF,
+        "first_seconds": round(first.seconds, 3),
+        "seconds": round(again.seconds, 3),
+        "loss_before": before and round(before.loss, 4),
+        "loss_after": after and round(after.loss, 4),
+        "device_memory": memory,
+    }
+
+
 def kernel_shares(device: str, size: tuple[int, int]) -> dict[str, dict[str, float]]:
     """Return milliseconds on the device by what kernels do, of one JPEG file each way, launched one by one."""
     from torch.profiler import ProfilerActivity, profile
@@ -535,6 +555,13 @@ def show(head: list[str], rows: list[list[str]]) -> None:
     print(f"\n{markdown(head, 'l'.ljust(len(head), 'r'), rows)}", flush=True)
 
 
+def show_values(rows: list[dict[str, Any]]) -> None:
+    show(
+        [name.replace("_", " ") for name in rows[0]],
+        [["" if value is None else str(value) for value in row.values()] for row in rows],
+    )
+
+
 def mega(value: int | None) -> str:
     return "" if value is None else f"{value / 1e6:.0f}"
 
@@ -558,8 +585,7 @@ def show_exactness(device: str, small: bool, budget: Budget, report: dict[str, A
 
 def show_loading(device: str, small: bool, budget: Budget, report: dict[str, Any]) -> int:
     report["loading"] = list(loading(device))
-    columns = list(report["loading"][0])
-    show([name.replace("_", " ") for name in columns], [[str(row[c]) for c in columns] for row in report["loading"]])
+    show_values(report["loading"])
     return 0
 
 
@@ -613,6 +639,13 @@ def show_batches(device: str, small: bool, budget: Budget, report: dict[str, Any
     return sum(row.wrong for row in batched)
 
 
+def show_overfitting(device: str, small: bool, budget: Budget, report: dict[str, Any]) -> int:
+    if (small or device != "cpu") and budget.allows("latent overfitting", 10):
+        report["overfitting"] = overfitted(device, (96, 64) if small else FULL_HD)
+        show_values([report["overfitting"]])
+    return 0
+
+
 def show_kernels(device: str, small: bool, budget: Budget, report: dict[str, Any]) -> int:
     if device == "cpu" or not budget.allows("shares of kernels", 15):
         return 0
@@ -632,7 +665,7 @@ def show_coder(device: str, small: bool, budget: Budget, report: dict[str, Any])
         return 0
     with torch.cuda.device(device):
         report["coder"] = rows = list(coder_times(device))
-    show(list(rows[0]), [[str(value) for value in row.values()] for row in rows])
+    show_values(rows)
     return sum(row["wrong"] for row in rows)
 
 
@@ -643,6 +676,7 @@ PARTS: dict[str, tuple[Callable[[str, bool, Budget, dict[str, Any]], int], float
     "coder": (show_coder, 1),
     "batches": (show_batches, 1 / 2),
     "times": (show_times, 2 / 3),
+    "overfitting": (show_overfitting, 1),
     "kernels": (show_kernels, 1),
 }
 

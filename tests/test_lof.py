@@ -1,11 +1,20 @@
 """Latent overfitting, with models of a few lines."""
 
+import gc
+import weakref
+from typing import ClassVar
+
 import pytest
 import torch
 import torch.nn.functional as F
 from conftest import photograph
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
+from lic_native.image import overfitting
 from lic_native.image.overfitting import annealed, overfit
+from lic_native.models import registry
 from lic_native.models.rate_points import LAST
 
 
@@ -192,7 +201,7 @@ def test_rounding_is_random_between_neighbours_and_hardens():
     below, above = y.floor(), y.floor() + 1
 
     def drawn(temperature):
-        return annealed(y, temperature, 0.5, torch.Generator().manual_seed(0))
+        return annealed(y, temperature, 0.5, torch.rand(y.shape, generator=torch.Generator().manual_seed(0)))
 
     for temperature in (0.5, 0.05, 0.001):
         z = drawn(temperature)
@@ -204,3 +213,96 @@ def test_rounding_is_random_between_neighbours_and_hardens():
     assert 0.5 < float(nearest.float().mean()) < 1
     far = (y - y.round()).abs() < 0.25
     assert nearest[far].float().mean() > nearest[~far].float().mean()
+
+
+class Unread(TorchFunctionMode):
+    """Refuses what reads a tensor, or makes one of numbers in Python: a graph can hold neither."""
+
+    readers = (getattr(torch.Tensor, name) for name in ("cpu", "numpy", "tolist", "item", "__bool__", "__float__"))
+    refused = (*readers, torch.tensor, torch.as_tensor, torch.from_numpy)
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        assert function not in self.refused, function
+        return function(*args, **kwargs or {})
+
+
+class RecordedGraph(TorchDispatchMode):
+    """A stand-in for a CUDA graph: replays do the recorded operations again in the same tensors, without Python."""
+
+    made: ClassVar[list[weakref.ref]] = []
+    replays = 0
+
+    def __init__(self):
+        super().__init__()
+        self.made.append(weakref.ref(self))
+        self.operations, self.before = [], []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        assert function not in (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.lift_fresh.default)
+        schema, kwargs = function._schema, kwargs or {}
+        for argument, value in [*zip(schema.arguments, args), *((a, kwargs.get(a.name)) for a in schema.arguments)]:
+            if argument.alias_info is not None and argument.alias_info.is_write:
+                self.before += [(x, x.clone()) for x in tree_leaves(value) if x is not None]
+        outputs = function(*args, **kwargs)
+        given = {x.untyped_storage().data_ptr() for x in tree_leaves((args, kwargs)) if isinstance(x, torch.Tensor)}
+        fresh = [
+            isinstance(x, torch.Tensor) and x.untyped_storage().data_ptr() not in given for x in tree_leaves(outputs)
+        ]
+        if schema.is_mutable or any(fresh):
+            self.operations.append((function, args, kwargs, fresh, tree_leaves(outputs)))
+        return outputs
+
+    def capture(self, work):
+        with Unread(), self:
+            result = work()
+        # A capture runs nothing.
+        with torch.no_grad():
+            for tensor, before in reversed(self.before):
+                tensor.copy_(before)
+        return result
+
+    @torch.no_grad()
+    def replay(self):
+        type(self).replays += 1
+        for function, args, kwargs, fresh, outputs in self.operations:
+            for is_fresh, old, new in zip(fresh, outputs, tree_leaves(function(*args, **kwargs))):
+                if is_fresh:
+                    old.copy_(new)
+
+
+def fused_adam(y):
+    """Return what CUDA has."""
+    rate = torch.zeros((), dtype=torch.float32)
+    return torch.optim.Adam([y], rate, betas=(0.9, 0.99), eps=1e-12, fused=True, capturable=True)
+
+
+@pytest.mark.parametrize("tile", [None, (slice(1, 4), slice(0, 3))])
+@pytest.mark.parametrize("profile", ["fast", "best"])
+def test_a_graph_gives_what_plain_iterations_do(profile, tile, monkeypatch):
+    """Nothing that changes from one iteration to the next stays in Python, and nothing is read back from the device."""
+    model, told = registry.load_image(registry.IMAGE_PROFILES[profile], "cpu"), []
+    monkeypatch.setattr(overfitting, "adam", fused_adam)
+
+    def search():
+        return overfit(model, pixels(64, 80), 200, 6, tile=tile, on_step=lambda *step: told.append(step))
+
+    plain = search()
+    monkeypatch.setattr(overfitting, "graph_maker", lambda device: RecordedGraph)
+    monkeypatch.setattr(RecordedGraph, "replays", 0)
+    replayed = search()
+    assert RecordedGraph.replays == 5
+    assert torch.equal(plain.symbols, replayed.symbols) and plain.after == replayed.after
+    assert told[:6] == told[6:] and [done for done, _ in told] == 2 * [1, 2, 3, 4, 5, 6]
+    gc.collect()
+    assert all(graph() is None for graph in RecordedGraph.made)
+
+
+def test_a_capture_that_fails_leaves_plain_iterations(monkeypatch, caplog):
+    class Broken(RecordedGraph):
+        def capture(self, work):
+            raise RuntimeError("operation not permitted when stream is capturing")
+
+    plain = overfit(Toy(), pixels(), 200, 5)
+    monkeypatch.setattr(overfitting, "graph_maker", lambda device: Broken)
+    assert torch.equal(overfit(Toy(), pixels(), 200, 5).symbols, plain.symbols)
+    assert caplog.text.count("not captured") == 1

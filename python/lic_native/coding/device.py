@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .. import threads
-from ..cuda.graphs import Program, Programs
+from ..cuda.graphs import Program, Programs, empty_cache, fetch
 from ..cuda.mixtures import MixtureDecoder, MixtureEncoder
 from ..nn.ambient import known_state
 from .coder import LANES, Params, SymbolCoder
@@ -120,7 +120,7 @@ class Walks:
         with self._state():
             with self._programs.lock:
                 key = ("decode", kind, batch, room, lanes)
-                fetched, wait = _fetch(self._programs.run(key, make, fill))
+                fetched, wait = fetch(self._programs.run(key, make, fill))
             wait()
             *symbols, good = fetched
             return symbols, good.tolist()
@@ -136,21 +136,10 @@ class Walks:
         """Give back the memory that kept walks take."""
         with self._programs.lock:
             self._programs.clear()
-        if self._device.type == "cuda":
-            torch.cuda.empty_cache()
+        empty_cache()
 
 
 def _copy(places: Sequence[Tensor], given: Sequence[Tensor]) -> None:
     for place, tensor in zip(places, given, strict=True):
         # From memory that the device can read by itself, the copy takes no time of this thread.
         place.copy_(tensor.pin_memory() if place.is_cuda and not tensor.is_cuda else tensor, non_blocking=True)
-
-
-def _fetch(tensors: Sequence[Tensor]) -> tuple[list[Tensor], Callable[[], None]]:
-    """Return copies on the CPU, and what waits for them to be there; the next program may run meanwhile."""
-    if not tensors[0].is_cuda:
-        return [x.clone() for x in tensors], lambda: None
-    copies = [torch.empty(x.shape, dtype=x.dtype, pin_memory=True).copy_(x, non_blocking=True) for x in tensors]
-    arrived: Any = torch.cuda.Event()  # type: ignore[no-untyped-call]
-    arrived.record()
-    return copies, arrived.synchronize

@@ -16,9 +16,10 @@ from typing import Any, Generic, TypeVar
 import torch
 
 from .. import threads
+from ..cuda.graphs import empty_cache
 from ..many import MEMORY, crowd, memory
 
-__all__ = ["MOST", "Merger", "empty_cache", "room"]
+__all__ = ["MOST", "Merger", "room"]
 
 _log = logging.getLogger(__name__)
 
@@ -39,12 +40,6 @@ def room() -> int:
     if given is None:
         given = torch.cuda.mem_get_info()[1] // SHARE if torch.cuda.is_available() else MEMORY
     return given
-
-
-def empty_cache() -> None:
-    """Give back the memory on the device that torch keeps for later."""
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
 
 
 class _Request(Generic[T, R]):

@@ -11,12 +11,13 @@ import logging
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 import torch
+from torch import Tensor
 
-__all__ = ["Graph", "Program", "Programs"]
+__all__ = ["Graph", "Program", "Programs", "empty_cache", "fetch", "graph_maker"]
 
 _log = logging.getLogger(__name__)
 
@@ -54,19 +55,55 @@ class CudaGraph:
         self._graph, self._pool = torch.cuda.CUDAGraph(), pool
 
     def capture(self, work: Callable[[], T]) -> T:
-        # Other threads may go on allocating and copying meanwhile, but torch captures on one stream alone.
-        with _capturing, torch.cuda.graph(self._graph, pool=self._pool, capture_error_mode="thread_local"):
-            return work()
+        # Torch captures on one stream alone.
+        with _capturing:
+            generator: Any = torch.cuda.default_generators[torch.cuda.current_device()]
+            before = generator.get_state()
+            try:
+                # Other threads may go on allocating and copying meanwhile.
+                with torch.cuda.graph(self._graph, pool=self._pool, capture_error_mode="thread_local"):
+                    return work()
+            except Exception:
+                # The program's generator would wait for the end of the capture from now on.
+                fresh: Any = torch.Generator(generator.device)
+                fresh.set_state(before)
+                generator.graphsafe_set_state(fresh.graphsafe_get_state())
+                raise
 
     def replay(self) -> None:
         self._graph.replay()
+
+
+def graph_maker(device: torch.device) -> Callable[[], Graph] | None:
+    """Return what makes graphs of a device, which share memory, or None where calls are to run as they are."""
+    if device.type != "cuda" or os.environ.get("LIC_CUDA_GRAPHS") == "0":
+        return None
+    pool = torch.cuda.graph_pool_handle()
+    return lambda: CudaGraph(pool)
+
+
+def empty_cache() -> None:
+    """Give the memory that torch keeps for later back to the device; what graphs had nothing else could use."""
+    # Torch refuses to do this while any thread captures.
+    with _capturing:
+        torch.cuda.empty_cache()
+
+
+def fetch(tensors: Sequence[Tensor]) -> tuple[list[Tensor], Callable[[], None]]:
+    """Return copies on the CPU, and what waits for them to be there; the device may go on meanwhile."""
+    if not tensors[0].is_cuda:
+        return [x.clone() for x in tensors], lambda: None
+    copies = [torch.empty(x.shape, dtype=x.dtype, pin_memory=True).copy_(x, non_blocking=True) for x in tensors]
+    arrived: Any = torch.cuda.Event()  # type: ignore[no-untyped-call]
+    arrived.record()
+    return copies, arrived.synchronize
 
 
 class Program(Generic[P, T]):
     """A function of tensors in fixed places.
 
     places: what its caller fills in before a call.
-    work: the function. What it returns is valid until any program of the same `Programs` is called.
+    work: the function. What it returns is valid until it is called again, or any program of the same `Programs` is.
     """
 
     def __init__(self, places: P, work: Callable[[], T]) -> None:
@@ -74,6 +111,11 @@ class Program(Generic[P, T]):
         self._graph: Graph | None = None
         self._result: Any = None
         self.calls, self.capturable, self.bytes = 0, True, 0
+
+    @property
+    def captured(self) -> bool:
+        """Whether calls replay a graph."""
+        return self._graph is not None
 
     def __call__(self, new_graph: Callable[[], Graph] | None) -> T:
         """Run it. new_graph: makes graphs, if there are any."""
@@ -84,7 +126,7 @@ class Program(Generic[P, T]):
                 self._result, self._graph = graph.capture(self._work), graph
             except Exception as error:  # whatever a driver raises, plain calls may work
                 self.capturable = False
-                _log.warning("a walk is not captured as a CUDA graph, and takes longer: %s", error)
+                _log.warning("work is not captured as a CUDA graph, and takes longer: %s", error)
         if self._graph is None:
             return self._work()
         self._graph.replay()
@@ -111,11 +153,9 @@ class Programs:
     ) -> None:
         self.lock = threading.Lock()
         self._kept: OrderedDict[Hashable, Program[Any, Any]] = OrderedDict()
-        self._new_graph, self._taken, self._most_bytes = new_graph, taken or (lambda: 0), most_bytes or 1 << 62
+        self._new_graph = new_graph or graph_maker(device)
+        self._taken, self._most_bytes = taken or (lambda: 0), most_bytes or 1 << 62
         if device.type == "cuda":
-            pool = torch.cuda.graph_pool_handle()
-            if new_graph is None and os.environ.get("LIC_CUDA_GRAPHS") != "0":
-                self._new_graph = lambda: CudaGraph(pool)
             self._taken = taken or (lambda: torch.cuda.memory_reserved(device))
             self._most_bytes = most_bytes or torch.cuda.mem_get_info(device)[1] // SHARE
 

@@ -11,14 +11,20 @@ Of the greedy search in Zhang et al. 2022 (arXiv 2210.04112) only the name and r
 method, stochastic Gumbel annealing (Yang, Bamler, Mandt 2020, Improving inference for neural image compression,
 arXiv 2006.04240): a latent stands between its two nearest integers, at random and ever closer to one of them. With the
 noise of that paper it takes thousands of iterations; with less noise, a few hundred gain as much.
+
+An iteration is the same sequence of operations each time, with nothing read back from the device or sent to it: what
+changes is written to fixed places before. So on CUDA all but the first replay one graph (`cuda/graphs.py`).
 """
 
 from __future__ import annotations
 
 import math
 import operator
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,7 +32,9 @@ from torch import Tensor
 from .. import threads
 from ..arguments import to_count
 from ..coding.rate import RateMeter
+from ..cuda.graphs import Program, empty_cache, fetch, graph_maker
 from ..models.base import ImageModel
+from ..models.msp import Msp
 from ..models.rate_points import LARGEST, LAST, tradeoff
 from ..nn.ambient import known_state
 from ..observe import stage
@@ -44,6 +52,8 @@ WARM, COLD = 0.5, 0.05
 NOISE, PATIENCE = 0.5, 300
 #: Distance from integers that latents keep, since the slope is infinite there.
 EDGE = 1e-4
+#: Iterations that a GPU has waiting: one, so that it never waits itself, and that an interrupt ends the search soon.
+AHEAD = 1
 
 
 @dataclass(frozen=True)
@@ -140,7 +150,8 @@ def overfit(
         iterations: steps of descent; each takes as long as encoding and decoding a few times. 0 only rounds.
         symbols: `[1, C, H, W]`: the tile's latents before rounding, and those around it. Default: of `model.encode`.
         tile: rows and columns of the searched latents. Default: all.
-        on_step: called after each iteration with the number of iterations and the loss of the annealed latents.
+        on_step: called after each iteration with the number of iterations and the loss of the annealed latents; on
+            CUDA while the next iteration runs.
 
     Raises:
         TypeError, ValueError: a shape or number does not fit.
@@ -158,7 +169,7 @@ def overfit(
             raise ValueError(f"tile must lie within {size} latents, not at {part}")
 
     # The clones have gradients even if the caller's tensors were made in inference mode.
-    with known_state(grad=True):
+    with known_state(grad=True), torch.cuda.device_of(pixels):  # type: ignore[no-untyped-call]
         pixels, at = pixels.clone(), torch.tensor([index], device=pixels.device)
         with torch.no_grad():
             y = model.encode(pixels, at) if symbols is None else symbols.clone()
@@ -199,14 +210,20 @@ class _Objective:
         affected = Area(*(slice(max(part.start - reach, 0), part.stop + reach) for part in tile))
         self.affected = affected.scaled(model.STRIDE)
         self.pixels = pixels[..., *self.affected]
+        # The units are computed on the CPU: once, not in each walk.
+        given: dict[str, Any] = {"units": model.units(index)} if isinstance(model, Msp) else {}
+        self.walk: Callable[..., Tensor] = partial(model.walk, **given)
 
     def __call__(self, symbols: Tensor, half: bool = False) -> tuple[Tensor, Tensor]:
         """Return bits per pixel and mean squared error, differentiably; `half` computes the synthesis in bfloat16."""
         meter = RateMeter()
-        self.model.walk(meter, self.index, self.tile.size, symbols)
-        whole = self.symbols.clone()
-        whole[..., *self.tile] = symbols
-        with torch.autocast(symbols.device.type, torch.bfloat16, enabled=half):
+        self.walk(meter, self.index, self.tile.size, symbols)
+        whole = symbols
+        if symbols.shape != self.symbols.shape:
+            whole = self.symbols.clone()
+            whole[..., *self.tile] = symbols
+        # A cache of converted weights would outlive a plain iteration, or be filled by a capture, which computes none.
+        with torch.autocast(symbols.device.type, torch.bfloat16, enabled=half, cache_enabled=False):
             decoded = self.model.decode(whole, self.index)[..., *self.affected]
         error = 255 * (decoded.clamp(0, 1) - self.pixels)
         return meter.bits().sum() / self.count, error.square().sum() / (3 * self.count)
@@ -218,38 +235,87 @@ class _Objective:
         return Score(bpp, mse, bpp + self.weight * mse)
 
 
+class _Iteration:
+    """An iteration of the descent, in fixed places.
+
+    y: the latents, which it changes.
+    """
+
+    def __init__(self, objective: _Objective, y: Tensor, noise: float) -> None:
+        self._objective, self._noise, self._half = objective, noise, has_bfloat16(y.device)
+        # With channels last, as the walk and tensor cores take them.
+        self.y = y.contiguous(memory_format=torch.channels_last) if y.is_cuda else y
+        self._gradient = self.y.requires_grad_().grad = torch.zeros_like(self.y)
+        self._uniform, self._temperature = torch.empty_like(self._gradient), y.new_zeros(())
+        self._numbers, self._optimizer = torch.Generator(y.device).manual_seed(0), adam(self.y)
+
+    @torch.no_grad()
+    def prepare(self, progress: float) -> None:
+        """Write what an iteration needs, after a share of all of them."""
+        rate, group = RATE * (1 + math.cos(math.pi * progress)) / 2, self._optimizer.param_groups[0]
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
+        self._temperature.fill_(WARM * (COLD / WARM) ** progress)
+        self._uniform.uniform_(generator=self._numbers)
+
+    def __call__(self) -> Tensor:
+        """Make one step, and return the loss before it."""
+        z = annealed(self.y, self._temperature, self._noise, self._uniform)
+        bpp, mse = self._objective(z, self._half)
+        loss = bpp + self._objective.weight * mse
+        [gradient] = torch.autograd.grad(loss, self.y)
+        # The fused optimizer wants gradients that lie in memory as the latents do.
+        self._gradient.copy_(gradient)
+        self._optimizer.step()
+        return loss.detach()
+
+
 def _descend(objective: _Objective, y: Tensor, iterations: int, on_step: Callable[[int, float], None] | None) -> Tensor:
     """Return latents of low loss that are nearly integers. `y` is changed."""
-    y.requires_grad_()
-    half = has_bfloat16(y.device)
-    generator = torch.Generator(y.device).manual_seed(0)
-    noise = NOISE * math.sqrt(min(1, iterations / PATIENCE))
-    # Gradients of bits per pixel are small, so the usual epsilon would dominate them.
-    optimizer = torch.optim.Adam([y], betas=(0.9, 0.99), eps=1e-12)
-    for step in range(iterations):
-        threads.check()
-        progress = step / iterations
-        optimizer.param_groups[0]["lr"] = RATE * (1 + math.cos(math.pi * progress)) / 2
-        bpp, mse = objective(annealed(y, WARM * (COLD / WARM) ** progress, noise, generator), half)
-        loss = bpp + objective.weight * mse
-        (y.grad,) = torch.autograd.grad(loss, y)
-        optimizer.step()
+    iteration = _Iteration(objective, y, NOISE * math.sqrt(min(1, iterations / PATIENCE)))
+    program, new_graph = Program(iteration, iteration.__call__), graph_maker(y.device)
+    running: deque[tuple[int, list[Tensor], Callable[[], None]]] = deque()
+
+    def finish() -> None:
+        done, [loss], wait = running.popleft()
+        wait()
         if on_step:
-            on_step(step + 1, float(loss.detach()))
-    return y.detach()
+            on_step(done, float(loss))
+
+    for done in range(iterations):
+        threads.check()
+        program.places.prepare(done / iterations)
+        running.append((done + 1, *fetch([program(new_graph)])))
+        if len(running) > (AHEAD if y.is_cuda else 0):
+            finish()
+    while running:
+        finish()
+    if program.captured:
+        # What the graph had, which nothing else could use.
+        del program
+        empty_cache()
+    return iteration.y.detach()
 
 
-def annealed(y: Tensor, temperature: float, noise: float, generator: torch.Generator) -> Tensor:
+def adam(y: Tensor) -> torch.optim.Adam:
+    """Return the optimizer of latents, whose learning rate is set before each step; on CUDA it can be captured."""
+    options: dict[str, Any] = {"lr": y.new_zeros(()), "fused": True, "capturable": True} if y.is_cuda else {}
+    # Gradients of bits per pixel are small, so the usual epsilon would dominate them.
+    return torch.optim.Adam([y], betas=(0.9, 0.99), eps=1e-12, **options)
+
+
+def annealed(y: Tensor, temperature: Tensor | float, noise: float, uniform: Tensor) -> Tensor:
     """Return random values between the two integers next to y, more often close to the nearer one.
 
     The lower the temperature, the closer they are to integers. With noise 1 the probabilities are those of Yang et al.
-    2020, since the difference of two Gumbel variables is logistic.
+    2020, since the difference of two Gumbel variables is logistic. uniform: random numbers from 0 to 1, as many.
     """
     floor = y.detach().floor()
     above = (y - floor).clamp(EDGE, 1 - EDGE)
-    uniform = torch.rand(y.shape, generator=generator, dtype=y.dtype, device=y.device).clamp(1e-6, 1 - 1e-6)
     logit = torch.atanh(above) - torch.atanh(1 - above)
-    return floor + torch.sigmoid((logit + noise * torch.logit(uniform)) / temperature)
+    return floor + torch.sigmoid((logit + noise * torch.logit(uniform.clamp(1e-6, 1 - 1e-6))) / temperature)
 
 
 def has_bfloat16(device: torch.device) -> bool:

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from ..coding.coder import StreamDecoder, StreamEncoder, SymbolCoder
 from ..coding.device import Walks
-from ..coding.merging import Merger, empty_cache
+from ..coding.merging import Merger
 from ..cuda.available import works
+from ..cuda.graphs import empty_cache
 from ..errors import LicError
 from ..models.base import ImageModel
 from ..models.context import Units

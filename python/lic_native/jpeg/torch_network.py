@@ -13,8 +13,9 @@ import torch
 from .. import _native
 from ..coding.coder import StreamDecoder, StreamEncoder, SymbolCoder
 from ..coding.device import Walks
-from ..coding.merging import MOST, Merger, empty_cache
+from ..coding.merging import MOST, Merger
 from ..cuda.available import works
+from ..cuda.graphs import empty_cache
 from ..cuda.mixtures import has_combs
 from ..errors import LicError
 from ..models import registry
