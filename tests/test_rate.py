@@ -126,6 +126,15 @@ def test_all_groups_at_once_give_what_one_by_one_gives(models, kind, meter, size
         assert (slope - expected[name]).norm() <= 2e-4 * expected[name].norm() + 1e-6, name
 
 
+def test_a_single_group_has_no_groups_before():
+    model = Msp(replace(SMALL[Msp], groups=((0, SMALL[Msp].y_channels),)))
+    *given, symbols = known(model, (4, 6))
+    at_once, one_by_one = RateMeter(), RateMeter()
+    model.walk(at_once, *given, symbols)
+    model.walk(InOrder(one_by_one), *given, symbols)
+    torch.testing.assert_close(at_once.bits(), one_by_one.bits())
+
+
 @pytest.mark.parametrize("models", ["frozen"], indirect=True)
 @pytest.mark.parametrize("kind", SMALL)
 def test_parameters_of_an_exact_network_are_the_same_at_once(models, kind):

@@ -288,7 +288,8 @@ class GroupHead(nn.Module):
         group_context, group_mean = self._triangles()
         sizes = [b - a for a, b in self.groups[:-1]] if self.interleaved else [before]
         pairs = zip(coarse.split(sizes, -1), magnitude.split(sizes, -1))
-        hidden = hidden + F.linear(torch.cat([x for pair in pairs for x in pair], -1), group_context)
+        if known := [x for pair in pairs for x in pair]:
+            hidden = hidden + F.linear(torch.cat(known, -1), group_context)
         mean = F.linear(fine, group_mean)
         if skip is not None:
             mean = mean + self._ordered(F.pad(skip[..., : self.guessed], (0, symbols.shape[-1] - self.guessed)))
