@@ -84,6 +84,9 @@ class Transform(nn.Module):
                 weight.copy_(weight.half() + 0.0)
 
     def through_blocks(self, x: Tensor, index: Tensor) -> Tensor:
+        if x.is_cuda:
+            # As its convolutions take them; (un)shuffled pixels lie otherwise, and each block would convert them.
+            x = x.contiguous(memory_format=torch.channels_last)
         for block in self.blocks:
             x = block(x, index)
         return x
