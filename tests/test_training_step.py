@@ -331,12 +331,15 @@ def test_a_run_goes_back_to_the_average_when_its_guard_acts(folder, tmp_path, mo
 
 
 def test_tf32_ends_with_its_block():
-    matmul = torch.backends.cuda.matmul
-    name = "fp32_precision" if hasattr(matmul, "fp32_precision") else "allow_tf32"
-    before = getattr(matmul, name)
+    """For products and convolutions."""
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    settings = [(matmul, "allow_tf32"), (cudnn, "allow_tf32")]
+    if hasattr(matmul, "fp32_precision"):
+        settings = [(matmul, "fp32_precision"), (cudnn.conv, "fp32_precision")]
+    before = [getattr(*setting) for setting in settings]
     with tf32():
-        assert getattr(matmul, name) in ("tf32", True)
-    assert getattr(matmul, name) == before
+        assert all(getattr(*setting) in ("tf32", True) for setting in settings)
+    assert [getattr(*setting) for setting in settings] == before
 
 
 def test_bfloat16_stays_inside_blocks(photographs):

@@ -29,14 +29,19 @@ PLAIN_STEPS = 3
 @contextmanager
 def tf32() -> Iterator[None]:
     """Let CUDA round factors of float32 products to 10 bits; sums stay in float32. Nothing changes on a CPU."""
-    matmul: Any = torch.backends.cuda.matmul
-    name, value = ("fp32_precision", "tf32") if hasattr(matmul, "fp32_precision") else ("allow_tf32", True)
-    before = getattr(matmul, name)
-    setattr(matmul, name, value)
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    settings: list[tuple[Any, str, Any]] = [(matmul, "allow_tf32", True), (cudnn, "allow_tf32", True)]
+    if hasattr(matmul, "fp32_precision"):
+        convolution: Any = cudnn.conv  # type: ignore[attr-defined]
+        settings = [(matmul, "fp32_precision", "tf32"), (convolution, "fp32_precision", "tf32")]
+    before = [getattr(owner, name) for owner, name, _ in settings]
+    for owner, name, value in settings:
+        setattr(owner, name, value)
     try:
         yield
     finally:
-        setattr(matmul, name, before)
+        for (owner, name, _), value in zip(settings, before):
+            setattr(owner, name, value)
 
 
 class Step:
