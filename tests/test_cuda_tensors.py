@@ -276,7 +276,7 @@ def test_bytes_on_a_device(calls):
 def test_damage_is_found(calls):
     """By its hash before anything is decoded; what has the right hash, by the device, and Rust says what it is."""
     rng = np.random.default_rng(6)
-    mean, scale = parameters(rng, 100)
+    mean, scale = parameters(rng, 30)
     symbols, distribution = drawn(rng, mean, scale), Gaussian(torch.from_numpy(mean), torch.from_numpy(scale))
     data = encode(symbols, distribution)
     for wrong in (data[:-1], data[:9] + b"!" + data[10:], data + b"!", b""):
@@ -288,7 +288,7 @@ def test_damage_is_found(calls):
 
     def joined(states=states, outside=outside, words=words, total=total):
         model = lic_native._native.Model.located("gaussian", 0, 0.0, 1.0)
-        return lic_native._native.message_join([(states, outside, words)], total, model, "int32", True, (100,))
+        return lic_native._native.message_join([(states, outside, words)], total, model, "int32", True, (30,))
 
     assert joined() == data
     huge = outside.copy()

@@ -151,6 +151,27 @@ def _next_state(state, slot, begin, end):
 
 
 @triton.jit
+def _search(layout, boundaries, rows, here, slot, far, interval, begin, after):
+    """Go on from the second interval of a bucket, where slots are `far` beyond it, to their owners; return these."""
+    row = layout + ROW * tl.load(rows, mask=here, other=0)
+    boundary = boundaries + tl.load(row + FIRST)
+    while tl.sum(far.to(tl.int32)) > 0:
+        interval += far.to(tl.int32)
+        begin = tl.where(far, after, begin)
+        after = tl.load(boundary + interval + 1, mask=far, other=0) + tl.where(far, 0, after)
+        far = far & (slot >= after)
+    return interval, begin, after
+
+
+@triton.jit
+def _ones(bits):
+    """Return how many of 32 bits are set."""
+    bits -= (bits >> 1) & 0x55555555
+    bits = (bits & 0x33333333) + ((bits >> 2) & 0x33333333)
+    return ((((bits + (bits >> 4)) & 0x0F0F0F0F) * 0x01010101) >> 24).to(tl.int32)
+
+
+@triton.jit
 def decode_parts(
     data,
     cursors,
@@ -164,22 +185,27 @@ def decode_parts(
     buckets,
     intervals,
     flags,
-    V: tl.constexpr,
 ):
     """Find the interval of each element in its row; that after the last symbol is the escape's.
 
-    data: uint8. cursors: int64 `[parts, 2]`, positions of words and of their end. starts, lane_counts and states: as of
-    `encode_parts`. places: int32 `[n]`, the first bucket of each element's row, and the shift in the last four bits.
-    intervals: int32 `[n]`. flags: int32 `[parts]`, 1 where a part does not end as it must. V: lanes at most.
+    data: uint8. cursors: int64 `[parts, 2]`, positions of words and of their end. starts and lane_counts: as of
+    `encode_parts`. states: int64 `[64, parts]`. places: int32 `[n]`, the first bucket of each element's row, and the
+    shift in the last four bits. intervals: int32 `[n]`. flags: int32 `[parts]`, 1 where a part does not end as it must.
     """
     part = tl.program_id(0).to(tl.int64)
-    lane = tl.arange(0, V)
+    lane = tl.arange(0, 64)
+    # The bits of the first 32 lanes and of the others: a lane's own, and those of the lanes before it.
+    is_first = lane < 32
+    own_bit = tl.full([64], 1, tl.uint32) << (lane & 31).to(tl.uint32)
+    before = tl.where(is_first, own_bit - 1, 0xFFFFFFFF).to(tl.uint32)
+    before_others = tl.where(is_first, 0, own_bit - 1).to(tl.uint32)
     first = tl.load(starts + part)
     stop = tl.load(starts + part + 1)
     lanes = tl.load(lane_counts + part)
     position = tl.load(cursors + 2 * part)
     end = tl.load(cursors + 2 * part + 1)
-    state = tl.load(states + 64 * part + lane).to(tl.uint32)
+    # Neighbouring lanes are not neighbours here: else a thread had two of them, in all of what follows.
+    state = tl.load(states + lane * tl.num_programs(0) + part).to(tl.uint32)
     lack = (position > end).to(tl.int32)
     step = first
     here = (lane < lanes) & (step + lane < stop)
@@ -198,28 +224,21 @@ def decode_parts(
         after = tl.where(second, ((bucket >> 32) & 0xFFFF).to(tl.int32), middle)
         interval = ((bucket >> 48) & 0xFFFF).to(tl.int32) + second.to(tl.int32)
         following = _next_state(state, slot, begin, after)
-        taken = (here & (following < 65536)).to(tl.int32)
         far = here & (slot >= after)
-        # One sum for both, since sums take most of the time of a step.
-        total = tl.sum(taken + (far.to(tl.int32) << 16))
-        if total >= 65536:
-            row = layout + ROW * tl.load(rows + own, mask=here, other=0)
-            boundary = boundaries + tl.load(row + FIRST)
-            while tl.sum(far.to(tl.int32)) > 0:
-                interval += far.to(tl.int32)
-                begin = tl.where(far, after, begin)
-                after = tl.load(boundary + interval + 1, mask=far, other=0) + tl.where(far, 0, after)
-                far = far & (slot >= after)
+        if tl.sum(far.to(tl.int32)) > 0:
+            interval, begin, after = _search(layout, boundaries, rows + own, here, slot, far, interval, begin, after)
             following = _next_state(state, slot, begin, after)
-            taken = (here & (following < 65536)).to(tl.int32)
-            total = tl.sum(taken)
         tl.store(intervals + own, interval, mask=here)
-        word = position + 2 * (tl.cumsum(taken, 0) - taken)
-        there = (taken > 0) & (word + 1 < end)
+        # Which lanes take a word, as bits: a sum is one instruction, where a prefix sum is one after the other.
+        takes = here & (following < 65536)
+        bits = tl.sum(tl.where(takes & is_first, own_bit, 0).to(tl.int32)).to(tl.uint32)
+        others = tl.sum(tl.where(takes & (is_first == 0), own_bit, 0).to(tl.int32)).to(tl.uint32)
+        word = position + 2 * (_ones(bits & before) + _ones(others & before_others))
+        there = takes & (word + 1 < end)
         low = tl.load(data + word, mask=there, other=0).to(tl.uint32)
         high = tl.load(data + word + 1, mask=there, other=0).to(tl.uint32)
-        state = tl.where(taken > 0, (following << 16) | (high << 8) | low, following)
-        position += 2 * total
+        state = tl.where(takes, (following << 16) | (high << 8) | low, following)
+        position += 2 * (_ones(bits) + _ones(others))
         lack |= (position > end).to(tl.int32)
         here = soon
     unended = tl.sum((state != 65536).to(tl.int32))

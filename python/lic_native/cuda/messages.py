@@ -297,8 +297,8 @@ def _decode_parts(
     """Return the interval of each element in its row, and for each part whether anything is wrong with it."""
     from . import message_kernels
 
-    device, states = rows.device, np.full((len(heads), MAX_LANES), LOWER_BOUND)
-    for own, head in zip(states, heads):
+    device, states = rows.device, np.full((MAX_LANES, len(heads)), LOWER_BOUND)
+    for own, head in zip(states.T, heads):
         own[: len(head[0])] = head[0]
     lanes = torch.tensor([len(head[0]) for head in heads], dtype=torch.int32, device=device)
     intervals = torch.empty_like(rows)
@@ -316,7 +316,6 @@ def _decode_parts(
         layout.buckets,
         intervals,
         flags,
-        V=MAX_LANES,
         num_warps=1,
     )
     return intervals, flags

@@ -1,7 +1,7 @@
 """Distributions of integers, one for each element of a tensor, as arguments of `encode` and `decode`.
 
 Parameters broadcast against the symbols as arrays do in NumPy. They may be torch tensors on any device, NumPy arrays,
-DLPack objects or numbers.
+DLPack objects or numbers. Like arrays, tensors on a GPU are not copied, so do not change them before coding is done.
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ fn messages_are_split_and_joined() {
         });
         let joined = join(&array(count), streams.collect(), sum.into(), tables.fingerprint());
         assert_eq!(joined.to_vec(), bytes);
-        assert!((0..bytes.len()).all(|end| split(&bytes[..end.min(20)]).is_err()));
+        assert!((0..9).all(|end| split(&bytes[..end]).is_err()));
     }
     for (states, right) in [(vec![1 << 16; 64], true), (vec![1 << 16; 3], false), (vec![0xffff], false)] {
         assert_eq!(Stream::of_lanes(&states, &[], Vec::new()).is_ok(), right);
