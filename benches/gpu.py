@@ -22,6 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
+from importlib.util import find_spec
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,9 @@ from lic_native.nn.exact import check_exact
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
+sys.path.insert(0, str(ROOT / "benches"))
 import restore_golden  # noqa: E402
+from peers.latents import SOURCES  # noqa: E402
 
 #: Widths and heights that are timed: Kodak's, Full HD, and 12 megapixels.
 KODAK, FULL_HD, LARGE = (768, 512), (1920, 1080), (4000, 3000)
@@ -64,6 +67,8 @@ REPETITIONS = 5
 BATCH = 64
 #: Iterations of latent overfitting.
 LOF = 20
+#: Coders of tensors, at most, and the states in which torch_ans codes at the same time.
+TENSORS, TORCH_ANS_STATES = 5, 2048
 #: What batches are coded with: environment variables that leave out a part.
 MODES: dict[str, dict[str, str]] = {
     "graphs and Triton": {},
@@ -237,21 +242,62 @@ def crossed(device: str, small: bool, budget: Budget) -> list[Check]:
     return [*jpegs.values(), *images.values(), *shown.values()]
 
 
-def tensor_codec(device: str, width: int, height: int) -> tuple[Codec[torch.Tensor], torch.Tensor, float, str]:
-    """Return the coder of tensors with a mean and a scale for each symbol, all of them on the device."""
+def tensor_codecs(
+    device: str, width: int, height: int
+) -> Iterator[tuple[Codec[torch.Tensor], torch.Tensor, float, str]]:
+    """Yield coders of tensors, with a mean and a scale or a row of tables for each symbol, everything on the device.
+
+    Beside what is coded on a GPU there is the coder in Rust, copies included, and torch_ans if it is installed.
+    """
     shape = 320, -(-height // 16), -(-width // 16)
     generator = torch.Generator().manual_seed(0)
     mean, scale = torch.rand(shape, generator=generator), torch.full(shape, 1.5)
     latents = torch.normal(mean, scale, generator=generator).round().to(torch.int16)
     mean, scale, latents = (tensor.to(device) for tensor in (mean, scale, latents))
+    tables = lic_native.Tables.gaussian(np.geomspace(0.11, 64, 64))
+    residuals, indexes = (latents - mean).round().to(torch.int16), tables.indexes(scale)
+    millions = latents.numel() / 1e6
+    for name, symbols, distribution in (
+        ("tensor Gaussian", latents, lambda: lic_native.Gaussian(mean, scale)),
+        ("tensor tables", residuals, lambda: tables[indexes]),
+    ):
 
-    def encode(symbols: torch.Tensor) -> bytes:
-        return lic_native.encode(symbols, lic_native.Gaussian(mean, scale))
+        def encode(symbols: torch.Tensor, distribution: Callable[[], Any] = distribution) -> torch.Tensor:
+            return lic_native.encode(symbols, distribution(), device=device)
 
-    def decode(data: bytes) -> torch.Tensor:
-        return lic_native.decode(data, lic_native.Gaussian(mean, scale)).to(device)
+        def decode(data: torch.Tensor, distribution: Callable[[], Any] = distribution) -> torch.Tensor:
+            return lic_native.decode(data, distribution(), device=device)
 
-    return Codec("tensor Gaussian", encode, decode), latents, latents.numel() / 1e6, "Msymbols/s"
+        yield Codec(name, encode, decode), symbols, millions, "Msymbols/s"
+        if device != "cpu":
+            with mock.patch.dict(os.environ, MODES["coder in Rust"]):
+                yield Codec(f"{name}, coder in Rust", encode, decode), symbols, millions, "Msymbols/s"
+    if device != "cpu" and find_spec("torch_ans"):
+        try:
+            rival = torch_ans(device, residuals, indexes)
+        except Exception as error:  # a build without CUDA
+            print(f"torch_ans is left out: {error}")
+        else:
+            yield rival, residuals, millions, "Msymbols/s"
+
+
+def torch_ans(device: str, symbols: torch.Tensor, indexes: torch.Tensor) -> Codec[torch.Tensor]:
+    """Return the coder of torch_ans on CUDA, whose symbols have been tried."""
+    from torch_ans.utils import TorchANSInterface
+
+    coder = TorchANSInterface("rans64", num_interleaves=1, num_parallel_states=TORCH_ANS_STATES)
+    coder.set_cdfs(*(torch.from_numpy(array).to(device) for array in SOURCES["high"].cdf))
+    rows = indexes.reshape(-1).int()
+
+    def encode(symbols: torch.Tensor) -> Any:
+        return coder.encode_with_indexes(symbols.reshape(-1).int(), rows)
+
+    def decode(data: Any) -> torch.Tensor:
+        return coder.decode_with_indexes(data, rows)
+
+    if not torch.equal(decode(encode(symbols)).reshape(-1).to(device), symbols.reshape(-1).int()):
+        raise ValueError("it returns other symbols")
+    return Codec(f"torch_ans tables, {TORCH_ANS_STATES} states", encode, decode)
 
 
 def subjects(device: str, width: int, height: int) -> Iterator[tuple[Codec[Any], Any, float, str]]:
@@ -263,7 +309,7 @@ def subjects(device: str, width: int, height: int) -> Iterator[tuple[Codec[Any],
     for profile in registry.IMAGE_PROFILES:
         codec = replace(ours.latency_codec(profile, device), name=f"image {profile}")
         yield codec, samples, width * height / 1e6, "MP/s"
-    yield tensor_codec(device, width, height)
+    yield from tensor_codecs(device, width, height)
 
 
 def clock(device: str) -> float:
@@ -286,7 +332,7 @@ def times(
     """Time every codec at every size, alone and several at once: the smallest first, while seconds are left."""
     pace: dict[str, float] = {}
     for width, height in sizes:
-        size, rows = f"{width}x{height}", len(registry.PROFILES) + len(registry.IMAGE_PROFILES) + 1
+        size, rows = f"{width}x{height}", len(registry.PROFILES) + len(registry.IMAGE_PROFILES) + TENSORS
         if not budget.allows(f"times of {size}", 0.1 * width * height / 1e6):
             continue
         for codec, source, millions, unit in subjects(device, width, height):

@@ -30,7 +30,7 @@ def test_every_path_is_compared_and_timed(gpu, capsys, tmp_path):
     codecs = [*(f"JPEG {p}" for p in registry.PROFILES), *(f"image {p}" for p in registry.IMAGE_PROFILES)]
     assert {(t["codec"], t["direction"], t["at_once"]) for t in found["times"]} == {
         (codec, direction, count)
-        for codec in [*codecs, "tensor Gaussian"]
+        for codec in [*codecs, "tensor Gaussian", "tensor tables"]
         for direction in ("encode", "decode")
         for count in (1, 2)
     }

@@ -18,9 +18,11 @@ __all__ = [
     "ArrayLike",
     "batch_item",
     "broadcast",
+    "device_floats",
     "in_order",
     "like",
     "loses",
+    "on_device",
     "refuse_lists",
     "to_floats",
     "to_int32",
@@ -37,6 +39,8 @@ INTEGERS = {np.dtype(name): name for name in ("int8", "uint8", "int16", "uint16"
 _TOO_WIDE = frozenset(map(np.dtype, ("int64", "uint32")))
 #: Dtypes that symbols can be decoded into.
 OUT = frozenset(map(np.dtype, ("int8", "uint8", "int16", "uint16", "int32")))
+#: Kinds of devices on which messages are coded, if all that belongs to one is there.
+DEVICES = frozenset({"cuda"})
 
 
 def to_numpy(value: ArrayLike) -> tuple[NDArray[Any], bool]:
@@ -70,6 +74,33 @@ def to_numpy(value: ArrayLike) -> tuple[NDArray[Any], bool]:
         return np.asarray(value), False
     except ValueError as error:
         raise ValueError(f"{type(value).__name__} is not an array: its rows have different lengths") from error
+
+
+def on_device(value: ArrayLike) -> torch.Tensor | None:
+    """Return a tensor without its graph if it has dimensions and is on a device that codes messages; else None."""
+    torch = sys.modules.get("torch")
+    if torch is None or not isinstance(value, torch.Tensor) or value.device.type not in DEVICES:
+        return None
+    return value.detach() if value.ndim and value.layout == torch.strided and not value.is_nested else None
+
+
+def device_floats(**parameters: ArrayLike) -> list[torch.Tensor] | None:
+    """Return floats on one device as they are, and numbers beside them as tensors there, as `to_floats` rounds them.
+
+    The result is None if no parameter is on a device that codes messages, or another one is neither there nor a number.
+    """
+    tensors = {name: on_device(value) for name, value in parameters.items()}
+    given = [tensor for tensor in tensors.values() if tensor is not None]
+    if not given or any(not x.is_floating_point() or x.itemsize < 2 or x.device != given[0].device for x in given):
+        return None
+    numbers = {name: to_numpy(parameters[name])[0] for name, tensor in tensors.items() if tensor is None}
+    if any(array.ndim or array.dtype.kind not in "fiu" for array in numbers.values()):
+        return None
+    double = any(tensor.itemsize == 8 for tensor in given) or any(loses(array, name) for name, array in numbers.items())
+    dtype = np.float64 if double else np.float32
+    with np.errstate(all="ignore"):
+        rounded = {name: like(array.astype(dtype), True) for name, array in numbers.items()}
+    return [rounded[name].to(given[0].device) if tensor is None else tensor for name, tensor in tensors.items()]
 
 
 def in_order(array: NDArray[Any]) -> NDArray[Any]:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .. import _native
 from .contexts import ONE, Contexts
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..cuda.messages import Located, Rows
 
 __all__ = ["Distribution", "equal"]
 
@@ -28,6 +33,14 @@ class Distribution:
     def _model(self, shape: tuple[int, ...]) -> _native.Model:
         """Return the native distributions of symbols of this shape."""
         raise NotImplementedError
+
+    def _device_model(self, shape: tuple[int, ...], device: torch.device) -> Located | Rows | None:
+        """Return the distributions of symbols of this shape on a device, or None if they can't be used there."""
+        return None
+
+    def _on_host(self) -> Distribution:
+        """Return the same distributions with parameters that are not on a device."""
+        return self
 
     def _contexts(self, shape: tuple[int, ...]) -> Contexts:
         """Return the contexts of symbols of this shape, for coders that calibrate."""

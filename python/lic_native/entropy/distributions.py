@@ -1,23 +1,28 @@
 """Distributions of integers, one for each element of a tensor, as arguments of `encode` and `decode`.
 
 Parameters broadcast against the symbols as arrays do in NumPy. They may be torch tensors on any device, NumPy arrays,
-DLPack objects or numbers.
+DLPack objects or numbers. Like arrays, tensors on a GPU are not copied, so do not change them before coding is done.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import _native
-from .arrays import ArrayLike, batch_item, broadcast, in_order, loses, to_floats
+from .arrays import ArrayLike, batch_item, broadcast, device_floats, in_order, like, loses, to_floats
 from .base import Distribution
 from .contexts import Contexts
 from .tables import Tables
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..cuda.messages import Located
 
 __all__ = [
     "Categorical",
@@ -49,27 +54,53 @@ class LocationScale(Distribution):
             parameter.
     """
 
-    __slots__ = ("_mean", "_scale", "shape")
+    __slots__ = ("_host", "_tensors", "shape")
     _family: str
 
     def __init__(self, mean: ArrayLike, scale: ArrayLike) -> None:
-        self._mean, self._scale = to_floats(mean=mean, scale=scale)
-        self.shape = _common_shape(mean=self._mean, scale=self._scale)
+        # What is on a device stays there until it is needed elsewhere.
+        self._tensors = device_floats(mean=mean, scale=scale)
+        self._host = to_floats(mean=mean, scale=scale) if self._tensors is None else []
+        mean, scale = self._tensors or self._host
+        self.shape = _common_shape(mean=mean, scale=scale)
+
+    def _arrays(self) -> list[NDArray[Any]]:
+        """Return means and scales as arrays."""
+        if self._tensors is None:
+            return self._host
+        mean, scale = self._tensors
+        return to_floats(mean=mean, scale=scale)
 
     def _model(self, shape: tuple[int, ...]) -> _native.Model:
-        mean, scale = _parameter(self._mean, shape, "mean"), _parameter(self._scale, shape, "scale")
+        mean, scale = self._arrays()
+        mean, scale = _parameter(mean, shape, "mean"), _parameter(scale, shape, "scale")
         return _native.Model.located(self._family, math.prod(shape), mean, scale)
+
+    def _device_model(self, shape: tuple[int, ...], device: torch.device) -> Located | None:
+        tensors = self._tensors
+        if tensors is None and not self.shape and not any(array.ndim for array in self._host):
+            tensors = [like(array, True).to(device) for array in self._host]
+        if tensors is None or tensors[0].device != device:
+            return None
+        from ..cuda import messages
+
+        flat = [messages.flat(tensor, shape) for tensor in tensors]
+        # Shapes that do not broadcast are reported where arrays are.
+        return None if flat[0] is None or flat[1] is None else messages.Located(self._family, flat[0], flat[1])
+
+    def _on_host(self) -> LocationScale:
+        return self if self._tensors is None else type(self)(*self._arrays())
 
     def _component(self, shape: tuple[int, ...], dtype: type[np.floating]) -> tuple[str, Any, Any]:
         """Return the family, mean and scale of a component of a mixture."""
-        mean, scale = self._mean.astype(dtype, copy=False), self._scale.astype(dtype, copy=False)
+        mean, scale = (array.astype(dtype, copy=False) for array in self._arrays())
         return self._family, _parameter(mean, shape, "mean"), _parameter(scale, shape, "scale")
 
     def _item(self, i: int, dimensions: int) -> LocationScale:
-        return type(self)(batch_item(self._mean, i, dimensions), batch_item(self._scale, i, dimensions))
+        return type(self)(*(batch_item(array, i, dimensions) for array in self._arrays()))
 
     def _parameters(self) -> dict[str, Any]:
-        return {"mean": self._mean, "scale": self._scale}
+        return dict(zip(("mean", "scale"), self._arrays(), strict=True))
 
 
 class Gaussian(LocationScale):
@@ -160,11 +191,11 @@ class Mixture(Distribution):
         if not 1 <= len(components) <= 8 or len(components) != len(weights):
             counts = f"{len(components)} components with {len(weights)} weights"
             raise ValueError(f"{counts}: pass 1 to 8 components, and a weight for each")
-        self._components = tuple(components)
+        self._components = tuple(component._on_host() for component in components)
         self._weights = [to_floats(weight=weight)[0] for weight in weights]
         parameters = [("weight", weight) for weight in self._weights]
-        for component in components:
-            parameters += [("mean", component._mean), ("scale", component._scale)]
+        for component in self._components:
+            parameters += component._parameters().items()
         self._dtype = np.float64 if any(loses(array, name) for name, array in parameters) else np.float32
         self.shape = _common_shape(
             **{f"component {i}": component for i, component in enumerate(components)},
@@ -273,7 +304,7 @@ def check_distribution(distribution: object) -> None:
 
 def _common_shape(**parameters: Any) -> tuple[int, ...]:
     """Return the shape that parameters broadcast to. Raises ValueError, which names them, if they do not."""
-    shapes = {name: parameter.shape for name, parameter in parameters.items()}
+    shapes = {name: tuple(parameter.shape) for name, parameter in parameters.items()}
     try:
         return np.broadcast_shapes(*shapes.values())
     except ValueError:

@@ -5,19 +5,26 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import _native
-from .arrays import ArrayLike, batch_item, broadcast, in_order, to_floats, to_int32, to_numpy
+from .arrays import ArrayLike, batch_item, broadcast, in_order, like, on_device, to_floats, to_int32, to_numpy
 from .base import Distribution, equal
 from .contexts import MAX_CONTEXTS, ONE, Contexts
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..cuda import messages
 
 __all__ = ["Rows", "Tables"]
 
 _INDEXES = frozenset(map(np.dtype, ("uint8", "uint16", "int32", "int64")))
+#: Dtypes of indexes on a device.
+_ON_DEVICE = frozenset(("int8", "uint8", "int16", "int32", "int64"))
 
 
 class Tables:
@@ -228,21 +235,41 @@ class Tables:
 class Rows(Distribution):
     """The distributions `tables[indexes]`: a row of `tables` for each element."""
 
-    __slots__ = ("_indexes", "_native", "shape", "tables")
+    __slots__ = ("_host", "_native", "_tensor", "shape", "tables")
 
     def __init__(self, tables: Tables, indexes: ArrayLike) -> None:
-        array, _ = to_numpy(indexes)
-        if array.dtype not in _INDEXES:
-            array = to_int32(array, "indexes")
-        self._indexes = in_order(array)
-        self._native = _native.Model.rows(tables._native, self._indexes)
-        self.shape = array.shape
         self.tables = tables
+        # What is on a device stays there until it is needed elsewhere.
+        self._tensor = on_device(indexes)
+        if self._tensor is not None and str(self._tensor.dtype).removeprefix("torch.") not in _ON_DEVICE:
+            self._tensor = None
+        self._host = _to_indexes(indexes) if self._tensor is None else None
+        self._native = None if self._host is None else _native.Model.rows(tables._native, self._host)
+        self.shape = tuple((indexes if self._host is None else self._host).shape)
+
+    @property
+    def _indexes(self) -> NDArray[Any]:
+        return _to_indexes(self._tensor) if self._host is None else self._host
 
     def _model(self, shape: tuple[int, ...]) -> _native.Model:
-        if self.shape == shape:
+        if self.shape == shape and self._native is not None:
             return self._native
         return _native.Model.rows(self.tables._native, broadcast(self._indexes, shape, "indexes"))
+
+    def _device_model(self, shape: tuple[int, ...], device: torch.device) -> messages.Rows | None:
+        tensor = self._tensor
+        if self._host is not None and not self._host.ndim:
+            tensor = like(self._host.astype(np.int64), True).to(device)
+        if tensor is None or tensor.device != device:
+            return None
+        from ..cuda import messages
+
+        flat = messages.flat(tensor, shape)
+        # Shapes that do not broadcast are reported where arrays are.
+        return None if flat is None else messages.Rows(self.tables._native, flat)
+
+    def _on_host(self) -> Rows:
+        return self if self._tensor is None else Rows(self.tables, self._indexes)
 
     def _contexts(self, shape: tuple[int, ...]) -> Contexts:
         """Return the rows as contexts; neighbouring ones share a context where there are too many."""
@@ -259,6 +286,12 @@ class Rows(Distribution):
 
     def _parameters(self) -> dict[str, Any]:
         return {"tables": self.tables, "indexes": self._indexes}
+
+
+def _to_indexes(indexes: ArrayLike) -> NDArray[Any]:
+    """Return indexes in the form that the coder takes. Raises TypeError if they are not integers."""
+    array, _ = to_numpy(indexes)
+    return in_order(array if array.dtype in _INDEXES else to_int32(array, "indexes"))
 
 
 def _row_integers(rows: int, values: ArrayLike | None, default: int, name: str) -> NDArray[np.int32]:

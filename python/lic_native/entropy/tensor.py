@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +16,15 @@ from ..arguments import Bytes, check_instance, to_bytes, to_count
 from ..errors import LimitExceededError
 from ..limits import DEFAULT_LIMITS, Limits
 from ..threads import resolve, share
-from .arrays import ArrayLike, in_order, like, refuse_lists, to_numpy, to_out, to_symbols
+from .arrays import INTEGERS, ArrayLike, in_order, like, on_device, refuse_lists, to_numpy, to_out, to_symbols
 from .base import Distribution
 from .contexts import Contexts, along, given, to_axis
 from .distributions import check_distribution
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..cuda.messages import Located, Rows
 
 __all__ = ["DTYPES", "decode", "decode_batch", "encode", "encode_batch"]
 
@@ -29,6 +35,7 @@ _DISTRIBUTION, _CALLER, _AXIS = range(3)
 _FEW = 1 << 14
 
 
+@overload
 def encode(
     tensor: ArrayLike,
     distribution: Distribution | None = None,
@@ -37,12 +44,41 @@ def encode(
     calibrate: bool = False,
     contexts: ArrayLike | None = None,
     threads: int = 0,
-) -> bytes:
+    device: None = None,
+) -> bytes: ...
+
+
+@overload
+def encode(
+    tensor: ArrayLike,
+    distribution: Distribution | None = None,
+    *,
+    axis: int | None = None,
+    calibrate: bool = False,
+    contexts: ArrayLike | None = None,
+    threads: int = 0,
+    device: torch.device | str,
+) -> torch.Tensor: ...
+
+
+def encode(
+    tensor: ArrayLike,
+    distribution: Distribution | None = None,
+    *,
+    axis: int | None = None,
+    calibrate: bool = False,
+    contexts: ArrayLike | None = None,
+    threads: int = 0,
+    device: torch.device | str | None = None,
+) -> bytes | torch.Tensor:
     """Return integers as bytes.
 
     With a distribution, the size is the cost of the symbols under it and about ten bytes (docs/format.md, section 7),
     and `decode` needs the same distribution. Without one, tables are fitted to the values and stored. Values that don't
     compress are stored raw, with at most 32 bytes of overhead and the shape.
+
+    A CUDA tensor is coded on its device if the distribution is `tables[indexes]`, `Gaussian`, `Laplace` or `Logistic`
+    with numbers or tensors there, and it has 65,536 elements or more (docs/gpu.md). The bytes are the same.
 
     Args:
         tensor: torch tensor on any device, NumPy array or DLPack object of any shape (also empty or of no dimension),
@@ -61,6 +97,7 @@ def encode(
             a context, and all elements of other distributions share one.
         threads: number of threads for a large tensor with a distribution; 0 means all cores. The bytes don't depend on
             it.
+        device: None, or where the bytes are to be as a uint8 tensor `[n]` in place of `bytes`: a torch device.
 
     Raises:
         IndexError: the tensor does not have this axis.
@@ -76,6 +113,21 @@ def encode(
         >>> decode(data, tables[indexes])
         array([ 0,  1, -3, 12], dtype=int16)
     """
+    data = _encode(tensor, distribution, axis, calibrate, contexts, threads)
+    if device is None:
+        return data
+    result: torch.Tensor = like(np.frombuffer(data, np.uint8).copy(), True).to(device)
+    return result
+
+
+def _encode(
+    tensor: ArrayLike,
+    distribution: Distribution | None,
+    axis: int | None,
+    calibrate: bool,
+    contexts: ArrayLike | None,
+    threads: int,
+) -> bytes:
     if not isinstance(calibrate, bool):
         raise TypeError(f"calibrate must be True or False, not {type(calibrate).__name__}")
     if distribution is not None:
@@ -84,6 +136,9 @@ def encode(
             raise TypeError("axis is for fitted tables: leave it out if you pass a distribution, or calibrate")
         if contexts is not None and (axis is not None or not calibrate):
             raise TypeError("contexts need calibrate=True, and replace axis")
+        there = None if calibrate else on_device(tensor)
+        if there is not None and (data := _encode_on_device(there, distribution, threads)) is not None:
+            return data
         symbols, dtype, is_torch = to_symbols(tensor)
         model, threads = distribution._model(symbols.shape), _threads(threads, symbols.size)
         if not calibrate:
@@ -106,19 +161,40 @@ def encode(
     return _native.tensor_encode(in_order(array), is_torch, axis)
 
 
+def _encode_on_device(symbols: torch.Tensor, distribution: Distribution, threads: int) -> bytes | None:
+    """Return the message of symbols on their device, or None if Rust must make it or say what is wrong."""
+    to_count(threads, "threads")
+    if str(symbols.dtype).removeprefix("torch.") not in INTEGERS.values():
+        return None
+    model = distribution._device_model(tuple(symbols.shape), symbols.device)
+    if model is None or not _works(symbols.device, symbols.numel()):
+        return None
+    from ..cuda import messages
+
+    return messages.encode(symbols, model)
+
+
+def _works(device: torch.device, symbols: int) -> bool:
+    """Return whether a device codes so many symbols, and faster than Rust does."""
+    from ..cuda import available, messages
+
+    return symbols >= messages.FEWEST and available.works(device, "messages")
+
+
 def decode(
-    data: Bytes,
+    data: Bytes | torch.Tensor,
     distribution: Distribution | None = None,
     *,
     contexts: ArrayLike | None = None,
     out: ArrayLike | None = None,
     limits: Limits = DEFAULT_LIMITS,
     threads: int = 0,
+    device: torch.device | str | None = None,
 ) -> Any:
-    """Return the tensor that `encode` received, as a torch tensor on the CPU or a NumPy array.
+    """Return the tensor that `encode` received, as a torch tensor on the CPU or a NumPy array; or on a device.
 
     Args:
-        data: bytes from `encode`.
+        data: bytes from `encode`, or a uint8 tensor `[n]` of them on any device.
         distribution: the distribution that `encode` received.
         contexts: the contexts that `encode` received, if it did.
         out: with a distribution, an array or CPU tensor of the same number of elements to decode into and return:
@@ -126,6 +202,8 @@ def decode(
             its values are meaningless.
         limits: maximum sizes of the bytes and of the result.
         threads: number of threads for a large tensor with a distribution; 0 means all cores.
+        device: None, or the torch device on which the result is to be as a tensor, of whatever library it was. It is
+            decoded there under the conditions of `encode`.
 
     Raises:
         TruncatedError, CorruptError: the bytes are damaged, or the distribution differs. Without a distribution every
@@ -136,7 +214,10 @@ def decode(
         ValueError: the distribution's parameters or the contexts don't broadcast to the stored shape, or are invalid;
             contexts are missing; `out` has another number of elements or is not contiguous; `threads` is negative.
     """
-    data = to_bytes(data)
+    if device is not None and out is not None:
+        raise TypeError("out is where the result is to be: leave out device")
+    own = on_device(data)
+    data = _bytes_of(data)
     check_instance(limits, Limits, "limits")
     limits.check_input(len(data))
     if distribution is None:
@@ -144,15 +225,24 @@ def decode(
         if out is not None or contexts is not None:
             raise TypeError("out and contexts need a distribution")
         array, is_torch = _native.tensor_decode(data, limits.max_output_bytes)
-        return like(array, is_torch)
+        return _placed(array, is_torch, device)
     check_distribution(distribution)
     target = None if out is None else to_out(out)
+    place = None if device is None else _place(device)
+    there = None if place is None else distribution._device_model(distribution.shape, place)
     # A damaged shape must not cost memory, so the head is checked first.
-    model = distribution._model(distribution.shape)
+    model = distribution._model(distribution.shape) if there is None else there.model()
     dtype, is_torch, shape, source = _native.message_head(data, model)
     _check_size(shape, dtype, limits)
     chosen = None if source is None else _contexts(source, distribution, shape, contexts)
-    if shape != distribution.shape:
+    if there is not None and source is None:
+        to_count(threads, "threads")
+        if shape != distribution.shape:
+            there = distribution._device_model(shape, there.device())
+        result = None if there is None else _decode_on_device(data, own, there, dtype, shape)
+        if result is not None:
+            return result
+    if shape != distribution.shape or len(model) != math.prod(shape):
         model = distribution._model(shape)
     threads = _threads(threads, math.prod(shape))
     if target is not None:
@@ -160,7 +250,41 @@ def decode(
         return out
     array = np.empty(shape, np.int32 if dtype in ("int64", "uint32") else dtype)
     _native.message_decode(data, model, array, threads, chosen)
-    return like(array.astype(dtype, copy=False), is_torch)
+    return _placed(array.astype(dtype, copy=False), is_torch, device)
+
+
+def _decode_on_device(
+    data: bytes, own: torch.Tensor | None, model: Located | Rows, dtype: str, shape: tuple[int, ...]
+) -> torch.Tensor | None:
+    """Return the symbols of a message on the model's device, or None if Rust must decode it or say what is wrong."""
+    if not _works(model.device(), math.prod(shape)):
+        return None
+    from ..cuda import messages
+
+    if own is not None:
+        own = own.contiguous() if own.device == model.device() else None
+    symbols = messages.decode(data, own, model, dtype, math.prod(shape))
+    return None if symbols is None else symbols.reshape(shape)
+
+
+def _bytes_of(data: Bytes | torch.Tensor) -> bytes:
+    """Return bytes-like data, or a uint8 tensor, as bytes. Raises TypeError if it is neither."""
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(data, torch.Tensor) and data.dtype == torch.uint8 and data.ndim == 1:
+        return to_numpy(data)[0].tobytes()
+    return to_bytes(data)  # type: ignore[arg-type]  # which refuses other tensors
+
+
+def _place(device: torch.device | str) -> torch.device:
+    """Return a device with its number."""
+    import torch
+
+    return torch.empty(0, device=device).device
+
+
+def _placed(array: NDArray[Any], is_torch: bool, device: torch.device | str | None) -> Any:
+    """Return an array as what it is to be: on a device a tensor, else an array or a tensor."""
+    return like(array, is_torch) if device is None else like(array, True).to(device)
 
 
 def encode_batch(tensor: ArrayLike, distribution: Distribution, *, threads: int = 0) -> list[bytes]:
@@ -177,6 +301,7 @@ def encode_batch(tensor: ArrayLike, distribution: Distribution, *, threads: int 
             number of items.
     """
     check_distribution(distribution)
+    distribution = distribution._on_host()
     symbols, dtype, is_torch = to_symbols(tensor)
     threads = resolve(threads)
     if not symbols.ndim:
@@ -208,6 +333,7 @@ def decode_batch(
             have another number of items.
     """
     check_distribution(distribution)
+    distribution = distribution._on_host()
     if isinstance(strings, str | bytes | bytearray | memoryview) or not isinstance(strings, Sequence):
         raise TypeError(f"strings must be a list of bytes-like objects, not {type(strings).__name__}")
     items = [to_bytes(string, f"strings[{i}]") for i, string in enumerate(strings)]

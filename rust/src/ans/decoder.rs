@@ -1,5 +1,7 @@
 //! The decoder of streams.
 
+use std::ops::Range;
+
 use super::calibration::{Calibration, Contexts};
 use super::comb::{Chosen, Combs, Window};
 use super::constants::{
@@ -264,6 +266,40 @@ impl<D: AsRef<[u8]>> Decoder<D> {
             return Err(Error::Corrupt { what, offset: 0 });
         }
         self.lanes.finish(self.data.as_ref())
+    }
+}
+
+/// What precedes the words of a stream that is not calibrated, for decoders elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamHead {
+    /// The first state of each lane.
+    pub states: Vec<u32>,
+    /// The distance of each escape, in order.
+    pub outside: Vec<u64>,
+    /// Where the words lie.
+    pub words: Range<usize>,
+}
+
+impl StreamHead {
+    /// Reads a stream up to its first word.
+    ///
+    /// # Errors
+    /// [`Error::Truncated`] or [`Error::Corrupt`], which a calibrated stream is as well.
+    pub fn read(stream: &[u8]) -> Result<Self> {
+        let lanes = LaneReader::read(stream)?;
+        let (mut outside, mut position) = (Vec::new(), lanes.escapes.next);
+        while position < lanes.escapes.end {
+            outside.push(take_varint(&stream[..lanes.escapes.end], &mut position, "escape")?);
+        }
+        let states = lanes.states[..=lanes.lane_mask].to_vec();
+        Ok(Self { states, outside, words: lanes.next_word..stream.len() })
+    }
+
+    /// Returns the same where the stream lies so many bytes further on.
+    #[must_use]
+    pub(crate) fn moved_by(mut self, offset: usize) -> Self {
+        self.words = self.words.start + offset..self.words.end + offset;
+        self
     }
 }
 

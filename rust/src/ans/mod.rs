@@ -57,13 +57,13 @@ mod stream;
 mod symbol;
 
 pub use calibration::Contexts;
-pub use decoder::Decoder;
+pub use decoder::{Decoder, StreamHead};
 pub use encoder::Encoder;
 pub use models::{
     Calibrated, Categorical, EntropyModel, Index, LocationScale, LogisticPair, Mixture, MixtureComponent,
     Parameter, TableRows,
 };
-pub use parts::{Parts, decode, encode, encode_in_contexts};
+pub use parts::{Parts, decode, encode, encode_in_contexts, stream_heads};
 pub use simd::Backend;
 pub use stream::Stream;
 pub use symbol::Symbol;

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use super::calibration::Contexts;
 use super::constants::BLOCK;
-use super::decoder::Decoder;
+use super::decoder::{Decoder, StreamHead};
 use super::encoder::{self, SMALL, encode_group, encode_small, estimate_cost};
 use super::models::{Calibrated, EntropyModel, check_count};
 use super::simd::Backend;
@@ -41,11 +41,19 @@ impl Parts {
     /// Takes the stream of each part, and the sum of its symbols.
     fn new(parts: Vec<(Stream, u32)>) -> Self {
         let (streams, sums): (Vec<Stream>, Vec<u32>) = parts.into_iter().unzip();
+        Self::of_streams(streams, sums.into_iter().fold(0, u32::wrapping_add))
+    }
+
+    /// Takes the stream of each part, and the sum of all symbols.
+    ///
+    /// # Panics
+    /// If there are no streams.
+    pub fn of_streams(streams: Vec<Stream>, sum: u32) -> Self {
         let mut index = Vec::new();
         let last = streams.len() - 1;
         put_varint(&mut index, last as u64);
         streams[..last].iter().for_each(|stream| put_varint(&mut index, stream.len() as u64));
-        Self { index, streams, sum: sums.into_iter().fold(0, u32::wrapping_add) }
+        Self { index, streams, sum }
     }
 
     /// Returns the sum of all symbols modulo 2^32, which [`decode`] returns as well.
@@ -196,6 +204,20 @@ fn decode_part<S: Symbol, M: Calibrated>(
     };
     decoder.finish()?;
     Ok(sum)
+}
+
+/// Reads the streams of all parts of so many elements up to their first words.
+///
+/// # Errors
+/// [`Error::Truncated`] or [`Error::Corrupt`].
+pub fn stream_heads(bytes: &[u8], count: usize) -> Result<Vec<StreamHead>> {
+    let streams = split(bytes, count)?;
+    let heads = streams.into_iter().map(|stream| {
+        let offset = stream.as_ptr() as usize - bytes.as_ptr() as usize;
+        let head = StreamHead::read(stream).map_err(|error| error.offset_by(offset))?;
+        Ok(head.moved_by(offset))
+    });
+    heads.collect()
 }
 
 /// Returns the streams of all parts.

@@ -1,8 +1,9 @@
 //! The bytes of a stream.
 
 use super::comb::Chosen;
-use super::constants::{HAS_COMBS, HAS_ESCAPES, IS_CALIBRATED, LOWER_BOUND, STATE_BYTES_SHIFT};
+use super::constants::{HAS_COMBS, HAS_ESCAPES, IS_CALIBRATED, LOWER_BOUND, MAX_LANES, STATE_BYTES_SHIFT};
 use crate::bytes::put_varint;
+use crate::{Error, Result};
 
 /// Words, which are written last to first.
 #[derive(Debug, Default)]
@@ -40,6 +41,11 @@ impl Words {
     #[inline]
     pub(super) fn put(&mut self, count: usize) {
         self.first -= count;
+    }
+
+    /// Returns all words, first to last.
+    fn of(words: Vec<u16>) -> Self {
+        Self { words, first: 0 }
     }
 
     fn get(&self) -> &[u16] {
@@ -82,6 +88,20 @@ impl Stream {
             head.extend(&(state - LOWER_BOUND).to_le_bytes()[..state_bytes as usize]);
         }
         Self { head, words }
+    }
+
+    /// Takes what was coded elsewhere: the first state of each lane, the distances of all escapes, and all words.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] if the number of states is not 1, 2, 4, … or 64, or a state is less than 2^16.
+    pub fn of_lanes(states: &[u32], outside: &[u64], words: Vec<u16>) -> Result<Self> {
+        let lanes = states.len();
+        if !lanes.is_power_of_two() || lanes > MAX_LANES || states.iter().any(|&state| state < LOWER_BOUND) {
+            return Err(Error::InvalidArgument(format!("no {lanes} first states of a stream")));
+        }
+        let mut escapes = Vec::new();
+        outside.iter().for_each(|&distance| put_varint(&mut escapes, distance));
+        Ok(Self::new(states, &escapes, Words::of(words), None))
     }
 
     /// Returns the length in bytes.

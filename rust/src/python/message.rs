@@ -1,15 +1,21 @@
 //! Symbols to bytes and back, with the caller's distribution.
 
-use numpy::{PyArrayDyn, PyArrayMethods, PyUntypedArrayMethods};
+use numpy::{IntoPyArray, PyArray1, PyArrayDyn, PyArrayMethods, PyReadonlyArray1, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
-use super::arrays::{slice_mut, with_symbols, wrong_type};
+use super::arrays::{slice, slice_mut, with_symbols, wrong_type};
 use super::model::{PyContexts, PyModel, with_contexts, with_model};
 use super::{bytes, enter};
 use crate::Error;
+use crate::ans::Stream;
 use crate::tensor::modelled::{self, ContextSource};
 use crate::tensor::{ArrayInfo, Dtype, Library};
+
+/// States, distances of escapes and words of a part.
+type PartArrays<'py> = (Vec<u32>, PyReadonlyArray1<'py, u64>, PyReadonlyArray1<'py, u16>);
+/// States, distances of escapes, and the first and last positions of the words of a part.
+type PartHead<'py> = (Vec<u32>, Bound<'py, PyArray1<u64>>, usize, usize);
 
 /// The dtypes of symbols. All are coded as 32-bit integers.
 pub(super) const DTYPES: [(&str, Dtype); 7] = [
@@ -21,6 +27,12 @@ pub(super) const DTYPES: [(&str, Dtype); 7] = [
     ("uint32", Dtype::U32),
     ("int64", Dtype::I64),
 ];
+
+fn array_info(dtype: &str, torch: bool, shape: Vec<u64>) -> crate::Result<ArrayInfo> {
+    let named = DTYPES.iter().find(|(name, _)| *name == dtype);
+    let &(_, dtype) = named.ok_or_else(|| Error::InvalidArgument(format!("symbols of dtype {dtype}")))?;
+    Ok(ArrayInfo { dtype, library: if torch { Library::Torch } else { Library::NumPy }, shape })
+}
 
 /// Encode a C-contiguous array of int8, uint8, int16, uint16 or int32; `model` has the distribution of each element.
 ///
@@ -40,12 +52,9 @@ pub(super) fn message_encode<'py>(
     contexts: Option<PyContexts<'_>>,
     source: u64,
 ) -> PyResult<Bound<'py, PyBytes>> {
-    let named = DTYPES.iter().find(|(name, _)| *name == dtype);
-    let &(_, dtype) = named.ok_or_else(|| Error::InvalidArgument(format!("symbols of dtype {dtype}")))?;
-    let library = if torch { Library::Torch } else { Library::NumPy };
     let message = with_contexts!(contexts, contexts => with_symbols!(symbols, symbols, array => {
         let shape = array.shape().iter().map(|&n| n as u64).collect();
-        let array = ArrayInfo { dtype, library, shape };
+        let array = array_info(dtype, torch, shape)?;
         let contexts = contexts.map(|contexts| (contexts, ContextSource::from_code(source)));
         with_model!(py, model, native => {
             enter(py, || modelled::encode(symbols, &array, &native, contexts, model.fingerprint, threads))
@@ -90,4 +99,41 @@ pub(super) fn message_decode(
     with_contexts!(contexts, contexts => with_symbols!(mut out, out => with_model!(py, model, native => {
         enter(py, || modelled::decode(data, &native, contexts, model.fingerprint, out, threads))
     })))
+}
+
+/// Return the message of parts that were coded elsewhere, one or more: `(states, outside, words)` of each, which are the first
+/// states of its lanes, uint64 distances of its escapes and uint16 words; and the sum of all symbols modulo 2^32.
+///
+/// Of `model` only the tables matter; `dtype`, `torch` and `shape` are those of the original array.
+#[pyfunction]
+pub(super) fn message_join<'py>(
+    py: Python<'py>,
+    parts: Vec<PartArrays<'py>>,
+    sum: u32,
+    model: &PyModel,
+    dtype: &str,
+    torch: bool,
+    shape: Vec<u64>,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let array = array_info(dtype, torch, shape)?;
+    if parts.is_empty() {
+        return Err(Error::InvalidArgument("a message needs a part".into()).into());
+    }
+    let streams = parts.iter().map(|(states, outside, words)| {
+        let (outside, words) = (slice(outside, "outside")?, slice(words, "words")?);
+        Ok(Stream::of_lanes(states, outside, words.to_vec())?)
+    });
+    let message = modelled::join(&array, streams.collect::<PyResult<_>>()?, sum, model.fingerprint);
+    bytes(py, message.len(), |bytes| message.write(bytes))
+}
+
+/// Return of each part of a message the first states of its lanes, uint64 distances of its escapes, and the positions of its
+/// first word and of the end of its words; and the sum of all symbols modulo 2^16. Sum and hash are not checked.
+#[pyfunction]
+pub(super) fn message_split<'py>(py: Python<'py>, data: &[u8]) -> PyResult<(Vec<PartHead<'py>>, u16)> {
+    let (heads, sum) = modelled::split(data)?;
+    let heads = heads
+        .into_iter()
+        .map(|head| (head.states, head.outside.into_pyarray(py), head.words.start, head.words.end));
+    Ok((heads.collect(), sum))
 }

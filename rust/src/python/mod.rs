@@ -86,7 +86,7 @@ mod _native {
     #[pymodule_export]
     use super::jpeg::{carve_nested, carve_read, carve_write};
     #[pymodule_export]
-    use super::message::{message_decode, message_encode, message_head};
+    use super::message::{message_decode, message_encode, message_head, message_join, message_split};
     #[pymodule_export]
     use super::model::PyModel;
     #[pymodule_export]

@@ -132,7 +132,7 @@ impl PyModel {
     }
 }
 
-fn family_of(name: &str) -> Result<Family> {
+pub(super) fn family_of(name: &str) -> Result<Family> {
     match name {
         "gaussian" => Ok(Family::Gaussian),
         "laplace" => Ok(Family::Laplace),

@@ -1,17 +1,21 @@
 //! Integer CDF tables.
 
-use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
+use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 
 use super::arrays::slice;
 use super::enter;
+use super::model::family_of;
 use crate::Result;
 use crate::tables;
 
 /// The boundaries of all rows, end to end, and for each row their number and the first symbol.
 type Parts<'py> = (Bound<'py, PyArray1<u16>>, Bound<'py, PyArray1<i32>>, Bound<'py, PyArray1<i32>>);
+
+/// What `Tables.layout` returns.
+type Layout<'py> = (Bound<'py, PyArray2<i32>>, Bound<'py, PyArray1<u16>>, Bound<'py, PyArray1<u64>>);
 
 /// Integer CDFs, validated once: rows of 15-bit cumulative frequencies whose last slot is the escape.
 #[pyclass(frozen, module = "lic_native._native")]
@@ -77,6 +81,13 @@ impl Tables {
         Self::of(py, || tables::logistic(&scales, fractions))
     }
 
+    /// Return the tables of a family, `gaussian`, `laplace` or `logistic`, for any mean and scale.
+    #[staticmethod]
+    fn located(py: Python<'_>, family: &str) -> PyResult<Self> {
+        let family = family_of(family)?;
+        Self::of(py, || Ok(tables::ScaleTables::get(family).tables().clone()))
+    }
+
     /// Make rows of probabilities or counts, float64 `[rows, n]`, whose first symbols are int32 `offsets` `[rows]`.
     #[staticmethod]
     fn from_pmf(
@@ -109,6 +120,16 @@ impl Tables {
             return Err(PyValueError::new_err(format!("{} lengths for {rows} rows", lengths.len())));
         }
         Self::of(py, || tables::Tables::from_padded(cdf, stride, lengths, offsets))
+    }
+
+    /// Return int32 `[rows, 5]`: first bucket, first symbol, first boundary, number of symbols, shift from slots to buckets;
+    /// uint16 boundaries of all rows; and uint64 buckets: from the lowest 16 bits on, where the bucket's first interval
+    /// begins, where it ends, where the next one ends, and its number.
+    fn layout<'py>(slf: &Bound<'py, Self>) -> Layout<'py> {
+        let (py, tables) = (slf.py(), &slf.get().tables);
+        let (rows, boundaries, buckets) = py.detach(|| tables.layout());
+        let rows = PyArray2::from_owned_array(py, rows.into());
+        (rows, boundaries.to_vec().into_pyarray(py), buckets.into_pyarray(py))
     }
 
     /// Return the number of rows.

@@ -18,6 +18,14 @@ pub(crate) struct Bucket {
     pub(super) interval: u16,
 }
 
+impl Bucket {
+    /// Returns the boundaries, the first one in the lowest 16 bits, and the interval in the highest.
+    pub(super) fn to_bits(self) -> u64 {
+        let [first, middle, last] = self.boundaries.map(u64::from);
+        first | middle << 16 | last << 32 | u64::from(self.interval) << 48
+    }
+}
+
 /// Returns the `shift` by which `slot >> shift` becomes a row's bucket.
 ///
 /// Searching beyond a bucket costs more than coding a vector of elements, so the buckets leave at most 1/128 of the

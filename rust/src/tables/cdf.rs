@@ -295,6 +295,21 @@ impl Tables {
         (&self.rows, &self.cdf, &self.buckets)
     }
 
+    /// Returns the rows in the form in which a device searches them: five numbers for each row (the position of its first
+    /// bucket, its first symbol, the position of its first boundary, the number of its symbols, and the shift from a slot
+    /// to a bucket), all boundaries, and all buckets, whose lowest 16 bits come first: where the bucket's first interval
+    /// begins, where it ends, where the next one ends, and its number.
+    pub fn layout(&self) -> (Vec<[i32; 5]>, &[u16], Vec<u64>) {
+        let row = |row: &RowLayout| {
+            [row.bucket as i32, row.offset, row.first as i32, row.symbols.into(), row.shift.into()]
+        };
+        (
+            self.rows.iter().map(row).collect(),
+            &self.cdf,
+            self.buckets.iter().copied().map(Bucket::to_bits).collect(),
+        )
+    }
+
     /// Returns the slots of a symbol. If these are the escape's, the distance of the symbol from the row's support is
     /// returned as well.
     ///

@@ -19,7 +19,7 @@
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::array::ArrayInfo;
-use crate::ans::{self, Backend, Calibrated, Contexts, Parts, Symbol};
+use crate::ans::{self, Backend, Calibrated, Contexts, Parts, Stream, StreamHead, Symbol};
 use crate::bytes::{Cursor, put_varint};
 use crate::{Error, Result};
 
@@ -145,6 +145,32 @@ pub fn encode<S: Symbol, M: Calibrated>(
     let parts = ans::encode_in_contexts(Backend::default(), symbols, model, contexts, &plain.parts, threads)?;
     let calibrated = Message { head, parts, fingerprint };
     Ok(if calibrated.len() < plain.len() { calibrated } else { plain })
+}
+
+/// Returns a message of streams that were coded elsewhere, and the sum of all symbols.
+///
+/// # Panics
+/// If there are no streams.
+pub fn join(array: &ArrayInfo, streams: Vec<Stream>, sum: u32, fingerprint: u64) -> Message {
+    let mut head = vec![VERSION];
+    array.put(&mut head);
+    Message { head, parts: Parts::of_streams(streams, sum), fingerprint }
+}
+
+/// Returns what the streams of a message's parts are made of, and the sum of all symbols modulo 2^16.
+///
+/// # Errors
+/// [`Error::Truncated`], [`Error::Corrupt`] or [`Error::Unsupported`]. Neither sum nor checksum is verified.
+pub fn split(bytes: &[u8]) -> Result<(Vec<StreamHead>, u16)> {
+    let (array, _, start) = read_head(bytes)?;
+    if bytes.len() < start + TRAILER_BYTES {
+        return Err(Error::Truncated { what: "checksums", offset: bytes.len() });
+    }
+    let end = bytes.len() - TRAILER_BYTES;
+    let count = usize::try_from(array.elements()?).unwrap_or(usize::MAX);
+    let heads = ans::stream_heads(&bytes[start..end], count).map_err(|error| error.offset_by(start))?;
+    let heads = heads.into_iter().map(|head| head.moved_by(start)).collect();
+    Ok((heads, u16::from_le_bytes([bytes[end], bytes[end + 1]])))
 }
 
 /// Reads the properties of a message's array, the source of the contexts if it may be calibrated, and the position of its

@@ -1,8 +1,8 @@
 use proptest::prelude::*;
 
-use crate::ans::{Contexts, Random, TableRows};
+use crate::ans::{Contexts, Random, Stream, TableRows};
 use crate::tables::{Tables, gaussian, scale_table};
-use crate::tensor::modelled::{ContextSource, VERSION, decode, encode, hash_of, read_head};
+use crate::tensor::modelled::{ContextSource, VERSION, decode, encode, hash_of, join, read_head, split};
 use crate::tensor::{ArrayInfo, Dtype, Library};
 use crate::{Error, Result};
 
@@ -45,6 +45,27 @@ fn bytes_do_not_depend_on_threads() {
             assert_eq!(encode_with(&symbols, &rows, &tables, threads), bytes);
             assert_eq!(decode_with(&bytes, &rows, &tables, threads), Ok(symbols.clone()));
         }
+    }
+}
+
+#[test]
+fn messages_are_split_and_joined() {
+    let tables = tables();
+    for count in [0, 1, 1000, 1_500_000] {
+        let (symbols, rows) = elements_of(count, 3);
+        let bytes = encode_with(&symbols, &rows, &tables, 1);
+        let (heads, sum) = split(&bytes).unwrap();
+        let streams = heads.iter().map(|head| {
+            let words = bytes[head.words.clone()].as_chunks().0;
+            let words = words.iter().map(|&word| u16::from_le_bytes(word)).collect();
+            Stream::of_lanes(&head.states, &head.outside, words).unwrap()
+        });
+        let joined = join(&array(count), streams.collect(), sum.into(), tables.fingerprint());
+        assert_eq!(joined.to_vec(), bytes);
+        assert!((0..9).all(|end| split(&bytes[..end]).is_err()));
+    }
+    for (states, right) in [(vec![1 << 16; 64], true), (vec![1 << 16; 3], false), (vec![0xffff], false)] {
+        assert_eq!(Stream::of_lanes(&states, &[], Vec::new()).is_ok(), right);
     }
 }
 
