@@ -71,6 +71,10 @@ def drawn(rng, mean, scale, shape=None) -> torch.Tensor:
     return torch.from_numpy(np.rint(mean + rng.normal(0, 1, shape) * scale * far).astype(np.int32))
 
 
+def raise_full(*_):
+    raise torch.cuda.OutOfMemoryError("the device's memory is full")
+
+
 def by_rust(function, *arguments, **options):
     """Call `encode` or `decode` without any device."""
     with mock.patch.object(arrays, "DEVICES", frozenset()):
@@ -141,6 +145,7 @@ def test_parameters_broadcast(calls):
     check(calls, symbols.mT, Gaussian(column[0].squeeze(1), 3))
     check(calls, symbols, Gaussian(-1, 100))
     check(calls, symbols[0, 0, :1], Gaussian(torch.zeros(1), torch.ones(1)))
+    check(calls, symbols[0, 0], Gaussian(torch.tensor([5.0]), torch.tensor([1.0, 0, 2, 0, 3])[::2]))
     with pytest.raises(ValueError, match=r"mean of shape \(4, 1\) do not fit symbols of shape \(3,\)"):
         encode(symbols[0, 0], Gaussian(*column))
 
@@ -329,7 +334,7 @@ def test_symbols_that_do_not_fit_their_dtype_are_damage(calls):
 
 
 def test_what_rust_codes(calls, monkeypatch):
-    """Other distributions, calibrated ones, too few symbols, too many steps, too large tables, no Triton."""
+    """Other distributions, calibrated ones, too few symbols, too many steps, too large tables, no Triton, no memory."""
     rng = np.random.default_rng(7)
     mean, scale = (torch.from_numpy(array) for array in parameters(rng, (2, 6)))
     symbols, gaussian = drawn(rng, mean.numpy(), scale.numpy()), Gaussian(mean, scale)
@@ -359,6 +364,9 @@ def test_what_rust_codes(calls, monkeypatch):
         with monkeypatch.context() as changed:
             changed.setattr(where, name, value)
             assert both(gaussian) == []
+    with monkeypatch.context() as changed:
+        changed.setattr(messages.Located, "find", raise_full)
+        assert both(gaussian) == ["encode by Rust", "decode by Rust"]
     strings = lic_native.encode_batch(symbols, gaussian)
     assert strings == [by_rust(encode, symbols[i], Gaussian(mean[i], scale[i])) for i in range(2)]
     assert torch.equal(lic_native.decode_batch(strings, gaussian), symbols)

@@ -8,7 +8,7 @@ Rust: then the result is None. Kernels, and so Triton, are imported where they a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from itertools import pairwise
@@ -128,7 +128,7 @@ def flat(parameter: Tensor, shape: tuple[int, ...]) -> Tensor | None:
     if not parameter.ndim:
         return parameter.reshape(1)
     try:
-        return parameter.expand(shape).reshape(-1)
+        return parameter.expand(shape).reshape(-1).contiguous()
     except RuntimeError:  # it does not broadcast
         return None
 
@@ -141,7 +141,7 @@ def encode(symbols: Tensor, parameters: Located | Rows) -> bytes | None:
     n, layout = symbols.numel(), _layout_of(parameters)
     if layout is None or not n:
         return None
-    with _on(symbols.device):
+    with suppress(torch.cuda.OutOfMemoryError), _on(symbols.device):
         wide, wrong = _widen(symbols.reshape(-1))
         facts = torch.zeros(3, dtype=torch.int64, device=symbols.device)
         rows, shifts = parameters.find(n, facts)
@@ -156,7 +156,8 @@ def encode(symbols: Tensor, parameters: Located | Rows) -> bytes | None:
             return None
         parts = _encode_parts(found, starts, lanes)
         total = int(wide.sum(dtype=torch.int64)) & 0xFFFFFFFF
-    return _native.message_join(parts, total, parameters.model(), _name(symbols.dtype), True, tuple(symbols.shape))
+        return _native.message_join(parts, total, parameters.model(), _name(symbols.dtype), True, tuple(symbols.shape))
+    return None
 
 
 def decode(data: bytes, own: Tensor | None, parameters: Located | Rows, dtype: str, n: int) -> Tensor | None:
@@ -173,7 +174,7 @@ def decode(data: bytes, own: Tensor | None, parameters: Located | Rows, dtype: s
     if _steps(starts, [len(head[0]) for head in heads]) > MOST_STEPS:
         return None
     device = parameters.device()
-    with _on(device):
+    with suppress(torch.cuda.OutOfMemoryError), _on(device):
         facts = torch.zeros(1, dtype=torch.int64, device=device)
         rows, shifts = parameters.find(n, facts)
         if own is None:
@@ -195,7 +196,9 @@ def decode(data: bytes, own: Tensor | None, parameters: Located | Rows, dtype: s
             return None
         symbols, fit = _narrow(wide, dtype)
         total, fits = torch.stack([wide.sum(dtype=torch.int64), fit.long()]).tolist()
-    return symbols if fits and total & 0xFFFF == expected else None
+        if fits and total & 0xFFFF == expected:
+            return symbols
+    return None
 
 
 def part_starts(n: int, parts: int) -> list[int]:
