@@ -28,7 +28,7 @@ FINGERPRINTS = {
     "bls2017": 0x0C146374,
     "msp-fast": 0x5CF12182,
     "msp-balanced": 0xEC66EC02,
-    "msp-best": 0x2C5D2C25,
+    "msp-best": 0xEB8B2157,
 }
 
 

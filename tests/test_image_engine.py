@@ -275,3 +275,15 @@ def test_torch_is_tried_only_where_it_codes(monkeypatch):
     assert isinstance(latent_coder(model), Engine) and not tried
     TorchCoder(model)
     assert tried == [(model.exact_part, model.device)]
+
+
+def test_loading_imports_no_compiler_of_torch():
+    """It takes longer than the weights: torch needs it for some operations on the device "meta"."""
+    code = """if True:
+        import sys
+        from lic_native.models import registry
+        for name in registry.EXACT_PRIORS:
+            registry.load_image(name, "cpu")
+        assert "torch._dynamo" not in sys.modules
+        """
+    subprocess.run([sys.executable, "-c", code], check=True)

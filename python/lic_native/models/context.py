@@ -101,8 +101,9 @@ class AddedBlock(nn.Module):
         self.hidden = Quantizer(9)
         self.second = Linear(inner, width)
         with torch.no_grad():
-            # The scale of what is added is that of t, once `second` has learned.
-            nn.init.kaiming_normal_(first.weight, SLOPE)
+            # The scale of what is added is that of t, once `second` has learned. (Normal numbers on the device "meta", on
+            # which a model is built before it is loaded, would make torch import its compiler, for a second.)
+            nn.init.kaiming_uniform_(first.weight, SLOPE)
             for parameter in (first.bias, self.second.weight, self.second.bias):
                 parameter.zero_()
 
