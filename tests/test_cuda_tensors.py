@@ -47,7 +47,8 @@ def calls(monkeypatch):
     """Code messages of any size on the CPU as if it were a GPU."""
     calls = Calls()
     monkeypatch.setattr(arrays, "DEVICES", frozenset({"cpu"}))
-    monkeypatch.setattr(messages, "FEWEST", 0)
+    for name in ("FEWEST_ENCODED", "FEWEST_DECODED"):
+        monkeypatch.setattr(messages, name, 0)
     monkeypatch.setattr(available, "works", lambda device, what: what == "messages")
     for name in ("encode", "decode"):
         monkeypatch.setattr(messages, name, calls.of(name, getattr(messages, name)))
@@ -360,10 +361,13 @@ def test_what_rust_codes(calls, monkeypatch):
             messages._layout.cache_clear()
             assert both(gaussian) == ["encode by Rust", "decode by Rust"]
     messages._layout.cache_clear()
-    for where, name, value in ((messages, "FEWEST", 13), (available, "works", lambda *_: False)):
+    with monkeypatch.context() as changed:
+        changed.setattr(available, "works", lambda *_: False)
+        assert both(gaussian) == []
+    for name, left in (("FEWEST_ENCODED", "decode on the device"), ("FEWEST_DECODED", "encode on the device")):
         with monkeypatch.context() as changed:
-            changed.setattr(where, name, value)
-            assert both(gaussian) == []
+            changed.setattr(messages, name, 13)
+            assert both(gaussian) == [left]
     with monkeypatch.context() as changed:
         changed.setattr(messages.Located, "find", raise_full)
         assert both(gaussian) == ["encode by Rust", "decode by Rust"]

@@ -441,9 +441,34 @@ def test_a_loss_for_some_number_of_vectors_is_found(monkeypatch, rows):
         return without_last_bit(lambda: y)() if x[..., 0].numel() == rows else y
 
     assert not exact._is_exact(product, 16, 48, True, torch.device("cpu"))
-    # Whatever takes more memory than a batch of tiles does is left out.
-    monkeypatch.setattr(exact, "MOST_NUMBERS", 48 * rows - 1)
-    assert exact._is_exact(product, 16, 48, True, torch.device("cpu"))
+
+
+@pytest.mark.parametrize("most", [48 * 4096, 48 * 4096 - 1, 47])
+def test_no_more_vectors_than_were_tried_at_a_time(monkeypatch, most):
+    """Of each product that an exact network has on a GPU, whose place the device without memory takes."""
+    monkeypatch.setattr(exact, "MOST_NUMBERS", most)
+    tried = max(rows for rows in exact.CUDA_ROWS if rows == 1 or 48 * rows <= most)
+    assert exact._rows_tried(16, 48)[-1] == exact._rows_tried(48, 16)[-1] == tried
+    seen = []
+
+    def product(x):
+        seen.append(x.shape[:-1].numel())
+        return x.new_empty(*x.shape[:-1], 48)
+
+    with torch.device("meta"):
+        for shape in ((1, 1, 1), (2, 37, 150)):
+            seen.clear()
+            rows = torch.Size(shape).numel()
+            assert exact.in_parts(product, torch.empty(*shape, 16), 48).shape == (*shape, 48)
+            assert sum(seen) == rows and max(seen) == min(rows, tried)
+        parts = []
+        monkeypatch.setattr(exact, "in_parts", lambda product, x, outputs: parts.append(outputs) or product(x))
+        monkeypatch.setattr(mlcc, "in_parts", exact.in_parts)
+        with torch.no_grad():
+            exact.Linear(16, 5)(torch.empty(3, 16))
+            exact.conv3x3(torch.empty(1, 4, 4, 2), torch.empty(6, 2, 3, 3))
+    mlcc.Features(8, torch.ones(64, 7))(torch.ones(1, 2, 2, 64), torch.ones(1, 1, 1, 64))
+    assert parts == [5, 6, 7]
 
 
 def transformed(x, weight):

@@ -21,10 +21,11 @@ from torch import Tensor
 
 from .. import _native
 
-__all__ = ["FEWEST", "Located", "Rows", "decode", "encode", "flat"]
+__all__ = ["FEWEST_DECODED", "FEWEST_ENCODED", "Located", "Rows", "decode", "encode", "flat"]
 
-#: Fewer symbols than these are coded faster by Rust, copies to the CPU and back included.
-FEWEST = 1 << 16
+#: Fewer symbols than these are coded faster by Rust on 16 cores, copies to the CPU and back included (docs/gpu.md). A
+#: device takes nearly as long for few as for many, since it has a part of a message for each 192 KiB.
+FEWEST_ENCODED, FEWEST_DECODED = 1 << 20, 1 << 24
 #: Steps of a part, at most: a device takes longer for one than a CPU, and symbols that cost little have few lanes.
 MOST_STEPS = 1 << 16
 #: Buckets of tables, at most. (`decode_parts` has 27 bits for them.)

@@ -78,7 +78,7 @@ def encode(
     compress are stored raw, with at most 32 bytes of overhead and the shape.
 
     A CUDA tensor is coded on its device if the distribution is `tables[indexes]`, `Gaussian`, `Laplace` or `Logistic`
-    with numbers or tensors there, and it has 65,536 elements or more (docs/gpu.md). The bytes are the same.
+    with numbers or tensors there, and it has a million elements or more (docs/gpu.md). The bytes are the same.
 
     Args:
         tensor: torch tensor on any device, NumPy array or DLPack object of any shape (also empty or of no dimension),
@@ -167,18 +167,18 @@ def _encode_on_device(symbols: torch.Tensor, distribution: Distribution, threads
     if str(symbols.dtype).removeprefix("torch.") not in INTEGERS.values():
         return None
     model = distribution._device_model(tuple(symbols.shape), symbols.device)
-    if model is None or not _works(symbols.device, symbols.numel()):
-        return None
     from ..cuda import messages
 
+    if model is None or symbols.numel() < messages.FEWEST_ENCODED or not _works(symbols.device):
+        return None
     return messages.encode(symbols, model)
 
 
-def _works(device: torch.device, symbols: int) -> bool:
-    """Return whether a device codes so many symbols, and faster than Rust does."""
-    from ..cuda import available, messages
+def _works(device: torch.device) -> bool:
+    """Return whether a device codes messages."""
+    from ..cuda import available
 
-    return symbols >= messages.FEWEST and available.works(device, "messages")
+    return available.works(device, "messages")
 
 
 def decode(
@@ -203,7 +203,7 @@ def decode(
         limits: maximum sizes of the bytes and of the result.
         threads: number of threads for a large tensor with a distribution; 0 means all cores.
         device: None, or the torch device on which the result is to be as a tensor, of whatever library it was. It is
-            decoded there under the conditions of `encode`.
+            decoded there under the conditions of `encode`, from 16 million elements on.
 
     Raises:
         TruncatedError, CorruptError: the bytes are damaged, or the distribution differs. Without a distribution every
@@ -257,10 +257,10 @@ def _decode_on_device(
     data: bytes, own: torch.Tensor | None, model: Located | Rows, dtype: str, shape: tuple[int, ...]
 ) -> torch.Tensor | None:
     """Return the symbols of a message on the model's device, or None if Rust must decode it or say what is wrong."""
-    if not _works(model.device(), math.prod(shape)):
-        return None
     from ..cuda import messages
 
+    if math.prod(shape) < messages.FEWEST_DECODED or not _works(model.device()):
+        return None
     if own is not None:
         own = own.contiguous() if own.device == model.device() else None
     symbols = messages.decode(data, own, model, dtype, math.prod(shape))

@@ -101,8 +101,8 @@ class AddedBlock(nn.Module):
         self.hidden = Quantizer(9)
         self.second = Linear(inner, width)
         with torch.no_grad():
-            # The scale of what is added is that of t, once `second` has learned. (Normal numbers on the device "meta", on
-            # which a model is built before it is loaded, would make torch import its compiler, for a second.)
+            # The scale of what is added is that of t, once `second` has learned. Not normal numbers: torch would import
+            # its compiler for them, a second, when a model without storage is loaded.
             nn.init.kaiming_uniform_(first.weight, SLOPE)
             for parameter in (first.bias, self.second.weight, self.second.bias):
                 parameter.zero_()

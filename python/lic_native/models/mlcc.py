@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ..coding.coder import SymbolCoder
 from ..coding.rate import RateMeter
 from ..nn.ambient import known_state
-from ..nn.exact import Linear, conv3x3, log2_table, quantize_linear, quantize_weight
+from ..nn.exact import Linear, conv3x3, in_parts, log2_table, quantize_linear, quantize_weight
 from ..nn.phases import PHASES, interleave, phase_size, space_to_depth
 from ..nn.quantizer import Normalize, Quantizer
 from . import base, context
@@ -131,7 +131,7 @@ class Features(nn.Module):
         inverse = inverse[..., : self.bands]
         fine, coarse, magnitude = self.normalize(x[..., : self.bands], inverse)
         with torch.autocast(x.device.type, enabled=False):
-            pooled = self.normalize.compand(x.abs() @ self.pools)
+            pooled = self.normalize.compand(in_parts(lambda x: x @ self.pools, x.abs(), self.pools.shape[1]))
         parts = [coarse, magnitude, pooled, torch.ones_like(pooled[..., :1])]
         if self.frozen:
             parts.append(fine[..., : self.FINE] - coarse[..., : self.FINE])

@@ -30,6 +30,7 @@ __all__ = [
     "coarse_grid",
     "conv3x3",
     "conv3x3_as_product",
+    "in_parts",
     "log2_table",
     "quantize_linear",
     "quantize_weight",
@@ -104,7 +105,7 @@ def check_exact(model: nn.Module, device: torch.device) -> None:
 
 
 #: Numbers of vectors that a product is tried with, because libraries choose an algorithm by them, and may split a sum
-#: or the vectors. A GPU gets up to the vectors of a batch of tiles; on a CPU as many would take seconds.
+#: or the vectors. A GPU gets many, and never more at a time (`in_parts`); on a CPU as many would take seconds.
 CPU_ROWS = (1, 61)
 CUDA_ROWS = (1, 2, 5, 16, 64, 273, 1024, 4096, 16384, 65536)
 #: Numbers in all vectors that a product is tried with, and in all that it gives, at most: 256 MB each.
@@ -115,6 +116,21 @@ GRIDS = ((1, 1), (9, 14))
 BIAS = 2**20
 #: Bits of the weights of inputs 0, 1, ... where few inputs are other than zero; the inputs have the rest of 24 bits.
 BITS = (6, 18, 12, 1, 22, 9, 15)
+
+
+def in_parts(product: Callable[[Tensor], Tensor], x: Tensor, outputs: int) -> Tensor:
+    """Return a product of vectors `[..., inputs]`; on a GPU, of no more of them at a time than have been tried."""
+    rows, inputs = x.shape[:-1].numel(), x.shape[-1]
+    most = rows if x.device.type == "cpu" else _rows_tried(inputs, outputs)[-1]
+    if rows <= most:
+        return product(x)
+    parts = x.reshape(rows, inputs).split(most)
+    return torch.cat([product(part) for part in parts]).view(*x.shape[:-1], outputs)
+
+
+def _rows_tried(inputs: int, outputs: int) -> list[int]:
+    """Return the numbers of vectors that a product is tried with on a GPU."""
+    return [rows for rows in CUDA_ROWS if rows == 1 or rows * max(inputs, outputs) <= MOST_NUMBERS]
 
 
 def _numbers(inputs: int, outputs: int, taps: int = 1) -> list[tuple[Tensor, Tensor, Tensor]]:
@@ -159,9 +175,7 @@ def _is_exact(product: Product, inputs: int, outputs: int, bias: bool, device: t
     for vectors, weight, shift in _numbers(inputs, outputs):
         expected = vectors.double() @ weight.double().T + (shift.double() if bias else 0)
         vectors, weight, shift, expected = (t.to(device) for t in (vectors, weight, shift, expected.float()))
-        for rows in CPU_ROWS if device.type == "cpu" else CUDA_ROWS:
-            if rows * max(inputs, outputs) > MOST_NUMBERS:
-                break
+        for rows in CPU_ROWS if device.type == "cpu" else _rows_tried(inputs, outputs):
             turns = torch.arange(rows, device=device) % len(vectors)
             x = vectors[turns]
             # On a GPU torch takes other ways for vectors of whole pictures, [B, inputs], than for [B, H, W, inputs].
@@ -221,7 +235,7 @@ class Linear(nn.Linear):
             and _onednn_is_exact(*reversed(self.weight.shape), self.bias is not None)
         ):
             return _onednn_linear(x, self.weight, self.bias)
-        return super().forward(x)
+        return in_parts(super().forward, x, self.out_features)
 
 
 def _onednn_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -314,4 +328,5 @@ def conv3x3_as_product(x: Tensor, weight: Tensor) -> Tensor:
     height, width = x.shape[1:3]
     padded = F.pad(x, (0, 0, 1, 1, 1, 1))
     neighbours = [padded[:, i : i + height, j : j + width] for i in range(3) for j in range(3)]
-    return torch.cat(neighbours, -1) @ weight.permute(2, 3, 1, 0).flatten(0, 2)
+    matrix = weight.permute(2, 3, 1, 0).flatten(0, 2)
+    return in_parts(lambda x: x @ matrix, torch.cat(neighbours, -1), len(weight))
