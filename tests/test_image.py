@@ -419,7 +419,8 @@ def test_the_estimated_rate_is_the_files_before_calibration(scene, model, profil
         for coder in (meter, encoder):
             walk(model, coder, index_of(quality), latents.shape[2:], latents)
         plain = len(encoder.finish()[0])
-        assert 8 * plain == pytest.approx(float(meter.bits()[0]), rel=0.005)
+        # A latent that is sure to be zero costs the meter next to nothing, but 15 bits of precision some 0.0003 bits.
+        assert 8 * plain == pytest.approx(float(meter.bits()[0]) + 0.0003 * latents.numel(), rel=0.005)
         assert 0.9 * plain < image.inspect(data).latent_bytes <= plain
 
 

@@ -141,7 +141,8 @@ def overfit(
     so far; `tile` says which latents are searched. The error counts all pixels that depend on the tile's latents, so
     each tile improves the whole image. The bits are those of the tile, coded by itself.
 
-    The same call returns the same integers on the same machine. The state of torch stays unchanged.
+    On a CPU, the same call returns the same integers on the same machine; on CUDA not always, since some sums of
+    gradients have no fixed order. The state of torch stays unchanged.
 
     Args:
         model: a codec with fixed weights whose walk is differentiable under `RateMeter`. It stays unchanged.
