@@ -1,4 +1,4 @@
-"""The tables that the kernels read, as tensors on a device."""
+"""Numbers of the format, and the tables that the kernels of mixtures read, as tensors on a device."""
 
 from __future__ import annotations
 
@@ -12,7 +12,24 @@ from torch import Tensor
 
 from .. import _native
 
-__all__ = ["CURVE_INTEGERS", "RANGES", "constants", "uniform_curve"]
+__all__ = [
+    "BYTES_OF_TWO",
+    "BYTES_PER_LANE",
+    "COST_BITS",
+    "CURVE_INTEGERS",
+    "LOWER_BOUND",
+    "MAX_LANES",
+    "RANGES",
+    "constants",
+    "uniform_curve",
+]
+
+#: States of a stream, at most, and the least that one has between symbols.
+MAX_LANES, LOWER_BOUND = 64, 1 << 16
+#: A stream has a lane for each of so many bytes, but two from `BYTES_OF_TWO` bytes on (`rust/src/ans/encoder.rs`).
+BYTES_PER_LANE, BYTES_OF_TWO = 2000, 400
+#: Costs are in units of 2^-COST_BITS bits.
+COST_BITS = 26
 
 #: Integers of a curve, and curves of a context: one for each octave of scale.
 CURVE_INTEGERS, RANGES = 64, 8

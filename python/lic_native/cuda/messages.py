@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .. import _native
+from .constants import BYTES_OF_TWO, BYTES_PER_LANE, COST_BITS, LOWER_BOUND, MAX_LANES
 
 __all__ = ["FEWEST_DECODED", "FEWEST_ENCODED", "Located", "Rows", "decode", "encode", "flat"]
 
@@ -34,13 +35,10 @@ MOST_BUCKETS = 1 << 22
 BLOCK = 1024
 #: Steps of an encoder whose slots are loaded at once.
 STEPS = 16
-LOWER_BOUND, MAX_LANES = 1 << 16, 64
 #: Lanes of a program that encodes.
 WARP = 32
-# As in `rust/src/ans/parts.rs` and `encoder.rs`.
+# As in `rust/src/ans/parts.rs`.
 PART_BYTES, MAX_PARTS, SMALL = 192 << 10, 1 << 16, 1 << 12
-BYTES_PER_LANE, BYTES_OF_TWO = 2000, 400
-COST_BITS = 26
 #: The bit of slots that are those of an escape.
 ESCAPED = 1 << 15
 

@@ -14,21 +14,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .constants import CURVE_INTEGERS, RANGES, constants, uniform_curve
+from .constants import (
+    BYTES_OF_TWO,
+    BYTES_PER_LANE,
+    COST_BITS,
+    CURVE_INTEGERS,
+    LOWER_BOUND,
+    MAX_LANES,
+    RANGES,
+    constants,
+    uniform_curve,
+)
 
 __all__ = ["Coded", "MixtureDecoder", "MixtureEncoder", "encode", "has_combs", "read_head"]
 
-#: States of a stream, at most.
-MAX_LANES = 64
-LOWER_BOUND = 1 << 16
-#: A stream has a lane for each of so many bytes, but two from `BYTES_OF_TWO` bytes on (`rust/src/ans/encoder.rs`).
-BYTES_PER_LANE, BYTES_OF_TWO = 2000, 400
 #: Bits of a stream's first byte that are all set where there are combs (`rust/src/ans/constants.rs`).
 HAS_COMBS = 1 << 7 | 7
 #: Symbols that a stream codes before its curves are renewed, and integers of the room for what they need (`kernels`).
 BLOCK, ROOM = 64, 1280
-#: Costs are in units of 2^-COST_BITS bits.
-COST_BITS = 26
 
 
 class Head(NamedTuple):
