@@ -597,11 +597,16 @@ class MspDecoder:
         if context is None:
             t = np.broadcast_to(shift, (rows, columns, width))
         else:
-            context = context[:rows, :columns]
             t = context[..., :width] * (np.float32(1) + gain) + shift
         t = self.leaky_relu(trunk + "blocks.0.input", t)
         hidden = self.leaky_relu(trunk + "blocks.0.hidden", self.linear(trunk + "blocks.0.first", t))
         t = t + self.linear(trunk + "blocks.0.second", hidden)
+        for i in range(0 if context is None else len(self.config["context_blocks"])):
+            block = f"{trunk}context_blocks.{i}."
+            first = self.conv(block + "first", self.quantized(block + "input", t)) + self.w[block + "first.bias"]
+            hidden = self.leaky_relu(block + "hidden", first.astype(np.float32))
+            t = t + self.linear(block + "second", hidden)
+        context, t = None if context is None else context[:rows, :columns], t[:rows, :columns]
         states = self.linear("head.context", self.quantized("head.input", t))
         coded, fines, rest = [], [], []
         for k, (a, b) in enumerate(self.config["groups"]):
