@@ -168,10 +168,9 @@ class Table:
     def _part(self, name: str, columns: list[str] | None) -> pyarrow.Table:
         data = self._storage.read(name)
         try:
-            # Processes in which old releases of pyarrow have started threads may abort at their end.
-            return self._arrow.parquet.read_table(
-                io.BytesIO(data), columns=columns, use_threads=False, pre_buffer=False
-            )
+            # `read_table` starts threads in any case, and processes in which pyarrow has threads may abort at their end.
+            file = self._arrow.parquet.ParquetFile(io.BytesIO(data), pre_buffer=False)
+            return file.read(columns=columns, use_threads=False)
         except (self._arrow.ArrowException, OSError) as error:
             raise UnsupportedError(f"{name}: is no file of a table: {str(error).splitlines()[0]}") from error
 
