@@ -168,7 +168,7 @@ class Table:
     def _part(self, name: str, columns: list[str] | None) -> pyarrow.Table:
         data = self._storage.read(name)
         try:
-            # `read_table` starts threads in any case, and processes in which pyarrow has threads may abort at their end.
+            # `read_table` starts threads in any case. Processes in which pyarrow has some may abort at their end.
             file = self._arrow.parquet.ParquetFile(io.BytesIO(data), pre_buffer=False)
             return file.read(columns=columns, use_threads=False)
         except (self._arrow.ArrowException, OSError) as error:
